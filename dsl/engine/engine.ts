@@ -1,0 +1,120 @@
+/**
+ * The one place that knows the engines: it finds what this machine has and makes tfjs run on it.
+ *
+ * @module
+ */
+
+import "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
+import { OneloraError, unknownName } from "../error.ts";
+import { openCpu } from "./cpu.ts";
+import { openTensorflow } from "./tensorflow.ts";
+import { openWasm } from "./wasm.ts";
+import { openWebgpu } from "./webgpu.ts";
+
+/** An engine tensors can live on, fastest first: TensorFlow's C library, a GPU, WebAssembly, plain JavaScript. */
+export type BackendName = "tensorflow" | "webgpu" | "wasm" | "cpu";
+
+/** The engines in the order `auto` tries them. */
+export const backendNames: readonly BackendName[] = ["tensorflow", "webgpu", "wasm", "cpu"];
+
+/** What came of trying one engine. */
+export interface BackendTrial {
+  /** The engine. */
+  readonly name: BackendName;
+  /** Whether it computes on this machine. */
+  readonly works: boolean;
+  /** One line: what was found, or why it does not work. */
+  readonly why: string;
+}
+
+/** What was tried, what was chosen, and how to get something faster. */
+export interface BackendReport {
+  /** The engine that tfjs now uses. */
+  readonly chosen: BackendName;
+  /** Every engine that was tried, in order. */
+  readonly tried: readonly BackendTrial[];
+  /** One line on how to get a faster engine; empty where the fastest is in use. */
+  readonly advice: string;
+}
+
+/** Makes an engine ready to compute and says in one line what it is; throws where it cannot. */
+const openers: Readonly<Record<BackendName, (choice: "auto" | "forced") => Promise<string>>> = {
+  tensorflow: openTensorflow,
+  webgpu: openWebgpu,
+  wasm: openWasm,
+  cpu: openCpu,
+};
+
+/** First line of whatever was thrown. */
+function reason(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).trim().split("\n")[0];
+}
+
+/** Opens one engine, makes it tfjs's and lets it add two numbers. */
+async function attempt(name: BackendName, choice: "auto" | "forced"): Promise<BackendTrial> {
+  const before = tf.engine().backendName;
+  try {
+    const why = await openers[name](choice);
+    if (!await tf.setBackend(name)) throw new Error("tfjs could not initialise it");
+    await tf.ready();
+    const sum = tf.tidy(() => tf.add(tf.tensor1d([1, 2]), tf.scalar(1)));
+    const [first, second] = await sum.data();
+    sum.dispose();
+    if (first !== 2 || second !== 3) throw new Error(`[1, 2] + 1 gave [${first}, ${second}]`);
+    return { name, works: true, why };
+  } catch (error) {
+    if (before in tf.engine().registry) await tf.setBackend(before);
+    return { name, works: false, why: reason(error) };
+  }
+}
+
+/** How to get a faster engine than `chosen`. */
+function adviceFor(chosen: BackendName): string {
+  return chosen === "tensorflow" ? "" : "`deno task native` provides the tensorflow backend, the fastest on CPUs";
+}
+
+/**
+ * Makes tfjs compute on an engine, with gradients registered. `auto` takes the first that works of tensorflow,
+ * webgpu (with a hardware adapter), wasm and cpu; a named engine is taken or refused.
+ *
+ * @param choice The engine, or `auto`
+ * @returns What was tried and chosen
+ * @throws {OneloraError} when the named engine does not exist or does not work on this machine
+ *
+ * @example
+ * ```ts
+ * import { useBackend } from "@onelora/onelora/dsl";
+ * import { assertEquals } from "@std/assert";
+ * const report = await useBackend("cpu");
+ * assertEquals(report.chosen, "cpu");
+ * ```
+ */
+export async function useBackend(choice: BackendName | "auto"): Promise<BackendReport> {
+  if (choice !== "auto" && !backendNames.includes(choice)) {
+    throw unknownName("backend", choice, ["auto", ...backendNames]);
+  }
+  const tried: BackendTrial[] = [];
+  for (const name of choice === "auto" ? backendNames : [choice]) {
+    const trial = await attempt(name, choice === "auto" ? "auto" : "forced");
+    tried.push(trial);
+    if (trial.works) return { chosen: name, tried, advice: adviceFor(name) };
+  }
+  throw new OneloraError({
+    attempted: `starting the ${choice} backend`,
+    found: tried.map((trial) => trial.why).join("; "),
+    allowed: "auto, or a backend that `deno task doctor` reports as working",
+  });
+}
+
+/**
+ * Tries every engine, then leaves tfjs on the one that `auto` would choose.
+ *
+ * @returns What `auto` chooses, with a trial of all engines
+ */
+export async function inspectBackends(): Promise<BackendReport> {
+  const tried: BackendTrial[] = [];
+  for (const name of backendNames) tried.push(await attempt(name, "auto"));
+  const chosen = (await useBackend("auto")).chosen;
+  return { chosen, tried, advice: adviceFor(chosen) };
+}

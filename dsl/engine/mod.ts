@@ -1,0 +1,7 @@
+/**
+ * Engines: which are there, and making tfjs compute on one of them.
+ *
+ * @module
+ */
+
+export * from "./engine.ts";

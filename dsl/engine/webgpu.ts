@@ -1,0 +1,39 @@
+/**
+ * GPUs through WebGPU.
+ *
+ * @module
+ */
+
+/** What is read of WebGPU's adapter: https://www.w3.org/TR/webgpu/#gpuadapterinfo. */
+interface Adapter {
+  readonly info: {
+    readonly vendor: string;
+    readonly architecture: string;
+    readonly device: string;
+    readonly description: string;
+    readonly isFallbackAdapter?: boolean;
+  };
+}
+
+/** Names of drivers that compute on the CPU. */
+const software = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render|\bcpu\b/i;
+
+/**
+ * Makes the webgpu backend ready.
+ *
+ * @param choice `auto` refuses adapters that are software: wasm beats them
+ */
+export async function openWebgpu(choice: "auto" | "forced"): Promise<string> {
+  const gpu = (navigator as unknown as { gpu?: { requestAdapter(): Promise<Adapter | null> } }).gpu;
+  if (gpu === undefined) throw new Error("this runtime has no navigator.gpu");
+  const adapter = await gpu.requestAdapter();
+  if (adapter === null) {
+    throw new Error("no GPU adapter (a graphics driver with Vulkan, Metal or Direct3D 12 is needed)");
+  }
+  const { info } = adapter;
+  const name = info.description || [info.vendor, info.architecture, info.device].filter(Boolean).join(" ") || "unnamed";
+  const isSoftware = info.isFallbackAdapter === true || software.test(name);
+  if (choice === "auto" && isSoftware) throw new Error(`only a software adapter: ${name}`);
+  await import("@tensorflow/tfjs-backend-webgpu");
+  return `${isSoftware ? "software adapter" : "adapter"} ${name}`;
+}
