@@ -1,0 +1,263 @@
+/**
+ * The language of layers. A layer is data: its parameters (shape and initialiser), its named parts and a pure function.
+ * Nothing is allocated until {@linkcode init}; {@linkcode apply} runs it on a tree of parameters. Because parts are
+ * data, a layer anywhere inside a model can be replaced by its path with {@linkcode transform}: that is how adapters
+ * reach a model without touching its file.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { OneloraError } from "./error.ts";
+import { draw, type Initialiser } from "./initialise.ts";
+import { fold, type Key } from "./random.ts";
+import { join, type Params, type Path, type Tree } from "./tree.ts";
+
+/** A parameter, declared. */
+export interface ParamSpec {
+  /** Dimensions. */
+  readonly shape: readonly number[];
+  /** First value when no checkpoint gives one. */
+  readonly init: Initialiser;
+  /** Whether training changes it. */
+  readonly trainable: boolean;
+  /** Absolute path if several layers share it (VeRA's projections); otherwise it lives under its layer. */
+  readonly shared?: Path;
+  /** Which adapter added it, if one did. */
+  readonly adapter?: string;
+}
+
+/**
+ * Declares a frozen parameter; {@linkcode unfreeze} and adapters make parameters trainable.
+ *
+ * @param shape Dimensions
+ * @param init First value when no checkpoint gives one
+ */
+export function parameter(shape: readonly number[], init: Initialiser): ParamSpec {
+  return { shape, init, trainable: false };
+}
+
+/** What a layer's function sees of itself while it runs. */
+export interface Self {
+  /** Where the layer lives. */
+  readonly path: Path;
+  /** The tensor of one of its own parameters. */
+  param(name: string): tf.Tensor;
+  /** Whether training changes that parameter. */
+  trainable(name: string): boolean;
+  /** Runs a part. */
+  call<Output = tf.Tensor>(part: string, ...inputs: readonly unknown[]): Output;
+}
+
+/** A layer: parameters, parts and a pure function of them and its inputs. */
+export interface Layer<Inputs extends readonly unknown[] = readonly [tf.Tensor], Output = tf.Tensor> {
+  /** What it is: `linear`, `norm`, `serial`, ... */
+  readonly kind: string;
+  /** What it is for, where that matters to placement: `qkv`, `head`, `embedder`, ... */
+  readonly role?: string;
+  /** Its own parameters. */
+  readonly params: Readonly<Record<string, ParamSpec>>;
+  /** Its parts by name. */
+  readonly parts: Readonly<Record<string, AnyLayer>>;
+  /** The function: `forward(self, ...inputs)`. */
+  readonly forward: (self: Self, ...inputs: Inputs) => Output;
+}
+
+/** A layer of any signature. */
+export type AnyLayer = Layer<never, unknown>;
+
+/** How to run a layer. */
+export interface ApplyOptions {
+  /** Told each part's path and output as it is computed (for inspection and parity tests). */
+  readonly tap?: (path: Path, output: unknown) => void;
+}
+
+/**
+ * The layer as a function of its inputs, given parameters.
+ *
+ * @param layer The layer
+ * @param params Its parameters by path
+ * @param options See {@linkcode ApplyOptions}
+ *
+ * @example
+ * ```ts
+ * import { apply, init, key, linear, useBackend } from "@onelora/onelora/dsl";
+ * import { assertEquals } from "@std/assert";
+ * import * as tf from "@tensorflow/tfjs-core";
+ * await useBackend("cpu");
+ * const layer = linear(3, 2);
+ * const y = apply(layer, init(layer, key(0)))(tf.ones([1, 3]));
+ * assertEquals(y.shape, [1, 2]);
+ * ```
+ */
+export function apply<Inputs extends readonly unknown[], Output>(
+  layer: Layer<Inputs, Output>,
+  params: Params,
+  options: ApplyOptions = {},
+): (...inputs: Inputs) => Output {
+  return (...inputs) => layer.forward(selfAt(layer, params, "", options), ...inputs);
+}
+
+function selfAt(layer: AnyLayer, params: Params, path: Path, options: ApplyOptions): Self {
+  return {
+    path,
+    param(name) {
+      const spec = layer.params[name];
+      const at = spec?.shared ?? join(path, name);
+      const tensor = params[at];
+      if (tensor === undefined) {
+        throw new OneloraError({
+          attempted: `running layer "${path}"`,
+          found: `no parameter "${at}"`,
+          allowed: "parameters made by init or read from a checkpoint",
+        });
+      }
+      return tensor;
+    },
+    trainable: (name) => layer.params[name]?.trainable ?? false,
+    call<Output>(part: string, ...inputs: readonly unknown[]): Output {
+      const at = join(path, part);
+      const inner = layer.parts[part] as Layer<readonly unknown[], Output>;
+      const output = inner.forward(selfAt(inner, params, at, options), ...inputs);
+      options.tap?.(at, output);
+      return output;
+    },
+  };
+}
+
+/**
+ * Every layer inside a layer, itself included, with its path, outermost first.
+ *
+ * @param layer The layer
+ * @param path Where it lives
+ */
+export function* walk(layer: AnyLayer, path: Path = ""): Generator<readonly [Path, AnyLayer]> {
+  yield [path, layer];
+  for (const [name, part] of Object.entries(layer.parts)) yield* walk(part, join(path, name));
+}
+
+/**
+ * All declared parameters by absolute path; a shared one occurs once.
+ *
+ * @param layer The layer
+ */
+export function specs(layer: AnyLayer): Tree<ParamSpec> {
+  const tree: Record<Path, ParamSpec> = {};
+  for (const [path, inner] of walk(layer)) {
+    for (const [name, spec] of Object.entries(inner.params)) tree[spec.shared ?? join(path, name)] = spec;
+  }
+  return tree;
+}
+
+/**
+ * First values of all parameters that `given` does not already hold; nothing of `given` is copied.
+ *
+ * @param layer The layer
+ * @param key The run's key
+ * @param given Parameters already read from a checkpoint
+ * @returns The complete tree
+ */
+export function init(layer: AnyLayer, key: Key, given: Params = {}): Params {
+  const made: Record<Path, tf.Tensor> = { ...given };
+  const initial = fold(key, "init");
+  const waiting: (() => void)[] = [];
+  for (const [path, inner] of walk(layer)) {
+    for (const [name, { shape, init, shared }] of Object.entries(inner.params)) {
+      const at = shared ?? join(path, name);
+      if (made[at] !== undefined) continue;
+      if (init.kind !== "derived") made[at] = draw(init, shape, initial, at);
+      else {
+        waiting.push(() => made[at] = tf.tidy(() => init.derive(...init.from.map((source) => made[join(path, source)]))));
+      }
+    }
+  }
+  for (const derive of waiting) derive();
+  return made;
+}
+
+/**
+ * Rebuilds a model, innermost layers first, replacing each layer by a function of it and its path.
+ *
+ * @param replace Returns the layer itself to leave it
+ */
+export function transform(
+  replace: (layer: AnyLayer, path: Path) => AnyLayer,
+): <Model extends AnyLayer>(model: Model) => Model {
+  const rebuild = (layer: AnyLayer, path: Path): AnyLayer => {
+    const parts = Object.fromEntries(
+      Object.entries(layer.parts).map(([name, part]) => [name, rebuild(part, join(path, name))]),
+    );
+    return replace({ ...layer, parts }, path);
+  };
+  // A replacement keeps its layer's signature; the type system cannot see it through the path.
+  return <Model extends AnyLayer>(model: Model) => rebuild(model, "") as Model;
+}
+
+/**
+ * Makes the layers' own parameters trainable where the predicate holds: freezing as data.
+ *
+ * @param where Which layers
+ */
+export function unfreeze(
+  where: (layer: AnyLayer, path: Path) => boolean,
+): <Model extends AnyLayer>(model: Model) => Model {
+  return transform((layer, path) =>
+    where(layer, path)
+      ? {
+        ...layer,
+        params: Object.fromEntries(
+          Object.entries(layer.params).map(([name, spec]) => [name, spec.adapter ? spec : { ...spec, trainable: true }]),
+        ),
+      }
+      : layer
+  );
+}
+
+/**
+ * A predicate for {@linkcode partition}: is the parameter at this path trainable in this model?
+ *
+ * @param model The model
+ */
+export function isTrainable(model: AnyLayer): (path: Path) => boolean {
+  const tree = specs(model);
+  return (path) => tree[path]?.trainable ?? false;
+}
+
+/**
+ * Parts applied one after the other: `x -> last(...(first(x)))`. Further inputs (a mask, a conditioning vector) go to
+ * every part.
+ *
+ * @param parts Layers by name, in order
+ */
+export function serial(parts: Readonly<Record<string, AnyLayer>>): Layer<readonly [tf.Tensor, ...unknown[]]> {
+  const names = Object.keys(parts);
+  return {
+    kind: "serial",
+    params: {},
+    parts,
+    forward: (self, x, ...others) => names.reduce((value, name) => self.call(name, value, ...others), x),
+  };
+}
+
+/**
+ * `count` layers of one shape named 0, 1, ..., applied one after the other.
+ *
+ * @param count How many
+ * @param layer The layer at an index
+ */
+export function stack(
+  count: number,
+  layer: (index: number) => AnyLayer,
+): Layer<readonly [tf.Tensor, ...unknown[]]> {
+  return serial(Object.fromEntries(Array.from({ length: count }, (_, index) => [`${index}`, layer(index)])));
+}
+
+/**
+ * `x -> x + inner(x)`; transparent to paths.
+ *
+ * @param inner The layer
+ */
+export function residual<Rest extends readonly unknown[]>(
+  inner: Layer<readonly [tf.Tensor, ...Rest]>,
+): Layer<readonly [tf.Tensor, ...Rest]> {
+  return { ...inner, forward: (self, x, ...rest) => tf.add(x, inner.forward(self, x, ...rest)) };
+}
