@@ -1,0 +1,54 @@
+/**
+ * VeRA: vector-based random-matrix adaptation (Kopiczko et al. 2023).
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { between, constant, zeros } from "../dsl/initialise.ts";
+import { type ParamSpec, parameter } from "../dsl/layer.ts";
+import { addLowRank } from "../dsl/linear.ts";
+import { type Adapter, stage, trainable } from "./adapter.ts";
+
+/** Options of {@linkcode vera}. */
+export interface VeraOptions {
+  /** Rank r (default 1). */
+  readonly rank?: number;
+  /** First value of d (default 0.1). */
+  readonly initialD?: number;
+}
+
+/** A frozen projection shared by all layers: Kaiming uniform, U(±sqrt(6 / fan_in)). */
+function projection(name: string, rows: number, columns: number): ParamSpec {
+  return { ...parameter([rows, columns], between(Math.sqrt(6 / columns))), shared: `vera.${name}` };
+}
+
+/**
+ * y = W0 x + b * (B (d * (A x))) + b0. `A` [r, max k] and `B` [max d, r] are frozen, shared by all layers at the
+ * largest shape and sliced; `d` [r] starts at 0.1, `b` [d] at 0. d + r parameters per layer.
+ *
+ * @param options See {@linkcode VeraOptions}
+ */
+export function vera(options: VeraOptions = {}): Adapter {
+  const rank = options.rank ?? 1;
+  return {
+    name: "vera",
+    fit: ({ inFeatures, outFeatures }, all) => ({
+      name: "vera",
+      stage: stage.update,
+      params: {
+        d: trainable([rank], constant(options.initialD ?? 0.1)),
+        b: trainable([outFeatures], zeros),
+        A: projection("A", rank, Math.max(...all.map((shape) => shape.inFeatures))),
+        B: projection("B", Math.max(...all.map((shape) => shape.outFeatures)), rank),
+      },
+      reform: (param) =>
+        addLowRank({
+          up: tf.mul(tf.slice(param("B"), [0, 0], [outFeatures, rank]), tf.reshape(param("b"), [outFeatures, 1])),
+          mid: param("d"),
+          down: tf.slice(param("A"), [0, 0], [rank, inFeatures]),
+          scale: 1,
+          trainsDown: false,
+        }),
+    }),
+  };
+}
