@@ -252,6 +252,23 @@ export function stack(
 }
 
 /**
+ * `x -> last(...(first(x)))` like {@linkcode serial}, but of layers whose parts all live at one level: the published
+ * names of a transformer block are siblings, whatever residual they belong to.
+ *
+ * @param layers Layers with distinct part and parameter names
+ */
+export function sequence<Rest extends readonly unknown[]>(
+  ...layers: readonly Layer<readonly [tf.Tensor, ...Rest]>[]
+): Layer<readonly [tf.Tensor, ...Rest]> {
+  return {
+    kind: "sequence",
+    params: Object.assign({}, ...layers.map(({ params }) => params)),
+    parts: Object.assign({}, ...layers.map(({ parts }) => parts)),
+    forward: (self, x, ...rest) => layers.reduce((value, { forward }) => forward(self, value, ...rest), x),
+  };
+}
+
+/**
  * `x -> x + inner(x)`; transparent to paths.
  *
  * @param inner The layer

@@ -5,6 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { withGradient } from "./gradient.ts";
 
 /** ΔW = scale * up diag(mid) down, of shape [d, k] and rank r. */
 export interface LowRank {
@@ -36,10 +37,13 @@ export function cheaper(rows: number, outFeatures: number, inFeatures: number, r
   return 2 * outFeatures * inFeatures < rows * rank * (outFeatures + inFeatures) ? "merged" : "factored";
 }
 
+function scaled<T extends tf.Tensor>(x: T, scale: number): T {
+  return scale === 1 ? x : tf.mul(x, scale);
+}
+
 /** up diag(mid) scale, [d, r]. */
-function scaledUp({ up, mid, scale }: LowRank): tf.Tensor {
-  const scaled = mid === undefined ? up : tf.mul(up, mid);
-  return scale === 1 ? scaled : tf.mul(scaled, scale);
+function scaledUp({ up, mid, scale }: LowRank): tf.Tensor2D {
+  return scaled((mid === undefined ? up : tf.mul(up, mid)) as tf.Tensor2D, scale);
 }
 
 /**
@@ -52,21 +56,40 @@ export function lowRankMatrix(update: LowRank, inFeatures: number): tf.Tensor {
   const up = scaledUp(update);
   return update.down === "sum"
     ? tf.broadcastTo(up, [up.shape[0], inFeatures])
-    : tf.matMul(up as tf.Tensor2D, update.down as tf.Tensor2D);
+    : tf.matMul(up, update.down as tf.Tensor2D);
 }
 
 /** W + sum of ΔW. For 1LoRA the column b is added to every column of W by broadcasting. */
-function mergedWeight(weight: tf.Tensor, updates: readonly LowRank[]): tf.Tensor {
-  return updates.reduce(
-    (sum, update) =>
-      tf.add(sum, update.down === "sum" ? scaledUp(update) : tf.matMul(scaledUp(update) as tf.Tensor2D, update.down as tf.Tensor2D)),
-    weight,
-  );
+function mergedWeight(weight: tf.Tensor2D, updates: readonly LowRank[]): tf.Tensor2D {
+  return updates.reduce<tf.Tensor2D>((sum, update) => {
+    const up = scaledUp(update);
+    return tf.add(sum, update.down === "sum" ? up : tf.matMul(up, update.down as tf.Tensor2D));
+  }, weight);
 }
 
-/** The compressed activations x down^T, [n, r]. */
-function compress(x: tf.Tensor, down: LowRank["down"]): tf.Tensor {
-  return down === "sum" ? tf.sum(x, -1, true) : tf.matMul(x as tf.Tensor2D, down as tf.Tensor2D, false, true);
+/** The compressed activations c = x down^T, [n, r]. */
+function compress(x: tf.Tensor2D, down: LowRank["down"]): tf.Tensor2D {
+  return down === "sum" ? tf.sum(x, -1, true) : tf.matMul(x, down as tf.Tensor2D, false, true);
+}
+
+/** Gradients of up, mid and down (those that get one, in this order) and of the compressed activations c. */
+function factorGradients(
+  { up, mid, scale, trainsDown }: LowRank,
+  dz: tf.Tensor2D,
+  c: tf.Tensor2D,
+  x: tf.Tensor2D,
+): { readonly dc: tf.Tensor2D; readonly ofFactors: readonly tf.Tensor[] } {
+  const g = tf.matMul(dz, up as tf.Tensor2D);
+  const dc = scaled(mid === undefined ? g : tf.mul(g, mid), scale) as tf.Tensor2D;
+  const dUp = scaled(tf.matMul(dz, mid === undefined ? c : tf.mul(c, mid) as tf.Tensor2D, true), scale);
+  return {
+    dc,
+    ofFactors: [
+      dUp,
+      ...(mid === undefined ? [] : [scaled(tf.sum(tf.mul(g, c), 0), scale)]),
+      ...(trainsDown ? [tf.matMul(dc, x, true)] : []),
+    ],
+  };
 }
 
 /**
@@ -93,38 +116,27 @@ export function lowRankProduct(
     ...(mid === undefined ? [] : [mid]),
     ...(down !== "sum" && trainsDown ? [down] : []),
   ]);
-  const product = tf.customGrad((...inputs: unknown[]) => {
-    const save = inputs[inputs.length - 1] as tf.GradSaveFunc;
+  const keepsInput = updates.some(({ trainsDown }) => trainsDown);
+  return withGradient([x, ...factors], (save) => {
     const compressed = updates.map(({ down }) => compress(x, down));
-    const value = evaluation === "merged"
-      ? tf.matMul(x, mergedWeight(weight, updates) as tf.Tensor2D, false, true)
-      : updates.reduce(
-        (sum, update, i) => tf.add(sum, tf.matMul(compressed[i] as tf.Tensor2D, scaledUp(update) as tf.Tensor2D, false, true)),
-        tf.matMul(x, weight, false, true) as tf.Tensor,
+    save(...compressed, ...(keepsInput ? [x] : []));
+    return evaluation === "merged"
+      ? tf.matMul(x, mergedWeight(weight, updates), false, true)
+      : updates.reduce<tf.Tensor2D>(
+        (sum, update, i) => tf.add(sum, tf.matMul(compressed[i], scaledUp(update), false, true)),
+        tf.matMul(x, weight, false, true),
       );
-    const keepsInput = updates.some(({ trainsDown }) => trainsDown);
-    save([...compressed, ...(keepsInput ? [x] : [])]);
-
-    const gradFunc = (dz: tf.Tensor, saved: tf.Tensor[]): tf.Tensor[] => {
-      const gradients: tf.Tensor[] = [];
-      let dx = tf.matMul(dz as tf.Tensor2D, (evaluation === "merged" ? mergedWeight(weight, updates) : weight) as tf.Tensor2D) as tf.Tensor;
-      updates.forEach((update, i) => {
-        const { up, mid, down, scale, trainsDown } = update;
-        const scaled = (t: tf.Tensor) => scale === 1 ? t : tf.mul(t, scale);
-        const c = saved[i];
-        gradients.push(scaled(tf.matMul(dz as tf.Tensor2D, (mid === undefined ? c : tf.mul(c, mid)) as tf.Tensor2D, true)));
-        if (evaluation === "merged" && mid === undefined && !trainsDown) return;
-        const g = tf.matMul(dz as tf.Tensor2D, up as tf.Tensor2D) as tf.Tensor;
-        if (mid !== undefined) gradients.push(scaled(tf.sum(tf.mul(g, c), 0)));
-        const gm = scaled(mid === undefined ? g : tf.mul(g, mid));
-        if (trainsDown) gradients.push(tf.matMul(gm as tf.Tensor2D, saved[updates.length] as tf.Tensor2D, true));
-        if (evaluation === "factored") dx = tf.add(dx, down === "sum" ? gm : tf.matMul(gm as tf.Tensor2D, down as tf.Tensor2D));
-      });
-      return [dx, ...gradients];
-    };
-    return { value, gradFunc };
-  });
-  return product(x, ...factors) as tf.Tensor2D;
+  }, (dz, saved) => {
+    const [kept] = saved.slice(updates.length) as tf.Tensor2D[];
+    const gradients = updates.map((update, i) => factorGradients(update, dz as tf.Tensor2D, saved[i] as tf.Tensor2D, kept));
+    const dx = evaluation === "merged"
+      ? tf.matMul(dz as tf.Tensor2D, mergedWeight(weight, updates))
+      : updates.reduce<tf.Tensor2D>(
+        (sum, { down }, i) => tf.add(sum, down === "sum" ? gradients[i].dc : tf.matMul(gradients[i].dc, down as tf.Tensor2D)),
+        tf.matMul(dz as tf.Tensor2D, weight),
+      );
+    return [dx, ...gradients.flatMap(({ ofFactors }) => ofFactors)];
+  }) as tf.Tensor2D;
 }
 
 /**

@@ -1,0 +1,16 @@
+/**
+ * A functional tensor language on tfjs: layers as data, parameter trees, keyed random numbers, operations with written
+ * gradients, optimisers as pure functions, safetensors.
+ *
+ * @module
+ */
+export * from "./engine/mod.ts";
+export * from "./error.ts";
+export * from "./initialise.ts";
+export * from "./layer.ts";
+export * from "./layers.ts";
+export * from "./linear.ts";
+export * from "./ops/mod.ts";
+export * from "./random.ts";
+export * from "./safetensors/mod.ts";
+export * from "./tree.ts";

@@ -1,0 +1,134 @@
+/**
+ * What a family of checkpoints is: presets, configuration, architecture and key names, all as data.
+ *
+ * @module
+ */
+import type { Layer } from "../dsl/layer.ts";
+import { glob, type Path } from "../dsl/tree.ts";
+import type { Json } from "./config.ts";
+
+/** How checkpoint keys relate to parameter paths. */
+export interface KeyMap {
+  /** Prefix of the published keys, which files of the bare backbone lack. */
+  readonly prefix: string;
+  /** Paths published without the prefix. */
+  readonly unprefixed: readonly string[];
+  /** Keys that carry nothing this model uses. */
+  readonly ignored: readonly string[];
+}
+
+/** What an image model expects of its pixels. */
+export interface ImageInput {
+  /** Pixels. */
+  readonly height: number;
+  /** Pixels. */
+  readonly width: number;
+  /** 1 grey, 3 RGB. */
+  readonly channels: number;
+  /** Per channel, of values in 0..1. */
+  readonly mean: number;
+  /** Per channel, of values in 0..1. */
+  readonly std: number;
+}
+
+/** An architecture with its own kind of configuration. */
+export interface Architecture<Config> {
+  /** `model_type` in `config.json`. */
+  readonly name: string;
+  /** Configurations by preset name. */
+  readonly presets: Readonly<Record<string, Config>>;
+  /** The declared model. */
+  readonly build: (config: Config) => Layer;
+  /** From `config.json`. */
+  readonly readConfig: (json: Json) => Config;
+  /** To `config.json`. */
+  readonly writeConfig: (config: Config) => Json;
+  /** Key names. */
+  readonly keys: KeyMap;
+  /** Where the task head lives. */
+  readonly headPath: Path;
+  /** What it expects of pixels. */
+  readonly image: (config: Config) => ImageInput;
+  /** The configuration with another number of classes. */
+  readonly withLabels: (config: Config, labels: number) => Config;
+}
+
+/** One configuration of an architecture, with the configuration's type folded away. */
+export interface Description {
+  /** The architecture's name. */
+  readonly family: string;
+  /** The declared model. */
+  readonly layer: Layer;
+  /** Its `config.json`. */
+  readonly config: Json;
+  /** Key names. */
+  readonly keys: KeyMap;
+  /** Where the task head lives. */
+  readonly headPath: Path;
+  /** What it expects of pixels. */
+  readonly image: ImageInput;
+}
+
+/** Options of {@linkcode Family}'s functions. */
+export interface DescriptionOptions {
+  /** Number of classes of the head, instead of the configuration's. */
+  readonly labels?: number;
+}
+
+/** A family of checkpoints: an architecture that can be opened by preset or `config.json`. */
+export interface Family {
+  /** `model_type` in `config.json`. */
+  readonly name: string;
+  /** Names of its presets. */
+  readonly presets: readonly string[];
+  /** A preset's description. */
+  readonly preset: (name: string, options: DescriptionOptions) => Description;
+  /** The description that a `config.json` gives. */
+  readonly read: (json: Json, options: DescriptionOptions) => Description;
+}
+
+/**
+ * An architecture as a family.
+ *
+ * @param architecture The architecture
+ */
+export function family<Config>(architecture: Architecture<Config>): Family {
+  const describe = (config: Config, { labels }: DescriptionOptions): Description => {
+    const sized = labels === undefined ? config : architecture.withLabels(config, labels);
+    return {
+      family: architecture.name,
+      layer: architecture.build(sized),
+      config: architecture.writeConfig(sized),
+      keys: architecture.keys,
+      headPath: architecture.headPath,
+      image: architecture.image(sized),
+    };
+  };
+  return {
+    name: architecture.name,
+    presets: Object.keys(architecture.presets),
+    preset: (name, options) => describe(architecture.presets[name], options),
+    read: (json, options) => describe(architecture.readConfig(json), options),
+  };
+}
+
+/**
+ * The parameter path of a checkpoint key, or undefined if the key is ignored.
+ *
+ * @param keys The family's names
+ * @param key Key in the file
+ */
+export function pathOf(keys: KeyMap, key: string): Path | undefined {
+  const path = key.startsWith(keys.prefix) ? key.slice(keys.prefix.length) : key;
+  return keys.ignored.some((pattern) => glob(pattern)(path)) ? undefined : path;
+}
+
+/**
+ * The published key of a parameter path.
+ *
+ * @param keys The family's names
+ * @param path Parameter path
+ */
+export function keyOf(keys: KeyMap, path: Path): string {
+  return keys.unprefixed.some((pattern) => glob(pattern)(path)) ? path : `${keys.prefix}${path}`;
+}

@@ -1,0 +1,153 @@
+/**
+ * Models by preset name or Hugging Face folder, and their parameters from safetensors.
+ *
+ * @module
+ */
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { OneloraError, unknownName } from "../dsl/error.ts";
+import { init, type Layer, specs } from "../dsl/layer.ts";
+import type { Key } from "../dsl/random.ts";
+import { type Checkpoint, fromTensor, openSafetensors, toTensor, writeSafetensors } from "../dsl/safetensors/mod.ts";
+import { glob, type Params, type Path } from "../dsl/tree.ts";
+import type { Json } from "./config.ts";
+import { type Description, type DescriptionOptions, type Family, keyOf, pathOf } from "./family.ts";
+import { vitFamily } from "./vit.ts";
+
+/** Every family this package knows. */
+export const families: readonly Family[] = [vitFamily];
+
+/** A model by name: description and where its weights are, no weights. */
+export interface Model extends Description {
+  /** Preset name or folder. */
+  readonly name: string;
+  /** Folder with its weights, if it has one. */
+  readonly folder?: string;
+}
+
+/** All preset names. */
+export const presetNames: readonly string[] = families.flatMap(({ presets }) => presets);
+
+/** Presets whose pretrained weights are part of this package. */
+const SHIPPED: Readonly<Record<string, URL>> = { "vit-micro": new URL("./weights/vit-micro", import.meta.url) };
+
+async function readConfig(folder: string): Promise<Json> {
+  const path = `${folder}/config.json`;
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (cause) {
+    throw new OneloraError({
+      attempted: `opening model "${folder}"`,
+      found: cause instanceof Deno.errors.NotFound ? "no config.json there" : (cause as Error).message,
+      allowed: `a preset (${presetNames.join(", ")}) or a Hugging Face folder with config.json and model.safetensors`,
+    }, { cause, exitCode: 2 });
+  }
+  try {
+    const json = JSON.parse(text);
+    if (typeof json === "object" && json !== null && !Array.isArray(json)) return json;
+  } catch { /* reported below, as for any text that is not an object */ }
+  throw new OneloraError({ attempted: `reading ${path}`, found: "no JSON object", allowed: "a JSON object" });
+}
+
+/**
+ * Opens a model's description; reads no weights.
+ *
+ * @param name A preset name or a Hugging Face folder
+ * @param options See {@linkcode DescriptionOptions}
+ * @throws OneloraError (exit code 2) if it is neither
+ */
+export async function openModel(name: string, options: DescriptionOptions = {}): Promise<Model> {
+  const preset = families.find(({ presets }) => presets.includes(name));
+  if (preset !== undefined) return { ...preset.preset(name, options), name, folder: SHIPPED[name]?.pathname };
+  const json = await readConfig(name);
+  const family = families.find((each) => each.name === json.model_type);
+  if (family === undefined) throw unknownName("model_type", String(json.model_type), families.map((each) => each.name));
+  return { ...family.read(json, options), name, folder: name };
+}
+
+/** What was found in a checkpoint. */
+export interface Loaded {
+  /** The complete parameters. */
+  readonly params: Params;
+  /** Paths that the checkpoint did not hold and that got their first value from the key (head and adapters only). */
+  readonly initialised: readonly Path[];
+}
+
+function mismatch(model: Model, key: string, found: string, allowed: string): OneloraError {
+  return new OneloraError({ attempted: `loading ${model.name}, tensor "${key}"`, found, allowed });
+}
+
+/** Checkpoint keys by the path they fill; unexpected keys are an error. */
+function resolve(model: Model, checkpoint: Checkpoint, wanted: ReturnType<typeof specs>): ReadonlyMap<Path, string> {
+  const found = new Map<Path, string>();
+  for (const key of checkpoint.names) {
+    const path = pathOf(model.keys, key);
+    if (path === undefined) continue;
+    if (wanted[path] === undefined) throw mismatch(model, key, "an unexpected key", `the keys of ${model.family}`);
+    found.set(path, key);
+  }
+  return found;
+}
+
+/**
+ * Reads a model's parameters shard by shard, tensor by tensor (peak memory: the model plus one tensor).
+ *
+ * A head of another size than the checkpoint's, or one that the checkpoint lacks, starts from the key; anything else that
+ * is missing, unexpected or of another shape is an error naming it. Without a folder everything starts from the key.
+ *
+ * @param model The model
+ * @param key The run's key
+ * @param layer The layer to fill, if adapters were placed on the model's own
+ */
+export async function loadParams(model: Model, key: Key, layer: Layer = model.layer): Promise<Loaded> {
+  const wanted = specs(layer);
+  const isHead = glob(`${model.headPath}.**`);
+  const given: Record<Path, Tensor> = {};
+  if (model.folder !== undefined) {
+    await using checkpoint = await openSafetensors(model.folder);
+    const keys = resolve(model, checkpoint, specs(model.layer));
+    for (const [path, { shape, adapter }] of Object.entries(wanted)) {
+      if (adapter !== undefined) continue;
+      const from = keys.get(path);
+      if (from === undefined) {
+        if (isHead(path)) continue;
+        throw mismatch(model, keyOf(model.keys, path), "no such key", `shape [${shape}]`);
+      }
+      const info = checkpoint.info(from);
+      if (`${info.shape}` !== `${shape}`) {
+        if (isHead(path)) continue;
+        throw mismatch(model, from, `shape [${info.shape}]`, `shape [${shape}]`);
+      }
+      given[path] = toTensor(await checkpoint.read(from));
+    }
+  }
+  return { params: init(layer, key, given), initialised: Object.keys(wanted).filter((path) => given[path] === undefined) };
+}
+
+/**
+ * Writes a plain Hugging Face folder: `config.json` and `model.safetensors`, each complete or absent.
+ *
+ * @param model The model (its configuration)
+ * @param params Its parameters; adapters' own are left out
+ * @param folder Made if it does not exist
+ */
+export async function saveModel(model: Model, params: Params, folder: string): Promise<void> {
+  try {
+    await Deno.mkdir(folder, { recursive: true });
+  } catch (cause) {
+    throw new OneloraError({
+      attempted: `writing ${folder}`,
+      found: (cause as Error).message,
+      allowed: "a folder that can be written",
+    }, { cause });
+  }
+  const entries = await Promise.all(
+    Object.keys(specs(model.layer)).map(async (path) =>
+      [keyOf(model.keys, path), await fromTensor(params[path])] as const
+    ),
+  );
+  await writeSafetensors(`${folder}/model.safetensors`, entries, { metadata: { format: "pt" } });
+  const config = `${JSON.stringify(model.config, null, 2)}\n`;
+  await Deno.writeTextFile(`${folder}/config.json.tmp`, config);
+  await Deno.rename(`${folder}/config.json.tmp`, `${folder}/config.json`);
+}

@@ -1,0 +1,9 @@
+/**
+ * Declared models and their published checkpoints.
+ *
+ * @module
+ */
+export * from "./config.ts";
+export * from "./family.ts";
+export * from "./load.ts";
+export * from "./vit.ts";
