@@ -4,20 +4,25 @@
  * @module
  */
 
+import { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu";
 import * as tf from "@tensorflow/tfjs-core";
-import type { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu";
 
-/** The cpu backend, started, without its greeting that recommends another package. */
-export function cpuBackend(): MathBackendCPU {
-  const backend = tf.findBackend("cpu") as MathBackendCPU | null;
-  if (backend === null) throw new Error("tfjs has no cpu backend");
-  // The greeting is printed on the first write; its only switch besides PROD, which hides all warnings, is this field.
+/**
+ * Takes away the greeting that a cpu backend prints on its first write. This field is its only switch besides tfjs's
+ * PROD flag, which would hide every other warning too.
+ */
+function silence(backend: MathBackendCPU): MathBackendCPU {
   (backend as unknown as { firstUse: boolean }).firstUse = false;
   return backend;
 }
 
+/** A cpu backend of its own, for one kernel: whatever the kernel leaves behind goes with it. */
+export function privateCpuBackend(): MathBackendCPU {
+  return silence(new MathBackendCPU());
+}
+
 /** Makes the cpu backend ready. */
 export function openCpu(): Promise<string> {
-  cpuBackend();
+  silence(tf.findBackend("cpu") as MathBackendCPU);
   return Promise.resolve("plain JavaScript, one thread");
 }

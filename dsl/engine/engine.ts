@@ -40,7 +40,7 @@ export interface BackendReport {
 
 /** Makes an engine ready to compute and says in one line what it is; throws where it cannot. */
 const openers: Readonly<Record<BackendName, (choice: "auto" | "forced") => Promise<string>>> = {
-  tensorflow: openTensorflow,
+  tensorflow: () => openTensorflow(),
   webgpu: openWebgpu,
   wasm: openWasm,
   cpu: openCpu,

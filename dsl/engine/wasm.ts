@@ -4,11 +4,35 @@
  * @module
  */
 
+import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
+import { registerFallbackKernels } from "./fallback.ts";
 
-/** Makes the wasm backend ready. */
+/** What is used here of the fields that tfjs-wasm keeps to itself. */
+interface Heap {
+  readonly wasm: { readonly HEAPU8: Uint8Array };
+  readonly dataIdMap: tf.DataStorage<{ readonly dtype: tf.DataType; readonly shape: number[] }>;
+}
+
+/** Lets tfjs-wasm read the complex tensors that borrowed kernels write; by itself it throws on their type. */
+function readComplex(backend: BackendWasm): void {
+  const plain = backend.readSync.bind(backend);
+  backend.readSync = (dataId, start, end) => {
+    const { wasm, dataIdMap } = backend as unknown as Heap;
+    const { dtype, shape } = dataIdMap.get(dataId);
+    if (dtype !== "complex64") return plain(dataId, start, end);
+    const offset = backend.getMemoryOffset(dataId);
+    const bytes = tf.util.sizeFromShape(shape) * tf.util.bytesPerElement(dtype);
+    return new Float32Array(wasm.HEAPU8.slice(offset, offset + bytes).buffer);
+  };
+}
+
+/** Makes the wasm backend ready: its own kernels first, then the cpu's for those it lacks. */
 export async function openWasm(): Promise<string> {
   await import("@tensorflow/tfjs-backend-wasm");
+  if (await tf.setBackend("wasm") && registerFallbackKernels("wasm").length > 0) {
+    readComplex(tf.backend() as BackendWasm);
+  }
   const simd = await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT");
   return `WebAssembly${simd ? " with SIMD" : ""}, one thread`;
 }
