@@ -1,0 +1,114 @@
+/**
+ * Activation functions, elementwise. GELU and SiLU keep their input and ReLU its output, which a trained layer behind it
+ * keeps anyway.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { unknownName } from "../error.ts";
+import { withGradient } from "./gradient.ts";
+
+/** An elementwise function. */
+export type Activation = (x: tf.Tensor) => tf.Tensor;
+
+/** Φ(x) = (1 + erf(x / √2)) / 2, the normal distribution function. */
+function normalDistribution(x: tf.Tensor): tf.Tensor {
+  return tf.mul(tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1), 0.5);
+}
+
+/** x Φ(x); d/dx = Φ(x) + x φ(x). */
+function geluExact(x: tf.Tensor): tf.Tensor {
+  return withGradient([x], (save) => {
+    save(x);
+    return tf.mul(x, normalDistribution(x));
+  }, (dy, [x]) => {
+    const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+    return [tf.mul(dy, tf.add(normalDistribution(x), tf.mul(x, density)))];
+  });
+}
+
+// (1 + tanh u) / 2 = sigmoid(2u), so 2u = x (LINEAR + CUBIC x²) needs no halving.
+const LINEAR = 2 * Math.sqrt(2 / Math.PI);
+const CUBIC = LINEAR * 0.044715;
+
+/** x sigmoid(v), v = x (LINEAR + CUBIC x²); with s = sigmoid(v), d/dx = s + x s (1 - s) v'. */
+function geluTanh(x: tf.Tensor): tf.Tensor {
+  const gate = (x: tf.Tensor, square: tf.Tensor) => tf.sigmoid(tf.mul(x, tf.add(tf.mul(square, CUBIC), LINEAR)));
+  return withGradient([x], (save) => {
+    save(x);
+    return tf.mul(x, gate(x, tf.square(x)));
+  }, (dy, [x]) => {
+    const square = tf.square(x);
+    const s = gate(x, square);
+    const slope = tf.mul(x, tf.add(tf.mul(square, 3 * CUBIC), LINEAR));
+    return [tf.mul(dy, tf.mul(s, tf.add(tf.mul(slope, tf.sub(1, s)), 1)))];
+  });
+}
+
+/**
+ * GELU(x) = x Φ(x), or with `tanh` x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2 (Hendrycks and Gimpel 2016).
+ *
+ * @param x Any shape
+ * @param approximation `none` for the exact function, `tanh` for the approximation that DiT uses
+ *
+ * @example
+ * ```ts
+ * import { gelu, useBackend } from "@onelora/onelora/dsl";
+ * import { assertAlmostEquals } from "@std/assert";
+ * import * as tf from "@tensorflow/tfjs-core";
+ * await useBackend("cpu");
+ * assertAlmostEquals(gelu(tf.scalar(1)).dataSync()[0], 0.8413447, 1e-6);
+ * ```
+ */
+export function gelu(x: tf.Tensor, approximation: "none" | "tanh" = "none"): tf.Tensor {
+  return approximation === "none" ? geluExact(x) : geluTanh(x);
+}
+
+/**
+ * SiLU(x) = x sigmoid(x).
+ *
+ * @param x Any shape
+ */
+export function silu(x: tf.Tensor): tf.Tensor {
+  return withGradient([x], (save) => {
+    save(x);
+    return tf.mul(x, tf.sigmoid(x));
+  }, (dy, [x]) => {
+    const s = tf.sigmoid(x);
+    return [tf.mul(dy, tf.mul(s, tf.add(tf.mul(x, tf.sub(1, s)), 1)))];
+  });
+}
+
+/**
+ * ReLU(x) = max(x, 0), with gradient 0 at 0.
+ *
+ * @param x Any shape
+ */
+export function relu(x: tf.Tensor): tf.Tensor {
+  return withGradient([x], (save) => {
+    const y = tf.relu(x);
+    save(y);
+    return y;
+  }, (dy, [y]) => [tf.mul(dy, tf.step(y))]);
+}
+
+/** Activation functions by the names that checkpoints' `hidden_act` uses. */
+export const activations: Readonly<Record<string, Activation>> = {
+  gelu: (x) => gelu(x),
+  gelu_new: (x) => gelu(x, "tanh"),
+  gelu_pytorch_tanh: (x) => gelu(x, "tanh"),
+  relu,
+  silu,
+  swish: silu,
+};
+
+/**
+ * The activation function of that name.
+ *
+ * @param name As in a checkpoint's `hidden_act`, e.g. `gelu`
+ * @throws OneloraError for a name that is not in {@linkcode activations}
+ */
+export function activation(name: string): Activation {
+  if (!Object.hasOwn(activations, name)) throw unknownName("activation", name, Object.keys(activations));
+  return activations[name];
+}

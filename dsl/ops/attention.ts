@@ -1,0 +1,95 @@
+/**
+ * Softmax attention and the reshaping around it.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { withGradient } from "./gradient.ts";
+
+/** Settings of {@linkcode attention}. */
+export interface AttentionOptions {
+  /** Added to the scores before the softmax, broadcastable to [B, H, N, M]; no gradient. */
+  readonly mask?: tf.Tensor;
+  /** Factor of the scores (default 1/sqrt(hd)). */
+  readonly scale?: number;
+}
+
+/**
+ * softmax(scale q k^T + mask) v (Vaswani et al. 2017). Query head h uses key head floor(h KV / H).
+ *
+ * Keeps scale q, k, v and the probabilities P; with dP = dy v^T the scores' gradient is P dP - P rowsum(P dP).
+ *
+ * @param q Queries, [B, H, N, hd]
+ * @param k Keys, [B, KV, M, hd]; KV divides H
+ * @param v Values, [B, KV, M, hd]
+ * @param options See {@linkcode AttentionOptions}
+ * @returns [B, H, N, hd]
+ *
+ * @example
+ * ```ts
+ * import { attention, useBackend } from "@onelora/onelora/dsl";
+ * import { assertEquals } from "@std/assert";
+ * import * as tf from "@tensorflow/tfjs-core";
+ * await useBackend("cpu");
+ * const v = tf.tensor4d([1, 3], [1, 1, 2, 1]);
+ * // Equal scores average the values.
+ * assertEquals([...attention(tf.zeros([1, 1, 1, 1]), v, v).dataSync()], [2]);
+ * ```
+ */
+export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: AttentionOptions = {}): tf.Tensor {
+  const [batch, heads, queries, size] = q.shape;
+  const [, keyHeads, keys] = k.shape;
+  const scale = options.scale ?? 1 / Math.sqrt(size);
+  // The query heads that share a key head are rows of one product, so that keys and values are never repeated.
+  const together = (t: tf.Tensor, width: number) => tf.reshape(t, [batch, keyHeads, heads / keyHeads * queries, width]);
+  const apart = (t: tf.Tensor, width: number) => tf.reshape(t, [batch, heads, queries, width]);
+
+  return withGradient([q, k, v], (save) => {
+    const scaled = together(tf.mul(q, scale), size);
+    const scores = apart(tf.matMul(scaled, k, false, true), keys);
+    const masked = options.mask === undefined ? scores : tf.add(scores, options.mask);
+    const probabilities = together(tf.softmax(masked), keys);
+    save(scaled, k, v, probabilities);
+    return apart(tf.matMul(probabilities, v), size);
+  }, (dy, [scaled, k, v, probabilities]) => {
+    const dOutput = together(dy, size);
+    const weighted = tf.mul(probabilities, tf.matMul(dOutput, v, false, true));
+    const dScores = tf.sub(weighted, tf.mul(probabilities, tf.sum(weighted, -1, true)));
+    return [
+      apart(tf.mul(tf.matMul(dScores, k), scale), size),
+      tf.matMul(dScores, scaled, true),
+      tf.matMul(probabilities, dOutput, true),
+    ];
+  });
+}
+
+/**
+ * [B, N, H hd] -> [B, H, N, hd].
+ *
+ * @param x Activations
+ * @param heads H
+ */
+export function splitHeads(x: tf.Tensor, heads: number): tf.Tensor {
+  const [batch, length, width] = x.shape;
+  return tf.tidy(() => tf.transpose(tf.reshape(x, [batch, length, heads, width / heads]), [0, 2, 1, 3]));
+}
+
+/**
+ * [B, H, N, hd] -> [B, N, H hd], the inverse of {@linkcode splitHeads}.
+ *
+ * @param x Activations per head
+ */
+export function mergeHeads(x: tf.Tensor): tf.Tensor {
+  const [batch, heads, length, size] = x.shape;
+  return tf.tidy(() => tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, length, heads * size]));
+}
+
+/**
+ * The mask that hides later positions: 0 where key <= query, else -1e9; [1, 1, N, N].
+ *
+ * @param length N
+ */
+export function causalMask(length: number): tf.Tensor {
+  const mask = Float32Array.from({ length: length * length }, (_, i) => i % length > Math.floor(i / length) ? -1e9 : 0);
+  return tf.tensor4d(mask, [1, 1, length, length]);
+}

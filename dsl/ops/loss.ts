@@ -1,0 +1,84 @@
+/**
+ * Losses: one number for a batch.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { withGradient } from "./gradient.ts";
+
+/** Settings of {@linkcode crossEntropy}. */
+export interface CrossEntropyOptions {
+  /** Rows with this label do not count (PyTorch's is -100); without it every row counts. */
+  readonly ignoreIndex?: number;
+  /** ε: the target is 1 - ε at the label plus ε/C everywhere (default 0). */
+  readonly labelSmoothing?: number;
+}
+
+/**
+ * Mean over the counted rows of -sum_c target_c log softmax(logits)_c. If no row counts the loss is 0.
+ *
+ * Keeps the probabilities P; the gradient is (P - target) / (counted rows).
+ *
+ * @param logits [..., C]
+ * @param labels int32, [...]
+ * @param options See {@linkcode CrossEntropyOptions}
+ *
+ * @example
+ * ```ts
+ * import { crossEntropy, useBackend } from "@onelora/onelora/dsl";
+ * import { assertAlmostEquals } from "@std/assert";
+ * import * as tf from "@tensorflow/tfjs-core";
+ * await useBackend("cpu");
+ * const loss = crossEntropy(tf.zeros([2, 10]), tf.tensor1d([3, 7], "int32"));
+ * assertAlmostEquals(loss.dataSync()[0], Math.log(10), 1e-6);
+ * ```
+ */
+export function crossEntropy(logits: tf.Tensor, labels: tf.Tensor, options: CrossEntropyOptions = {}): tf.Tensor {
+  const { ignoreIndex, labelSmoothing = 0 } = options;
+  const classes = logits.shape[logits.rank - 1];
+  const rows = labels.size;
+  const offsets = Int32Array.from({ length: rows }, (_, row) => row * classes);
+  return withGradient([logits], (save) => {
+    const flat = tf.reshape(labels, [rows]);
+    const counted = ignoreIndex === undefined ? undefined : tf.notEqual(flat, tf.scalar(ignoreIndex, "int32"));
+    // An ignored label may lie outside the table: look at class 0 instead, its weight is 0.
+    const looked = counted === undefined ? flat : tf.mul(flat, tf.cast(counted, "int32"));
+    const weights = counted === undefined ? tf.fill([rows], 1 / rows) : meanWeights(tf.cast(counted, "float32"));
+    const at = tf.add(tf.tensor1d(offsets, "int32"), looked);
+
+    const shifted = tf.sub(tf.reshape(logits, [rows, classes]), tf.max(tf.reshape(logits, [rows, classes]), 1, true));
+    const picked = tf.gather(tf.reshape(shifted, [rows * classes]), at);
+    const target = labelSmoothing === 0
+      ? picked
+      : tf.add(tf.mul(picked, 1 - labelSmoothing), tf.mul(tf.mean(shifted, 1), labelSmoothing));
+    const exponentials = tf.exp(shifted);
+    const total = tf.sum(exponentials, 1, true);
+    save(tf.div(exponentials, total), at, weights);
+    return tf.sum(tf.mul(weights, tf.sub(tf.log(tf.reshape(total, [rows])), target)));
+  }, (dy, [probabilities, at, weights]) => {
+    const scaled = tf.mul(weights, dy);
+    const spread = labelSmoothing === 0 ? probabilities : tf.sub(probabilities, labelSmoothing / classes);
+    const expected = tf.scatterND(tf.reshape(at, [rows, 1]), tf.mul(scaled, 1 - labelSmoothing), [rows * classes]);
+    const gradient = tf.sub(tf.mul(spread, tf.reshape(scaled, [rows, 1])), tf.reshape(expected, [rows, classes]));
+    return [tf.reshape(gradient, logits.shape)];
+  });
+}
+
+/** 1 / (number counted) where counted, else 0. */
+function meanWeights(counted: tf.Tensor): tf.Tensor {
+  return tf.div(counted, tf.maximum(tf.sum(counted), 1));
+}
+
+/**
+ * Mean squared error: mean((prediction - target)²). The target gets no gradient.
+ *
+ * @param prediction Any shape
+ * @param target The same shape
+ */
+export function mse(prediction: tf.Tensor, target: tf.Tensor): tf.Tensor {
+  return withGradient([prediction], (save) => {
+    const difference = tf.sub(prediction, target);
+    save(difference);
+    return tf.mean(tf.square(difference));
+  }, (dy, [difference]) => [tf.mul(difference, tf.mul(dy, 2 / prediction.size))]);
+}

@@ -1,0 +1,71 @@
+/**
+ * Rotary position embedding, half-split (Su et al. 2021, as LLaMA lays it out): feature i turns together with feature
+ * i + hd/2.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { withGradient } from "./gradient.ts";
+
+/** Angles' cosines and signed sines, made by {@linkcode rotaryTable}. */
+export interface RotaryTable {
+  /** cos(angle) of each feature, [N, hd]. */
+  readonly cos: tf.Tensor;
+  /** sin(angle) of each feature, negated in the first half, [N, hd]. */
+  readonly sin: tf.Tensor;
+}
+
+/**
+ * angle[n, i] = position[n] theta^(-2i/hd) for i < hd/2, repeated for the second half.
+ *
+ * @param positions The positions, or N for 0 ... N-1
+ * @param size hd, even
+ * @param theta Base of the frequencies (LLaMA: 10000)
+ */
+export function rotaryTable(positions: number | readonly number[], size: number, theta: number): RotaryTable {
+  const at = typeof positions === "number" ? Array.from({ length: positions }, (_, n) => n) : positions;
+  const half = size / 2;
+  // Rounded to float32 step by step as PyTorch does: at position 4000 the last bit of a frequency is visible.
+  const frequencies = Array.from({ length: half }, (_, i) => {
+    return Math.fround(1 / Math.fround(Math.pow(theta, Math.fround(2 * i / size))));
+  });
+  const table = (f: (angle: number, i: number) => number) => {
+    const rows = at.map((n) => Array.from({ length: size }, (_, i) => f(Math.fround(n * frequencies[i % half]), i)));
+    return tf.tensor2d(Float32Array.from(rows.flat()), [at.length, size]);
+  };
+  return { cos: table((angle) => Math.cos(angle)), sin: table((angle, i) => Math.sin(i < half ? -angle : angle)) };
+}
+
+/** [..., 2h] with its two halves exchanged. */
+function swapHalves(x: tf.Tensor): tf.Tensor {
+  const half = x.shape[x.rank - 1] / 2;
+  const start = x.shape.map(() => 0);
+  const size = [...x.shape.slice(0, -1), half];
+  return tf.concat([tf.slice(x, [...start.slice(1), half], size), tf.slice(x, start, size)], x.rank - 1);
+}
+
+/**
+ * Rotates each pair (x_i, x_{i+hd/2}) by its angle: x cos + swap(x) sin. The gradient rotates back and keeps nothing of x.
+ *
+ * @param x [..., N, hd]
+ * @param cos From {@linkcode rotaryTable}
+ * @param sin From {@linkcode rotaryTable} (its first half is negated)
+ *
+ * @example
+ * ```ts
+ * import { rotary, rotaryTable, useBackend } from "@onelora/onelora/dsl";
+ * import { assertAlmostEquals } from "@std/assert";
+ * import * as tf from "@tensorflow/tfjs-core";
+ * await useBackend("cpu");
+ * const { cos, sin } = rotaryTable([1], 2, 10000);
+ * const [x, y] = rotary(tf.tensor2d([[1, 0]]), cos, sin).dataSync();
+ * assertAlmostEquals(x, Math.cos(1), 1e-6);
+ * assertAlmostEquals(y, Math.sin(1), 1e-6);
+ * ```
+ */
+export function rotary(x: tf.Tensor, cos: tf.Tensor, sin: tf.Tensor): tf.Tensor {
+  return withGradient([x], (save) => {
+    save(cos, sin);
+    return tf.add(tf.mul(x, cos), tf.mul(swapHalves(x), sin));
+  }, (dy, [cos, sin]) => [tf.sub(tf.mul(dy, cos), tf.mul(swapHalves(dy), sin))]);
+}
