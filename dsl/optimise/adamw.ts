@@ -1,0 +1,77 @@
+/**
+ * AdamW: Adam with decoupled weight decay (Loshchilov and Hutter 2019), step for step as torch.optim.AdamW.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Path } from "../tree.ts";
+import { elementwise, prefixed, under, zerosUnder } from "./bundle.ts";
+import type { Optimiser } from "./optimiser.ts";
+
+/** Settings of {@linkcode adamw}. */
+export interface AdamwOptions {
+  /** Decay of the mean of gradients (default 0.9). */
+  readonly beta1?: number;
+  /** Decay of the mean of squared gradients (default 0.999). */
+  readonly beta2?: number;
+  /** Added to the denominator (default 1e-8). */
+  readonly epsilon?: number;
+  /** Weight decay, multiplied by the rate (default 0.01). */
+  readonly weightDecay?: number;
+  /** Which parameters decay (default all). */
+  readonly decays?: (path: Path, tensor: tf.Tensor) => boolean;
+}
+
+/**
+ * p <- p - rate λ p; m <- β1 m + (1-β1) g; v <- β2 v + (1-β2) g²; p <- p - rate m̂ / (√v̂ + ε), with
+ * m̂ = m / (1 - β1^t) and v̂ = v / (1 - β2^t).
+ *
+ * State: `m.<path>`, `v.<path>` and the step count `t`.
+ *
+ * @param options See {@linkcode AdamwOptions}
+ *
+ * @example
+ * ```ts
+ * import { adamw, useBackend } from "@onelora/onelora/dsl";
+ * import { assertAlmostEquals } from "@std/assert";
+ * import * as tf from "@tensorflow/tfjs-core";
+ * await useBackend("cpu");
+ * const optimiser = adamw({ weightDecay: 0 });
+ * const params = { b: tf.tensor1d([1]) };
+ * const { params: next } = optimiser.update({ b: tf.tensor1d([5]) }, optimiser.init(params), params, tf.scalar(0.1));
+ * // The first step goes by the rate, whatever the gradient's size.
+ * assertAlmostEquals(next.b.dataSync()[0], 0.9, 1e-6);
+ * ```
+ */
+export function adamw(options: AdamwOptions = {}): Optimiser {
+  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01, decays } = options;
+  return {
+    init: (params) => ({ ...zerosUnder(params, "m"), ...zerosUnder(params, "v"), t: tf.scalar(0) }),
+    update: (gradients, state, params, rate, momentum) =>
+      tf.tidy(() => {
+        const [means, squares] = [under(state, "m", params), under(state, "v", params)];
+        const t = tf.add(state.t, 1);
+        // 1 - β^t = -expm1(t ln β) keeps its digits where β^t is near 1.
+        const correction = (logarithm: tf.Tensor | number) => tf.neg(tf.expm1(tf.mul(t, logarithm)));
+        const correction1 = correction(momentum === undefined ? Math.log(beta1) : tf.log(momentum));
+        const root2 = tf.sqrt(correction(Math.log(beta2)));
+        const fresh = momentum === undefined ? 1 - beta1 : tf.sub(1, momentum);
+        // rate m̂ / (√v̂ + ε) = (rate root2 / correction1) m / (√v + ε root2): what is not elementwise is done once.
+        const step = tf.div(tf.mul(rate, root2), correction1);
+        const floor = tf.mul(root2, epsilon);
+        const shrink = tf.sub(1, tf.mul(rate, weightDecay));
+
+        const [next, m, v] = elementwise(
+          [params, gradients, means, squares],
+          ([p, g, m, v], decay) => {
+            const mean = tf.add(m, tf.mul(tf.sub(g, m), fresh));
+            const square = tf.add(tf.mul(v, beta2), tf.mul(tf.square(g), 1 - beta2));
+            const change = tf.mul(tf.div(mean, tf.add(tf.sqrt(square), floor)), step);
+            return [tf.sub(decay && weightDecay !== 0 ? tf.mul(p, shrink) : p, change), mean, square];
+          },
+          decays,
+        );
+        return { params: next, state: { ...prefixed(m, "m"), ...prefixed(v, "v"), t } };
+      }),
+  };
+}

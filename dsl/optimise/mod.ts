@@ -1,0 +1,11 @@
+/**
+ * Optimisers as pairs of pure functions, and learning-rate schedules as functions of the step.
+ *
+ * @module
+ */
+export * from "./adamw.ts";
+export * from "./clip.ts";
+export * from "./ema.ts";
+export * from "./optimiser.ts";
+export * from "./schedule.ts";
+export * from "./sgd.ts";
