@@ -98,17 +98,17 @@ export function selfAttention(
 }
 
 /**
- * Non-overlapping patches as tokens: pixels [B, C, H, W] -> [B, (H / p) (W / p), D], rows first. `weight` [D, C, p, p],
- * `bias` [D]: a convolution of stride p, computed as one matrix product.
+ * Non-overlapping patches as tokens: pixels [B, C, H, W] -> [B, (H / p) (W / q), D], rows first. `weight` [D, C, p, q],
+ * `bias` [D]: a convolution whose stride is its kernel, computed as one matrix product.
  *
  * @param channels C
- * @param patch p
+ * @param patch Height p and width q of a patch
  * @param dim D
  */
-export function patchEmbedLayer(channels: number, patch: number, dim: number): Layer {
+export function patchEmbedLayer(channels: number, patch: readonly [number, number], dim: number): Layer {
   return {
     kind: "convolution",
-    params: { weight: parameter([dim, channels, patch, patch], gaussian(0.02)), bias: parameter([dim], zeros) },
+    params: { weight: parameter([dim, channels, ...patch], gaussian(0.02)), bias: parameter([dim], zeros) },
     parts: {},
     forward: (self, x) => patchEmbed(x, self.param("weight"), self.param("bias")),
   };

@@ -4,6 +4,7 @@
  *
  * @module
  */
+export * from "./differentiate.ts";
 export * from "./engine/mod.ts";
 export * from "./error.ts";
 export * from "./initialise.ts";
@@ -11,6 +12,7 @@ export * from "./layer.ts";
 export * from "./layers.ts";
 export * from "./linear.ts";
 export * from "./ops/mod.ts";
+export * from "./optimise/mod.ts";
 export * from "./random.ts";
 export * from "./safetensors/mod.ts";
 export * from "./tree.ts";

@@ -25,8 +25,8 @@ export interface VitConfig {
   readonly intermediate: number;
   /** Image height and width in pixels. */
   readonly image: readonly [height: number, width: number];
-  /** Patch side in pixels. */
-  readonly patch: number;
+  /** Patch height and width in pixels. */
+  readonly patch: readonly [height: number, width: number];
   /** Image channels. */
   readonly channels: number;
   /** Classes of the head. */
@@ -43,7 +43,7 @@ export interface VitConfig {
 
 /** Class token, patches, positions: pixels [B, C, H, W] -> tokens [B, 1 + N, D]. */
 function embeddings(config: VitConfig): Layer {
-  const patches = config.image.reduce((product, side) => product * Math.floor(side / config.patch), 1);
+  const patches = (config.image[0] / config.patch[0]) * (config.image[1] / config.patch[1]);
   return {
     kind: "embeddings",
     params: {
@@ -106,13 +106,18 @@ export function vit(config: VitConfig): Layer {
   };
 }
 
+/** A square's side, or both sides, as `config.json` has it. */
+function sides([height, width]: readonly [number, number]): number | readonly number[] {
+  return height === width ? height : [height, width];
+}
+
 const base: VitConfig = {
   hidden: 768,
   layers: 12,
   heads: 12,
   intermediate: 3072,
   image: [224, 224],
-  patch: 16,
+  patch: [16, 16],
   channels: 3,
   labels: 10,
   eps: 1e-12,
@@ -125,7 +130,7 @@ const base: VitConfig = {
 export const vitFamily: Family = family<VitConfig>({
   name: "vit",
   presets: {
-    "vit-micro": { ...base, hidden: 96, layers: 4, heads: 4, intermediate: 384, image: [28, 28], patch: 4, channels: 1 },
+    "vit-micro": { ...base, hidden: 96, layers: 4, heads: 4, intermediate: 384, image: [28, 28], patch: [4, 4], channels: 1 },
     "vit-base": base,
     "vit-large": { ...base, hidden: 1024, layers: 24, heads: 16, intermediate: 4096 },
   },
@@ -136,7 +141,7 @@ export const vitFamily: Family = family<VitConfig>({
     heads: numberField(json, "num_attention_heads", 12),
     intermediate: numberField(json, "intermediate_size", 3072),
     image: sideField(json, "image_size", 224),
-    patch: sideField(json, "patch_size", 16)[0],
+    patch: sideField(json, "patch_size", 16),
     channels: numberField(json, "num_channels", 3),
     labels: labelCount(json),
     eps: numberField(json, "layer_norm_eps", 1e-12),
@@ -151,8 +156,8 @@ export const vitFamily: Family = family<VitConfig>({
     num_hidden_layers: config.layers,
     num_attention_heads: config.heads,
     intermediate_size: config.intermediate,
-    image_size: config.image[0] === config.image[1] ? config.image[0] : [...config.image],
-    patch_size: config.patch,
+    image_size: sides(config.image),
+    patch_size: sides(config.patch),
     num_channels: config.channels,
     layer_norm_eps: config.eps,
     hidden_act: config.activation,

@@ -113,30 +113,35 @@ export function convTranspose2d(
 export type ImageLayout = "NCHW" | "NHWC";
 
 /**
- * Cuts images into patches, each flattened as [C, p, p], row by row.
+ * Cuts images into patches, each flattened as [C, p, q], row by row.
  *
  * @param x [B, C, H, W] or [B, H, W, C]
- * @param size p; divides H and W
+ * @param size Height p and width q of a patch, which divide H and W
  * @param layout Which of the two (default NCHW)
- * @returns [B, (H/p) (W/p), C p p]
+ * @returns [B, (H/p) (W/q), C p q]
  * @throws OneloraError if the patch size does not divide the image
  */
-export function patchify(x: tf.Tensor, size: number, layout: ImageLayout = "NCHW"): tf.Tensor {
+export function patchify(
+  x: tf.Tensor,
+  size: readonly [height: number, width: number],
+  layout: ImageLayout = "NCHW",
+): tf.Tensor {
+  const [p, q] = size;
   const [batch, ...rest] = x.shape;
   const [channels, height, width] = layout === "NCHW" ? rest : [rest[2], rest[0], rest[1]];
-  if (height % size !== 0 || width % size !== 0) {
+  if (height % p !== 0 || width % q !== 0) {
     throw new OneloraError({
-      attempted: `cutting images into patches of ${size}x${size}`,
+      attempted: `cutting images into patches of ${p}x${q}`,
       found: `images of ${height}x${width}`,
-      allowed: `sides that are multiples of ${size}`,
+      allowed: `multiples of ${p}x${q}`,
     });
   }
-  const [rows, columns] = [height / size, width / size];
+  const [rows, columns] = [height / p, width / q];
   return tf.tidy(() => {
     const cut = layout === "NCHW"
-      ? tf.transpose(tf.reshape(x, [batch, channels, rows, size, columns, size]), [0, 2, 4, 1, 3, 5])
-      : tf.transpose(tf.reshape(x, [batch, rows, size, columns, size, channels]), [0, 1, 3, 5, 2, 4]);
-    return tf.reshape(cut, [batch, rows * columns, channels * size * size]);
+      ? tf.transpose(tf.reshape(x, [batch, channels, rows, p, columns, q]), [0, 2, 4, 1, 3, 5])
+      : tf.transpose(tf.reshape(x, [batch, rows, p, columns, q, channels]), [0, 1, 3, 5, 2, 4]);
+    return tf.reshape(cut, [batch, rows * columns, channels * p * q]);
   });
 }
 
@@ -144,10 +149,10 @@ export function patchify(x: tf.Tensor, size: number, layout: ImageLayout = "NCHW
  * A convolution whose stride is its kernel, as one matrix product: patches W^T + bias.
  *
  * @param x [B, C, H, W] or [B, H, W, C]
- * @param weight [D, C, p, p]
+ * @param weight [D, C, p, q]
  * @param bias [D]
  * @param layout Which of the two (default NCHW)
- * @returns [B, (H/p) (W/p), D]
+ * @returns [B, (H/p) (W/q), D]
  * @throws OneloraError if the patch size does not divide the image
  */
 export function patchEmbed(
@@ -156,9 +161,9 @@ export function patchEmbed(
   bias?: tf.Tensor,
   layout: ImageLayout = "NCHW",
 ): tf.Tensor {
-  const [out, , size] = weight.shape;
+  const [out, , height, width] = weight.shape as [number, number, number, number];
   return tf.tidy(() => {
-    const patches = patchify(x, size, layout);
+    const patches = patchify(x, [height, width], layout);
     const [batch, count, features] = patches.shape;
     const rows = tf.reshape(patches, [batch * count, features]);
     const product = tf.matMul(rows, tf.reshape(weight, [out, features]), false, true);

@@ -41,6 +41,22 @@ function scaled<T extends tf.Tensor>(x: T, scale: number): T {
   return scale === 1 ? x : tf.mul(x, scale);
 }
 
+/** The factors as a list. */
+function tensorsOf({ up, mid, down }: LowRank): tf.Tensor[] {
+  return [up, ...(mid === undefined ? [] : [mid]), ...(down === "sum" ? [] : [down])];
+}
+
+/** The same updates with their tensors replaced, in the order of {@linkcode tensorsOf}. */
+function restored(updates: readonly LowRank[], tensors: readonly tf.Tensor[]): LowRank[] {
+  let next = 0;
+  return updates.map((update) => ({
+    ...update,
+    up: tensors[next++],
+    mid: update.mid && tensors[next++],
+    down: update.down === "sum" ? "sum" : tensors[next++],
+  }));
+}
+
 /** up diag(mid) scale, [d, r]. */
 function scaledUp({ up, mid, scale }: LowRank): tf.Tensor2D {
   return scaled((mid === undefined ? up : tf.mul(up, mid)) as tf.Tensor2D, scale);
@@ -119,7 +135,8 @@ export function lowRankProduct(
   const keepsInput = updates.some(({ trainsDown }) => trainsDown);
   return withGradient([x, ...factors], (save) => {
     const compressed = updates.map(({ down }) => compress(x, down));
-    save(...compressed, ...(keepsInput ? [x] : []));
+    // Factors may themselves be intermediate results, so the backward pass must hold on to them too.
+    save(...compressed, ...updates.flatMap(tensorsOf), ...(keepsInput ? [x] : []));
     return evaluation === "merged"
       ? tf.matMul(x, mergedWeight(weight, updates), false, true)
       : updates.reduce<tf.Tensor2D>(
@@ -127,12 +144,15 @@ export function lowRankProduct(
         tf.matMul(x, weight, false, true),
       );
   }, (dz, saved) => {
-    const [kept] = saved.slice(updates.length) as tf.Tensor2D[];
-    const gradients = updates.map((update, i) => factorGradients(update, dz as tf.Tensor2D, saved[i] as tf.Tensor2D, kept));
+    const compressed = saved.slice(0, updates.length) as tf.Tensor2D[];
+    const kept = restored(updates, saved.slice(updates.length));
+    const input = saved[saved.length - 1] as tf.Tensor2D;
+    const gradients = kept.map((update, i) => factorGradients(update, dz as tf.Tensor2D, compressed[i], input));
     const dx = evaluation === "merged"
-      ? tf.matMul(dz as tf.Tensor2D, mergedWeight(weight, updates))
-      : updates.reduce<tf.Tensor2D>(
-        (sum, { down }, i) => tf.add(sum, down === "sum" ? gradients[i].dc : tf.matMul(gradients[i].dc, down as tf.Tensor2D)),
+      ? tf.matMul(dz as tf.Tensor2D, mergedWeight(weight, kept))
+      : kept.reduce<tf.Tensor2D>(
+        (sum, { down }, i) =>
+          tf.add(sum, down === "sum" ? gradients[i].dc : tf.matMul(gradients[i].dc, down as tf.Tensor2D)),
         tf.matMul(dz as tf.Tensor2D, weight),
       );
     return [dx, ...gradients.flatMap(({ ofFactors }) => ofFactors)];
