@@ -1,0 +1,39 @@
+/**
+ * `deno task test`: the test suite, with the permissions of `deno test -P`; the last line is `N passed, N failed`.
+ * Further arguments go to `deno test`.
+ *
+ * @module
+ */
+
+import { denoCommand } from "./deno.ts";
+
+/** Passes a child's output on and returns the last of it. */
+async function passOn(output: ReadableStream<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let last = "";
+  for await (const chunk of output) {
+    for (let sent = 0; sent < chunk.length;) sent += await Deno.stdout.write(chunk.subarray(sent));
+    last = (last + decoder.decode(chunk, { stream: true })).slice(-10_000);
+  }
+  return last;
+}
+
+/** The counts of deno's closing line, `ok | 12 passed (3 steps) | 0 failed (2s)`. */
+function tally(output: string): { readonly passed: number; readonly failed: number } | undefined {
+  // deno-lint-ignore no-control-regex -- colours are control characters
+  const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
+  const found = [...plain.matchAll(/^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed/gm)].at(-1);
+  return found && { passed: Number(found[1]), failed: Number(found[2]) };
+}
+
+const child = new Deno.Command(await denoCommand(), {
+  args: ["test", "-P", ...Deno.args],
+  stdout: "piped",
+  ...(Deno.stdout.isTerminal() ? { env: { FORCE_COLOR: "1" } } : {}),
+}).spawn();
+const [output, { code }] = await Promise.all([passOn(child.stdout), child.status]);
+const counts = tally(output);
+// Without a closing line no test ran, for instance because a file does not compile.
+const { passed, failed } = counts ?? { passed: 0, failed: code === 0 ? 0 : 1 };
+console.log(`${passed} passed, ${failed} failed`);
+Deno.exit(code);
