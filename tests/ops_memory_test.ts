@@ -1,0 +1,90 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import * as tf from "@tensorflow/tfjs-core";
+import { useBackend } from "../dsl/engine/mod.ts";
+import { OneloraError } from "../dsl/error.ts";
+import {
+  activation,
+  attention,
+  crossEntropy,
+  embedding,
+  gelu,
+  groupNorm,
+  interpolate,
+  layerNorm,
+  mse,
+  patchify,
+  relu,
+  rmsNorm,
+  rotary,
+  rotaryTable,
+  silu,
+} from "../dsl/ops/mod.ts";
+
+/** How many buffers an operation keeps for its gradient besides its inputs and its output. */
+function kept(operation: (x: tf.Tensor) => tf.Tensor, shape: number[]): number {
+  let buffers = 0;
+  tf.tidy(() => {
+    tf.grad((x) => {
+      const before = tf.memory().numDataBuffers;
+      const y = tf.tidy(() => operation(x));
+      buffers = tf.memory().numDataBuffers - before - 1;
+      return tf.sum(y);
+    })(tf.randomUniform(shape, 0.1, 1, "float32", 1));
+  });
+  return buffers;
+}
+
+Deno.test("operations keep what their gradients need and no more", async () => {
+  await useBackend("cpu");
+  tf.tidy(() => {
+    const features = tf.ones([8]);
+    const { cos, sin } = rotaryTable(6, 8, 10000);
+    const keys = tf.ones([2, 3, 6, 8]);
+    const labels = tf.tensor1d([1, 2, 3, 0], "int32");
+    const target = tf.ones([4, 8]);
+    const ids = tf.tensor1d([1, 1], "int32");
+
+    assertEquals(kept((x) => gelu(x), [4, 8]), 0);
+    assertEquals(kept((x) => gelu(x, "tanh"), [4, 8]), 0);
+    assertEquals(kept(silu, [4, 8]), 0);
+    assertEquals(kept(relu, [4, 8]), 0);
+    assertEquals(kept((x) => rotary(x, cos, sin), [2, 3, 6, 8]), 0);
+    assertEquals(kept((table) => embedding(ids, table), [3, 4]), 0);
+    assertEquals(kept((x) => interpolate(x, { scaleFactor: [2, 2] }, { mode: "nearest" }), [1, 4, 4, 2]), 0);
+    // One number per group; the normalised values are the output.
+    assertEquals(kept((x) => layerNorm(x, {}, 1e-6), [4, 8]), 1);
+    assertEquals(kept((x) => groupNorm(x, 2, {}, 1e-6), [2, 3, 3, 8]), 1);
+    // The normalised values besides. (tfjs's own sum of two tensors, as with a bias, would keep both.)
+    assertEquals(kept((x) => layerNorm(x, { weight: features }, 1e-6), [4, 8]), 2);
+    assertEquals(kept((x) => rmsNorm(x, features, 1e-6), [4, 8]), 2);
+    // The scaled queries and the probabilities.
+    assertEquals(kept((x) => attention(x, keys, keys), [2, 3, 5, 8]), 2);
+    // The probabilities, and two numbers per row.
+    assertEquals(kept((x) => crossEntropy(x, labels), [4, 8]), 3);
+    // The difference.
+    assertEquals(kept((x) => mse(x, target), [4, 8]), 1);
+  });
+});
+
+Deno.test("an activation that does not exist is wrong usage and names the nearest", () => {
+  const error = assertThrows(() => activation("gleu"), OneloraError, 'did you mean "gelu"?');
+  assertEquals(error.exitCode, 2);
+});
+
+Deno.test("patches that do not divide the image are refused", async () => {
+  await useBackend("cpu");
+  tf.tidy(() => {
+    assertThrows(() => patchify(tf.zeros([1, 3, 8, 9]), [4, 4]), OneloraError, "found images of 8x9");
+    assertThrows(() => patchify(tf.zeros([1, 8, 9, 3]), [4, 4], "NHWC"), OneloraError, "found images of 8x9");
+  });
+});
+
+Deno.test("a batch without a counted label has loss 0 and gradient 0", async () => {
+  await useBackend("wasm");
+  tf.tidy(() => {
+    const labels = tf.tensor1d([-100, -100], "int32");
+    const { value, grad } = tf.valueAndGrad((x) => crossEntropy(x, labels, { ignoreIndex: -100 }))(tf.ones([2, 3]));
+    assertEquals(value.dataSync()[0], 0);
+    assertEquals([...grad.dataSync()], [0, 0, 0, 0, 0, 0]);
+  });
+});
