@@ -4,7 +4,9 @@
  * @module
  */
 
-import "@tensorflow/tfjs";
+// For its registration of tfjs-core's gradients; the umbrella package @tensorflow/tfjs, three times the download, adds
+// nothing that is used here.
+import "@tensorflow/tfjs-layers";
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError, unknownName } from "../error.ts";
 import { openCpu } from "./cpu.ts";
