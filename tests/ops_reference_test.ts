@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { type BackendName, useBackend } from "../dsl/engine/mod.ts";
+import { useBackend } from "../dsl/engine/mod.ts";
 import {
   attention,
   causalMask,
@@ -25,6 +25,7 @@ import {
   silu,
   type Target,
 } from "../dsl/ops/mod.ts";
+import { available } from "./available.ts";
 
 /** A tensor as the fixture holds it. */
 interface Plain {
@@ -148,17 +149,11 @@ function shiftedLoss(
   });
 }
 
-async function available(names: readonly BackendName[]): Promise<BackendName[]> {
-  const found: BackendName[] = [];
-  for (const name of names) if (await useBackend(name).then(() => true, () => false)) found.push(name);
-  return found;
-}
-
 Deno.test("the fixture and the table name the same operations", () => {
   assertEquals(Object.keys(operations).sort(), Object.keys(references).sort());
 });
 
-for (const backend of await available(["cpu", "wasm", "tensorflow"])) {
+for (const backend of await available("cpu", "wasm", "tensorflow")) {
   Deno.test(`operations on ${backend} equal PyTorch, their gradients too, and leak nothing`, async (t) => {
     await useBackend(backend);
     for (const [name, operation] of Object.entries(operations)) {

@@ -16,6 +16,7 @@ import {
   sgd,
 } from "../dsl/optimise/mod.ts";
 import { combine, type Params } from "../dsl/tree.ts";
+import { available } from "./available.ts";
 
 type Numbers = Readonly<Record<string, number[]>>;
 
@@ -74,7 +75,7 @@ function assertClose(found: Params, expected: Numbers, what: string) {
 
 Deno.test("optimisers follow PyTorch for 20 steps and leak nothing", async (t) => {
   assertEquals(Object.keys(optimisers).sort(), Object.keys(fixture.optimisers).sort());
-  for (const backend of ["cpu", "wasm"] as const) {
+  for (const backend of await available("cpu", "wasm", "tensorflow")) {
     await useBackend(backend);
     for (const [name, optimiser] of Object.entries(optimisers)) {
       await t.step(`${name} on ${backend}`, () => {
