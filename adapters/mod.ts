@@ -6,6 +6,7 @@
  */
 export * from "./adapter.ts";
 export * from "./bitfit.ts";
+export * from "./count.ts";
 export * from "./difffit.ts";
 export * from "./dora.ts";
 export * from "./lora.ts";

@@ -1,0 +1,42 @@
+/**
+ * Trainable-parameter counts, as the paper's tables state them.
+ *
+ * @module
+ */
+import { type AnyLayer, type ParamSpec, specs } from "../dsl/layer.ts";
+import { count, glob, partition, type Path } from "../dsl/tree.ts";
+
+/** Numbers of parameters. */
+export interface ParameterCounts {
+  /** Trained by the method, the task head left out. */
+  readonly adapter: number;
+  /** In the task head. */
+  readonly head: number;
+  /** In the base model, head included, plus what the method adds for training. */
+  readonly total: number;
+}
+
+/**
+ * Counts from declarations alone: no weights are allocated.
+ *
+ * @param model The adapted model
+ * @param headPath Where its head lives
+ *
+ * @example
+ * ```ts
+ * import { pipe } from "fp-ts/function";
+ * import { at, everyLinear, oneLora, parameterCounts } from "@onelora/onelora/adapters";
+ * import { linear, serial } from "@onelora/onelora/dsl";
+ * import { assertEquals } from "@std/assert";
+ * const model = serial({ body: linear(4, 8), classifier: linear(8, 2, { role: "head" }) });
+ * const { adapter, head } = parameterCounts(pipe(model, at(everyLinear, oneLora())), "classifier");
+ * assertEquals([adapter, head], [8, 18]);
+ * ```
+ */
+export function parameterCounts(model: AnyLayer, headPath: Path): ParameterCounts {
+  const isHead = glob(`${headPath}.**`);
+  const { kept: head, rest } = partition<ParamSpec>(isHead)(specs(model));
+  const { kept: trained } = partition<ParamSpec>((_, spec) => spec.trainable)(rest);
+  const { kept: base } = partition<ParamSpec>((_, spec) => spec.adapter === undefined || spec.trainable)(rest);
+  return { adapter: count(trained), head: count(head), total: count(base) + count(head) };
+}

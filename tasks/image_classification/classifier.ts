@@ -1,0 +1,133 @@
+/**
+ * Image classification (paper, section 4.4) as loss, batches and metrics.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Objective } from "../../dsl/differentiate.ts";
+import { apply, type Layer } from "../../dsl/layer.ts";
+import { crossEntropy } from "../../dsl/ops/mod.ts";
+import type { Params } from "../../dsl/tree.ts";
+import type { ImageInput } from "../../models/family.ts";
+import { evaluationTransform, trainingTransform, type TransformOptions } from "../data/augment.ts";
+import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
+import { type Batch, batches } from "../data/loader.ts";
+import {
+  type ClassificationMetrics,
+  classificationMetrics,
+  startClassification,
+  updateClassification,
+} from "../metrics/classification.ts";
+import type { TrainingTask } from "../trainer/train.ts";
+
+/** How training examples are fed. */
+export interface FeedSettings {
+  /** Examples a step. */
+  readonly batchSize: number;
+  /** Seed of order and augmentation. */
+  readonly seed: number;
+  /** A new order every epoch. */
+  readonly shuffle: boolean;
+  /** Random resized crops and mirroring. */
+  readonly augment: boolean;
+  /** Use only so many training and test examples. */
+  readonly limit?: number;
+  /** Fail at an unreadable image instead of leaving it out. */
+  readonly strict?: boolean;
+  /** Told of every image left out. */
+  readonly onSkip?: (line: string) => void;
+}
+
+/** Images of one evaluation batch. */
+const EVALUATION_BATCH = 100;
+
+function transformOptions({ height, channels, mean, std }: ImageInput): TransformOptions {
+  return { size: height, channels, mean: Array(channels).fill(mean), std: Array(channels).fill(std) };
+}
+
+/** A batch's tensors: pixels [B, C, H, W] and labels [B]. */
+function batchTensors({ pixels, shape, labels }: Batch): Params {
+  return { pixels: tf.tensor4d(pixels, [...shape]), labels: tf.tensor1d(labels, "int32") };
+}
+
+/**
+ * Mean cross-entropy of a batch under a model.
+ *
+ * @param layer The model, pixels to logits
+ */
+export function classificationObjective(layer: Layer): (params: Params, batch: Params) => Objective {
+  return (params, { pixels, labels }) => ({
+    loss: crossEntropy(apply(layer, params)(pixels), labels) as tf.Scalar,
+  });
+}
+
+/**
+ * All metrics of a model on a data set.
+ *
+ * @param layer The model
+ * @param params Its parameters
+ * @param image What it expects of pixels
+ * @param dataset Test data
+ * @param limit Use only the first so many
+ */
+export async function evaluateClassifier(
+  layer: Layer,
+  params: Params,
+  image: ImageInput,
+  dataset: ImageDataset,
+  limit?: number,
+): Promise<ClassificationMetrics> {
+  let state = startClassification(dataset.classes.length);
+  const stream = batches({
+    dataset,
+    transform: evaluationTransform(transformOptions(image)),
+    batchSize: EVALUATION_BATCH,
+    seed: 0,
+    shuffle: false,
+    limit,
+  });
+  for await (const batch of stream) {
+    const logits = tf.tidy(() => apply(layer, params)(batchTensors(batch).pixels));
+    state = updateClassification(state, await logits.data() as Float32Array, batch.labels);
+    logits.dispose();
+  }
+  return classificationMetrics(state);
+}
+
+/** The single numbers among the metrics. */
+export function scalarMetrics(metrics: ClassificationMetrics): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(metrics).filter(([, value]) => typeof value === "number"));
+}
+
+/**
+ * The task for the trainer.
+ *
+ * @param layer The model
+ * @param image What it expects of pixels
+ * @param data Training and test data
+ * @param feed How examples are fed
+ */
+export function classificationTask(
+  layer: Layer,
+  image: ImageInput,
+  data: ImageSplits,
+  feed: FeedSettings,
+): TrainingTask {
+  const options = transformOptions(image);
+  return {
+    deciding: { metric: "accuracy", better: "higher" },
+    evaluate: async (params) => scalarMetrics(await evaluateClassifier(layer, params, image, data.test, feed.limit)),
+    async *batches(start) {
+      const stream = batches({
+        ...feed,
+        dataset: data.train,
+        transform: feed.augment
+          ? trainingTransform(options)
+          : evaluationTransform(options),
+        start,
+        epochs: Infinity,
+      });
+      for await (const batch of stream) yield { tensors: () => batchTensors(batch), next: batch.next };
+    },
+  };
+}

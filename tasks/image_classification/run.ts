@@ -1,0 +1,174 @@
+/**
+ * A whole image-classification run: open, adapt, train, evaluate, save.
+ *
+ * @module
+ */
+import { saveAdapter } from "../../adapters/exchange/mod.ts";
+import { adapt, type ParameterCounts, parameterCounts } from "../../adapters/mod.ts";
+import { OneloraError } from "../../dsl/error.ts";
+import { isTrainable, type Layer } from "../../dsl/layer.ts";
+import { adamw, chain, clipByGlobalNorm, type Optimiser, parseSchedule, type Schedule } from "../../dsl/optimise/mod.ts";
+import { key } from "../../dsl/random.ts";
+import { type Params, partition } from "../../dsl/tree.ts";
+import { loadParams, type Model, openModel } from "../../models/mod.ts";
+import type { ImageSplits } from "../data/dataset.ts";
+import { openImageData } from "../data/open.ts";
+import { trainStep } from "../trainer/step.ts";
+import { type Reporter, train, type TrainResult } from "../trainer/train.ts";
+import { classificationObjective, classificationTask } from "./classifier.ts";
+import type { Tensor } from "@tensorflow/tfjs-core";
+
+/** Everything that decides a run's result. */
+export interface ClassificationRun {
+  /** Preset name or Hugging Face folder. */
+  readonly model: string;
+  /** Data set, as `openImageData` takes it. */
+  readonly data: string;
+  /** Method, as `adapt` takes it; the head is trained with every method. */
+  readonly adapter: string;
+  /** Rank of low-rank methods. */
+  readonly rank?: number;
+  /** LoRA's alpha. */
+  readonly alpha?: number;
+  /** Which linear layers. */
+  readonly target: string;
+  /** Passes over the training data, if `steps` is not given. */
+  readonly epochs?: number;
+  /** Steps. */
+  readonly steps?: number;
+  /** Examples a step. */
+  readonly batchSize: number;
+  /** Peak learning rate. */
+  readonly lr: number;
+  /** AdamW's decoupled weight decay. */
+  readonly weightDecay: number;
+  /** Name of the schedule. */
+  readonly schedule: string;
+  /** Warm-up: a share of all steps if below 1, else a number of steps. */
+  readonly warmup: number;
+  /** Largest global gradient norm; 0 for no clipping. */
+  readonly clip: number;
+  /** Seed of everything random. */
+  readonly seed: number;
+  /** A new order every epoch. */
+  readonly shuffle: boolean;
+  /** Random resized crops and mirroring. */
+  readonly augment: boolean;
+  /** Use only so many training and test examples. */
+  readonly limit?: number;
+  /** Fail at an unreadable image. */
+  readonly strict: boolean;
+  /** Evaluate every so many steps; 0 only at the end. */
+  readonly evalEvery: number;
+  /** Checkpoint every so many steps; 0 only at the end. */
+  readonly checkpointEvery: number;
+}
+
+/** Where a run writes and reports. */
+export interface RunSurroundings {
+  /** The run's folder; nothing is written without one. */
+  readonly out?: string;
+  /** Go on from the folder's last checkpoint. */
+  readonly resume?: boolean;
+  /** Ends the run after the current step. */
+  readonly signal?: AbortSignal;
+  /** Told what happens. */
+  readonly reporter: Reporter;
+}
+
+/** What came of a run. */
+export interface ClassificationResult extends Omit<TrainResult, "state"> {
+  /** Parameter counts. */
+  readonly parameters: ParameterCounts;
+}
+
+/** A model with a method on it and a fresh head of the right size. */
+export interface AdaptedModel {
+  /** The model's description. */
+  readonly model: Model;
+  /** Its adapted layer, head trainable. */
+  readonly layer: Layer;
+}
+
+/**
+ * Opens a model for a number of classes and places a method on it.
+ *
+ * @param run Model and method
+ * @param classes Number of classes
+ */
+export async function openAdapted(
+  run: Pick<ClassificationRun, "model" | "adapter" | "rank" | "alpha" | "target">,
+  classes: number,
+): Promise<AdaptedModel> {
+  const model = await openModel(run.model, { labels: classes });
+  const { rank, alpha, target } = run;
+  const named = run.adapter.split("+").includes("head") ? run.adapter : `${run.adapter}+head`;
+  return { model, layer: adapt(named, { rank, alpha, target })(model.layer) };
+}
+
+/** Steps in all: as given, or epochs times the batches of an epoch. */
+function totalSteps(run: ClassificationRun, data: ImageSplits): number {
+  if (run.steps !== undefined) return run.steps;
+  return Math.max(1, Math.round((run.epochs ?? 1) * Math.ceil(Math.min(data.train.size, run.limit ?? Infinity) / run.batchSize)));
+}
+
+function rateOf(run: ClassificationRun, steps: number): Schedule {
+  const warmup = run.warmup < 1 ? Math.round(run.warmup * steps) : run.warmup;
+  const factor = parseSchedule(run.schedule)({ steps, warmup });
+  return (step) => run.lr * factor(step);
+}
+
+function optimiserOf({ weightDecay, clip }: ClassificationRun): Optimiser {
+  const optimiser = adamw({ weightDecay });
+  return clip > 0 ? chain(clipByGlobalNorm(clip))(optimiser) : optimiser;
+}
+
+/** Disposes every tensor of some trees. */
+function free(...trees: readonly Params[]): void {
+  for (const tree of trees) for (const tensor of Object.values(tree)) tensor.dispose();
+}
+
+/**
+ * Trains and evaluates; with an `out` folder, writes metrics, checkpoints and the adapter there.
+ *
+ * @param run Everything that decides the result
+ * @param surroundings Where it writes and reports
+ */
+export async function runClassification(
+  run: ClassificationRun,
+  surroundings: RunSurroundings,
+): Promise<ClassificationResult> {
+  const { out, reporter } = surroundings;
+  const data = await openImageData(run.data);
+  const { model, layer } = await openAdapted(run, data.train.classes.length);
+  if (model.image.height !== model.image.width) {
+    throw new OneloraError({
+      attempted: `training ${run.model}`,
+      found: `images of ${model.image.height}x${model.image.width}`,
+      allowed: "a model of square images",
+    });
+  }
+  const parameters = parameterCounts(layer, model.headPath);
+  const { params } = await loadParams(model, key(run.seed), layer);
+  const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
+  const steps = totalSteps(run, data);
+  const optimiser = optimiserOf(run);
+  const result = await train(
+    classificationTask(layer, model.image, data, { ...run, onSkip: (line) => reporter.line(`skipped: ${line}`) }),
+    trainStep(classificationObjective(layer), optimiser),
+    { frozen, trained, optimiser: optimiser.init(trained) },
+    { ...surroundings, steps, schedule: rateOf(run, steps), evalEvery: run.evalEvery, checkpointEvery: run.checkpointEvery },
+  );
+  const { state, ...numbers } = result;
+  if (out !== undefined) {
+    await saveAdapter(`${out}/adapter`, {
+      layer,
+      params: { ...state.frozen, ...state.trained },
+      spec: run,
+      names: model.modules,
+      baseModel: run.model,
+    });
+  }
+  free(state.frozen, state.trained, state.optimiser);
+  return { ...numbers, parameters };
+}

@@ -1,0 +1,9 @@
+/**
+ * The paper's tasks: data, loss, metrics, and the trainer they share.
+ *
+ * @module
+ */
+export * from "./data/mod.ts";
+export * from "./image_classification/mod.ts";
+export * from "./metrics/mod.ts";
+export * from "./trainer/mod.ts";

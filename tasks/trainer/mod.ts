@@ -1,0 +1,9 @@
+/**
+ * The training loop that every task shares.
+ *
+ * @module
+ */
+export * from "./checkpoint.ts";
+export * from "./log.ts";
+export * from "./step.ts";
+export * from "./train.ts";
