@@ -6,7 +6,7 @@
 
 export * from "./augment.ts";
 export * from "./cifar.ts";
-export * from "./dataset.ts";
+export type { ImageDataset, ImageExample, ImageSplits } from "./dataset.ts";
 export * from "./idx.ts";
 export * from "./image_tree.ts";
 export * from "./loader.ts";
