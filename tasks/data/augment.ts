@@ -90,6 +90,14 @@ export function cropBox(height: number, width: number, ranges: CropRanges, draws
  *
  * @param image Image of 1 or 3 channels
  * @param how Channels, mean and standard deviation
+ *
+ * @example
+ * ```ts
+ * import { normalise } from "@onelora/onelora/tasks";
+ * import { assertEquals } from "@std/assert";
+ * const grey = { pixels: Uint8Array.of(255), height: 1, width: 1, channels: 1, label: 0 };
+ * assertEquals([...normalise(grey, { channels: 3, mean: [0, 0.5, 0], std: [1, 1, 0.5] })], [1, 0.5, 2]);
+ * ```
  */
 export function normalise(image: ImageExample, how: Normalisation): Float32Array {
   const { pixels, channels } = image;

@@ -145,6 +145,22 @@ async function prepare(plan: Plan, options: BatchOptions): Promise<Batch> {
  * other example keeps its place), and a batch without any is passed over; if a whole pass has none, that is an error.
  *
  * @param options What to batch, and how
+ *
+ * @example
+ * ```ts
+ * import { batches, evaluationTransform, type ImageDataset } from "@onelora/onelora/tasks";
+ * import { assertEquals } from "@std/assert";
+ * const dataset: ImageDataset = {
+ *   name: "grey",
+ *   size: 3,
+ *   classes: ["dark", "light"],
+ *   get: (i) => ({ pixels: Uint8Array.of(127 * i), height: 1, width: 1, channels: 1, label: i >> 1 }),
+ * };
+ * const transform = evaluationTransform({ size: 1, channels: 1, mean: [0], std: [1] });
+ * const seen = await Array.fromAsync(batches({ dataset, transform, batchSize: 2, seed: 0, shuffle: false }));
+ * assertEquals(seen.map(({ labels }) => [...labels]), [[0, 0], [1]]);
+ * assertEquals(seen[0].next, { epoch: 0, offset: 2 });
+ * ```
  */
 export async function* batches(options: BatchOptions): AsyncGenerator<Batch, void, void> {
   const count = Math.min(options.limit ?? Infinity, options.dataset.size);
