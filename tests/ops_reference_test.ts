@@ -122,8 +122,8 @@ function valueAndGradients(operation: Operation, { inputs, dy, gradients }: Refe
   let value: tf.Tensor | undefined;
   const loss = (...leaves: tf.Tensor[]) => {
     const y = operation({ ...all, ...Object.fromEntries(names.map((name, i) => [name, leaves[i]])) });
+    value = tf.keep(tf.clone(y));
     return tf.sum(tf.mul(y, upstream)) as tf.Scalar;
-    return tf.sum<tf.Scalar>(tf.mul(y, upstream));
   };
   const found = tf.grads(loss)(names.map((name) => all[name]));
   return { value: value as tf.Tensor, gradients: Object.fromEntries(names.map((name, i) => [name, found[i]])) };
