@@ -45,14 +45,17 @@ function misuse(attempted: string, found: string, allowed: string): OneloraError
   return new OneloraError({ attempted, found, allowed }, { exitCode: 2 });
 }
 
-/** `--no-name` of a boolean flag as `--name=false`, and a negative number joined to its flag (`--x -1` as `--x=-1`). */
+/**
+ * `--no-name` of a boolean flag as `--name=false`, a negative number joined to its flag (`--x -1` as `--x=-1`), and no
+ * `--` in front, which npm's users write there.
+ */
 function normalised(flags: Flags, args: readonly string[]): readonly string[] {
   const named = (kinds: readonly string[], prefix: string) =>
     new Set(Object.keys(flags).filter((key) => kinds.includes(flags[key].kind)).map((key) => prefix + kebab(key)));
   const negations = named(["boolean"], "--no-");
   const numeric = named(["integer", "number"], "--");
   const joined: string[] = [];
-  for (const arg of args) {
+  for (const arg of args[0] === "--" ? args.slice(1) : args) {
     const last = joined.at(-1) ?? "";
     if (numeric.has(last) && /^-[\d.]/.test(arg)) joined[joined.length - 1] = `${last}=${arg}`;
     else joined.push(negations.has(arg) ? `--${arg.slice("--no-".length)}=false` : arg);
@@ -80,8 +83,8 @@ export function splitArguments(flags: Flags, args: readonly string[]): Either<On
       return false;
     },
   });
-  const rest = [...strays, ...(parsed._ as string[])];
-  const stray = rest.find((arg) => arg.startsWith("-")) ?? rest[0];
+  const unknown = strays.find((arg) => arg.startsWith("-"));
+  const bare = [...strays, ...(parsed._ as string[])].at(0);
   const texts = (name: string) => parsed[name] as string[];
   if (texts("help").length > 0) return right({ help: true, written: new Map() });
 
@@ -93,19 +96,17 @@ export function splitArguments(flags: Flags, args: readonly string[]): Either<On
     const key = keys.get(name);
     if (key !== undefined && texts(name).length === 1) written.set(key, { raw: texts(name)[0], where: `--${name}` });
   }
-  if (stray !== undefined) {
-    const flag = stray.split("=")[0];
+  if (unknown !== undefined) {
+    const flag = unknown.split("=")[0];
     return left(
-      !stray.startsWith("-")
-        ? misuse(
-          "reading the command line",
-          `"${stray}" without a flag`,
-          `flags (--name value): --${names.join(", --")}`,
-        )
-        : keys.has(flag.slice(2))
+      keys.has(flag.slice(2))
         ? misuse(`reading ${flag}`, "no value", `${flag}=value`)
         : unknownName("flag", flag, names.map((name) => `--${name}`)),
     );
+  }
+  if (bare !== undefined) {
+    const allowed = `flags (--name value): --${names.join(", --")}`;
+    return left(misuse("reading the command line", `"${bare}" without a flag`, allowed));
   }
   const config = texts("config").at(0);
   if (config === "") return left(misuse("reading --config", "no value", "a JSON or YAML file"));
