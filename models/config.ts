@@ -75,12 +75,26 @@ export function sideField(json: Json, name: string, fallback: number): readonly 
 }
 
 /**
- * Number of classes: `num_labels`, or the size of `id2label`, or 2 (the reference's default).
+ * Class names where nobody gave any: LABEL_0, LABEL_1, ...
+ *
+ * @param count How many
+ */
+export function labelNames(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, i) => `LABEL_${i}`);
+}
+
+/**
+ * Names of the classes: `id2label` in the order of its ids, or `num_labels` nameless ones, or 2 (the reference's default).
  *
  * @param json The configuration
  */
-export function labelCount(json: Json): number {
+export function labelsField(json: Json): readonly string[] {
   const labels = json.id2label;
-  if (typeof labels === "object" && labels !== null) return Object.keys(labels).length;
-  return numberField(json, "num_labels", 2);
+  if (labels === undefined || labels === null) return labelNames(numberField(json, "num_labels", 2));
+  const named = typeof labels === "object" ? labels as Json : {};
+  const names = Object.keys(named).map((_, i) => named[`${i}`]);
+  if (names.length === 0 || !names.every((name) => typeof name === "string")) {
+    throw wrong("id2label", labels, "a name for every id 0, 1, ...");
+  }
+  return names as string[];
 }

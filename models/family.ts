@@ -49,8 +49,10 @@ export interface Architecture<Config> {
   readonly headPath: Path;
   /** What it expects of pixels. */
   readonly image: (config: Config) => ImageInput;
-  /** The configuration with another number of classes. */
-  readonly withLabels: (config: Config, labels: number) => Config;
+  /** Names of the head's classes. */
+  readonly labels: (config: Config) => readonly string[];
+  /** The configuration with other classes. */
+  readonly withLabels: (config: Config, labels: readonly string[]) => Config;
 }
 
 /** One configuration of an architecture, with the configuration's type folded away. */
@@ -67,12 +69,16 @@ export interface Description {
   readonly headPath: Path;
   /** What it expects of pixels. */
   readonly image: ImageInput;
+  /** Names of the head's classes. */
+  readonly labels: readonly string[];
+  /** Whether the head is for other classes than the configuration's, so that published weights do not fit it. */
+  readonly freshHead: boolean;
 }
 
 /** Options of {@linkcode Family}'s functions. */
 export interface DescriptionOptions {
-  /** Number of classes of the head, instead of the configuration's. */
-  readonly labels?: number;
+  /** Names of the head's classes, instead of the configuration's. */
+  readonly labels?: readonly string[];
 }
 
 /** A family of checkpoints: an architecture that can be opened by preset or `config.json`. */
@@ -102,6 +108,8 @@ export function family<Config>(architecture: Architecture<Config>): Family {
       keys: architecture.keys,
       headPath: architecture.headPath,
       image: architecture.image(sized),
+      labels: architecture.labels(sized),
+      freshHead: `${architecture.labels(config)}` !== `${architecture.labels(sized)}`,
     };
   };
   return {

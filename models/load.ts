@@ -92,8 +92,8 @@ function resolve(model: Model, checkpoint: Checkpoint, wanted: ReturnType<typeof
 /**
  * Reads a model's parameters shard by shard, tensor by tensor (peak memory: the model plus one tensor).
  *
- * A head of another size than the checkpoint's, or one that the checkpoint lacks, starts from the key; anything else that
- * is missing, unexpected or of another shape is an error naming it. Without a folder everything starts from the key.
+ * A head for other classes than the checkpoint's, or one that the checkpoint lacks, starts from the key; anything else
+ * that is missing, unexpected or of another shape is an error naming it. Without a folder everything starts from the key.
  *
  * @param model The model
  * @param key The run's key
@@ -107,17 +107,14 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
     await using checkpoint = await openSafetensors(model.folder);
     const keys = resolve(model, checkpoint, specs(model.layer));
     for (const [path, { shape, adapter }] of Object.entries(wanted)) {
-      if (adapter !== undefined) continue;
+      if (adapter !== undefined || (model.freshHead && isHead(path))) continue;
       const from = keys.get(path);
       if (from === undefined) {
         if (isHead(path)) continue;
         throw mismatch(model, keyOf(model.keys, path), "no such key", `shape [${shape}]`);
       }
       const info = checkpoint.info(from);
-      if (`${info.shape}` !== `${shape}`) {
-        if (isHead(path)) continue;
-        throw mismatch(model, from, `shape [${info.shape}]`, `shape [${shape}]`);
-      }
+      if (`${info.shape}` !== `${shape}`) throw mismatch(model, from, `shape [${info.shape}]`, `shape [${shape}]`);
       given[path] = toTensor(await checkpoint.read(from));
     }
   }

@@ -10,7 +10,7 @@ import { type Layer, parameter, residual, type Self, sequence, serial, stack } f
 import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../dsl/layers.ts";
 import { linear } from "../dsl/linear.ts";
 import { activations } from "../dsl/ops/activation.ts";
-import { booleanField, choiceField, labelCount, numberField, type Json, sideField } from "./config.ts";
+import { booleanField, choiceField, labelNames, labelsField, numberField, type Json, sideField } from "./config.ts";
 import { type Family, family } from "./family.ts";
 
 /** Sizes of a ViT. */
@@ -29,8 +29,8 @@ export interface VitConfig {
   readonly patch: readonly [height: number, width: number];
   /** Image channels. */
   readonly channels: number;
-  /** Classes of the head. */
-  readonly labels: number;
+  /** Names of the head's classes. */
+  readonly labels: readonly string[];
   /** Added to the variance in layer norms. */
   readonly eps: number;
   /** MLP activation. */
@@ -95,7 +95,7 @@ export function vit(config: VitConfig): Layer {
       embeddings: embeddings(config),
       "encoder.layer": stack(config.layers, () => block(config)),
       layernorm: layerNormLayer(config.hidden, config.eps),
-      classifier: linear(config.hidden, config.labels, { role: "head", weight: gaussian(0.02) }),
+      classifier: linear(config.hidden, config.labels.length, { role: "head", weight: gaussian(0.02) }),
     },
     forward: (self, pixels) => {
       const tokens = self.call("encoder.layer", self.call("embeddings", pixels));
@@ -119,7 +119,7 @@ const base: VitConfig = {
   image: [224, 224],
   patch: [16, 16],
   channels: 3,
-  labels: 10,
+  labels: labelNames(10),
   eps: 1e-12,
   activation: "gelu",
   qkvBias: true,
@@ -143,7 +143,7 @@ export const vitFamily: Family = family<VitConfig>({
     image: sideField(json, "image_size", 224),
     patch: sideField(json, "patch_size", 16),
     channels: numberField(json, "num_channels", 3),
-    labels: labelCount(json),
+    labels: labelsField(json),
     eps: numberField(json, "layer_norm_eps", 1e-12),
     activation: choiceField(json, "hidden_act", Object.keys(activations), "gelu"),
     qkvBias: booleanField(json, "qkv_bias", true),
@@ -162,11 +162,12 @@ export const vitFamily: Family = family<VitConfig>({
     layer_norm_eps: config.eps,
     hidden_act: config.activation,
     qkv_bias: config.qkvBias,
-    id2label: Object.fromEntries(Array.from({ length: config.labels }, (_, i) => [`${i}`, `LABEL_${i}`])),
-    label2id: Object.fromEntries(Array.from({ length: config.labels }, (_, i) => [`LABEL_${i}`, i])),
+    id2label: Object.fromEntries(config.labels.map((label, i) => [`${i}`, label])),
+    label2id: Object.fromEntries(config.labels.map((label, i) => [label, i])),
   }),
   keys: { prefix: "vit.", unprefixed: ["classifier.**"], ignored: ["pooler.**"] },
   headPath: "classifier",
   image: ({ image: [height, width], channels }) => ({ height, width, channels, mean: 0.5, std: 0.5 }),
+  labels: ({ labels }) => labels,
   withLabels: (config, labels) => ({ ...config, labels }),
 });

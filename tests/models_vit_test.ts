@@ -38,7 +38,7 @@ for (const backend of backends) {
 Deno.test("a headless checkpoint loads without prefix, its pooler ignored, its head initialised", async () => {
   await useBackend("wasm");
   await withoutLeaks(async () => {
-    const model = await openModel(folder("vit-headless"), { labels: 7 });
+    const model = await openModel(folder("vit-headless"), { labels: ["a", "b", "c", "d", "e", "f", "g"] });
     const { params, initialised } = await loadParams(model, key(0));
     assertEquals(initialised, ["classifier.weight", "classifier.bias"]);
     assertEquals(params["classifier.weight"].shape, [7, 32]);

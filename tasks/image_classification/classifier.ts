@@ -68,7 +68,7 @@ export function classificationObjective(layer: Layer): (params: Params, batch: P
  * @param params Its parameters
  * @param image What it expects of pixels
  * @param dataset Test data
- * @param limit Use only the first so many
+ * @param limit Use only a fixed choice of so many
  */
 export async function evaluateClassifier(
   layer: Layer,
@@ -83,7 +83,8 @@ export async function evaluateClassifier(
     transform: evaluationTransform(transformOptions(image)),
     batchSize: EVALUATION_BATCH,
     seed: 0,
-    shuffle: false,
+    // A choice, since the first examples of a class-per-folder tree are all of one class.
+    shuffle: limit !== undefined,
     limit,
   });
   for await (const batch of stream) {

@@ -91,14 +91,14 @@ export interface AdaptedModel {
 }
 
 /**
- * Opens a model for a number of classes and places a method on it.
+ * Opens a model for a set of classes and places a method on it. The head's weights are kept if it is for these classes.
  *
  * @param run Model and method
- * @param classes Number of classes
+ * @param classes Names of the classes
  */
 export async function openAdapted(
   run: Pick<ClassificationRun, "model" | "adapter" | "rank" | "alpha" | "target">,
-  classes: number,
+  classes: readonly string[],
 ): Promise<AdaptedModel> {
   const model = await openModel(run.model, { labels: classes });
   const { rank, alpha, target } = run;
@@ -140,7 +140,7 @@ export async function runClassification(
 ): Promise<ClassificationResult> {
   const { out, reporter } = surroundings;
   const data = await openImageData(run.data);
-  const { model, layer } = await openAdapted(run, data.train.classes.length);
+  const { model, layer } = await openAdapted(run, data.train.classes);
   if (model.image.height !== model.image.width) {
     throw new OneloraError({
       attempted: `training ${run.model}`,

@@ -1,0 +1,104 @@
+/**
+ * What a run needs from its surroundings: a folder, an interrupt, progress, and how much memory it took.
+ *
+ * @module
+ */
+import process from "node:process";
+import { OneloraError } from "../dsl/error.ts";
+import type { Reporter } from "../tasks/trainer/train.ts";
+import { type Progress, progress } from "./cli/mod.ts";
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * A folder name that is not taken: `parent/name`, `parent/name-2`, ...
+ *
+ * @param parent Folder
+ * @param name Wanted name; characters that file names do not like become dashes
+ */
+export function newFolder(parent: string, name: string): string {
+  const plain = `${parent}/${name.replace(/[^\w.+=-]+/g, "-").replace(/^-+|-+$/g, "")}`;
+  if (!exists(plain)) return plain;
+  let number = 2;
+  while (exists(`${plain}-${number}`)) number++;
+  return `${plain}-${number}`;
+}
+
+/**
+ * Writes a JSON file into a folder, which is made if needed; the file appears whole or not at all.
+ *
+ * @param folder The folder
+ * @param name The file
+ * @param value The content
+ * @param mode `new` refuses to replace a file: it belongs to an earlier run
+ */
+export async function writeJson(
+  folder: string,
+  name: string,
+  value: unknown,
+  mode: "new" | "replace" = "replace",
+): Promise<void> {
+  const path = `${folder}/${name}`;
+  if (mode === "new" && exists(path)) {
+    throw new OneloraError({
+      attempted: `starting a run in ${folder}`,
+      found: "an earlier run's folder",
+      allowed: `another folder, or --resume ${folder}`,
+    });
+  }
+  try {
+    await Deno.mkdir(`${folder}/checkpoint`, { recursive: true });
+    await Deno.writeTextFile(`${path}.tmp`, `${JSON.stringify(value, null, 2)}\n`);
+    await Deno.rename(`${path}.tmp`, path);
+  } catch (cause) {
+    throw new OneloraError({
+      attempted: `writing ${path}`,
+      found: (cause as Error).message,
+      allowed: "a folder that can be written",
+    }, { cause });
+  }
+}
+
+/** A signal that Ctrl-C raises; a second Ctrl-C ends the process at once. */
+export function interruptible(): AbortSignal {
+  const controller = new AbortController();
+  const onInterrupt = () => {
+    if (controller.signal.aborted) Deno.exit(130);
+    controller.abort();
+    console.error("interrupted: finishing this step (Ctrl-C again to stop at once)");
+  };
+  Deno.addSignalListener("SIGINT", onInterrupt);
+  return controller.signal;
+}
+
+/**
+ * A trainer's reporter that draws on this terminal.
+ *
+ * @param label What is being trained
+ */
+export function reporterFor(label: string): Reporter {
+  let drawn: Progress | undefined;
+  return {
+    line: (text) => drawn === undefined ? console.log(text) : drawn.note(text),
+    progress: (step, total, { loss, lr }) => {
+      drawn ??= progress({ label, total, start: step - 1 });
+      drawn.tick({ step, loss, rate: lr });
+    },
+    finish: () => {
+      drawn?.stop();
+      drawn = undefined;
+    },
+  };
+}
+
+/** Largest resident memory of this process so far, in bytes. */
+export function peakRssBytes(): number {
+  return process.resourceUsage().maxRSS * 1024;
+}
