@@ -1,0 +1,95 @@
+/**
+ * Files that are read in ranges: the only place where the reader touches the disk.
+ *
+ * @module
+ */
+import { OneloraError } from "../error.ts";
+
+/** An open file. */
+export interface RangedFile {
+  /** Where it is. */
+  readonly path: string;
+  /** Its size when it was opened, bytes. */
+  readonly bytes: number;
+  /** Reads `length` bytes from byte `begin`. Calls may overlap: they run one after the other. */
+  readonly read: (begin: number, length: number) => Promise<Uint8Array<ArrayBuffer>>;
+  /** Waits for running reads, then closes. A second call does nothing. */
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * An action whose failure, of whatever kind, becomes a {@link OneloraError}.
+ *
+ * @param attempted What the action does, for the error line
+ * @param allowed What would have worked
+ * @param action The action
+ * @throws {OneloraError} where the action fails; one that the action throws itself passes unchanged
+ */
+export async function guarded<Result>(
+  attempted: string,
+  allowed: string,
+  action: () => Result | Promise<Result>,
+): Promise<Result> {
+  try {
+    return await action();
+  } catch (cause) {
+    if (cause instanceof OneloraError) throw cause;
+    const found = cause instanceof Error ? `${cause.name}, ${cause.message}` : String(cause);
+    throw new OneloraError({ attempted, found: found.replace(/\s+/g, " "), allowed }, { cause });
+  }
+}
+
+/** Bytes asked for at a time: reads of gigabytes at once are several times slower. */
+const partBytes = 2 ** 20;
+
+/** Fills an array from byte `begin` on; a read may stop early, so it goes on until the array is full. */
+async function fill(file: Deno.FsFile, begin: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
+  await file.seek(begin, Deno.SeekMode.Start);
+  let filled = 0;
+  while (filled < into.length) {
+    const count = await file.read(into.subarray(filled, filled + partBytes));
+    if (count === null) throw new RangeError(`the file's end at byte ${begin + filled}`);
+    filled += count;
+  }
+}
+
+/**
+ * Opens a regular file for ranged reads.
+ *
+ * @param path Where it is
+ * @throws {OneloraError} for what is missing, not a regular file or may not be read; so does `read`, past the file's end
+ */
+export async function openRanged(path: string): Promise<RangedFile> {
+  const attempted = `reading ${path}`;
+  const file = await guarded(attempted, "a readable file", async () => {
+    // Opening a pipe would wait for a writer, so look first.
+    const { isFile } = await Deno.stat(path);
+    if (!isFile) throw new OneloraError({ attempted, found: "no regular file", allowed: "a readable file" });
+    return await Deno.open(path);
+  });
+  const { size } = await file.stat();
+  let last: Promise<unknown> = Promise.resolve();
+  let closed = false;
+  return {
+    path,
+    bytes: size,
+    read: (begin, length) => {
+      const next = last.then(() =>
+        guarded(attempted, `${length} bytes from byte ${begin} of an open file, in memory`, async () => {
+          if (closed) throw new OneloraError({ attempted, found: "a closed file", allowed: "reads before close" });
+          const into = new Uint8Array(length);
+          await fill(file, begin, into);
+          return into;
+        })
+      );
+      last = next.catch(() => undefined);
+      return next;
+    },
+    close: async () => {
+      await last;
+      if (closed) return;
+      closed = true;
+      file.close();
+    },
+  };
+}

@@ -1,0 +1,23 @@
+/**
+ * The safetensors format: open, read tensor by tensor, write. Host tensors are plain arrays; `toTensor` and `fromTensor` lead to
+ * the engine and back.
+ *
+ * @module
+ */
+export {
+  type DType,
+  dtypes,
+  fromBfloat16,
+  fromFloat16,
+  type HostArrays,
+  type HostData,
+  type HostTensor,
+  itemSize,
+  toBfloat16,
+  toFloat16,
+  toFloat32,
+} from "./dtype.ts";
+export { type Entry, type Header, parseHeader } from "./header.ts";
+export { type Checkpoint, openSafetensors, type TensorInfo } from "./reader.ts";
+export { type NamedSource, type TensorSource, type WriteOptions, writeSafetensors } from "./writer.ts";
+export { fromTensor, toTensor } from "./tensors.ts";
