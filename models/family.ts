@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ModuleNames } from "../adapters/exchange/format.ts";
 import type { Layer } from "../dsl/layer.ts";
 import { glob, type Path } from "../dsl/tree.ts";
 import type { Json } from "./config.ts";
@@ -15,7 +16,12 @@ export interface KeyMap {
   readonly unprefixed: readonly string[];
   /** Keys that carry nothing this model uses. */
   readonly ignored: readonly string[];
+  /** How Python calls modules in memory where that differs from the published keys; the first that matches wins. */
+  readonly modules: readonly Rename[];
 }
+
+/** How paths and module names begin where they differ, without the prefix; `*` is one segment, the same on both sides. */
+export type Rename = readonly [path: string, module: string];
 
 /** What an image model expects of its pixels. */
 export interface ImageInput {
@@ -65,6 +71,8 @@ export interface Description {
   readonly config: Json;
   /** Key names. */
   readonly keys: KeyMap;
+  /** Module names in Python, for the exchange of adapters. */
+  readonly modules: ModuleNames;
   /** Where the task head lives. */
   readonly headPath: Path;
   /** What it expects of pixels. */
@@ -106,6 +114,7 @@ export function family<Config>(architecture: Architecture<Config>): Family {
       layer: architecture.build(sized),
       config: architecture.writeConfig(sized),
       keys: architecture.keys,
+      modules: moduleNames(architecture.keys),
       headPath: architecture.headPath,
       image: architecture.image(sized),
       labels: architecture.labels(sized),
@@ -139,4 +148,34 @@ export function pathOf(keys: KeyMap, key: string): Path | undefined {
  */
 export function keyOf(keys: KeyMap, path: Path): string {
   return keys.unprefixed.some((pattern) => glob(pattern)(path)) ? path : `${keys.prefix}${path}`;
+}
+
+/** The path with its beginning renamed, from one side of the first rule that matches to the other. */
+function rename(rules: readonly Rename[], from: 0 | 1, path: Path): Path {
+  for (const rule of rules) {
+    const pattern = rule[from].replaceAll(".", "\\.").replaceAll("*", "([^.]+)");
+    const match = new RegExp(`^${pattern}(?=\\.|$)`).exec(path);
+    if (match === null) continue;
+    const segments = match.slice(1);
+    return rule[1 - from].replaceAll("*", () => segments.shift()!) + path.slice(match[0].length);
+  }
+  return path;
+}
+
+/**
+ * A family's module names in Python: those in the memory of the newest transformers first, then the published keys', which
+ * older ones use in memory too.
+ *
+ * @param keys The family's names
+ */
+export function moduleNames(keys: KeyMap): ModuleNames {
+  return {
+    toModules: (path) => {
+      const published = keyOf(keys, path);
+      const prefix = published.slice(0, published.length - path.length);
+      return [...new Set([prefix + rename(keys.modules, 0, path), published])];
+    },
+    toPath: (module) =>
+      rename(keys.modules, 1, module.startsWith(keys.prefix) ? module.slice(keys.prefix.length) : module),
+  };
 }

@@ -11,6 +11,7 @@ import { type Checkpoint, fromTensor, openSafetensors, toTensor, writeSafetensor
 import { glob, type Params, type Path } from "../dsl/tree.ts";
 import type { Json } from "./config.ts";
 import { type Description, type DescriptionOptions, type Family, keyOf, pathOf } from "./family.ts";
+import { shippedFolder } from "./shipped.ts";
 import { vitFamily } from "./vit.ts";
 
 /** Every family this package knows. */
@@ -26,9 +27,6 @@ export interface Model extends Description {
 
 /** All preset names. */
 export const presetNames: readonly string[] = families.flatMap(({ presets }) => presets);
-
-/** Presets whose pretrained weights are part of this package. */
-const SHIPPED: Readonly<Record<string, URL>> = { "vit-micro": new URL("./weights/vit-micro", import.meta.url) };
 
 async function readConfig(folder: string): Promise<Json> {
   const path = `${folder}/config.json`;
@@ -58,11 +56,12 @@ async function readConfig(folder: string): Promise<Json> {
  */
 export async function openModel(name: string, options: DescriptionOptions = {}): Promise<Model> {
   const preset = families.find(({ presets }) => presets.includes(name));
-  if (preset !== undefined) return { ...preset.preset(name, options), name, folder: SHIPPED[name]?.pathname };
-  const json = await readConfig(name);
+  const folder = preset === undefined ? name : await shippedFolder(name);
+  if (preset !== undefined && folder === undefined) return { ...preset.preset(name, options), name };
+  const json = await readConfig(folder!);
   const family = families.find((each) => each.name === json.model_type);
   if (family === undefined) throw unknownName("model_type", String(json.model_type), families.map((each) => each.name));
-  return { ...family.read(json, options), name, folder: name };
+  return { ...family.read(json, options), name, folder };
 }
 
 /** What was found in a checkpoint. */

@@ -10,7 +10,7 @@ import { type Layer, parameter, residual, type Self, sequence, serial, stack } f
 import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../dsl/layers.ts";
 import { linear } from "../dsl/linear.ts";
 import { activations } from "../dsl/ops/activation.ts";
-import { booleanField, choiceField, labelNames, labelsField, numberField, type Json, sideField } from "./config.ts";
+import { booleanField, choiceField, type Json, labelNames, labelsField, numberField, sideField } from "./config.ts";
 import { type Family, family } from "./family.ts";
 
 /** Sizes of a ViT. */
@@ -130,7 +130,16 @@ const base: VitConfig = {
 export const vitFamily: Family = family<VitConfig>({
   name: "vit",
   presets: {
-    "vit-micro": { ...base, hidden: 96, layers: 4, heads: 4, intermediate: 384, image: [28, 28], patch: [4, 4], channels: 1 },
+    "vit-micro": {
+      ...base,
+      hidden: 96,
+      layers: 4,
+      heads: 4,
+      intermediate: 384,
+      image: [28, 28],
+      patch: [4, 4],
+      channels: 1,
+    },
     "vit-base": base,
     "vit-large": { ...base, hidden: 1024, layers: 24, heads: 16, intermediate: 4096 },
   },
@@ -165,7 +174,21 @@ export const vitFamily: Family = family<VitConfig>({
     id2label: Object.fromEntries(config.labels.map((label, i) => [`${i}`, label])),
     label2id: Object.fromEntries(config.labels.map((label, i) => [label, i])),
   }),
-  keys: { prefix: "vit.", unprefixed: ["classifier.**"], ignored: ["pooler.**"] },
+  keys: {
+    prefix: "vit.",
+    unprefixed: ["classifier.**"],
+    ignored: ["pooler.**"],
+    // transformers >= 5.1
+    modules: [
+      ["encoder.layer.*.attention.attention.query", "layers.*.attention.q_proj"],
+      ["encoder.layer.*.attention.attention.key", "layers.*.attention.k_proj"],
+      ["encoder.layer.*.attention.attention.value", "layers.*.attention.v_proj"],
+      ["encoder.layer.*.attention.output.dense", "layers.*.attention.o_proj"],
+      ["encoder.layer.*.intermediate.dense", "layers.*.mlp.fc1"],
+      ["encoder.layer.*.output.dense", "layers.*.mlp.fc2"],
+      ["encoder.layer.*", "layers.*"],
+    ],
+  },
   headPath: "classifier",
   image: ({ image: [height, width], channels }) => ({ height, width, channels, mean: 0.5, std: 0.5 }),
   labels: ({ labels }) => labels,

@@ -4,6 +4,7 @@
  * @module
  */
 import { isLeft } from "fp-ts/Either";
+import { saveAdapter } from "../adapters/mod.ts";
 import { OneloraError } from "../dsl/error.ts";
 import { type BackendReport, schedules, useBackend } from "../dsl/mod.ts";
 import { presetNames } from "../models/mod.ts";
@@ -175,6 +176,8 @@ await main(
       resume: options.resume !== undefined,
       signal,
       reporter: steps(options.adapter),
+      save: ({ model, layer, params }) =>
+        saveAdapter(`${out}/adapter`, { layer, params, spec: run, names: model.modules, baseModel: run.model }),
     });
     await writeJson(out, "summary.json", summary(options, report, result));
     if (baseline !== undefined) console.log(resultLines("head only", baseline));

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { saveAdapter } from "../../adapters/exchange/mod.ts";
 import { adapt, type ParameterCounts, parameterCounts } from "../../adapters/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { isTrainable, type Layer } from "../../dsl/layer.ts";
@@ -58,6 +57,8 @@ export interface ClassificationRun {
   readonly limit?: number;
   /** Fail at an unreadable image. */
   readonly strict: boolean;
+  /** Start from random weights instead of the model's published ones. */
+  readonly scratch?: boolean;
   /** Evaluate every so many steps; 0 only at the end. */
   readonly evalEvery: number;
   /** Checkpoint every so many steps; 0 only at the end. */
@@ -74,6 +75,8 @@ export interface RunSurroundings {
   readonly signal?: AbortSignal;
   /** Told what happens. */
   readonly reporter: Reporter;
+  /** Keeps what was trained; its tensors are freed afterwards. */
+  readonly save?: (trained: AdaptedModel & { readonly params: Params }) => Promise<void>;
 }
 
 /** What came of a run. */
@@ -129,7 +132,7 @@ function free(...trees: readonly Params[]): void {
 }
 
 /**
- * Trains and evaluates; with an `out` folder, writes metrics, checkpoints and the adapter there.
+ * Trains and evaluates; with an `out` folder, writes metrics and checkpoints there.
  *
  * @param run Everything that decides the result
  * @param surroundings Where it writes and reports
@@ -138,7 +141,7 @@ export async function runClassification(
   run: ClassificationRun,
   surroundings: RunSurroundings,
 ): Promise<ClassificationResult> {
-  const { out, reporter } = surroundings;
+  const { reporter } = surroundings;
   const data = await openImageData(run.data);
   const { model, layer } = await openAdapted(run, data.train.classes);
   if (model.image.height !== model.image.width) {
@@ -149,7 +152,7 @@ export async function runClassification(
     });
   }
   const parameters = parameterCounts(layer, model.headPath);
-  const { params } = await loadParams(model, key(run.seed), layer);
+  const { params } = await loadParams(run.scratch ? { ...model, folder: undefined } : model, key(run.seed), layer);
   const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
   const steps = totalSteps(run, data);
   const optimiser = optimiserOf(run);
@@ -160,15 +163,7 @@ export async function runClassification(
     { ...surroundings, steps, schedule: rateOf(run, steps), evalEvery: run.evalEvery, checkpointEvery: run.checkpointEvery },
   );
   const { state, ...numbers } = result;
-  if (out !== undefined) {
-    await saveAdapter(`${out}/adapter`, {
-      layer,
-      params: { ...state.frozen, ...state.trained },
-      spec: run,
-      names: model.modules,
-      baseModel: run.model,
-    });
-  }
+  await surroundings.save?.({ model, layer, params: { ...state.frozen, ...state.trained } });
   free(state.frozen, state.trained, state.optimiser);
   return { ...numbers, parameters };
 }
