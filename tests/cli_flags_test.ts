@@ -213,9 +213,7 @@ Deno.test("failures are one line and an exit code", async () => {
   );
   assertEquals(await run(command, () => () => Promise.reject(new TypeError("bad\nthing")), border), 1);
   assertEquals(
-    await run(command, () => {
-      throw "text";
-    }, border),
+    await run(command, () => () => Promise.reject("text"), border),
     1,
   );
   assertEquals(err, [
