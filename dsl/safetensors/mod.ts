@@ -17,7 +17,6 @@ export {
   toFloat16,
   toFloat32,
 } from "./dtype.ts";
-export { type Entry, type Header, parseHeader } from "./header.ts";
 export { type Checkpoint, openSafetensors, type TensorInfo } from "./reader.ts";
 export { type NamedSource, type TensorSource, type WriteOptions, writeSafetensors } from "./writer.ts";
 export { fromTensor, toTensor } from "./tensors.ts";
