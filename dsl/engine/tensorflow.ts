@@ -12,11 +12,17 @@ import process from "node:process";
 import * as tf from "@tensorflow/tfjs-core";
 import { registerFallbackKernels } from "./fallback.ts";
 
-/** The npm package whose JavaScript half drives the addon. */
-export const tensorflowPackage = "npm:@tensorflow/tfjs-node-gpu@4.22.0";
-
-/** The addon's place below the folder of an installed TensorFlow, as the package itself lays it out. */
+/** The addon's place below the folder of an installed TensorFlow, as tfjs-node itself lays it out. */
 export const addonPath = "lib/napi-v8/tfjs_binding.node";
+
+/** The place of an addon that loads the library without its log on stderr; there where the addon was built here. */
+export const quietLoaderPath = "lib/napi-v8/load_quietly.node";
+
+/** Under this key tfjs-node finds the tfjs that runs here, rather than a second one of its own. */
+const sharedTfjs = "@onelora/onelora tfjs";
+
+/** Source of the module that stands in for `@tensorflow/tfjs` beside an installed tfjs-node. */
+export const tfjsStandIn: string = `module.exports = globalThis[Symbol.for(${JSON.stringify(sharedTfjs)})];\n`;
 
 /** Where TensorFlow is installed: `.native/tensorflow` of the working folder. */
 export function nativeFolder(): string {
@@ -32,6 +38,21 @@ const removedFromUtil: Readonly<Record<string, (value: unknown) => boolean>> = {
 /** What is used here of tfjs-node's backend. */
 interface NodeBackend extends tf.KernelBackend {
   readonly isUsingGpuDevice: boolean;
+  readonly binding: { readonly TF_Version: string };
+}
+
+/** Loads a file of the installed tfjs-node. */
+function load(folder: string, path: string): unknown {
+  return createRequire(resolve(folder, "package.json"))(`./${path}`);
+}
+
+/**
+ * A module of the installed tfjs-node, such as `dist/saved_model.js`, once the tensorflow backend is in use.
+ *
+ * @param path Its path in the package
+ */
+export function tensorflowModule(path: string): unknown {
+  return load(nativeFolder(), path);
 }
 
 /**
@@ -41,20 +62,28 @@ interface NodeBackend extends tf.KernelBackend {
  *
  * @param folder Where `deno task native` installed TensorFlow
  */
-export async function openTensorflow(folder: string = nativeFolder()): Promise<string> {
-  const addon = resolve(folder, addonPath);
-  if (!existsSync(addon)) throw new Error("not installed (`deno task native` installs it)");
-  if (tf.findBackendFactory("tensorflow") === null) {
-    process.env.TF_CPP_MIN_LOG_LEVEL ??= "3";
-    const require = createRequire(import.meta.url);
-    const util: Record<string, unknown> = require("util");
-    for (const [name, replacement] of Object.entries(removedFromUtil)) util[name] ??= replacement;
-    const binding = require(addon);
-    await import(`${tensorflowPackage}/dist/register_all_kernels.js`);
-    const { NodeJSKernelBackend } = await import(`${tensorflowPackage}/dist/nodejs_kernel_backend.js`);
-    tf.registerBackend("tensorflow", () => new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu"));
-    registerFallbackKernels("tensorflow");
-  }
-  const backend = tf.findBackend("tensorflow") as NodeBackend;
-  return `TensorFlow's C library on ${backend.isUsingGpuDevice ? "a GPU" : "the CPU"}, all cores`;
+export function openTensorflow(folder: string = nativeFolder()): Promise<string> {
+  return Promise.resolve().then(() => {
+    if (!existsSync(resolve(folder, addonPath))) throw new Error("not installed (`deno task native` installs it)");
+    if (tf.findBackendFactory("tensorflow") === null) register(folder);
+    const { isUsingGpuDevice, binding } = tf.findBackend("tensorflow") as NodeBackend;
+    return `TensorFlow ${binding.TF_Version} on ${isUsingGpuDevice ? "a GPU" : "the CPU, all cores"}`;
+  });
+}
+
+/** Loads the library, the addon and tfjs-node's kernels. */
+function register(folder: string): void {
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= "3";
+  const util: Record<string, unknown> = createRequire(resolve(folder, "package.json"))("util");
+  for (const [name, replacement] of Object.entries(removedFromUtil)) util[name] ??= replacement;
+  Reflect.set(globalThis, Symbol.for(sharedTfjs), tf);
+  const isQuiet = process.env.TF_CPP_MIN_LOG_LEVEL === "3" && existsSync(resolve(folder, quietLoaderPath));
+  if (isQuiet) load(folder, quietLoaderPath);
+  const binding = load(folder, addonPath);
+  load(folder, "dist/register_all_kernels.js");
+  const { NodeJSKernelBackend } = load(folder, "dist/nodejs_kernel_backend.js") as {
+    NodeJSKernelBackend: new (binding: unknown, packageName: string) => tf.KernelBackend;
+  };
+  tf.registerBackend("tensorflow", () => new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu"));
+  registerFallbackKernels("tensorflow");
 }
