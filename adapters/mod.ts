@@ -9,6 +9,7 @@ export * from "./bitfit.ts";
 export * from "./count.ts";
 export * from "./difffit.ts";
 export * from "./dora.ts";
+export * from "./exchange/mod.ts";
 export * from "./lora.ts";
 export * from "./merge.ts";
 export * from "./mora.ts";

@@ -1,0 +1,292 @@
+/**
+ * `adapter_config.json`: what an adapter is and where it sits, in PEFT's words where PEFT has them.
+ *
+ * @module
+ */
+import { OneloraError } from "../../dsl/error.ts";
+import { type AnyLayer, walk } from "../../dsl/layer.ts";
+import { isLinear, type LinearLayer } from "../../dsl/linear.ts";
+import { guarded } from "../../dsl/safetensors/file.ts";
+import { parseJson, show } from "../../dsl/safetensors/json.ts";
+import type { Path } from "../../dsl/tree.ts";
+import { everyLinear, type Placement, queryKeyValue } from "../adapter.ts";
+import { type MethodOptions, parseMethods } from "../spec.ts";
+import { type AdapterLayout, layouts, type ModuleNames, type Slot } from "./format.ts";
+
+/** Methods and their placement, as `adapt(spec.adapter, spec)` takes them. */
+export interface AdapterSpec extends MethodOptions {
+  /** The methods, e.g. `1lora+norms`. */
+  readonly adapter: string;
+}
+
+/** What an `adapter_config.json` says. */
+export interface AdapterConfig extends AdapterSpec {
+  /** `peft_type`. */
+  readonly layout: AdapterLayout;
+  /** Name or folder of the model it was trained on, if it says so. */
+  readonly baseModel?: string;
+}
+
+/** Version of what this package adds to PEFT's files. */
+export const VERSION = 1;
+
+type Json = Readonly<Record<string, unknown>>;
+
+const last = (name: string): string => name.slice(name.lastIndexOf(".") + 1);
+
+/**
+ * Names of the adapted layers: the last segment alone where every layer that ends so is adapted, the whole name elsewhere.
+ */
+function targetModules(model: AnyLayer, names: ModuleNames): readonly string[] {
+  const named = [...walk(model)].filter(([path]) => path !== "").flatMap(([path, layer]) => {
+    const adapted = isLinear(layer) && layer.adapters.length > 0;
+    return names.toModules(path).map((module) => ({ module, adapted }));
+  });
+  const mixed = new Set(named.filter(({ adapted }) => !adapted).map(({ module }) => last(module)));
+  const targets = named.filter(({ adapted }) => adapted)
+    .map(({ module }) => mixed.has(last(module)) ? module : last(module));
+  return [...new Set(targets)].sort();
+}
+
+/**
+ * The content of `adapter_config.json`, keys sorted.
+ *
+ * @param layout The file's layout
+ * @param spec Methods and placement
+ * @param model The adapted model
+ * @param found Its slots
+ * @param names Its names in Python
+ * @param baseModel What to record as the model it was trained on
+ */
+export function formatConfig(
+  layout: AdapterLayout,
+  spec: AdapterSpec,
+  model: AnyLayer,
+  found: readonly Slot[],
+  names: ModuleNames,
+  baseModel: string,
+): Json {
+  const heads = found.filter(({ spec }) => spec.adapter === undefined).flatMap(({ owner }) => names.toModules(owner));
+  const base = { base_model_name_or_path: baseModel, peft_type: layout };
+  const method = parseMethods(spec.adapter, spec).find(({ name }) => name !== "head");
+  const { rank = 1, alpha = rank, rslora = false } = method?.options ?? {};
+  const peft = {
+    ...base,
+    bias: "none",
+    inference_mode: true,
+    modules_to_save: heads.length > 0 ? [...new Set(heads)].sort() : null,
+    r: rank,
+    target_modules: targetModules(model, names),
+    task_type: null,
+  };
+  const own = {
+    adapter: spec.adapter,
+    rank: spec.rank ?? null,
+    alpha: spec.alpha ?? null,
+    target: spec.target ?? null,
+  };
+  const content: Record<AdapterLayout, Json> = {
+    LORA: {
+      ...peft,
+      fan_in_fan_out: false,
+      init_lora_weights: true,
+      lora_alpha: alpha,
+      lora_dropout: 0,
+      use_dora: found.some(({ spec }) => spec.adapter === "dora"),
+      use_rslora: rslora,
+    },
+    VERA: {
+      ...peft,
+      d_initial: 0.1,
+      fan_in_fan_out: false,
+      init_weights: true,
+      projection_prng_key: 0,
+      save_projection: true,
+      vera_dropout: 0,
+    },
+    MISS: { ...peft, init_weights: true, mini_r: 1, miss_dropout: 0 },
+    ONELORA: { ...base, ...own, version: VERSION },
+  };
+  return Object.fromEntries(Object.entries(content[layout]).sort(([a], [b]) => a < b ? -1 : 1));
+}
+
+/** A configuration file being read: its fields, each checked on the way out. */
+interface Fields {
+  readonly json: Json;
+  wrong(name: string, allowed: string): OneloraError;
+  string(name: string): string | undefined;
+  number(name: string): number | undefined;
+  flag(name: string): boolean;
+}
+
+async function readFields(folder: string): Promise<Fields> {
+  const path = `${folder}/adapter_config.json`;
+  const attempted = `reading ${path}`;
+  const bytes = await guarded(attempted, "a folder with an adapter", () => Deno.readFile(path));
+  const value = parseJson(bytes, attempted, { depth: 16, wholeNumbers: false });
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new OneloraError({ attempted, found: show(value), allowed: "a JSON object" });
+  }
+  const json = value as Json;
+  const wrong = (name: string, allowed: string) =>
+    new OneloraError({ attempted: `${attempted}, field "${name}"`, found: show(json[name]), allowed });
+  const optional = <Type>(name: string, type: string): Type | undefined => {
+    const value = json[name] ?? undefined;
+    if (value !== undefined && typeof value !== type) throw wrong(name, `a ${type}`);
+    return value as Type | undefined;
+  };
+  return {
+    json,
+    wrong,
+    string: (name) => optional<string>(name, "string"),
+    number: (name) => optional<number>(name, "number"),
+    flag: (name) => optional<boolean>(name, "boolean") ?? false,
+  };
+}
+
+function layoutField({ json, wrong }: Fields): AdapterLayout {
+  const layout = layouts.find((each) => each === json.peft_type);
+  if (layout === undefined) throw wrong("peft_type", layouts.join(", "));
+  return layout;
+}
+
+/**
+ * The layout that a folder's `adapter_config.json` names.
+ *
+ * @param folder The adapter's folder
+ */
+export async function readLayout(folder: string): Promise<AdapterLayout> {
+  return layoutField(await readFields(folder));
+}
+
+/** PEFT's fields that would change what the adapter computes in a way that this package does not know. */
+const UNSUPPORTED = [
+  "alora_invocation_tokens",
+  "alpha_pattern",
+  "arrow_config",
+  "bias",
+  "fan_in_fan_out",
+  "kasa_config",
+  "layer_replication",
+  "layers_to_transform",
+  "lora_bias",
+  "monteclora_config",
+  "rank_pattern",
+  "target_parameters",
+  "trainable_token_indices",
+  "use_bdlora",
+  "use_qalora",
+];
+
+/** Initialisations that leave the base weights as they are; others (PiSSA, OLoRA, LoftQ, bat, ...) change the model too. */
+const INITIALISATIONS: readonly unknown[] = [undefined, null, true, false, "gaussian", "orthogonal", "eva"];
+
+function isOff(value: unknown): boolean {
+  return value === undefined || value === null || value === false || value === "none" ||
+    (typeof value === "object" && Object.keys(value).length === 0);
+}
+
+function nameList({ json, wrong }: Fields, field: string): readonly string[] {
+  const value = json[field] ?? [];
+  if (Array.isArray(value) && value.every((each) => typeof each === "string")) return value;
+  throw wrong(field, "a list of module names");
+}
+
+/** A list of names (each meets itself and what ends in `.name`) or a regular expression that the whole name must meet. */
+function moduleMatcher(fields: Fields, field: string): (module: string) => boolean {
+  const value = fields.json[field];
+  if (typeof value === "string") {
+    try {
+      const expression = new RegExp(`^(?:${value})$`);
+      return (module) => expression.test(module);
+    } catch {
+      throw fields.wrong(field, "a regular expression or a list of module names");
+    }
+  }
+  const names = nameList(fields, field);
+  return (module) => names.some((name) => module === name || module.endsWith(`.${name}`));
+}
+
+/** Whether a module is, or lies in, one that PEFT saves whole; such a one never carries an adapter. */
+function savedWhole(fields: Fields): (module: string) => boolean {
+  const saved = nameList(fields, "modules_to_save");
+  return (module) => saved.some((name) => `.${module}.`.includes(`.${name}.`));
+}
+
+/** PEFT's target as one of this package's: by name where a named placement means the same layers, else by their paths. */
+function target(fields: Fields, model: AnyLayer, names: ModuleNames): string {
+  const isTarget = fields.json.target_modules === "all-linear"
+    ? (_module: string, layer: LinearLayer) => everyLinear(layer)
+    : moduleMatcher(fields, "target_modules");
+  const isExcluded = moduleMatcher(fields, "exclude_modules");
+  const isSaved = savedWhole(fields);
+  const linears = [...walk(model)].flatMap(([path, layer]) => isLinear(layer) ? [[path, layer] as const] : []);
+  const pick = (where: Placement): readonly Path[] =>
+    linears.filter(([path, layer]) => where(layer, path)).map(([path]) => path);
+  const chosen = pick((layer, path) => {
+    const modules = names.toModules(path);
+    return modules.some((module) => isTarget(module, layer)) &&
+      !modules.some((module) => isExcluded(module) || isSaved(module));
+  });
+  if (chosen.length === 0) {
+    const examples = linears.slice(0, 6).map(([path]) => names.toModules(path)[0]);
+    throw fields.wrong("target_modules", `names of linear layers, e.g. ${examples.join(", ")}`);
+  }
+  if (`${chosen}` === `${pick(everyLinear)}`) return "all-linear";
+  return `${chosen}` === `${pick(queryKeyValue)}` ? "qkv" : chosen.join(",");
+}
+
+/** The method that PEFT's fields describe. */
+function peftMethod(layout: Exclude<AdapterLayout, "ONELORA">, fields: Fields): AdapterSpec {
+  const unsupported = UNSUPPORTED.find((name) => !isOff(fields.json[name]));
+  if (unsupported !== undefined) throw fields.wrong(unsupported, "that field switched off");
+  for (const name of ["init_lora_weights", "init_weights"]) {
+    if (!INITIALISATIONS.includes(fields.json[name])) throw fields.wrong(name, INITIALISATIONS.slice(2).join(", "));
+  }
+  const rank = fields.number("r");
+  if (rank === undefined || !Number.isInteger(rank) || rank < 1) throw fields.wrong("r", "a positive integer");
+  if (layout === "VERA") return { adapter: "vera", rank };
+  if (layout === "MISS") {
+    if (rank !== 1) throw fields.wrong("r", "1, which is 1LoRA");
+    return { adapter: "1lora" };
+  }
+  const alpha = fields.number("lora_alpha");
+  if (alpha === undefined || !(alpha > 0)) throw fields.wrong("lora_alpha", "a positive number");
+  const [plain, stabilised] = fields.flag("use_dora") ? ["dora", "dora:rslora"] : ["lora", "rslora"];
+  return { adapter: fields.flag("use_rslora") ? stabilised : plain, rank, alpha };
+}
+
+/** This package's own fields. */
+function ownMethod(fields: Fields): AdapterSpec {
+  if (fields.json.version !== VERSION) throw fields.wrong("version", `${VERSION}`);
+  const spec = {
+    adapter: fields.string("adapter") ?? "",
+    rank: fields.number("rank"),
+    alpha: fields.number("alpha"),
+    target: fields.string("target"),
+  };
+  parseMethods(spec.adapter, spec);
+  return spec;
+}
+
+/**
+ * Reads what an adapter folder holds and where it goes: `adapt(config.adapter, config)(model)` declares the same. A folder
+ * from PEFT gives LoRA, rsLoRA, DoRA, VeRA or (MISS of rank 1) 1LoRA, with `+head` if it saved modules whole.
+ *
+ * Format: huggingface.co/docs/peft, "checkpoint format". Needs `--allow-read`.
+ *
+ * @param folder The adapter's folder
+ * @param model The model before it is adapted; PEFT's targets are looked up in it
+ * @param names The model's names in Python
+ * @throws OneloraError for a missing or malformed file, an unknown `peft_type`, targets that do not exist in the model and
+ *   settings that this package does not know, each named
+ */
+export async function readAdapterConfig(folder: string, model: AnyLayer, names: ModuleNames): Promise<AdapterConfig> {
+  const fields = await readFields(folder);
+  const layout = layoutField(fields);
+  const baseModel = fields.string("base_model_name_or_path");
+  if (layout === "ONELORA") return { ...ownMethod(fields), layout, baseModel };
+  const spec = peftMethod(layout, fields);
+  const adapter = isOff(fields.json.modules_to_save) ? spec.adapter : `${spec.adapter}+head`;
+  return { ...spec, adapter, target: target(fields, model, names), layout, baseModel };
+}

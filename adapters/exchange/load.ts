@@ -1,0 +1,115 @@
+/**
+ * Reads adapter folders.
+ *
+ * @module
+ */
+import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { nearest, OneloraError } from "../../dsl/error.ts";
+import type { AnyLayer } from "../../dsl/layer.ts";
+import { type Checkpoint, type HostTensor, openSafetensors, toFloat32, toTensor } from "../../dsl/safetensors/mod.ts";
+import type { Params, Path } from "../../dsl/tree.ts";
+import { adapt } from "../spec.ts";
+import { type AdapterConfig, readAdapterConfig, readLayout } from "./config.ts";
+import { identify, type ModuleNames, slots, stored } from "./format.ts";
+
+/** Element types that become float32. */
+const FLOATS: readonly string[] = ["F64", "F32", "F16", "BF16"];
+
+type Complain = (key: string, found: string, allowed: string) => OneloraError;
+
+/** The tensor under one or more keys: a module's several names must agree. */
+async function readAgreeing(checkpoint: Checkpoint, keys: readonly string[], complain: Complain): Promise<HostTensor> {
+  const [key, ...others] = keys;
+  const host = await checkpoint.read(key);
+  const values = toFloat32(host);
+  for (const other of others) {
+    const again = toFloat32(await checkpoint.read(other));
+    const differ = values.some((value, i) => !Object.is(value, again[i]));
+    if (differ) {
+      throw complain(other, `other values than those of "${key}"`, "equal values under a module's several names");
+    }
+  }
+  return host;
+}
+
+/**
+ * Reads an adapter's tensors by parameter path. Every key must belong to the model, and every parameter of the adapter (and
+ * of the base model, where it is trained) must be there; modules may go by any of their names in Python. Half precision
+ * becomes float32. Needs `--allow-read`.
+ *
+ * @param folder The adapter's folder
+ * @param layer The adapted model: `adapt(config.adapter, config)(model)`
+ * @param names The model's names in Python
+ * @returns What to lay over the model's parameters: `{ ...params, ...read }`
+ * @throws OneloraError naming the tensor that is missing, unexpected or of another type or shape
+ */
+export async function readAdapterParams(folder: string, layer: AnyLayer, names: ModuleNames): Promise<Params> {
+  const layout = await readLayout(folder);
+  await using checkpoint = await openSafetensors(`${folder}/adapter_model.safetensors`);
+  const complain: Complain = (key, found, allowed) =>
+    new OneloraError({ attempted: `loading ${folder}, tensor "${key}"`, found, allowed });
+
+  const wanted = slots(layer).map((slot) => ({ slot, ...stored(slot, layout, names) }));
+  const byId = new Map(wanted.map((each) => [each.id, each]));
+  const found = new Map<string, string[]>();
+  for (const key of checkpoint.names) {
+    const id = identify(key, names);
+    const slot = byId.get(id);
+    if (slot === undefined) {
+      const near = nearest(key, wanted.flatMap(({ keys }) => keys));
+      throw complain(
+        key,
+        "an unexpected key",
+        `keys of the adapted model${near === undefined ? "" : `, e.g. "${near}"`}`,
+      );
+    }
+    const { dtype, shape } = checkpoint.info(key);
+    if (!FLOATS.includes(dtype) || `${shape}` !== `${slot.shape}`) {
+      throw complain(key, `${dtype} of shape [${shape}]`, `${FLOATS.join(", ")} of shape [${slot.shape}]`);
+    }
+    found.set(id, [...found.get(id) ?? [], key]);
+  }
+  const missing = wanted.find(({ id }) => !found.has(id));
+  if (missing !== undefined) throw complain(missing.keys[0], "no such key", `a tensor of shape [${missing.shape}]`);
+
+  const read: Record<Path, Tensor> = {};
+  try {
+    for (const { slot, id } of wanted) {
+      const host = await readAgreeing(checkpoint, found.get(id)!, complain);
+      read[slot.path] = toTensor({ ...host, shape: slot.spec.shape });
+    }
+  } catch (error) {
+    dispose(read);
+    throw error;
+  }
+  return read;
+}
+
+/** An adapter, read. */
+export interface LoadedAdapter<Model extends AnyLayer> {
+  /** What it is. */
+  readonly config: AdapterConfig;
+  /** The adapted model. */
+  readonly layer: Model;
+  /** The adapter's tensors by path, to be laid over the base model's. */
+  readonly params: Params;
+}
+
+/**
+ * Reads an adapter folder and places the adapter on a model. What can be computed from the base weights (DoRA's norms) is
+ * not in `params`: `init(layer, key, { ...base, ...params })` completes it.
+ *
+ * @param folder The adapter's folder, written by {@linkcode saveAdapter} or by PEFT
+ * @param model The model before it is adapted
+ * @param names The model's names in Python
+ * @throws OneloraError as {@linkcode readAdapterConfig} and {@linkcode readAdapterParams} do
+ */
+export async function loadAdapter<Model extends AnyLayer>(
+  folder: string,
+  model: Model,
+  names: ModuleNames,
+): Promise<LoadedAdapter<Model>> {
+  const config = await readAdapterConfig(folder, model, names);
+  const layer = adapt(config.adapter, config)(model);
+  return { config, layer, params: await readAdapterParams(folder, layer, names) };
+}

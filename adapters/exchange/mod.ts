@@ -1,0 +1,9 @@
+/**
+ * Adapters on disk, exchanged with Hugging Face PEFT.
+ *
+ * @module
+ */
+export { type AdapterConfig, type AdapterSpec, readAdapterConfig } from "./config.ts";
+export type { AdapterLayout, ModuleNames } from "./format.ts";
+export { loadAdapter, type LoadedAdapter, readAdapterParams } from "./load.ts";
+export { saveAdapter, type SaveAdapterOptions } from "./save.ts";

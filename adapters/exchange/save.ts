@@ -1,0 +1,144 @@
+/**
+ * Writes adapter folders.
+ *
+ * @module
+ */
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { OneloraError } from "../../dsl/error.ts";
+import { type AnyLayer, parameter } from "../../dsl/layer.ts";
+import { ones } from "../../dsl/initialise.ts";
+import { isLinear } from "../../dsl/linear.ts";
+import { guarded } from "../../dsl/safetensors/file.ts";
+import { type NamedSource, writeSafetensors } from "../../dsl/safetensors/mod.ts";
+import { join, type Params } from "../../dsl/tree.ts";
+import { parseMethods } from "../spec.ts";
+import { type AdapterSpec, formatConfig, VERSION } from "./config.ts";
+import { layoutOf, type ModuleNames, type Slot, slots, stored } from "./format.ts";
+
+/** What to save, and how. */
+export interface SaveAdapterOptions {
+  /** The adapted model. */
+  readonly layer: AnyLayer;
+  /** Its parameters. */
+  readonly params: Params;
+  /** The methods it was adapted with. */
+  readonly spec: AdapterSpec;
+  /** The model's names in Python. */
+  readonly names: ModuleNames;
+  /** What to record as the model it was trained on. */
+  readonly baseModel: string;
+  /** `lora` writes 1LoRA as LoRA of rank one (A of ones, B = b), which every LoRA loader takes. */
+  readonly as?: "lora";
+}
+
+/** A tensor to write. */
+interface Source {
+  readonly slot: Slot;
+  readonly values: () => Promise<Float32Array<ArrayBuffer>>;
+}
+
+function sourceOf(folder: string, params: Params): (slot: Slot) => Source {
+  return (slot) => {
+    const tensor: Tensor | undefined = params[slot.path];
+    if (tensor === undefined || `${tensor.shape}` !== `${slot.spec.shape}`) {
+      const found = tensor === undefined ? `no parameter "${slot.path}"` : `"${slot.path}" of shape [${tensor.shape}]`;
+      const allowed = `the adapted model's parameters, here of shape [${slot.spec.shape}]`;
+      throw new OneloraError({ attempted: `writing ${folder}`, found, allowed });
+    }
+    return { slot, values: async () => new Float32Array(await tensor.data<"float32">()) };
+  };
+}
+
+/** 1LoRA's ΔW = b 1^T as LoRA's B A: `b` [d] -> `B` [d, 1] and `A` of ones [1, k]. */
+function asRankOne(source: Source): readonly Source[] {
+  const { slot } = source;
+  if (slot.name !== "1lora.b" || !isLinear(slot.layer)) return [source];
+  const { inFeatures, outFeatures } = slot.layer.shape;
+  const named = (name: string, shape: readonly number[]): Slot => ({
+    ...slot,
+    path: join(slot.owner, name),
+    name,
+    spec: { ...parameter(shape, ones), trainable: true, adapter: "lora" },
+  });
+  return [
+    { slot: named("lora.A", [1, inFeatures]), values: () => Promise.resolve(new Float32Array(inFeatures).fill(1)) },
+    { slot: named("lora.B", [outFeatures, 1]), values: source.values },
+  ];
+}
+
+/** The text appears whole or not at all. */
+async function writeText(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
+  try {
+    await Deno.writeTextFile(temporary, text);
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => undefined);
+    throw error;
+  }
+}
+
+/**
+ * Writes an adapter folder: `adapter_model.safetensors`, then `adapter_config.json`, each whole or not at all. It holds every
+ * parameter that training changes (the head and norms included) and the adapter's random frozen ones.
+ *
+ * LoRA, rsLoRA, DoRA, VeRA and 1LoRA (as MISS of rank 1), alone or with the head, are written as Hugging Face PEFT writes
+ * them and load there; a tensor whose module has had several names in Python is there under each. Everything else has the
+ * same two files with `peft_type` ONELORA. Format: huggingface.co/docs/peft, "checkpoint format". Needs `--allow-read` and
+ * `--allow-write`.
+ *
+ * @param folder Made if it does not exist
+ * @param options See {@linkcode SaveAdapterOptions}
+ * @throws OneloraError for a folder that cannot be written, a missing parameter, and `as: "lora"` of another method
+ *
+ * @example
+ * ```ts
+ * import { adapt, loadAdapter, saveAdapter } from "@onelora/onelora/adapters";
+ * import { init, key, linear, serial, useBackend } from "@onelora/onelora/dsl";
+ * import { assertEquals } from "@std/assert";
+ * await useBackend("cpu");
+ * const model = serial({ up: linear(2, 3), down: linear(3, 2) });
+ * const layer = adapt("1lora")(model);
+ * const names = { toModules: (path: string) => [path], toPath: (module: string) => module };
+ * const folder = await Deno.makeTempDir();
+ * const params = init(layer, key(0));
+ * await saveAdapter(folder, { layer, params, spec: { adapter: "1lora" }, names, baseModel: "two-layers" });
+ * const loaded = await loadAdapter(folder, model, names);
+ * assertEquals(loaded.config.adapter, "1lora");
+ * assertEquals(Object.keys(loaded.params), ["up.1lora.b", "down.1lora.b"]);
+ * ```
+ */
+export async function saveAdapter(folder: string, options: SaveAdapterOptions): Promise<void> {
+  const { layer, names } = options;
+  const held = slots(layer);
+  const methods = parseMethods(options.spec.adapter, options.spec);
+  const rankOne = options.as === "lora" && layoutOf(held) === "MISS";
+  const trainsHead = held.some(({ layer, spec }) => layer.role === "head" && spec.adapter === undefined);
+  const adapter = trainsHead && !methods.some(({ name }) => name === "head")
+    ? `${options.spec.adapter}+head`
+    : options.spec.adapter;
+  const { rank, alpha, target } = options.spec;
+  const spec: AdapterSpec = rankOne
+    ? { adapter: trainsHead ? "lora+head" : "lora", rank: 1, alpha: 1, target }
+    : { adapter, rank, alpha, target };
+  const sources = held.map(sourceOf(folder, options.params)).flatMap((each) => rankOne ? asRankOne(each) : [each]);
+  const written = sources.map(({ slot }) => slot);
+  const layout = layoutOf(written);
+  if (options.as === "lora" && layout !== "LORA") {
+    const allowed = "1lora with sum compression, or lora, alone or with head";
+    throw new OneloraError({ attempted: "saving as lora", found: `"${adapter}"`, allowed }, { exitCode: 2 });
+  }
+  const entries = sources.flatMap(({ slot, values }) => {
+    const { keys, shape } = stored(slot, layout, names);
+    return keys.map((key): NamedSource => [key, { dtype: "F32", shape, data: values }]);
+  });
+  const config = formatConfig(layout, spec, layer, written, names, options.baseModel);
+  const allowed = "a folder that can be written";
+  await guarded(`writing ${folder}`, allowed, async () => {
+    await Deno.mkdir(folder, { recursive: true });
+    await writeSafetensors(`${folder}/adapter_model.safetensors`, entries, {
+      metadata: { format: "pt", onelora: JSON.stringify({ version: VERSION, ...spec }) },
+    });
+    await writeText(`${folder}/adapter_config.json`, `${JSON.stringify(config, null, 2)}\n`);
+  });
+}
