@@ -25,6 +25,7 @@ import {
   useBackend,
 } from "../dsl/mod.ts";
 import { loadParams, type Model, openModel } from "../models/mod.ts";
+import { methods } from "./adapter_methods.ts";
 import { assertClose, fixture, gradients, relativeError, withoutLeaks } from "./compare.ts";
 
 interface Expected {
@@ -38,28 +39,6 @@ const table: {
   readonly optimiser: { readonly lr: number; readonly weight_decay: number };
   readonly methods: Readonly<Record<string, Expected>>;
 } = JSON.parse(await Deno.readTextFile(`${root}/adapters/methods.json`));
-
-/** Fixture name -> specification of the same method. */
-const methods: Readonly<Record<string, string>> = {
-  "1lora": "1lora",
-  "1lora-random": "1lora:compression=random",
-  "lora-r1": "lora:rank=1,alpha=8",
-  "lora-r4": "lora:rank=4,alpha=8",
-  "rslora-r4": "rslora:rank=4,alpha=8",
-  "dora-r2": "dora:rank=2,alpha=8",
-  "vera-r1": "vera",
-  "vera-r3": "vera:rank=3",
-  mora1: "mora1",
-  mora6: "mora6",
-  bitfit: "bitfit",
-  difffit: "difffit",
-  scale: "scale",
-  norms: "norms",
-  "1lora+norms": "1lora+norms",
-  "1lora+bias+scale+norms": "1lora+bias+scale+norms",
-  "bitfit+norms": "bitfit+norms",
-  all: "all",
-};
 
 Deno.test("every method of the fixtures is covered", () => {
   assertEquals(Object.keys(methods).sort(), Object.keys(table.methods).sort());

@@ -7,7 +7,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { type AnyLayer, walk } from "../../dsl/layer.ts";
 import { isLinear, type LinearLayer } from "../../dsl/linear.ts";
 import { guarded } from "../../dsl/safetensors/file.ts";
-import { parseJson, show } from "../../dsl/safetensors/json.ts";
+import { show } from "../../dsl/safetensors/json.ts";
 import type { Path } from "../../dsl/tree.ts";
 import { everyLinear, type Placement, queryKeyValue } from "../adapter.ts";
 import { type MethodOptions, parseMethods } from "../spec.ts";
@@ -122,8 +122,8 @@ interface Fields {
 async function readFields(folder: string): Promise<Fields> {
   const path = `${folder}/adapter_config.json`;
   const attempted = `reading ${path}`;
-  const bytes = await guarded(attempted, "a folder with an adapter", () => Deno.readFile(path));
-  const value = parseJson(bytes, attempted, { depth: 16, wholeNumbers: false });
+  const text = await guarded(attempted, "a folder with an adapter", () => Deno.readTextFile(path));
+  const value: unknown = await guarded(attempted, "a JSON object", () => JSON.parse(text));
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new OneloraError({ attempted, found: show(value), allowed: "a JSON object" });
   }
