@@ -4,6 +4,8 @@
  * @module
  */
 
+import process from "node:process";
+
 /** What is read of WebGPU's adapter: https://www.w3.org/TR/webgpu/#gpuadapterinfo. */
 interface Adapter {
   readonly info: {
@@ -13,6 +15,18 @@ interface Adapter {
     readonly description: string;
     readonly isFallbackAdapter?: boolean;
   };
+}
+
+/**
+ * Keeps Mesa's layer that orders GPUs by what the desktop shows out of the way: without a desktop it prints errors, and
+ * nothing here has a window. Without the permission to set the variable, it may print them.
+ */
+function ignoreDesktop(): void {
+  try {
+    process.env.NODEVICE_SELECT ??= "1";
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+  }
 }
 
 /** Names of drivers that compute on the CPU. */
@@ -26,6 +40,7 @@ const software = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render|\
 export async function openWebgpu(choice: "auto" | "forced"): Promise<string> {
   const gpu = (navigator as unknown as { gpu?: { requestAdapter(): Promise<Adapter | null> } }).gpu;
   if (gpu === undefined) throw new Error("this runtime has no navigator.gpu");
+  ignoreDesktop();
   const adapter = await gpu.requestAdapter();
   if (adapter === null) {
     throw new Error("no GPU adapter (a graphics driver with Vulkan, Metal or Direct3D 12 is needed)");
@@ -33,7 +48,9 @@ export async function openWebgpu(choice: "auto" | "forced"): Promise<string> {
   const { info } = adapter;
   const name = info.description || [info.vendor, info.architecture, info.device].filter(Boolean).join(" ") || "unnamed";
   const isSoftware = info.isFallbackAdapter === true || software.test(name);
-  if (choice === "auto" && isSoftware) throw new Error(`only a software adapter: ${name}`);
+  if (choice === "auto" && isSoftware) {
+    throw new Error(`only a software adapter (--backend webgpu takes it all the same): ${name}`);
+  }
   await import("@tensorflow/tfjs-backend-webgpu");
   return `${isSoftware ? "software adapter" : "adapter"} ${name}`;
 }
