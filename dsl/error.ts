@@ -26,6 +26,7 @@ export interface Problem {
  * ```
  */
 export class OneloraError extends Error {
+  /** Always `OneloraError`. */
   override readonly name = "OneloraError";
   /** The parts of the message. */
   readonly problem: Problem;
@@ -33,6 +34,8 @@ export class OneloraError extends Error {
   readonly exitCode: 1 | 2;
 
   /**
+   * Makes the error; its message is composed of the problem's parts.
+   *
    * @param problem What was attempted, found and allowed
    * @param options `exitCode` 2 marks wrong usage; `cause` keeps the original error
    */

@@ -212,6 +212,7 @@ export interface Fitted {
 
 /** A linear layer: y = W x + b, and whatever adapters make of it. */
 export interface LinearLayer extends Layer {
+  /** What tells it from other layers. */
   readonly kind: "linear";
   /** Dimensions. */
   readonly shape: LinearShape;

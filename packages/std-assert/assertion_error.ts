@@ -1,8 +1,11 @@
 /** What every assertion throws when it does not hold. */
 export class AssertionError extends Error {
+  /** Always `AssertionError`. */
   override readonly name: string = "AssertionError";
 
   /**
+   * Makes the error.
+   *
    * @param message What did not hold
    * @param options The original error, as `cause`
    */
