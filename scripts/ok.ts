@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fileURLToPath } from "node:url";
 import { denoCommand } from "./deno.ts";
 
 /** One check: what it is called, deno's arguments, and which of the faults it reports are not the project's. */
@@ -14,9 +15,9 @@ interface Check {
   readonly faults?: (report: string) => readonly string[];
 }
 
-const root = new URL("../", import.meta.url);
+const root = fileURLToPath(new URL("../", import.meta.url));
 const { exports }: { readonly exports: Readonly<Record<string, string>> } = JSON.parse(
-  await Deno.readTextFile(new URL("deno.json", root)),
+  await Deno.readTextFile(`${root}deno.json`),
 );
 const entries = Object.values(exports);
 const packages = ["packages/std-assert/mod.ts", "packages/std-cli/mod.ts"];
@@ -27,7 +28,7 @@ function ownFaults(report: string): readonly string[] {
   const plain = report.replace(/\x1b\[[0-9;]*m/g, "");
   const faults = [...plain.matchAll(/^error\[.*\n +--> (.*):\d+:\d+$/gm)];
   if (faults.length === 0) return [plain];
-  return faults.filter(([, path]) => path.startsWith(root.pathname)).map(([fault]) => fault);
+  return faults.filter(([, path]) => path.startsWith(root)).map(([fault]) => fault);
 }
 
 const checks: readonly Check[] = [
@@ -45,7 +46,7 @@ const checks: readonly Check[] = [
 
 /** Runs a check; whether it holds. */
 async function holds({ args, faults }: Check, deno: string): Promise<boolean> {
-  const options = { args: [...args], cwd: root, stdin: "null" } as const;
+  const options: Deno.CommandOptions = { args: [...args], cwd: root, stdin: "null" };
   if (faults === undefined) return (await new Deno.Command(deno, options).spawn().status).success;
   const { success, stderr } = await new Deno.Command(deno, options).output();
   const found = success ? [] : faults(new TextDecoder().decode(stderr));
