@@ -1,92 +1,31 @@
 /**
- * Adapter folders: what is written is read again bit for bit, PEFT's folders give PEFT's logits, and what is wrong with a
- * folder is named.
+ * Adapter folders: what is written is read again bit for bit, and PEFT's folders give PEFT's logits.
  *
  * @module
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { adapt, loadAdapter, readAdapterConfig, saveAdapter } from "../adapters/mod.ts";
+import { apply, init, key, OneloraError, openSafetensors, specs, useBackend } from "../dsl/mod.ts";
+import { openModel } from "../models/mod.ts";
 import {
-  adapt,
-  type AdapterSpec,
-  loadAdapter,
-  readAdapterConfig,
-  readAdapterParams,
-  saveAdapter,
-  type SaveAdapterOptions,
-} from "../adapters/mod.ts";
-import {
-  apply,
-  type DType,
-  fromTensor,
-  init,
-  isTrainable,
-  key,
-  type Layer,
-  type NamedSource,
-  OneloraError,
-  openSafetensors,
-  type Params,
-  specs,
-  useBackend,
-  writeSafetensors,
-} from "../dsl/mod.ts";
-import { loadParams, type Model, openModel } from "../models/mod.ts";
+  type Adapted,
+  adapted,
+  loaded,
+  peftFolder,
+  pixels,
+  readJson,
+  root,
+  saving,
+  withFolder,
+} from "./adapter_folders.ts";
 import { methods } from "./adapter_methods.ts";
 import { assertClose, fixture, withoutLeaks } from "./compare.ts";
 
-const root = new URL("fixtures", import.meta.url).pathname;
-const peftFolder = (name: string) => `${root}/peft/${name}`;
-
-interface Adapted {
-  readonly model: Model;
-  readonly layer: Layer;
-  readonly params: Params;
-}
-
-/** The adapted ViT of the fixtures, trained parameters at values of their own. */
-async function adapted(spec: AdapterSpec, over?: Params): Promise<Adapted> {
-  const model = await openModel(`${root}/vit-rgb`);
-  const { params: base } = await loadParams(model, key(0));
-  const layer = adapt(`${spec.adapter}+head`, spec)(model.layer);
-  const params = init(layer, key(0), { ...base, ...over });
-  if (over !== undefined) return { model, layer, params };
-  const trained = isTrainable(layer);
-  const moved = Object.entries(params).map(([path, tensor], i) =>
-    [path, trained(path) ? tf.add(tensor, tf.randomNormal(tensor.shape, 0, 0.1, "float32", i)) : tensor] as const
-  );
-  return { model, layer, params: Object.fromEntries(moved) };
-}
-
-function saving({ model, layer, params }: Adapted, spec: AdapterSpec): SaveAdapterOptions {
-  return { layer, params, spec, names: model.modules, baseModel: "vit-rgb" };
-}
-
-const pixels = async () => (await fixture(`${root}/vit-rgb/expected.safetensors`)).pixel_values;
-
-async function withFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await useBackend("cpu");
-    await withoutLeaks(() => body(folder));
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-const readJson = async (folder: string) => JSON.parse(await Deno.readTextFile(`${folder}/adapter_config.json`));
 const keysOf = async (folder: string) => {
   await using file = await openSafetensors(`${folder}/adapter_model.safetensors`);
   return [...file.names].sort();
 };
-
-/** The base model with an adapter folder on it. */
-async function loaded(folder: string): Promise<Adapted & { readonly read: Params }> {
-  const model = await openModel(`${root}/vit-rgb`);
-  const { params: base } = await loadParams(model, key(0));
-  const { layer, params: read } = await loadAdapter(folder, model.layer, model.modules);
-  return { model, layer, read, params: init(layer, key(1), { ...base, ...read }) };
-}
 
 for (const [name, adapter] of Object.entries(methods)) {
   Deno.test(`${name}: saved and loaded, parameters and logits are the same bits`, async () => {
@@ -255,7 +194,7 @@ Deno.test("1LoRA saved as rank-one LoRA computes the same", async () => {
     assertEquals(after.params[`${query}.lora.A`].dataSync(), new Float32Array(30).fill(1));
     assertEquals(after.params[`${query}.lora.B`].dataSync(), before.params[`${query}.1lora.b`].dataSync());
     const images = await pixels();
-    const logits = (each: Adapted) => apply(each.layer, each.params)(images) as tf.Tensor;
+    const logits = (each: Adapted) => apply(each.layer, each.params)(images) as Tensor;
     assertClose(logits(after), logits(before), 1e-6, "logits");
     const random = { adapter: "1lora-random" };
     const error = await assertRejects(
@@ -277,183 +216,4 @@ Deno.test("module names go there and back under every name", async () => {
   const modules = model.modules.toModules("encoder.layer.11.attention.output.dense");
   assertEquals(modules, ["vit.layers.11.attention.o_proj", "vit.encoder.layer.11.attention.output.dense"]);
   assertEquals(model.modules.toModules("classifier"), ["classifier"]);
-});
-
-/** PEFT's LoRA folder with its configuration and tensors changed. */
-async function altered(
-  folder: string,
-  config: Readonly<Record<string, unknown>>,
-  change: (tensors: Map<string, NamedSource[1]>) => void = () => {},
-  source: string = "lora",
-): Promise<void> {
-  const tensors = new Map<string, NamedSource[1]>();
-  for (const [key, tensor] of Object.entries(await fixture(`${peftFolder(source)}/adapter_model.safetensors`))) {
-    tensors.set(key, await fromTensor(tensor));
-  }
-  change(tensors);
-  await writeSafetensors(`${folder}/adapter_model.safetensors`, tensors);
-  const json = { ...await readJson(peftFolder(source)), ...config };
-  await Deno.writeTextFile(`${folder}/adapter_config.json`, JSON.stringify(json));
-}
-
-async function assertNames(folder: string, ...named: readonly string[]): Promise<void> {
-  const model = await openModel(`${root}/vit-rgb`);
-  const error = await assertRejects(() => loadAdapter(folder, model.layer, model.modules), OneloraError);
-  for (const each of named) assert(error.message.includes(each), `${each}: ${error.message}`);
-  assert(!error.message.includes("\n"), error.message);
-}
-
-const tensor = (dtype: DType, shape: readonly number[]): NamedSource[1] => ({
-  dtype,
-  shape,
-  data: dtype === "F32" ? new Float32Array(shape[0] * shape[1]) : new Int32Array(shape[0] * shape[1]),
-});
-
-Deno.test("missing, unexpected, misshapen and contradicting tensors are named", async () => {
-  const query = "base_model.model.vit.layers.0.attention.q_proj.lora_A.weight";
-  const classic = "base_model.model.vit.encoder.layer.0.attention.attention.query.lora_A.weight";
-  const changes: readonly (readonly [string, readonly string[], (tensors: Map<string, NamedSource[1]>) => void])[] = [
-    ["missing", [query, "[2,30]"], (tensors) => tensors.delete(query)],
-    [
-      "missing head",
-      ["base_model.model.classifier.bias"],
-      (tensors) => tensors.delete("base_model.model.classifier.bias"),
-    ],
-    ["unexpected", [`${query}s`, query], (tensors) => tensors.set(`${query}s`, tensor("F32", [2, 30]))],
-    [
-      "not PEFT's prefix",
-      ["vit.layernorm.bias"],
-      (tensors) => tensors.set("vit.layernorm.bias", tensor("F32", [1, 30])),
-    ],
-    ["untrained", ["vit.layernorm.bias"], (tensors) => {
-      tensors.set("base_model.model.vit.layernorm.bias", tensor("F32", [1, 30]));
-    }],
-    ["misshapen", [query, "[30,2]", "[2,30]"], (tensors) => tensors.set(query, tensor("F32", [30, 2]))],
-    ["integers", [query, "I32"], (tensors) => tensors.set(query, tensor("I32", [2, 30]))],
-    ["two names, two values", [classic, query], (tensors) => tensors.set(classic, tensor("F32", [2, 30]))],
-  ];
-  for (const [what, named, change] of changes) {
-    await withFolder(async (folder) => {
-      await altered(folder, {}, change);
-      try {
-        await assertNames(folder, ...named);
-      } catch (error) {
-        throw new Error(what, { cause: error });
-      }
-    });
-  }
-});
-
-Deno.test("settings of PEFT that are not known are named; all others are ignored", async () => {
-  const wrong: Readonly<Record<string, unknown>> = {
-    peft_type: "LOHA",
-    fan_in_fan_out: true,
-    bias: "all",
-    lora_bias: true,
-    rank_pattern: { q_proj: 4 },
-    alpha_pattern: { q_proj: 4 },
-    layers_to_transform: 0,
-    layer_replication: [[0, 2]],
-    target_parameters: ["weight"],
-    use_qalora: true,
-    init_lora_weights: "pissa",
-    r: 0,
-    lora_alpha: "8",
-    use_dora: 1,
-    target_modules: ["nowhere"],
-    exclude_modules: [7],
-    modules_to_save: "classifier",
-  };
-  await withFolder(async (folder) => {
-    for (const [field, value] of Object.entries(wrong)) {
-      await altered(folder, { [field]: value });
-      await assertNames(folder, `"${field}"`, JSON.stringify(value), `${folder}/adapter_config.json`);
-    }
-    await altered(folder, { r: 2 }, undefined, "miss");
-    await assertNames(folder, `"r"`, "1LoRA");
-    await altered(folder, { init_weights: "bat" }, undefined, "miss");
-    await assertNames(folder, `"init_weights"`, "bat");
-    await altered(folder, { target_modules: "(" });
-    await assertNames(folder, `"target_modules"`, "regular expression");
-    await altered(folder, { megatron_core: "other", lora_dropout: 0.5, unheard_of: { x: [1] } });
-    await loaded(folder);
-  });
-});
-
-Deno.test("targets may be all-linear, a regular expression, and have exclusions", async () => {
-  const only = (kept: RegExp) => (tensors: Map<string, NamedSource[1]>) => {
-    for (const key of [...tensors.keys()]) if (!kept.test(key)) tensors.delete(key);
-  };
-  const cases: readonly (readonly [Readonly<Record<string, unknown>>, RegExp, string])[] = [
-    [{ target_modules: "all-linear" }, /./, "all-linear"],
-    [{ target_modules: String.raw`.*\.attention\.[qkv]_proj` }, /[qkv]_proj|classifier/, "qkv"],
-    [{ exclude_modules: ["o_proj", "fc1", "mlp.fc2"] }, /[qkv]_proj|classifier/, "qkv"],
-    [{ exclude_modules: String.raw`vit\.layers\.\d\.(mlp|attention\.o).*` }, /[qkv]_proj|classifier/, "qkv"],
-    [{ target_modules: ["0.mlp.fc1"] }, /0.mlp.fc1|classifier/, "encoder.layer.0.intermediate.dense"],
-  ];
-  for (const [fields, kept, target] of cases) {
-    await withFolder(async (folder) => {
-      await altered(folder, fields, only(kept));
-      const { model } = await loaded(folder);
-      assertEquals((await readAdapterConfig(folder, model.layer, model.modules)).target, target);
-    });
-  }
-});
-
-Deno.test("an own configuration is checked like any other", async () => {
-  await withFolder(async (folder) => {
-    const spec = { adapter: "scale" };
-    await saveAdapter(folder, saving(await adapted(spec), spec));
-    const own = await readJson(folder);
-    const wrong: Readonly<Record<string, readonly unknown[]>> = {
-      version: [2, null],
-      adapter: [7, null, "scal"],
-      rank: ["1"],
-      target: [1, "nowhere"],
-    };
-    for (const [field, values] of Object.entries(wrong)) {
-      for (const value of values) {
-        await Deno.writeTextFile(`${folder}/adapter_config.json`, JSON.stringify({ ...own, [field]: value }));
-        await assertNames(folder, field, typeof value === "string" ? value : "");
-      }
-    }
-    for (
-      const text of ["", "[]", "null", '{"peft_type": "LORA"', "\u0000"]
-    ) {
-      await Deno.writeTextFile(`${folder}/adapter_config.json`, text);
-      await assertNames(folder, "adapter_config.json");
-    }
-  });
-});
-
-Deno.test("truncated and absent files are errors, not crashes", async () => {
-  await withFolder(async (folder) => {
-    await assertNames(folder, "adapter_config.json");
-    await Deno.copyFile(`${peftFolder("lora")}/adapter_config.json`, `${folder}/adapter_config.json`);
-    await assertNames(folder, "adapter_model.safetensors");
-    const bytes = await Deno.readFile(`${peftFolder("lora")}/adapter_model.safetensors`);
-    for (const length of [0, 7, 8, 100, bytes.length - 1]) {
-      await Deno.writeFile(`${folder}/adapter_model.safetensors`, bytes.subarray(0, length));
-      await assertNames(folder, "adapter_model.safetensors");
-    }
-  });
-});
-
-Deno.test("a folder that cannot be written, and parameters that are not there, are named", async () => {
-  await withFolder(async (folder) => {
-    const spec = { adapter: "1lora" };
-    const source = await adapted(spec);
-    await Deno.writeTextFile(`${folder}/file`, "");
-    const below = `${folder}/file/adapter`;
-    await assertRejects(() => saveAdapter(below, saving(source, spec)), OneloraError, below);
-    const path = "classifier.bias";
-    const { [path]: _, ...rest } = source.params;
-    await assertRejects(() => saveAdapter(folder, saving({ ...source, params: rest }, spec)), OneloraError, path);
-    const bent = { ...rest, [path]: tf.zeros([7]) };
-    await assertRejects(() => saveAdapter(folder, saving({ ...source, params: bent }, spec)), OneloraError, "[7]");
-    assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["file"]);
-    await saveAdapter(folder, saving(source, spec));
-    const elsewhere = adapt("1lora", { target: "qkv" })(source.model.layer);
-    await assertRejects(() => readAdapterParams(folder, elsewhere, source.model.modules), OneloraError, "classifier");
-  });
 });
