@@ -4,6 +4,7 @@
  * @module
  */
 
+import { setImmediate } from "node:timers/promises";
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, key, permutation } from "../../dsl/random.ts";
 import type { Transform } from "./augment.ts";
@@ -195,6 +196,8 @@ export async function* batches(options: BatchOptions): AsyncGenerator<Batch, voi
       if (batch.labels.length === 0) continue;
       // Started before the hand-over, so that decoding runs while the consumer computes.
       fill(ahead);
+      // Where everything is in memory already, awaiting it never lets timers and signals (Ctrl-C) in; this does.
+      await setImmediate();
       yield batch;
     }
   } finally {
