@@ -4,6 +4,7 @@
  * @module
  */
 import type { ModuleNames } from "../adapters/exchange/format.ts";
+import { OneloraError } from "../dsl/error.ts";
 import type { Layer } from "../dsl/layer.ts";
 import { glob, type Path } from "../dsl/tree.ts";
 import type { Json } from "./config.ts";
@@ -50,12 +51,18 @@ export interface Architecture<Config> {
   /** To `config.json`. */
   readonly writeConfig: (config: Config) => Json;
   /** Key names. */
-  readonly keys: KeyMap;
+  readonly keys: (config: Config) => KeyMap;
   /** Where the task head lives. */
   readonly headPath: Path;
-  /** What it expects of pixels. */
-  readonly image: (config: Config) => ImageInput;
-  /** Names of the head's classes. */
+  /** What it expects of pixels, if it takes any. */
+  readonly image?: (config: Config) => ImageInput;
+  /** Its classes, if it has any. */
+  readonly classes?: Classes<Config>;
+}
+
+/** The classes of an architecture that has some. */
+export interface Classes<Config> {
+  /** Their names. */
   readonly labels: (config: Config) => readonly string[];
   /** The configuration with other classes. */
   readonly withLabels: (config: Config, labels: readonly string[]) => Config;
@@ -75,17 +82,17 @@ export interface Description {
   readonly modules: ModuleNames;
   /** Where the task head lives. */
   readonly headPath: Path;
-  /** What it expects of pixels. */
-  readonly image: ImageInput;
-  /** Names of the head's classes. */
-  readonly labels: readonly string[];
+  /** What it expects of pixels, if it takes any. */
+  readonly image?: ImageInput;
+  /** Names of its classes, if it has any. */
+  readonly labels?: readonly string[];
   /** Whether the head is for other classes than the configuration's, so that published weights do not fit it. */
   readonly freshHead: boolean;
 }
 
 /** Options of {@linkcode Family}'s functions. */
 export interface DescriptionOptions {
-  /** Names of the head's classes, instead of the configuration's. */
+  /** Names of the classes, instead of the configuration's. */
   readonly labels?: readonly string[];
 }
 
@@ -107,18 +114,27 @@ export interface Family {
  * @param architecture The architecture
  */
 export function family<Config>(architecture: Architecture<Config>): Family {
+  const { classes } = architecture;
   const describe = (config: Config, { labels }: DescriptionOptions): Description => {
-    const sized = labels === undefined ? config : architecture.withLabels(config, labels);
+    if (labels !== undefined && classes === undefined) {
+      throw new OneloraError({
+        attempted: `giving ${architecture.name} other classes`,
+        found: `${labels.length} classes`,
+        allowed: "none: it has no classes",
+      }, { exitCode: 2 });
+    }
+    const sized = labels === undefined ? config : classes!.withLabels(config, labels);
+    const keys = architecture.keys(sized);
     return {
       family: architecture.name,
       layer: architecture.build(sized),
       config: architecture.writeConfig(sized),
-      keys: architecture.keys,
-      modules: moduleNames(architecture.keys),
+      keys,
+      modules: moduleNames(keys),
       headPath: architecture.headPath,
-      image: architecture.image(sized),
-      labels: architecture.labels(sized),
-      freshHead: `${architecture.labels(config)}` !== `${architecture.labels(sized)}`,
+      image: architecture.image?.(sized),
+      labels: classes?.labels(sized),
+      freshHead: `${classes?.labels(config)}` !== `${classes?.labels(sized)}`,
     };
   };
   return {

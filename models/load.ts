@@ -91,8 +91,8 @@ function resolve(model: Model, checkpoint: Checkpoint, wanted: ReturnType<typeof
 /**
  * Reads a model's parameters shard by shard, tensor by tensor (peak memory: the model plus one tensor).
  *
- * A head for other classes than the checkpoint's, or one that the checkpoint lacks, starts from the key; anything else
- * that is missing, unexpected or of another shape is an error naming it. Without a folder everything starts from the key.
+ * A head for other classes than the checkpoint's, or a head of classes that the checkpoint lacks, starts from the key;
+ * anything else that is missing, unexpected or of another shape is an error naming it. Without a folder everything starts from the key.
  *
  * @param model The model
  * @param key The run's key
@@ -109,7 +109,7 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
       if (adapter !== undefined || (model.freshHead && isHead(path))) continue;
       const from = keys.get(path);
       if (from === undefined) {
-        if (isHead(path)) continue;
+        if (model.labels !== undefined && isHead(path)) continue;
         throw mismatch(model, keyOf(model.keys, path), "no such key", `shape [${shape}]`);
       }
       const info = checkpoint.info(from);
@@ -117,7 +117,10 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
       given[path] = toTensor(await checkpoint.read(from));
     }
   }
-  return { params: init(layer, key, given), initialised: Object.keys(wanted).filter((path) => given[path] === undefined) };
+  return {
+    params: init(layer, key, given),
+    initialised: Object.keys(wanted).filter((path) => given[path] === undefined),
+  };
 }
 
 /**

@@ -174,7 +174,7 @@ export const vitFamily: Family = family<VitConfig>({
     id2label: Object.fromEntries(config.labels.map((label, i) => [`${i}`, label])),
     label2id: Object.fromEntries(config.labels.map((label, i) => [label, i])),
   }),
-  keys: {
+  keys: () => ({
     prefix: "vit.",
     unprefixed: ["classifier.**"],
     ignored: ["pooler.**"],
@@ -188,9 +188,8 @@ export const vitFamily: Family = family<VitConfig>({
       ["encoder.layer.*.output.dense", "layers.*.mlp.fc2"],
       ["encoder.layer.*", "layers.*"],
     ],
-  },
+  }),
   headPath: "classifier",
   image: ({ image: [height, width], channels }) => ({ height, width, channels, mean: 0.5, std: 0.5 }),
-  labels: ({ labels }) => labels,
-  withLabels: (config, labels) => ({ ...config, labels }),
+  classes: { labels: ({ labels }) => labels, withLabels: (config, labels) => ({ ...config, labels }) },
 });

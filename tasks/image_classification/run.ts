@@ -4,9 +4,17 @@
  * @module
  */
 import { adapt, type ParameterCounts, parameterCounts } from "../../adapters/mod.ts";
+import { compile } from "../../dsl/compile/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { isTrainable, type Layer } from "../../dsl/layer.ts";
-import { adamw, chain, clipByGlobalNorm, type Optimiser, parseSchedule, type Schedule } from "../../dsl/optimise/mod.ts";
+import {
+  adamw,
+  chain,
+  clipByGlobalNorm,
+  type Optimiser,
+  parseSchedule,
+  type Schedule,
+} from "../../dsl/optimise/mod.ts";
 import { key } from "../../dsl/random.ts";
 import { type Params, partition } from "../../dsl/tree.ts";
 import { loadParams, type Model, openModel } from "../../models/mod.ts";
@@ -112,7 +120,10 @@ export async function openAdapted(
 /** Steps in all: as given, or epochs times the batches of an epoch. */
 function totalSteps(run: ClassificationRun, data: ImageSplits): number {
   if (run.steps !== undefined) return run.steps;
-  return Math.max(1, Math.round((run.epochs ?? 1) * Math.ceil(Math.min(data.train.size, run.limit ?? Infinity) / run.batchSize)));
+  return Math.max(
+    1,
+    Math.round((run.epochs ?? 1) * Math.ceil(Math.min(data.train.size, run.limit ?? Infinity) / run.batchSize)),
+  );
 }
 
 function rateOf(run: ClassificationRun, steps: number): Schedule {
@@ -144,10 +155,11 @@ export async function runClassification(
   const { reporter } = surroundings;
   const data = await openImageData(run.data);
   const { model, layer } = await openAdapted(run, data.train.classes);
-  if (model.image.height !== model.image.width) {
+  const { image } = model;
+  if (image === undefined || image.height !== image.width) {
     throw new OneloraError({
       attempted: `training ${run.model}`,
-      found: `images of ${model.image.height}x${model.image.width}`,
+      found: image === undefined ? `a ${model.family} model` : `images of ${image.height}x${image.width}`,
       allowed: "a model of square images",
     });
   }
@@ -156,14 +168,22 @@ export async function runClassification(
   const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
   const steps = totalSteps(run, data);
   const optimiser = optimiserOf(run);
+  const step = compile(trainStep(classificationObjective(layer), optimiser));
   const result = await train(
-    classificationTask(layer, model.image, data, { ...run, onSkip: (line) => reporter.line(`skipped: ${line}`) }),
-    trainStep(classificationObjective(layer), optimiser),
+    classificationTask(layer, image, data, { ...run, onSkip: (line) => reporter.line(`skipped: ${line}`) }),
+    step,
     { frozen, trained, optimiser: optimiser.init(trained) },
-    { ...surroundings, steps, schedule: rateOf(run, steps), evalEvery: run.evalEvery, checkpointEvery: run.checkpointEvery },
+    {
+      ...surroundings,
+      steps,
+      schedule: rateOf(run, steps),
+      evalEvery: run.evalEvery,
+      checkpointEvery: run.checkpointEvery,
+    },
   );
   const { state, ...numbers } = result;
   await surroundings.save?.({ model, layer, params: { ...state.frozen, ...state.trained } });
   free(state.frozen, state.trained, state.optimiser);
+  step.dispose();
   return { ...numbers, parameters };
 }
