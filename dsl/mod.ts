@@ -5,6 +5,7 @@
  * @module
  */
 export type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
+export * from "./compile/mod.ts";
 export * from "./differentiate.ts";
 export * from "./engine/mod.ts";
 export * from "./error.ts";

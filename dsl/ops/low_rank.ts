@@ -5,6 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { apart } from "../compile/trace.ts";
 import { withGradient } from "./gradient.ts";
 
 /** ΔW = scale * up diag(mid) down, of shape [d, k] and rank r. */
@@ -149,7 +150,8 @@ export function lowRankProduct(
     const input = saved[saved.length - 1] as tf.Tensor2D;
     const gradients = kept.map((update, i) => factorGradients(update, dz as tf.Tensor2D, compressed[i], input));
     const dx = evaluation === "merged"
-      ? tf.matMul(dz as tf.Tensor2D, mergedWeight(weight, kept))
+      // Formed again: kept from the forward pass, the merged weights of all layers would be a second model in memory.
+      ? tf.matMul(dz as tf.Tensor2D, apart(() => mergedWeight(weight, kept)))
       : kept.reduce<tf.Tensor2D>(
         (sum, { down }, i) =>
           tf.add(sum, down === "sum" ? gradients[i].dc : tf.matMul(gradients[i].dc, down as tf.Tensor2D)),

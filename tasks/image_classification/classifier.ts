@@ -4,6 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { compile } from "../../dsl/compile/mod.ts";
 import type { Objective } from "../../dsl/differentiate.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
 import { crossEntropy } from "../../dsl/ops/mod.ts";
@@ -78,6 +79,7 @@ export async function evaluateClassifier(
   limit?: number,
 ): Promise<ClassificationMetrics> {
   let state = startClassification(dataset.classes.length);
+  const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels));
   const stream = batches({
     dataset,
     transform: evaluationTransform(transformOptions(image)),
@@ -88,10 +90,11 @@ export async function evaluateClassifier(
     limit,
   });
   for await (const batch of stream) {
-    const logits = tf.tidy(() => apply(layer, params)(batchTensors(batch).pixels));
+    const logits = tf.tidy(() => forward(params, batchTensors(batch).pixels));
     state = updateClassification(state, await logits.data() as Float32Array, batch.labels);
     logits.dispose();
   }
+  forward.dispose();
   return classificationMetrics(state);
 }
 

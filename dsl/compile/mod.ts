@@ -1,0 +1,11 @@
+/**
+ * The compiler: functions of tensors as programs of kernel calls.
+ *
+ * @module
+ */
+export * from "./compile.ts";
+export * from "./passes.ts";
+export * from "./program.ts";
+export * from "./replay.ts";
+export { registerRule, type Rule, type RuleArguments, traceableKernels } from "./shapes.ts";
+export { apart, trace } from "./trace.ts";

@@ -1,0 +1,179 @@
+/**
+ * A program: the list of kernel calls that a traced function makes, as data that can be read, changed and replayed.
+ *
+ * @module
+ */
+import type { DataType, NamedAttrMap, Tensor, TypedArray } from "@tensorflow/tfjs-core";
+import { sizeOf } from "../tree.ts";
+
+/** Number of a value within its program. */
+export type ValueId = number;
+
+/** What is known of a value before anything runs. */
+export interface ValueType {
+  /** Dimensions. */
+  readonly shape: readonly number[];
+  /** Element type. */
+  readonly dtype: DataType;
+}
+
+/** A value that is the same in every run: numbers met while tracing, or a tensor the function closes over. */
+export type Constant =
+  | { readonly kind: "numbers"; readonly values: TypedArray | readonly number[] | readonly boolean[] }
+  | { readonly kind: "tensor"; readonly tensor: Tensor };
+
+/** One kernel call. */
+export interface Call {
+  /** tfjs kernel, e.g. `BatchMatMul`. */
+  readonly kernel: string;
+  /** Its inputs, in the order of `names`. */
+  readonly inputs: readonly ValueId[];
+  /** Names of the inputs; absent for kernels that take an array (Concat, Pack, AddN). */
+  readonly names?: readonly string[];
+  /** Its attributes. */
+  readonly attrs: NamedAttrMap;
+  /** The values it makes. */
+  readonly outputs: readonly ValueId[];
+  /** Calls of different regions are never merged: a region recomputes on purpose (see `apart`). */
+  readonly region: number;
+}
+
+/** A traced function. */
+export interface Program {
+  /** Type of every value by number. */
+  readonly types: readonly ValueType[];
+  /** The function's tensors in, in order. */
+  readonly inputs: readonly ValueId[];
+  /** The function's tensors out, in order. */
+  readonly outputs: readonly ValueId[];
+  /** Values known before it runs. */
+  readonly constants: ReadonlyMap<ValueId, Constant>;
+  /** What it does, in order. */
+  readonly calls: readonly Call[];
+}
+
+const ITEM_BYTES: Readonly<Record<string, number>> = { float32: 4, int32: 4, bool: 1, complex64: 8, string: 8 };
+
+/**
+ * Memory of a value, in bytes.
+ *
+ * @param type Its type
+ */
+export function bytesOf({ shape, dtype }: ValueType): number {
+  return sizeOf(shape) * ITEM_BYTES[dtype];
+}
+
+/** Kernels whose result shares the memory of their input. */
+const ALIASES: ReadonlySet<string> = new Set(["Reshape", "Identity", "ExpandDims"]);
+
+/**
+ * Whether a call only gives another shape to memory that exists.
+ *
+ * @param call The call
+ */
+export function isAlias({ kernel }: Call): boolean {
+  return ALIASES.has(kernel);
+}
+
+/**
+ * For every call, the values that nothing needs after it; outputs, inputs and constants are never among them.
+ *
+ * @param program The program
+ */
+export function lastUses(program: Program): readonly (readonly ValueId[])[] {
+  const kept = new Set([...program.outputs, ...program.inputs, ...program.constants.keys()]);
+  const seen = new Set<ValueId>();
+  const released: ValueId[][] = program.calls.map(() => []);
+  for (let i = program.calls.length - 1; i >= 0; i--) {
+    const { inputs, outputs } = program.calls[i];
+    for (const value of [...inputs, ...outputs]) {
+      if (kept.has(value) || seen.has(value)) continue;
+      seen.add(value);
+      released[i].push(value);
+    }
+  }
+  return released;
+}
+
+/** What a program will take. */
+export interface MemoryPlan {
+  /** Largest number of bytes alive at once, inputs and constants included. */
+  readonly peakBytes: number;
+  /** Bytes of inputs and constants. */
+  readonly residentBytes: number;
+  /** Number of the call at which the peak is reached. */
+  readonly peakCall: number;
+}
+
+/**
+ * Predicts memory by walking through the calls: every buffer is counted from the call that makes it to the last use of
+ * the last value that shares it.
+ *
+ * @param program The program
+ */
+export function planMemory(program: Program): MemoryPlan {
+  const buffer = new Map<ValueId, ValueId>();
+  const users = new Map<ValueId, number>();
+  let alive = 0;
+  const make = (value: ValueId, of: ValueId) => {
+    buffer.set(value, of);
+    users.set(of, (users.get(of) ?? 0) + 1);
+    if (of === value) alive += bytesOf(program.types[value]);
+  };
+  for (const value of [...program.inputs, ...program.constants.keys()]) if (!buffer.has(value)) make(value, value);
+  const residentBytes = alive;
+  const released = lastUses(program);
+  let [peakBytes, peakCall] = [alive, -1];
+  program.calls.forEach((call, i) => {
+    for (const output of call.outputs) make(output, isAlias(call) ? buffer.get(call.inputs[0])! : output);
+    if (alive > peakBytes) [peakBytes, peakCall] = [alive, i];
+    for (const value of released[i]) {
+      const of = buffer.get(value)!;
+      const left = users.get(of)! - 1;
+      users.set(of, left);
+      if (left === 0) alive -= bytesOf(program.types[of]);
+    }
+  });
+  return { peakBytes, residentBytes, peakCall };
+}
+
+/**
+ * Floating-point operations of the matrix products and convolutions: 2 per multiply-add.
+ *
+ * @param program The program
+ */
+export function productFlops({ calls, types }: Program): number {
+  return calls.reduce((sum, { kernel, inputs, outputs, attrs }) => {
+    if (kernel === "BatchMatMul" || kernel === "_FusedMatMul") {
+      const { shape } = types[inputs[0]];
+      const inner = shape[shape.length - (attrs.transposeA ? 2 : 1)];
+      return sum + 2 * sizeOf(types[outputs[0]].shape) * inner;
+    }
+    if (kernel === "Conv2D" || kernel === "FusedConv2D") {
+      const [height, width, channels] = types[inputs[1]].shape;
+      return sum + 2 * sizeOf(types[outputs[0]].shape) * height * width * channels;
+    }
+    return sum;
+  }, 0);
+}
+
+function typeText({ shape, dtype }: ValueType): string {
+  return `${dtype}[${shape.join(",")}]`;
+}
+
+/**
+ * The program as text: one call a line with shapes and bytes.
+ *
+ * @param program The program
+ */
+export function printProgram(program: Program): string {
+  const plan = planMemory(program);
+  const lines = program.calls.map(({ kernel, inputs, outputs }, i) => {
+    const made = outputs.map((value) => `%${value}: ${typeText(program.types[value])}`).join(", ");
+    const bytes = outputs.reduce((sum, value) => sum + bytesOf(program.types[value]), 0);
+    return `${i === plan.peakCall ? "*" : " "} ${made} = ${kernel}(${inputs.map((value) => `%${value}`).join(", ")})  ${bytes} B`;
+  });
+  const head = `inputs ${program.inputs.map((value) => `%${value}: ${typeText(program.types[value])}`).join(", ")}`;
+  const foot = `outputs ${program.outputs.map((value) => `%${value}`).join(", ")}; peak ${plan.peakBytes} B, of which resident ${plan.residentBytes} B`;
+  return [head, ...lines, foot].join("\n");
+}

@@ -1,0 +1,104 @@
+/**
+ * Replay: runs a program kernel by kernel on any tfjs backend, freeing every tensor right after its last use.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { OneloraError } from "../error.ts";
+import { type Call, lastUses, type Program, type ValueId } from "./program.ts";
+import { returnsMany } from "./trace.ts";
+
+/** A program made ready to run on one backend. */
+export interface Replayer {
+  /** Runs it; the results are new tensors of the current scope, except inputs handed through. */
+  readonly run: (inputs: readonly tf.Tensor[]) => tf.Tensor[];
+  /** Frees what it keeps between runs. */
+  readonly dispose: () => void;
+}
+
+/** One call with its kernel looked up. */
+interface Step {
+  readonly call: Call;
+  readonly kernel: tf.KernelFunc;
+  readonly released: readonly ValueId[];
+}
+
+function kernelOf(name: string, backend: string): tf.KernelFunc {
+  const found = tf.getKernel(name, backend);
+  if (found === undefined || found === null) {
+    throw new OneloraError({
+      attempted: `replaying a program on ${backend}`,
+      found: `kernel ${name}, which ${backend} lacks`,
+      allowed: "kernels that the backend has",
+    });
+  }
+  return found.kernelFunc;
+}
+
+/** Program constants as tensors of the current backend. */
+function constantTensors(program: Program): ReadonlyMap<ValueId, tf.Tensor> {
+  return new Map([...program.constants].map(([value, constant]) => {
+    if (constant.kind === "tensor") return [value, constant.tensor];
+    const { shape, dtype } = program.types[value];
+    return [value, tf.keep(tf.tensor(constant.values as tf.TypedArray, [...shape], dtype))];
+  }));
+}
+
+/**
+ * Prepares a program for the current backend.
+ *
+ * @param program The program
+ * @throws OneloraError if the backend lacks one of its kernels
+ */
+export function replayer(program: Program): Replayer {
+  const engine = tf.engine();
+  const backendName = tf.getBackend();
+  const backend = tf.backend() as tf.KernelBackend & { disposeData(data: object, force?: boolean): boolean };
+  const released = lastUses(program);
+  const steps: readonly Step[] = program.calls.map((call, i) => ({
+    call,
+    kernel: kernelOf(call.kernel, backendName),
+    released: released[i],
+  }));
+  const constants = constantTensors(program);
+  const given = new Map(program.inputs.map((value, i) => [value, i]));
+
+  return {
+    run(inputs) {
+      const values: (tf.TensorInfo | undefined)[] = new Array(program.types.length);
+      for (const [value, tensor] of constants) values[value] = tensor;
+      program.inputs.forEach((value, i) => values[value] = inputs[i]);
+      for (const { call, kernel, released } of steps) {
+        const results = kernel({ inputs: argumentsOf(call, values), attrs: call.attrs, backend });
+        const list = returnsMany(call.kernel) ? results as tf.TensorInfo[] : [results as tf.TensorInfo];
+        call.outputs.forEach((value, i) => values[value] = list[i]);
+        for (const value of released) {
+          backend.disposeData(values[value]!.dataId);
+          values[value] = undefined;
+        }
+      }
+      const made = new Map<ValueId, tf.Tensor>();
+      return program.outputs.map((value) => {
+        if (given.has(value)) return inputs[given.get(value)!];
+        if (constants.has(value)) return tf.clone(constants.get(value)!);
+        const first = made.get(value);
+        if (first !== undefined) return tf.clone(first);
+        const tensor = engine.makeTensorFromTensorInfo(values[value]!);
+        made.set(value, tensor);
+        return tensor;
+      });
+    },
+    dispose() {
+      for (const [value, constant] of program.constants) {
+        if (constant.kind === "numbers") constants.get(value)!.dispose();
+      }
+    },
+  };
+}
+
+function argumentsOf({ inputs, names }: Call, values: readonly (tf.TensorInfo | undefined)[]): tf.NamedTensorInfoMap {
+  if (names === undefined) return inputs.map((value) => values[value]) as unknown as tf.NamedTensorInfoMap;
+  const named: tf.NamedTensorInfoMap = {};
+  names.forEach((name, i) => named[name] = values[inputs[i]]);
+  return named;
+}
