@@ -92,7 +92,8 @@ function resolve(model: Model, checkpoint: Checkpoint, wanted: ReturnType<typeof
  * Reads a model's parameters shard by shard, tensor by tensor (peak memory: the model plus one tensor).
  *
  * A head for other classes than the checkpoint's, or a head of classes that the checkpoint lacks, starts from the key;
- * anything else that is missing, unexpected or of another shape is an error naming it. Without a folder everything starts from the key.
+ * anything else that is missing, unexpected or of another shape is an error naming it. Without a folder everything starts
+ * from the key.
  *
  * @param model The model
  * @param key The run's key
