@@ -87,10 +87,8 @@ export function reporterFor(label: string): Reporter {
   let drawn: Progress | undefined;
   return {
     line: (text) => drawn === undefined ? console.log(text) : drawn.note(text),
-    progress: (step, total, { loss, lr }) => {
-      drawn ??= progress({ label, total, start: step - 1 });
-      drawn.tick({ step, loss, rate: lr });
-    },
+    start: (start, total) => drawn = progress({ label, total, start }),
+    progress: (step, { loss, lr }) => drawn?.tick({ step, loss, rate: lr }),
     finish: () => {
       drawn?.stop();
       drawn = undefined;

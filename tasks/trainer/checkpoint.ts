@@ -4,10 +4,10 @@
  *
  * @module
  */
-import type { Tensor } from "@tensorflow/tfjs-core";
+import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
 import { fromTensor, openSafetensors, toTensor, writeSafetensors } from "../../dsl/safetensors/mod.ts";
-import { combine, type Params, type Path } from "../../dsl/tree.ts";
+import { combine, type Params, type Path, type Tree } from "../../dsl/tree.ts";
 import type { Position } from "../data/loader.ts";
 
 /** Where a run stands, tensors aside. Random numbers are keyed by position, so there is no generator state to keep. */
@@ -18,6 +18,8 @@ export interface Progress {
   readonly position: Position;
   /** Seconds spent so far, over all sessions of the run. */
   readonly seconds: number;
+  /** Metrics of these very parameters, if they have been evaluated. */
+  readonly metrics?: Tree<number>;
   /** Best value so far of the task's deciding metric, and the step it was reached. */
   readonly best?: { readonly value: number; readonly step: number };
 }
@@ -51,6 +53,17 @@ export async function saveCheckpoint(path: string, moving: Moving, progress: Pro
   await writeSafetensors(path, entries, { metadata: { progress: JSON.stringify(progress) } });
 }
 
+/** The record that {@linkcode saveCheckpoint} wrote, or undefined for anything else. */
+function parseProgress(text: string): Progress | undefined {
+  try {
+    const { step, position, seconds } = JSON.parse(text);
+    const numbers = [step, position.epoch, position.offset, seconds];
+    return numbers.every((value) => typeof value === "number") ? JSON.parse(text) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Reads a checkpoint back.
  *
@@ -61,21 +74,28 @@ export async function saveCheckpoint(path: string, moving: Moving, progress: Pro
 export async function loadCheckpoint(path: string, like: Moving): Promise<Moving & { readonly progress: Progress }> {
   await using file = await openSafetensors(path);
   const wanted = combine(prefixed(PREFIX.trained, like.trained), prefixed(PREFIX.optimiser, like.optimiser));
-  const wrong = (found: string, allowed: string) => new OneloraError({ attempted: `resuming from ${path}`, found, allowed });
+  const wrong = (found: string, allowed: string) =>
+    new OneloraError({ attempted: `resuming from ${path}`, found, allowed });
   const extra = file.names.find((name) => wanted[name] === undefined);
   if (extra !== undefined) throw wrong(`tensor "${extra}"`, "the trained parameters and optimiser state of this run");
-  const read: Record<Path, Tensor> = {};
+  const progress = parseProgress(file.metadata.progress ?? "");
+  if (progress === undefined) throw wrong("no progress record", "a checkpoint written by this trainer");
   for (const [name, { shape }] of Object.entries(wanted)) {
     if (!file.names.includes(name)) throw wrong(`no tensor "${name}"`, "a checkpoint of this run");
     const found = file.info(name).shape;
     if (`${found}` !== `${shape}`) throw wrong(`"${name}" of shape [${found}]`, `shape [${shape}]`);
-    read[name] = toTensor(await file.read(name));
+  }
+  const read: Record<Path, Tensor> = {};
+  try {
+    for (const name of Object.keys(wanted)) read[name] = toTensor(await file.read(name));
+  } catch (error) {
+    dispose(read);
+    throw error;
   }
   const part = (prefix: string) =>
     Object.fromEntries(
-      Object.entries(read).filter(([name]) => name.startsWith(prefix)).map(([name, t]) => [name.slice(prefix.length), t]),
+      Object.entries(read).filter(([name]) => name.startsWith(prefix))
+        .map(([name, tensor]) => [name.slice(prefix.length), tensor]),
     );
-  const { progress } = file.metadata;
-  if (progress === undefined) throw wrong("no progress record", "a checkpoint written by this trainer");
-  return { trained: part(PREFIX.trained), optimiser: part(PREFIX.optimiser), progress: JSON.parse(progress) };
+  return { trained: part(PREFIX.trained), optimiser: part(PREFIX.optimiser), progress };
 }

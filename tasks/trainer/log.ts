@@ -4,25 +4,27 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
+import type { Tree } from "../../dsl/tree.ts";
 
-/** One line: a step's or an evaluation's numbers. */
-export type LogRecord = Readonly<Record<string, number | string>> & { readonly step: number };
+/** One line: a step's numbers, and the metrics of an evaluation after it. */
+export type LogRecord = Readonly<Record<string, number | Tree<number>>> & { readonly step: number };
 
-/** An open log. */
-export interface MetricsLog {
+/** An open log. Disposing it closes the file. */
+export interface MetricsLog extends Disposable {
+  /** What earlier sessions have written of the steps before this one. */
+  readonly kept: readonly LogRecord[];
   /** Appends a line at once. */
   readonly write: (record: LogRecord) => void;
-  /** Closes the file. */
-  readonly close: () => void;
 }
 
-/** The lines of an earlier session up to a step; a line cut off by a crash is dropped. */
-function linesUpTo(text: string, step: number): string[] {
-  return text.split("\n").filter((line) => {
+/** The lines of earlier sessions up to a step; a line cut off by a crash is dropped. */
+function recordsUpTo(text: string, step: number): readonly LogRecord[] {
+  return text.split("\n").flatMap((line) => {
     try {
-      return JSON.parse(line).step <= step;
+      const record = JSON.parse(line);
+      return record.step <= step ? [record] : [];
     } catch {
-      return false;
+      return [];
     }
   });
 }
@@ -35,19 +37,19 @@ function linesUpTo(text: string, step: number): string[] {
  */
 export function openLog(path: string, resumedAt: number): MetricsLog {
   try {
-    if (resumedAt > 0) {
-      const kept = linesUpTo(Deno.readTextFileSync(path), resumedAt);
-      Deno.writeTextFileSync(`${path}.tmp`, kept.map((line) => `${line}\n`).join(""));
-      Deno.renameSync(`${path}.tmp`, path);
-    }
-    const file = Deno.openSync(path, { write: true, create: true, append: resumedAt > 0, truncate: resumedAt === 0 });
+    const kept = resumedAt > 0 ? recordsUpTo(Deno.readTextFileSync(path), resumedAt) : [];
+    const line = (record: LogRecord) => `${JSON.stringify(record)}\n`;
+    Deno.writeTextFileSync(`${path}.tmp`, kept.map(line).join(""));
+    Deno.renameSync(`${path}.tmp`, path);
+    const file = Deno.openSync(path, { append: true });
     const encoder = new TextEncoder();
     return {
+      kept,
       write: (record) => {
-        const bytes = encoder.encode(`${JSON.stringify(record)}\n`);
+        const bytes = encoder.encode(line(record));
         for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
       },
-      close: () => file.close(),
+      [Symbol.dispose]: () => file.close(),
     };
   } catch (cause) {
     throw new OneloraError({

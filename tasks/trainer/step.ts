@@ -38,7 +38,9 @@ export function trainStep(
   optimiser: Optimiser,
 ): TrainStep {
   return ({ frozen, trained, optimiser: state }, batch) => {
-    const { loss, metrics, gradients } = valueAndGradients((moving) => objective(combine(moving, frozen), batch))(trained);
+    const { loss, metrics, gradients } = valueAndGradients((moving) => objective(combine(moving, frozen), batch))(
+      trained,
+    );
     const next = optimiser.update(gradients, state, trained, batch.rate);
     return [{ frozen, trained: next.params, optimiser: next.state }, { loss, ...metrics }];
   };

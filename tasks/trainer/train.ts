@@ -9,7 +9,7 @@ import type { Schedule } from "../../dsl/optimise/mod.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import type { Position } from "../data/loader.ts";
 import { loadCheckpoint, type Progress, saveCheckpoint } from "./checkpoint.ts";
-import { openLog } from "./log.ts";
+import { type LogRecord, openLog } from "./log.ts";
 import type { BatchTensors, TrainState, TrainStep } from "./step.ts";
 
 /** A batch ready for a step. */
@@ -34,8 +34,10 @@ export interface TrainingTask {
 export interface Reporter {
   /** A line for people. */
   readonly line: (text: string) => void;
+  /** The first step is about to begin; a resumed run has done some before. */
+  readonly start: (done: number, total: number) => void;
   /** Progress after a step. */
-  readonly progress: (done: number, total: number, numbers: { readonly loss: number; readonly lr: number }) => void;
+  readonly progress: (done: number, numbers: { readonly loss: number; readonly lr: number }) => void;
   /** No more progress. */
   readonly finish: () => void;
 }
@@ -70,7 +72,7 @@ export interface TrainResult {
   readonly steps: number;
   /** Seconds in all, over all sessions. */
   readonly seconds: number;
-  /** Median seconds of a step in this session. */
+  /** Median seconds of a step, over all sessions. */
   readonly stepSeconds: number;
   /** The best evaluation. */
   readonly best?: Progress["best"];
@@ -100,7 +102,7 @@ function exists(path: string): boolean {
   }
 }
 
-/** Runs one step and reads its numbers; tensors of the old state that the new one replaces are freed. */
+/** Runs one step and reads its numbers. */
 async function advance(
   step: TrainStep,
   state: TrainState,
@@ -108,27 +110,46 @@ async function advance(
   rate: number,
 ): Promise<{ readonly state: TrainState; readonly numbers: Tree<number> }> {
   const tensors: BatchTensors = { ...batch.tensors(), rate: tf.scalar(rate) };
-  const [next, metrics] = tf.tidy(() => step(state, tensors) as unknown as tf.TensorContainer) as unknown as ReturnType<
-    TrainStep
-  >;
-  const numbers: Record<string, number> = {};
-  for (const [name, metric] of Object.entries(metrics)) {
-    numbers[name] = (await metric.data())[0];
-    metric.dispose();
+  try {
+    const [next, metrics] = tf.tidy(() =>
+      step(state, tensors) as unknown as tf.TensorContainer
+    ) as unknown as ReturnType<TrainStep>;
+    const numbers: Record<string, number> = {};
+    for (const [name, metric] of Object.entries(metrics)) {
+      numbers[name] = (await metric.data())[0];
+      metric.dispose();
+    }
+    return { state: next, numbers };
+  } finally {
+    release(tensors, {});
   }
-  release(tensors, {});
-  return { state: next, numbers };
+}
+
+/** The run's state at its start, or that of the folder's last checkpoint. */
+async function begin(
+  initial: TrainState,
+  { out, resume, reporter, steps }: TrainSettings,
+): Promise<readonly [TrainState, Progress]> {
+  if (out === undefined || !resume || !exists(`${out}/${LAST}`)) {
+    return [initial, { step: 0, position: { epoch: 0, offset: 0 }, seconds: 0 }];
+  }
+  const { progress, ...moving } = await loadCheckpoint(`${out}/${LAST}`, initial);
+  release(initial.trained, {});
+  release(initial.optimiser, {});
+  reporter.line(`resumed at step ${progress.step} of ${steps}`);
+  return [{ ...initial, ...moving }, progress];
 }
 
 /**
  * Trains: `steps` times a batch through `step`, with evaluations, a line per step in `metrics.jsonl`, and checkpoints
- * from which a killed run continues bit by bit.
+ * from which a killed run continues bit by bit. A checkpoint on the way is written one step late, when that step has
+ * shown the loss of its parameters to be finite, so a run that diverges leaves one from before.
  *
  * @param task Batches and evaluation
  * @param step The pure step
- * @param initial Parameters and optimiser state at step 0; the trained part is the trainer's to dispose
+ * @param initial Parameters and optimiser state at step 0; the moving part is the trainer's to dispose
  * @param settings See {@linkcode TrainSettings}
- * @throws OneloraError if the loss is not finite (the last good state is kept as a checkpoint), or if interrupted
+ * @throws OneloraError if the loss is not finite, or if interrupted
  */
 export async function train(
   task: TrainingTask,
@@ -136,89 +157,86 @@ export async function train(
   initial: TrainState,
   settings: TrainSettings,
 ): Promise<TrainResult> {
-  const { steps, schedule, out, reporter } = settings;
+  const { steps, schedule, out, reporter, evalEvery, checkpointEvery } = settings;
   let state = initial;
-  let progress: Progress = { step: 0, position: { epoch: 0, offset: 0 }, seconds: 0 };
-  if (out !== undefined && settings.resume && exists(`${out}/${LAST}`)) {
-    const { progress: saved, ...moving } = await loadCheckpoint(`${out}/${LAST}`, state);
+  const stop = (attempted: string, found: string, allowed: string): never => {
+    throw new OneloraError({ attempted, found, allowed });
+  };
+  try {
+    let progress: Progress;
+    [state, progress] = await begin(initial, settings);
+    const isDue = (every: number) => every > 0 && progress.step > 0 && progress.step % every === 0;
+    let saved = progress.step;
+    const save = async (file: string) => {
+      if (out !== undefined) await saveCheckpoint(`${out}/${file}`, state, progress);
+      if (file === LAST) saved = progress.step;
+    };
+    const evaluate = async () => {
+      const metrics = await task.evaluate({ ...state.frozen, ...state.trained });
+      const { metric, better } = task.deciding;
+      const [value, record] = [metrics[metric], progress.best?.value];
+      const isBest = record === undefined || (better === "higher" ? value > record : value < record);
+      progress = { ...progress, metrics, best: isBest ? { value, step: progress.step } : progress.best };
+      if (isBest) await save(BEST);
+      return metrics;
+    };
+
+    const earlier = progress.seconds;
+    const started = performance.now();
+    const elapsed = () => earlier + (performance.now() - started) / 1000;
+    using log = out === undefined ? undefined : openLog(`${out}/metrics.jsonl`, progress.step);
+    const times = (log?.kept ?? []).flatMap(({ seconds }) => typeof seconds === "number" ? [seconds] : []);
+    const batches = task.batches(progress.position);
+    try {
+      reporter.start(progress.step, steps);
+      while (progress.step < steps) {
+        if (settings.signal?.aborted) {
+          await save(LAST);
+          const allowed = out === undefined ? "starting again" : `continuing with --resume ${out}`;
+          stop("training", `an interrupt after step ${progress.step}`, allowed);
+        }
+        const { value: batch, done } = await batches.next();
+        if (done) return stop("training", "no more batches", "batches without end");
+        const lr = schedule(progress.step);
+        const begun = performance.now();
+        const after = await advance(step, state, batch, lr);
+        const seconds = (performance.now() - begun) / 1000;
+        const { loss } = after.numbers;
+        if (!Number.isFinite(loss)) {
+          release(after.state.trained, state.trained);
+          release(after.state.optimiser, state.optimiser);
+          const last = out === undefined || saved === 0 ? "" : `; the checkpoint of step ${saved} is kept`;
+          stop(
+            `training step ${progress.step + 1}`,
+            `loss ${loss}`,
+            `a finite loss; try a lower --lr or --clip 1${last}`,
+          );
+        }
+        if (isDue(checkpointEvery) && progress.step > saved) await save(LAST);
+        release(state.trained, after.state.trained);
+        release(state.optimiser, after.state.optimiser);
+        state = after.state;
+        times.push(seconds);
+        const { best } = progress;
+        progress = { step: progress.step + 1, position: batch.next, seconds: elapsed(), best };
+        reporter.progress(progress.step, { loss, lr });
+        const record: LogRecord = { step: progress.step, ...after.numbers, lr, seconds };
+        const evaluates = isDue(evalEvery) || progress.step === steps;
+        const line: LogRecord = evaluates ? { ...record, evaluation: await evaluate() } : record;
+        log?.write(line);
+      }
+      const metrics = progress.metrics ?? await evaluate();
+      progress = { ...progress, seconds: elapsed() };
+      await save(LAST);
+      const { step: done, seconds, best } = progress;
+      return { state, metrics, steps: done, seconds, stepSeconds: median(times), best };
+    } finally {
+      reporter.finish();
+      await batches.return();
+    }
+  } catch (error) {
     release(state.trained, {});
     release(state.optimiser, {});
-    [state, progress] = [{ ...state, ...moving }, saved];
-    reporter.line(`resumed at step ${saved.step} of ${steps}`);
-  }
-  const log = out === undefined ? undefined : openLog(`${out}/metrics.jsonl`, progress.step);
-  const save = async (file: string) => {
-    if (out !== undefined) await saveCheckpoint(`${out}/${file}`, state, progress);
-  };
-  const evaluate = async () => {
-    const metrics = await task.evaluate({ ...state.frozen, ...state.trained });
-    log?.write({ step: progress.step, ...metrics });
-    const value = metrics[task.deciding.metric];
-    const better = progress.best === undefined ||
-      (task.deciding.better === "higher" ? value > progress.best.value : value < progress.best.value);
-    if (better) {
-      progress = { ...progress, best: { value, step: progress.step } };
-      await save(BEST);
-    }
-    return metrics;
-  };
-
-  const earlier = progress.seconds;
-  const started = performance.now();
-  const times: number[] = [];
-  const batches = task.batches(progress.position);
-  let metrics: Tree<number> | undefined;
-  try {
-    while (progress.step < steps) {
-      if (settings.signal?.aborted) {
-        await save(LAST);
-        throw new OneloraError({
-          attempted: "training",
-          found: `an interrupt after step ${progress.step}`,
-          allowed: out === undefined ? "starting again" : `continuing with --resume ${out}`,
-        });
-      }
-      const { value: batch, done } = await batches.next();
-      if (done) throw new OneloraError({ attempted: "training", found: "no more batches", allowed: "batches without end" });
-      const lr = schedule(progress.step);
-      const begun = performance.now();
-      const after = await advance(step, state, batch, lr);
-      times.push((performance.now() - begun) / 1000);
-      if (!Number.isFinite(after.numbers.loss)) {
-        // The state before this step is still whole: keep it, not the one the step made.
-        release(after.state.trained, state.trained);
-        release(after.state.optimiser, state.optimiser);
-        await save(LAST);
-        throw new OneloraError({
-          attempted: `training step ${progress.step + 1}`,
-          found: `loss ${after.numbers.loss}`,
-          allowed: "a finite loss; try a lower --lr or --clip 1 (the state before this step is the last checkpoint)",
-        });
-      }
-      release(state.trained, after.state.trained);
-      release(state.optimiser, after.state.optimiser);
-      state = after.state;
-      const seconds = earlier + (performance.now() - started) / 1000;
-      progress = { ...progress, step: progress.step + 1, position: batch.next, seconds };
-      log?.write({ step: progress.step, ...after.numbers, lr, seconds: times[times.length - 1] } as never);
-      reporter.progress(progress.step, steps, { loss: after.numbers.loss, lr });
-      metrics = settings.evalEvery > 0 && progress.step % settings.evalEvery === 0 ? await evaluate() : undefined;
-      if (settings.checkpointEvery > 0 && progress.step % settings.checkpointEvery === 0) await save(LAST);
-    }
-    reporter.finish();
-    metrics ??= await evaluate();
-    await save(LAST);
-    return {
-      state,
-      metrics,
-      steps: progress.step,
-      seconds: earlier + (performance.now() - started) / 1000,
-      stepSeconds: median(times),
-      best: progress.best,
-    };
-  } finally {
-    reporter.finish();
-    log?.close();
-    await batches.return();
+    throw error;
   }
 }
