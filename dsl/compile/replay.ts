@@ -63,6 +63,13 @@ export function replayer(program: Program): Replayer {
   const constants = constantTensors(program);
   const given = new Map(program.inputs.map((value, i) => [value, i]));
 
+  // Some backends return tensors that tfjs already counts, or new shapes of such tensors' data: those must stay tensors,
+  // so that tfjs's own count goes down when they are freed.
+  const owned = (info: tf.TensorInfo): tf.TensorInfo =>
+    !(info instanceof tf.Tensor) && engine.state.tensorInfo.has(info.dataId)
+      ? engine.makeTensorFromTensorInfo(info)
+      : info;
+
   return {
     run(inputs) {
       const values: (tf.TensorInfo | undefined)[] = new Array(program.types.length);
@@ -71,9 +78,11 @@ export function replayer(program: Program): Replayer {
       for (const { call, kernel, released } of steps) {
         const results = kernel({ inputs: argumentsOf(call, values), attrs: call.attrs, backend });
         const list = returnsMany(call.kernel) ? results as tf.TensorInfo[] : [results as tf.TensorInfo];
-        call.outputs.forEach((value, i) => values[value] = list[i]);
+        call.outputs.forEach((value, i) => values[value] = owned(list[i]));
         for (const value of released) {
-          backend.disposeData(values[value]!.dataId);
+          const last = values[value]!;
+          if (last instanceof tf.Tensor) last.dispose();
+          else backend.disposeData(last.dataId);
           values[value] = undefined;
         }
       }
@@ -83,7 +92,8 @@ export function replayer(program: Program): Replayer {
         if (constants.has(value)) return tf.clone(constants.get(value)!);
         const first = made.get(value);
         if (first !== undefined) return tf.clone(first);
-        const tensor = engine.makeTensorFromTensorInfo(values[value]!);
+        const info = values[value]!;
+        const tensor = info instanceof tf.Tensor ? info : engine.makeTensorFromTensorInfo(info);
         made.set(value, tensor);
         return tensor;
       });
