@@ -166,7 +166,9 @@ export function init(layer: AnyLayer, key: Key, given: Params = {}): Params {
       if (made[at] !== undefined) continue;
       if (init.kind !== "derived") made[at] = draw(init, shape, initial, at);
       else {
-        waiting.push(() => made[at] = tf.tidy(() => init.derive(...init.from.map((source) => made[join(path, source)]))));
+        waiting.push(() =>
+          made[at] = tf.tidy(() => init.derive(...init.from.map((source) => made[join(path, source)])))
+        );
       }
     }
   }
@@ -193,23 +195,30 @@ export function transform(
 }
 
 /**
- * Makes the layers' own parameters trainable where the predicate holds: freezing as data.
+ * Makes the layers' own parameters trainable where the predicate holds: freezing as data. A parameter that several layers
+ * share is trainable in all of them if in one.
  *
  * @param where Which layers
  */
 export function unfreeze(
   where: (layer: AnyLayer, path: Path) => boolean,
 ): <Model extends AnyLayer>(model: Model) => Model {
-  return transform((layer, path) =>
-    where(layer, path)
-      ? {
-        ...layer,
-        params: Object.fromEntries(
-          Object.entries(layer.params).map(([name, spec]) => [name, spec.adapter ? spec : { ...spec, trainable: true }]),
+  return <Model extends AnyLayer>(model: Model) => {
+    const chosen = new Set(
+      [...walk(model)].filter(([path, layer]) => where(layer, path))
+        .flatMap(([path, { params }]) =>
+          Object.entries(params).map(([name, { shared }]) => shared ?? join(path, name))
         ),
-      }
-      : layer
-  );
+    );
+    const freed = (spec: ParamSpec, at: Path) =>
+      spec.adapter === undefined && chosen.has(at) ? { ...spec, trainable: true } : spec;
+    return transform((layer, path) => ({
+      ...layer,
+      params: Object.fromEntries(
+        Object.entries(layer.params).map(([name, spec]) => [name, freed(spec, spec.shared ?? join(path, name))]),
+      ),
+    }))(model);
+  };
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Ready-made layers: normalisation, activation, attention, patch embedding. Each is data with a pure function, see
+ * Ready-made layers: normalisation, activation, attention, embeddings. Each is data with a pure function, see
  * {@linkcode Layer}.
  *
  * @module
@@ -11,6 +11,7 @@ import { linear } from "./linear.ts";
 import { activation } from "./ops/activation.ts";
 import { attention, type AttentionOptions, mergeHeads, splitHeads } from "./ops/attention.ts";
 import { patchEmbed } from "./ops/conv.ts";
+import { embedding } from "./ops/embedding.ts";
 import { layerNorm, rmsNorm } from "./ops/norm.ts";
 
 /**
@@ -25,8 +26,7 @@ export function layerNormLayer(features: number, eps: number, affine = true): La
     kind: "norm",
     params: affine ? { weight: parameter([features], ones), bias: parameter([features], zeros) } : {},
     parts: {},
-    forward: (self, x) =>
-      layerNorm(x, affine ? { weight: self.param("weight"), bias: self.param("bias") } : {}, eps),
+    forward: (self, x) => layerNorm(x, affine ? { weight: self.param("weight"), bias: self.param("bias") } : {}, eps),
   };
 }
 
@@ -42,6 +42,21 @@ export function rmsNormLayer(features: number, eps: number): Layer {
     params: { weight: parameter([features], ones) },
     parts: {},
     forward: (self, x) => rmsNorm(x, self.param("weight"), eps),
+  };
+}
+
+/**
+ * Rows of a table: ids [...], int32 -> [..., D]. `weight` [V, D].
+ *
+ * @param count V
+ * @param features D
+ */
+export function embeddingLayer(count: number, features: number): Layer {
+  return {
+    kind: "embedding",
+    params: { weight: parameter([count, features], gaussian(0.02)) },
+    parts: {},
+    forward: (self, ids) => embedding(ids, self.param("weight")),
   };
 }
 

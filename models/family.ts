@@ -8,6 +8,7 @@ import { OneloraError } from "../dsl/error.ts";
 import type { Layer } from "../dsl/layer.ts";
 import { glob, type Path } from "../dsl/tree.ts";
 import type { Json } from "./config.ts";
+import type { Signature } from "./signature.ts";
 
 /** How checkpoint keys relate to parameter paths. */
 export interface KeyMap {
@@ -54,6 +55,10 @@ export interface Architecture<Config> {
   readonly keys: (config: Config) => KeyMap;
   /** Where the task head lives. */
   readonly headPath: Path;
+  /** What it reads and writes. */
+  readonly signature: (config: Config) => Signature;
+  /** The configuration with a bias in every linear layer, if there is one: merging may give biases to layers without. */
+  readonly withBiases?: (config: Config) => Config;
   /** What it expects of pixels, if it takes any. */
   readonly image?: (config: Config) => ImageInput;
   /** Its classes, if it has any. */
@@ -82,6 +87,8 @@ export interface Description {
   readonly modules: ModuleNames;
   /** Where the task head lives. */
   readonly headPath: Path;
+  /** What it reads and writes. */
+  readonly signature: Signature;
   /** What it expects of pixels, if it takes any. */
   readonly image?: ImageInput;
   /** Names of its classes, if it has any. */
@@ -94,6 +101,8 @@ export interface Description {
 export interface DescriptionOptions {
   /** Names of the classes, instead of the configuration's. */
   readonly labels?: readonly string[];
+  /** A bias in every linear layer, where the architecture has a configuration for that. */
+  readonly biases?: boolean;
 }
 
 /** A family of checkpoints: an architecture that can be opened by preset or `config.json`. */
@@ -115,7 +124,8 @@ export interface Family {
  */
 export function family<Config>(architecture: Architecture<Config>): Family {
   const { classes } = architecture;
-  const describe = (config: Config, { labels }: DescriptionOptions): Description => {
+  const describe = (given: Config, { labels, biases }: DescriptionOptions): Description => {
+    const config = biases ? architecture.withBiases?.(given) ?? given : given;
     if (labels !== undefined && classes === undefined) {
       throw new OneloraError({
         attempted: `giving ${architecture.name} other classes`,
@@ -132,6 +142,7 @@ export function family<Config>(architecture: Architecture<Config>): Family {
       keys,
       modules: moduleNames(keys),
       headPath: architecture.headPath,
+      signature: architecture.signature(sized),
       image: architecture.image?.(sized),
       labels: classes?.labels(sized),
       freshHead: `${classes?.labels(config)}` !== `${classes?.labels(sized)}`,

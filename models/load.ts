@@ -3,19 +3,28 @@
  *
  * @module
  */
-import type { Tensor } from "@tensorflow/tfjs-core";
-import { OneloraError, unknownName } from "../dsl/error.ts";
+import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { nearest, OneloraError, unknownName } from "../dsl/error.ts";
 import { init, type Layer, specs } from "../dsl/layer.ts";
 import type { Key } from "../dsl/random.ts";
-import { type Checkpoint, fromTensor, openSafetensors, toTensor, writeSafetensors } from "../dsl/safetensors/mod.ts";
+import { guarded } from "../dsl/safetensors/file.ts";
+import {
+  type Checkpoint,
+  fromTensor,
+  type NamedSource,
+  openSafetensors,
+  toTensor,
+  writeSafetensors,
+} from "../dsl/safetensors/mod.ts";
 import { glob, type Params, type Path } from "../dsl/tree.ts";
 import type { Json } from "./config.ts";
 import { type Description, type DescriptionOptions, type Family, keyOf, pathOf } from "./family.ts";
+import { llamaFamily } from "./llama.ts";
 import { shippedFolder } from "./shipped.ts";
 import { vitFamily } from "./vit.ts";
 
 /** Every family this package knows. */
-export const families: readonly Family[] = [vitFamily];
+export const families: readonly Family[] = [vitFamily, llamaFamily];
 
 /** A model by name: description and where its weights are, no weights. */
 export interface Model extends Description {
@@ -34,9 +43,11 @@ async function readConfig(folder: string): Promise<Json> {
   try {
     text = await Deno.readTextFile(path);
   } catch (cause) {
+    const near = nearest(folder, presetNames);
+    const hint = near === undefined ? "" : ` (did you mean "${near}"?)`;
     throw new OneloraError({
       attempted: `opening model "${folder}"`,
-      found: cause instanceof Deno.errors.NotFound ? "no config.json there" : (cause as Error).message,
+      found: cause instanceof Deno.errors.NotFound ? `no config.json there${hint}` : (cause as Error).message,
       allowed: `a preset (${presetNames.join(", ")}) or a Hugging Face folder with config.json and model.safetensors`,
     }, { cause, exitCode: 2 });
   }
@@ -106,16 +117,22 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
   if (model.folder !== undefined) {
     await using checkpoint = await openSafetensors(model.folder);
     const keys = resolve(model, checkpoint, specs(model.layer));
-    for (const [path, { shape, adapter }] of Object.entries(wanted)) {
-      if (adapter !== undefined || (model.freshHead && isHead(path))) continue;
+    const sources = Object.entries(wanted).flatMap(([path, { shape, adapter }]) => {
+      if (adapter !== undefined || (model.freshHead && isHead(path))) return [];
       const from = keys.get(path);
       if (from === undefined) {
-        if (model.labels !== undefined && isHead(path)) continue;
+        if (model.labels !== undefined && isHead(path)) return [];
         throw mismatch(model, keyOf(model.keys, path), "no such key", `shape [${shape}]`);
       }
       const info = checkpoint.info(from);
       if (`${info.shape}` !== `${shape}`) throw mismatch(model, from, `shape [${info.shape}]`, `shape [${shape}]`);
-      given[path] = toTensor(await checkpoint.read(from));
+      return [[path, from] as const];
+    });
+    try {
+      for (const [path, from] of sources) given[path] = toTensor(await checkpoint.read(from));
+    } catch (error) {
+      dispose(given);
+      throw error;
     }
   }
   return {
@@ -132,22 +149,14 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
  * @param folder Made if it does not exist
  */
 export async function saveModel(model: Model, params: Params, folder: string): Promise<void> {
-  try {
+  const entries = Object.keys(specs(model.layer)).map((path): NamedSource => {
+    const { shape } = params[path];
+    return [keyOf(model.keys, path), { dtype: "F32", shape, data: async () => (await fromTensor(params[path])).data }];
+  });
+  await guarded(`writing ${folder}`, "a folder that can be written", async () => {
     await Deno.mkdir(folder, { recursive: true });
-  } catch (cause) {
-    throw new OneloraError({
-      attempted: `writing ${folder}`,
-      found: (cause as Error).message,
-      allowed: "a folder that can be written",
-    }, { cause });
-  }
-  const entries = await Promise.all(
-    Object.keys(specs(model.layer)).map(async (path) =>
-      [keyOf(model.keys, path), await fromTensor(params[path])] as const
-    ),
-  );
-  await writeSafetensors(`${folder}/model.safetensors`, entries, { metadata: { format: "pt" } });
-  const config = `${JSON.stringify(model.config, null, 2)}\n`;
-  await Deno.writeTextFile(`${folder}/config.json.tmp`, config);
-  await Deno.rename(`${folder}/config.json.tmp`, `${folder}/config.json`);
+    await writeSafetensors(`${folder}/model.safetensors`, entries, { metadata: { format: "pt" } });
+    await Deno.writeTextFile(`${folder}/config.json.tmp`, `${JSON.stringify(model.config, null, 2)}\n`);
+    await Deno.rename(`${folder}/config.json.tmp`, `${folder}/config.json`);
+  });
 }

@@ -190,6 +190,11 @@ export const vitFamily: Family = family<VitConfig>({
     ],
   }),
   headPath: "classifier",
+  signature: ({ image, channels }) => ({
+    inputs: [{ name: "pixel_values", kind: "float", shape: ["batch", channels, ...image] }],
+    outputs: ["logits"],
+  }),
+  withBiases: (config) => ({ ...config, qkvBias: true }),
   image: ({ image: [height, width], channels }) => ({ height, width, channels, mean: 0.5, std: 0.5 }),
   classes: { labels: ({ labels }) => labels, withLabels: (config, labels) => ({ ...config, labels }) },
 });

@@ -5,6 +5,7 @@ import { OneloraError } from "../dsl/error.ts";
 import {
   activation,
   attention,
+  conv2d,
   crossEntropy,
   embedding,
   gelu,
@@ -18,6 +19,7 @@ import {
   rotary,
   rotaryTable,
   silu,
+  swiglu,
 } from "../dsl/ops/mod.ts";
 
 /** How many buffers an operation keeps for its gradient besides its inputs and its output. */
@@ -43,14 +45,22 @@ Deno.test("operations keep what their gradients need and no more", async () => {
     const labels = tf.tensor1d([1, 2, 3, 0], "int32");
     const target = tf.ones([4, 8]);
     const ids = tf.tensor1d([1, 1], "int32");
+    const [filter, pixelwise] = [tf.ones([4, 2, 3, 3]), tf.ones([4, 2, 1, 1])];
 
     assertEquals(kept((x) => gelu(x), [4, 8]), 0);
     assertEquals(kept((x) => gelu(x, "tanh"), [4, 8]), 0);
     assertEquals(kept(silu, [4, 8]), 0);
+    assertEquals(kept((x) => swiglu(x, target), [4, 8]), 0);
     assertEquals(kept(relu, [4, 8]), 0);
     assertEquals(kept((x) => rotary(x, cos, sin), [2, 3, 6, 8]), 0);
     assertEquals(kept((table) => embedding(ids, table), [3, 4]), 0);
     assertEquals(kept((x) => interpolate(x, { scaleFactor: [2, 2] }, { mode: "nearest" }), [1, 4, 4, 2]), 0);
+    const frozen = { padding: 1, stride: 2, trainsWeight: false };
+    assertEquals(kept((x) => conv2d(tf.neg(x), filter, undefined, { ...frozen, stride: 1 }), [1, 4, 4, 2]), 0);
+    assertEquals(kept((x) => conv2d(tf.neg(x), filter, undefined, frozen), [1, 4, 4, 2]), 0);
+    assertEquals(kept((x) => conv2d(tf.neg(x), pixelwise, undefined, { trainsWeight: false }), [1, 4, 4, 2]), 0);
+    // One matrix per axis.
+    assertEquals(kept((x) => interpolate(tf.neg(x), { size: [7, 5] }, { mode: "bilinear" }), [1, 4, 4, 2]), 2);
     // One number per group; the normalised values are the output.
     assertEquals(kept((x) => layerNorm(x, {}, 1e-6), [4, 8]), 1);
     assertEquals(kept((x) => groupNorm(x, 2, {}, 1e-6), [2, 3, 3, 8]), 1);
@@ -86,5 +96,24 @@ Deno.test("a batch without a counted label has loss 0 and gradient 0", async () 
     const { value, grad } = tf.valueAndGrad((x) => crossEntropy(x, labels, { ignoreIndex: -100 }))(tf.ones([2, 3]));
     assertEquals(value.dataSync()[0], 0);
     assertEquals([...grad.dataSync()], [0, 0, 0, 0, 0, 0]);
+  });
+});
+
+Deno.test("a frozen weight changes nothing in a convolution's value and its input's gradient", async () => {
+  await useBackend("wasm");
+  tf.tidy(() => {
+    const x = tf.randomNormal([2, 5, 6, 3], 0, 1, "float32", 1);
+    for (
+      const [shape, options] of [[[4, 3, 3, 3], { padding: 1 }], [[4, 3, 1, 1], {}], [[4, 3, 3, 3], {
+        stride: 2,
+      }]] as const
+    ) {
+      const weight = tf.randomNormal([...shape], 0, 1, "float32", 2);
+      const under = (trainsWeight: boolean) =>
+        tf.valueAndGrad((x) => tf.sum(tf.square(conv2d(x, weight, undefined, { ...options, trainsWeight }))))(x);
+      const [frozen, trained] = [under(false), under(true)];
+      assertEquals(frozen.value.dataSync(), trained.value.dataSync());
+      assertEquals(frozen.grad.dataSync(), trained.grad.dataSync());
+    }
   });
 });

@@ -1,5 +1,5 @@
 /**
- * Activation functions, elementwise. GELU and SiLU keep their input and ReLU its output, which a trained layer behind it
+ * Activation functions, elementwise. GELU and SiLU keep their inputs and ReLU its output, which a trained layer behind it
  * keeps anyway.
  *
  * @module
@@ -76,6 +76,24 @@ export function silu(x: tf.Tensor): tf.Tensor {
   }, (dy, [x]) => {
     const s = tf.sigmoid(x);
     return [tf.mul(dy, tf.mul(s, tf.add(tf.mul(x, tf.sub(1, s)), 1)))];
+  });
+}
+
+/**
+ * SwiGLU(x, y) = SiLU(x) y (Shazeer 2020). Keeps x and y alone.
+ *
+ * @param gate x, any shape
+ * @param up y, the same shape
+ */
+export function swiglu(gate: tf.Tensor, up: tf.Tensor): tf.Tensor {
+  return withGradient([gate, up], (save) => {
+    save(gate, up);
+    return tf.mul(tf.mul(gate, tf.sigmoid(gate)), up);
+  }, (dy, [gate, up]) => {
+    const s = tf.sigmoid(gate);
+    const y = tf.mul(gate, s);
+    const slope = tf.add(s, tf.mul(y, tf.sub(1, s)));
+    return [tf.mul(dy, tf.mul(up, slope)), tf.mul(dy, y)];
   });
 }
 

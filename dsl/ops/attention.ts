@@ -85,11 +85,24 @@ export function mergeHeads(x: tf.Tensor): tf.Tensor {
 }
 
 /**
- * The mask that hides later positions: 0 where key <= query, else -1e9; [1, 1, N, N].
+ * The mask that hides later positions: 0 where key <= past + query, else -1e9; [1, 1, N, past + N].
  *
  * @param length N
+ * @param past Keys before the first query's own
  */
-export function causalMask(length: number): tf.Tensor {
-  const mask = Float32Array.from({ length: length * length }, (_, i) => i % length > Math.floor(i / length) ? -1e9 : 0);
-  return tf.tensor4d(mask, [1, 1, length, length]);
+export function causalMask(length: number, past = 0): tf.Tensor {
+  const keys = past + length;
+  const mask = new Float32Array(length * keys);
+  for (let query = 0; query < length; query++) mask.fill(-1e9, query * keys + past + query + 1, (query + 1) * keys);
+  return tf.tensor4d(mask, [1, 1, length, keys]);
+}
+
+/**
+ * The mask that hides padding: 0 where a key counts, else -1e9; [B, 1, 1, M].
+ *
+ * @param counts 1 for tokens, 0 for padding, [B, M]
+ */
+export function paddingMask(counts: tf.Tensor): tf.Tensor {
+  const [batch, keys] = counts.shape;
+  return tf.tidy(() => tf.reshape(tf.mul(tf.sub(1, tf.cast(counts, "float32")), -1e9), [batch, 1, 1, keys]));
 }
