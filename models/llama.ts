@@ -162,4 +162,12 @@ export const llamaFamily: Family = family<LlamaConfig>({
     modules: [],
   }),
   headPath: "lm_head",
+  signature: () => ({
+    inputs: [
+      { name: "input_ids", kind: "integer", shape: ["batch", "length"] },
+      { name: "attention_mask", kind: "integer", shape: ["batch", "length"], optional: true },
+    ],
+    outputs: ["logits"],
+  }),
+  withBiases: (config) => ({ ...config, attentionBias: true, mlpBias: true }),
 });
