@@ -5,10 +5,18 @@
  * @module
  */
 import type { Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs-core";
-import { OneloraError } from "../dsl/error.ts";
+import { nearest, OneloraError } from "../dsl/error.ts";
 import type { Initialiser } from "../dsl/initialise.ts";
 import { type AnyLayer, parameter, type ParamSpec, transform, walk } from "../dsl/layer.ts";
-import { adaptLinear, evaluate, type Fitted, isLinear, type LinearLayer, type LinearShape, plain } from "../dsl/linear.ts";
+import {
+  adaptLinear,
+  evaluate,
+  type Fitted,
+  isLinear,
+  type LinearLayer,
+  type LinearShape,
+  plain,
+} from "../dsl/linear.ts";
 import { glob, type Path } from "../dsl/tree.ts";
 
 /** A method for linear layers, before it knows their shapes. */
@@ -91,9 +99,12 @@ export function at(
     const linears = [...walk(model)].flatMap(([path, layer]) => isLinear(layer) ? [[path, layer] as const] : []);
     const shapes = linears.filter(([path, layer]) => chosen(layer, path)).map(([, layer]) => layer.shape);
     if (shapes.length === 0) {
+      const ends = linears.map(([path]) => path.slice(path.lastIndexOf(".") + 1));
+      const near = typeof where === "string" ? nearest(where, ["all-linear", "qkv", ...ends]) : undefined;
+      const hint = near === undefined ? "" : ` (did you mean "${near}"?)`;
       throw new OneloraError({
         attempted: `placing adapter "${adapter.name}"`,
-        found: `no linear layer for target ${typeof where === "string" ? `"${where}"` : "predicate"}`,
+        found: `no linear layer for target ${typeof where === "string" ? `"${where}"` : "predicate"}${hint}`,
         allowed: `all-linear, qkv, or a pattern matching e.g. ${linears.slice(0, 6).map(([path]) => path).join(", ")}`,
       }, { exitCode: 2 });
     }

@@ -64,12 +64,14 @@ export function mergeParams(model: AnyLayer, params: Params): MergedParams {
   return {
     params: laid(folded),
     unmerge: () =>
-      laid(adaptedLayers(model).map(([path, layer]) => [
-        path,
-        tf.tidy(() => {
-          const { weight, bias } = unmerge(folded.get(path)!, reformAt(path, layer, params), layer.shape.bias);
-          return { weight, ...(bias && { bias }) };
-        }),
-      ])),
+      laid(
+        adaptedLayers(model).map(([path, layer]) => [
+          path,
+          tf.tidy(() => {
+            const { weight, bias } = unmerge(folded.get(path)!, reformAt(path, layer, params), layer.shape.bias);
+            return { weight, ...(bias && { bias }) };
+          }),
+        ]),
+      ),
   };
 }

@@ -95,7 +95,9 @@ export const methodNames: readonly string[] = [...Object.keys(METHODS), ...Objec
 
 function parseSetting(method: string, name: string, value: string | undefined): string | number | boolean {
   const wrong = (allowed: string) =>
-    new OneloraError({ attempted: `setting ${name} of ${method}`, found: `"${value ?? ""}"`, allowed }, { exitCode: 2 });
+    new OneloraError({ attempted: `setting ${name} of ${method}`, found: `"${value ?? ""}"`, allowed }, {
+      exitCode: 2,
+    });
   if (name === "rslora") return true;
   if (name in CHOICES) {
     if (value === undefined || !CHOICES[name].includes(value)) throw wrong(CHOICES[name].join(", "));
@@ -140,7 +142,11 @@ export function parseMethods(spec: string, options: MethodOptions = {}): readonl
   });
   const twice = methods.find(({ name }, i) => methods.findIndex((other) => other.name === name) !== i);
   if (twice !== undefined) {
-    throw new OneloraError({ attempted: `reading adapter "${spec}"`, found: `${twice.name} twice`, allowed: "each once" }, {
+    throw new OneloraError({
+      attempted: `reading adapter "${spec}"`,
+      found: `${twice.name} twice`,
+      allowed: "each once",
+    }, {
       exitCode: 2,
     });
   }

@@ -5,7 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { between, constant, zeros } from "../dsl/initialise.ts";
-import { type ParamSpec, parameter } from "../dsl/layer.ts";
+import { parameter, type ParamSpec } from "../dsl/layer.ts";
 import { addLowRank } from "../dsl/linear.ts";
 import { type Adapter, stage, trainable } from "./adapter.ts";
 
