@@ -5,6 +5,8 @@
  */
 export * from "./config.ts";
 export * from "./family.ts";
+export * from "./llama.ts";
+export * from "./llama_config.ts";
 export * from "./load.ts";
 export * from "./signature.ts";
 export * from "./vit.ts";
