@@ -1,6 +1,6 @@
 /**
  * `deno task test`: the test suite, with the permissions of `deno test -P`; the last line is `N passed, N failed`.
- * Further arguments go to `deno test`.
+ * Further arguments go to `deno test`. This file is not named test.ts because deno would take it for a test.
  *
  * @module
  */
