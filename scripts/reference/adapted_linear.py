@@ -74,8 +74,8 @@ class AdaptedLinear(nn.Module):
         super().__init__()
         self.linear = linear
         self.delta = delta
-        self.beta = nn.Parameter(torch.zeros_like(linear.bias)) if bias else None
-        self.gamma = nn.Parameter(torch.ones_like(linear.bias)) if scale else None
+        self.beta = nn.Parameter(linear.weight.new_zeros(linear.out_features)) if bias else None
+        self.gamma = nn.Parameter(linear.weight.new_ones(linear.out_features)) if scale else None
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.linear(x)

@@ -1,267 +1,31 @@
-"""Adapter fixtures: every method on the ViT of tests/fixtures/vit-rgb, at a random point and over ten AdamW steps.
+"""Adapter fixtures: every method on the ViT of tests/fixtures/vit-rgb. Writes tests/fixtures/adapters/."""
 
-LoRA, rsLoRA, DoRA and VeRA are Hugging Face PEFT's; the rest are the modules of adapted_linear.py. Writes
-tests/fixtures/adapters/METHOD.safetensors and methods.json (README.md has the layout).
-"""
-
-import copy
-import json
-import math
-from dataclasses import dataclass, field
-from typing import Callable
-
-import torch
-from peft import LoraConfig, PeftConfig, VeraConfig, get_peft_model
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from transformers import ViTForImageClassification
 
-from adapted_linear import AdaptedLinear, Mora1, Mora6, OneLora
-from common import FIXTURES, load_batch, load_vit, normal, published, save, single
+from common import FIXTURES, load_batch, load_vit, published
+from methods import METHODS, Family, write
 
 BASE = "vit-rgb"
-LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "fc1", "fc2"]
-ADAMW = {"lr": 0.01, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.01}
-STEPS = 10
-HEAD = "classifier."
-
-# PEFT's parameter names -> ours.
-PEFT_NAMES = {
-    "lora_magnitude_vector.default.weight": "m",
-    "lora_A.default.weight": "A",
-    "lora_B.default.weight": "B",
-    "vera_lambda_b.default": "b",
-    "vera_lambda_d.default": "d",
-}
 
 
-@dataclass
-class Adapted:
-    """A model in training: its forward, its named trainable and frozen tensors, and its merged linears."""
-
-    model: nn.Module
-    trainable: dict[str, nn.Parameter]
-    frozen: dict[str, Tensor]
-    merged: Callable[[], dict[str, Tensor]]
-
-
-@dataclass
-class Method:
-    """How to adapt the model; `options` is what methods.json says about it."""
-
-    adapt: Callable[[ViTForImageClassification], Adapted]
-    options: dict[str, int | float | str] = field(default_factory=dict)
-
-
-def path_of(name: str) -> str:
-    """The published path of a module or parameter, without the `vit.` prefix."""
-    return published(name.removeprefix("base_model.model.")).removeprefix("vit.")
-
-
-def linears_of(model: nn.Module, kinds: type | tuple[type, ...]) -> dict[str, nn.Module]:
-    found = {name: m for name, m in model.named_modules() if isinstance(m, kinds) and name.split(".")[-1] in LINEARS}
-    assert len(found) == 12
-    return found
-
-
-def is_norm(path: str) -> bool:
-    return "layernorm" in path
-
-
-def by_hand(
-    delta: Callable[[nn.Linear], nn.Module] | None = None,
-    adapter: str = "",
-    bias: bool = False,
-    scale: bool = False,
-    train: Callable[[str], bool] = lambda path: False,
-) -> Method:
-    """Wraps every encoder linear (if anything is to be added there); trains base parameters where `train(path)`."""
-
-    def adapt(model: ViTForImageClassification) -> Adapted:
-        base = {path_of(name): parameter for name, parameter in model.named_parameters()}
-        for path, parameter in base.items():
-            parameter.requires_grad_(path.startswith(HEAD) or train(path))
-        trainable = {path: parameter for path, parameter in base.items() if parameter.requires_grad}
-        frozen = {}
-        layers = {}
-        wrapped = linears_of(model, nn.Linear) if delta or bias or scale else {}
-        for name, linear in wrapped.items():
-            layer = AdaptedLinear(linear, delta(linear) if delta else None, bias, scale)
-            model.set_submodule(name, layer)
-            layers[path_of(name)] = layer
-            if delta:
-                own = f"{path_of(name)}.{adapter}"
-                trainable |= {f"{own}.{key}": parameter for key, parameter in layer.delta.named_parameters()}
-                frozen |= {f"{own}.{key}": buffer for key, buffer in layer.delta.named_buffers()}
-            if bias:
-                trainable[f"{path_of(name)}.bias.beta"] = layer.beta
-            if scale:
-                trainable[f"{path_of(name)}.scale.gamma"] = layer.gamma
-
-        def merged() -> dict[str, Tensor]:
-            pairs = {path: zip(("weight", "bias"), layer.merged()) for path, layer in layers.items()}
-            return {f"{path}.{part}": tensor for path, pair in pairs.items() for part, tensor in pair}
-
-        return Adapted(model, trainable, frozen, merged)
-
-    return Method(adapt)
-
-
-def by_peft(adapter: str, config: PeftConfig, **options: int | float) -> Method:
-    """Hugging Face PEFT on every encoder linear, with the classifier in `modules_to_save`."""
-
-    def adapt(model: ViTForImageClassification) -> Adapted:
-        config.target_modules = LINEARS
-        config.modules_to_save = ["classifier"]
-        model = get_peft_model(model, copy.deepcopy(config)).double().eval()
-
-        def ours(name: str) -> str:
-            path = path_of(name).replace("modules_to_save.default.", "")
-            for theirs, key in PEFT_NAMES.items():
-                path = path.replace(theirs, f"{adapter}.{key}")
-            return path
-
-        trainable = {ours(name): parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-        frozen = {}
-        if adapter == "vera":
-            frozen = {"vera.A": model.base_model.vera_A["default"], "vera.B": model.base_model.vera_B["default"]}
-
-        def merged() -> dict[str, Tensor]:
-            layers = linears_of(copy.deepcopy(model).merge_and_unload(), nn.Linear)
-            return {
-                f"{path_of(name)}.{part}": tensor
-                for name, layer in layers.items()
-                for part, tensor in layer.named_parameters()
-            }
-
-        assert len(linears_of(model, BaseTunerLayer)) == 12
-        return Adapted(model, trainable, frozen, merged)
-
-    return Method(adapt, options)
-
-
-def lora(rank: int, alpha: int, **kwargs: bool) -> Method:
-    scaling = alpha / math.sqrt(rank) if kwargs.get("use_rslora") else alpha / rank
-    config = LoraConfig(r=rank, lora_alpha=alpha, **kwargs)
-    adapter = "dora" if kwargs.get("use_dora") else "lora"
-    return by_peft(adapter, config, rank=rank, alpha=alpha, scaling=scaling)
-
-
-def vera(rank: int) -> Method:
-    return by_peft("vera", VeraConfig(r=rank, d_initial=0.1), rank=rank)
-
-
-def one_lora_random(linear: nn.Linear) -> nn.Module:
-    return OneLora(linear, torch.randn(linear.in_features).double())
-
-
-METHODS = {
-    "1lora": by_hand(OneLora, "1lora"),
-    "1lora-random": by_hand(one_lora_random, "1lora"),
-    "lora-r1": lora(1, 8),
-    "lora-r4": lora(4, 8),
-    "rslora-r4": lora(4, 8, use_rslora=True),
-    "dora-r2": lora(2, 8, use_dora=True),
-    "vera-r1": vera(1),
-    "vera-r3": vera(3),
-    "mora1": by_hand(Mora1, "mora1"),
-    "mora6": by_hand(Mora6, "mora6"),
-    "bitfit": by_hand(bias=True),
-    "difffit": by_hand(bias=True, scale=True, train=is_norm),
-    "scale": by_hand(scale=True),
-    "norms": by_hand(train=is_norm),
-    "1lora+norms": by_hand(OneLora, "1lora", train=is_norm),
-    "1lora+bias+scale+norms": by_hand(OneLora, "1lora", bias=True, scale=True, train=is_norm),
-    "bitfit+norms": by_hand(bias=True, train=is_norm),
-    "all": by_hand(train=lambda path: True),
-}
-
-
-def start(method: Method, seed: int) -> Adapted:
-    """The method at its published initial value, rounded to what the fixture holds."""
-    torch.manual_seed(seed)
-    adapted = method.adapt(load_vit(BASE))
-    for tensor in [*adapted.trainable.values(), *adapted.frozen.values()]:
-        tensor.data.copy_(single(tensor))
-    return adapted
-
-
-def disturb(adapted: Adapted, seed: int) -> None:
-    """Moves every trainable parameter away from its initial value."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, parameter in sorted(adapted.trainable.items()):
-        # VeRA multiplies two small vectors: it needs more to matter.
-        scale = 0.5 if ".vera." in name else 0.15
-        parameter.data.copy_(single(parameter + normal(generator, parameter.shape, scale)))
-
-
-def trajectory(adapted: Adapted, pixel_values: Tensor, labels: Tensor) -> list[float]:
-    """The loss before each of the steps and after the last one; one group, decay on everything, one fixed batch."""
-    optimiser = torch.optim.AdamW(list(adapted.trainable.values()), **ADAMW)
-    losses = []
-    for _ in range(STEPS):
-        optimiser.zero_grad()
-        loss = cross_entropy(adapted.model(pixel_values).logits, labels)
-        losses.append(loss.item())
-        loss.backward()
-        optimiser.step()
-    losses.append(cross_entropy(adapted.model(pixel_values).logits, labels).item())
-    return losses
-
-
-def check_merge(adapted: Adapted, merged: dict[str, Tensor], pixel_values: Tensor, logits: Tensor) -> None:
-    """Fails unless a plain model with the merged linears gives the adapted model's logits."""
-    plain = load_vit(BASE)
-    values = adapted.trainable | merged
-    for name, parameter in plain.named_parameters():
-        parameter.data.copy_(values.get(path_of(name), parameter))
-    torch.testing.assert_close(plain(pixel_values).logits, logits, rtol=1e-10, atol=1e-10)
-
-
-def main() -> None:
+def run(model: nn.Module) -> tuple[Tensor, Tensor]:
     pixel_values, labels = load_batch(BASE)
-    base_paths = {path_of(name) for name, _ in load_vit(BASE).named_parameters()}
-    base_logits = load_vit(BASE)(pixel_values).logits
-    scalars = {}
-    for seed, (name, method) in enumerate(METHODS.items(), start=100):
-        adapted = start(method, seed)
-        initial = {path: parameter.detach().clone() for path, parameter in (adapted.trainable | adapted.frozen).items()}
-        torch.testing.assert_close(adapted.model(pixel_values).logits, base_logits, rtol=1e-6, atol=1e-6)
-        losses = trajectory(adapted, pixel_values, labels)
+    logits = model(pixel_values).logits
+    return logits, cross_entropy(logits, labels)
 
-        adapted = start(method, seed)
-        disturb(adapted, seed)
-        logits = adapted.model(pixel_values).logits
-        loss = cross_entropy(logits, labels)
-        loss.backward()
-        merged = adapted.merged()
-        check_merge(adapted, merged, pixel_values, logits)
-        assert (logits - base_logits).abs().max() > 0.1, name
 
-        save(
-            FIXTURES / "adapters" / f"{name}.safetensors",
-            {
-                "logits": logits,
-                "loss": loss,
-                **{f"init.{path}": tensor for path, tensor in initial.items() if path not in base_paths},
-                **{f"point.{path}": tensor for path, tensor in (adapted.trainable | adapted.frozen).items()},
-                **{f"grad.{path}": parameter.grad for path, parameter in adapted.trainable.items()},
-                **{f"merged.{path}": tensor for path, tensor in merged.items()},
-            },
-        )
-        counts = {path: parameter.numel() for path, parameter in adapted.trainable.items()}
-        head = sum(count for path, count in counts.items() if path.startswith(HEAD))
-        scalars[name] = {
-            **method.options,
-            "trainable": sum(counts.values()) - head,
-            "head": head,
-            "loss": round(loss.item(), 9),
-            "trajectory": [round(value, 9) for value in losses],
-        }
-    document = {"base": BASE, "optimiser": {"name": "adamw", **ADAMW}, "methods": scalars}
-    (FIXTURES / "adapters" / "methods.json").write_text(json.dumps(document, indent=2) + "\n")
+VIT = Family(
+    base=BASE,
+    load=lambda: load_vit(BASE),
+    plain=lambda: load_vit(BASE),
+    linears=["q_proj", "k_proj", "v_proj", "o_proj", "fc1", "fc2"],
+    count=12,
+    published=lambda name: published(name).removeprefix("vit."),
+    run=run,
+    head="classifier",
+)
 
 
 if __name__ == "__main__":
-    main()
+    write(FIXTURES / "adapters", VIT, list(METHODS), output="logits", keep_merged=True)
