@@ -6,4 +6,5 @@
 export * from "./data/mod.ts";
 export * from "./image_classification/mod.ts";
 export * from "./metrics/mod.ts";
+export * from "./open.ts";
 export * from "./trainer/mod.ts";

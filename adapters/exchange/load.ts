@@ -7,7 +7,7 @@ import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { nearest, OneloraError } from "../../dsl/error.ts";
 import type { AnyLayer } from "../../dsl/layer.ts";
 import { type Checkpoint, type HostTensor, openSafetensors, toFloat32, toTensor } from "../../dsl/safetensors/mod.ts";
-import type { Params, Path } from "../../dsl/tree.ts";
+import type { Params, Path, Tree } from "../../dsl/tree.ts";
 import { adapt } from "../spec.ts";
 import { type AdapterConfig, readAdapterConfig, readLayout } from "./config.ts";
 import { identify, type ModuleNames, slots, stored } from "./format.ts";
@@ -83,6 +83,38 @@ export async function readAdapterParams(folder: string, layer: AnyLayer, names: 
     throw error;
   }
   return read;
+}
+
+/** What an adapter's file says before any tensor is read. */
+export interface AdapterHeader {
+  /** Dimensions of every tensor by the path of its parameter, as far as names alone tell it. */
+  readonly shapes: Tree<readonly number[]>;
+  /** Names of the classes that the adapter's head is for, if its writer gave them. */
+  readonly labels?: readonly string[];
+}
+
+/** The class names in a file's metadata; of text that is not this package's own, none. */
+function labelsIn(metadata: string | undefined): readonly string[] | undefined {
+  try {
+    const { labels } = JSON.parse(metadata ?? "{}");
+    return Array.isArray(labels) && labels.every((label) => typeof label === "string") ? labels : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Reads the header of an adapter's tensors: enough to open its model with a head of the right size. Needs `--allow-read`.
+ *
+ * @param folder The adapter's folder
+ * @param names The model's names in Python
+ */
+export async function readAdapterHeader(folder: string, names: ModuleNames): Promise<AdapterHeader> {
+  await using checkpoint = await openSafetensors(`${folder}/adapter_model.safetensors`);
+  return {
+    shapes: Object.fromEntries(checkpoint.names.map((key) => [identify(key, names), checkpoint.info(key).shape])),
+    labels: labelsIn(checkpoint.metadata.onelora),
+  };
 }
 
 /** An adapter, read. */

@@ -5,5 +5,5 @@
  */
 export { type AdapterConfig, type AdapterSpec, readAdapterConfig } from "./config.ts";
 export type { AdapterLayout, ModuleNames } from "./format.ts";
-export { loadAdapter, type LoadedAdapter, readAdapterParams } from "./load.ts";
+export { type AdapterHeader, loadAdapter, type LoadedAdapter, readAdapterHeader, readAdapterParams } from "./load.ts";
 export { saveAdapter, type SaveAdapterOptions } from "./save.ts";

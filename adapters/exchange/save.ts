@@ -27,6 +27,8 @@ export interface SaveAdapterOptions {
   readonly names: ModuleNames;
   /** What to record as the model it was trained on. */
   readonly baseModel: string;
+  /** Names of the classes that a trained head is for, for {@linkcode readAdapterHeader}. */
+  readonly labels?: readonly string[];
   /** `lora` writes 1LoRA as LoRA of rank one (A of ones, B = b), which every LoRA loader takes. */
   readonly as?: "lora";
 }
@@ -137,7 +139,7 @@ export async function saveAdapter(folder: string, options: SaveAdapterOptions): 
   await guarded(`writing ${folder}`, allowed, async () => {
     await Deno.mkdir(folder, { recursive: true });
     await writeSafetensors(`${folder}/adapter_model.safetensors`, entries, {
-      metadata: { format: "pt", onelora: JSON.stringify({ version: VERSION, ...spec }) },
+      metadata: { format: "pt", onelora: JSON.stringify({ version: VERSION, ...spec, labels: options.labels }) },
     });
     await writeText(`${folder}/adapter_config.json`, `${JSON.stringify(config, null, 2)}\n`);
   });

@@ -1,0 +1,108 @@
+/**
+ * Models with their adapter's folder laid over them, and merged.
+ *
+ * @module
+ */
+import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { adapt, mergeParams, readAdapterConfig, readAdapterHeader, readAdapterParams } from "../adapters/mod.ts";
+import { OneloraError } from "../dsl/error.ts";
+import { init, type Layer, specs } from "../dsl/layer.ts";
+import { type Key, key } from "../dsl/random.ts";
+import type { Params, Path } from "../dsl/tree.ts";
+import { labelNames, loadParams, type Model, openModel } from "../models/mod.ts";
+
+/** Options of {@linkcode openTrained}. */
+export interface OpenOptions {
+  /** Folder of an adapter to place on the model. */
+  readonly adapter?: string;
+  /** First values of what no file holds. */
+  readonly key: Key;
+}
+
+/** A model ready to run. */
+export interface OpenedModel {
+  /** Its description. */
+  readonly model: Model;
+  /** Its layer, adapted if an adapter was given. */
+  readonly layer: Layer;
+  /** All of its parameters; the caller's to dispose. */
+  readonly params: Params;
+  /** Paths that no file held and that start from the key. */
+  readonly initialised: readonly Path[];
+}
+
+/**
+ * The classes that an adapter's head is for, where they are not the model's own: by name if its folder has names, else as
+ * many as the head has.
+ */
+async function classesOf(adapter: string, model: Model): Promise<readonly string[] | undefined> {
+  if (model.labels === undefined) return undefined;
+  const { shapes, labels } = await readAdapterHeader(adapter, model.modules);
+  const count = shapes[`${model.headPath}.weight`]?.[0];
+  if (count === undefined) return undefined;
+  if (labels?.length === count) return labels;
+  return count === model.labels.length ? undefined : labelNames(count);
+}
+
+/** Replaces tensors of a tree, disposing those that give way. */
+function overlay(base: Params, above: Params): Params {
+  for (const path of Object.keys(above)) base[path]?.dispose();
+  return { ...base, ...above };
+}
+
+/**
+ * Opens a model by preset name or folder with all its parameters, and an adapter folder on it. The head gets the adapter's
+ * classes, whatever the model's own were.
+ *
+ * @param name Preset name or Hugging Face folder
+ * @param options See {@linkcode OpenOptions}
+ * @throws OneloraError for a model or adapter that cannot be read, and an adapter of another model
+ */
+export async function openTrained(name: string, options: OpenOptions): Promise<OpenedModel> {
+  const { adapter } = options;
+  const published = await openModel(name);
+  const model = adapter === undefined
+    ? published
+    : await openModel(name, { labels: await classesOf(adapter, published) });
+  const base = await loadParams(model, options.key);
+  if (adapter === undefined) return { model, layer: model.layer, ...base };
+  try {
+    const config = await readAdapterConfig(adapter, model.layer, model.modules);
+    const layer = adapt(config.adapter, config)(model.layer);
+    const read = await readAdapterParams(adapter, layer, model.modules);
+    // What an adapter computes from the base weights (DoRA's norms) is in no file.
+    const params = init(layer, options.key, overlay(base.params, read));
+    return { model, layer, params, initialised: base.initialised.filter((path) => read[path] === undefined) };
+  } catch (error) {
+    dispose(base.params as Record<Path, Tensor>);
+    throw error;
+  }
+}
+
+/** A model without adapters, and its parameters. */
+export type PlainModel = Pick<OpenedModel, "model" | "params">;
+
+/**
+ * Folds a model's adapters into its weights. Where they give biases to layers without, the model becomes its architecture's
+ * variant with biases in all.
+ *
+ * @param opened An adapted model; its parameters that nothing changed are shared with the result
+ * @throws OneloraError if the architecture has no such variant
+ */
+export async function mergeOpened({ model, layer, params }: OpenedModel): Promise<PlainModel> {
+  const merged = mergeParams(layer, params).params;
+  const added = Object.keys(merged).filter((path) => specs(model.layer)[path] === undefined);
+  if (added.length === 0) return { model, params: merged };
+  const biased = await openModel(model.name, { labels: model.labels, biases: true });
+  const missing = added.find((path) => specs(biased.layer)[path] === undefined);
+  if (missing !== undefined) {
+    dispose(Object.values(merged).filter((tensor) => !Object.values(params).includes(tensor)));
+    throw new OneloraError({
+      attempted: `merging an adapter into ${model.name}`,
+      found: `a new parameter, "${missing}"`,
+      allowed: `adapters that add no bias: ${model.family} has none there`,
+    });
+  }
+  // The biases that no adapter gave are zeros; everything else is there already.
+  return { model: biased, params: init(biased.layer, key(0), merged) };
+}
