@@ -1,15 +1,15 @@
 /**
- * Convolutions of NHWC activations with weights as PyTorch stores them. What is a matrix product in disguise (1x1,
- * patches, transposed with stride = kernel) is computed as one. Gradients come from the tape, so a frozen weight's is
- * never computed.
+ * Convolutions of NHWC activations with weights as PyTorch stores them. What is a matrix product in disguise
+ * (patches, transposed with stride = kernel) is computed as one. Nothing is computed or kept for a frozen weight.
  *
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../error.ts";
+import { correlate, type Sides } from "./correlate.ts";
 
 /** Zeros around an image: the same on all sides, or [[top, bottom], [left, right]]. */
-export type Padding = number | readonly [readonly [number, number], readonly [number, number]];
+export type Padding = number | Sides;
 
 /** Settings of {@linkcode conv2d}. */
 export interface ConvOptions {
@@ -17,6 +17,8 @@ export interface ConvOptions {
   readonly stride?: number;
   /** Zeros around the input (default 0). */
   readonly padding?: Padding;
+  /** Whether the weight gets a gradient; if not, nothing of x is kept (default true). */
+  readonly trainsWeight?: boolean;
 }
 
 /** Settings of {@linkcode convTranspose2d}. */
@@ -52,26 +54,11 @@ function addBias(x: tf.Tensor, bias: tf.Tensor | undefined): tf.Tensor {
  * ```
  */
 export function conv2d(x: tf.Tensor, weight: tf.Tensor, bias?: tf.Tensor, options: ConvOptions = {}): tf.Tensor {
-  const { stride = 1, padding = 0 } = options;
-  const [batch, height, width, channels] = x.shape;
-  const [out, , kernelHeight, kernelWidth] = weight.shape;
-  const [[top, bottom], [left, right]] = typeof padding === "number"
-    ? [[padding, padding], [padding, padding]]
-    : padding;
-  const padded = top + bottom + left + right > 0;
-  return tf.tidy(() => {
-    if (kernelHeight * kernelWidth === 1 && stride === 1 && !padded) {
-      const pixels = tf.reshape(x, [batch * height * width, channels]);
-      const product = tf.matMul(pixels, tf.reshape(weight, [out, channels]), false, true);
-      return tf.reshape(addBias(product, bias), [batch, height, width, out]);
-    }
-    const filter = tf.transpose(weight, [2, 3, 1, 0]) as tf.Tensor4D;
-    const same = stride === 1 && top === bottom && left === right &&
-      kernelHeight === 2 * top + 1 && kernelWidth === 2 * left + 1;
-    // TensorFlow's kernel knows only "same" and "valid".
-    const input = padded && !same ? tf.pad(x, [[0, 0], [top, bottom], [left, right], [0, 0]]) : x;
-    return addBias(tf.conv2d(input as tf.Tensor4D, filter, stride, same ? "same" : "valid"), bias);
-  });
+  const { stride = 1, padding = 0, trainsWeight = true } = options;
+  const sides = typeof padding === "number" ? [[padding, padding], [padding, padding]] as const : padding;
+  return tf.tidy(() =>
+    addBias(correlate(x as tf.Tensor4D, weight as tf.Tensor4D, { stride, sides, trainsWeight }), bias)
+  );
 }
 
 /**

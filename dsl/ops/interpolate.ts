@@ -1,6 +1,6 @@
 /**
  * Resampling of images with the coordinates that PyTorch uses, as one constant matrix per axis: the gradient is the
- * transposed product.
+ * transposed product, for which nothing of the image is kept.
  *
  * @module
  */
@@ -105,11 +105,16 @@ export function interpolate(x: tf.Tensor, target: Target, options: InterpolateOp
   const [[outHeight, rowStep], [outWidth, columnStep]] = [along(height, 0), along(width, 1)];
   const repeats = [1 / rowStep, 1 / columnStep] as const;
   if (options.mode === "nearest" && repeats.every(Number.isInteger)) return repeat(x, repeats);
-  return tf.tidy(() => {
+  return withGradient([x], (save) => {
     const rows = axisMatrix(height, [outHeight, rowStep], options);
     const columns = axisMatrix(width, [outWidth, columnStep], options);
+    save(rows, columns);
     const tall = tf.matMul(rows, tf.reshape(x, [batch, height, width * channels]));
     const wide = tf.matMul(columns, tf.reshape(tall, [batch * outHeight, width, channels]));
     return tf.reshape(wide, [batch, outHeight, outWidth, channels]);
+  }, (dy, [rows, columns]) => {
+    const tall = tf.matMul(columns, tf.reshape(dy, [batch * outHeight, outWidth, channels]), true);
+    const dx = tf.matMul(rows, tf.reshape(tall, [batch, outHeight, width * channels]), true);
+    return [tf.reshape(dx, x.shape)];
   });
 }

@@ -6,6 +6,7 @@
 export * from "./activation.ts";
 export * from "./attention.ts";
 export * from "./conv.ts";
+export * from "./correlate.ts";
 export * from "./embedding.ts";
 export * from "./gradient.ts";
 export * from "./interpolate.ts";
