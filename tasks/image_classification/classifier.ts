@@ -7,9 +7,11 @@ import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
 import type { Objective } from "../../dsl/differentiate.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
+import { OneloraError } from "../../dsl/error.ts";
 import { crossEntropy } from "../../dsl/ops/mod.ts";
 import type { Params } from "../../dsl/tree.ts";
 import type { ImageInput } from "../../models/family.ts";
+import type { Model } from "../../models/load.ts";
 import { evaluationTransform, trainingTransform, type TransformOptions } from "../data/augment.ts";
 import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
 import { type Batch, batches } from "../data/loader.ts";
@@ -37,6 +39,21 @@ export interface FeedSettings {
   readonly strict?: boolean;
   /** Told of every image left out. */
   readonly onSkip?: (line: string) => void;
+}
+
+/**
+ * What a model expects of its images.
+ *
+ * @param model The model
+ * @throws OneloraError if it takes none, or none that are square
+ */
+export function squareImages({ name, family, image }: Model): ImageInput {
+  if (image !== undefined && image.height === image.width) return image;
+  throw new OneloraError({
+    attempted: `classifying images with ${name}`,
+    found: image === undefined ? `a ${family} model` : `images of ${image.height}x${image.width}`,
+    allowed: "a model of square images",
+  });
 }
 
 /** Images of one evaluation batch. */
@@ -125,9 +142,7 @@ export function classificationTask(
       const stream = batches({
         ...feed,
         dataset: data.train,
-        transform: feed.augment
-          ? trainingTransform(options)
-          : evaluationTransform(options),
+        transform: feed.augment ? trainingTransform(options) : evaluationTransform(options),
         start,
         epochs: Infinity,
       });

@@ -5,7 +5,6 @@
  */
 import { adapt, type ParameterCounts, parameterCounts } from "../../adapters/mod.ts";
 import { compile } from "../../dsl/compile/mod.ts";
-import { OneloraError } from "../../dsl/error.ts";
 import { isTrainable, type Layer } from "../../dsl/layer.ts";
 import {
   adamw,
@@ -22,7 +21,7 @@ import type { ImageSplits } from "../data/dataset.ts";
 import { openImageData } from "../data/open.ts";
 import { trainStep } from "../trainer/step.ts";
 import { type Reporter, train, type TrainResult } from "../trainer/train.ts";
-import { classificationObjective, classificationTask } from "./classifier.ts";
+import { classificationObjective, classificationTask, squareImages } from "./classifier.ts";
 import type { Tensor } from "@tensorflow/tfjs-core";
 
 /** Everything that decides a run's result. */
@@ -81,6 +80,8 @@ export interface RunSurroundings {
   readonly resume?: boolean;
   /** Ends the run after the current step. */
   readonly signal?: AbortSignal;
+  /** Called when all that was given has proved usable, before the first step. */
+  readonly ready?: () => Promise<void>;
   /** Told what happens. */
   readonly reporter: Reporter;
   /** Keeps what was trained; its tensors are freed afterwards. */
@@ -155,35 +156,34 @@ export async function runClassification(
   const { reporter } = surroundings;
   const data = await openImageData(run.data);
   const { model, layer } = await openAdapted(run, data.train.classes);
-  const { image } = model;
-  if (image === undefined || image.height !== image.width) {
-    throw new OneloraError({
-      attempted: `training ${run.model}`,
-      found: image === undefined ? `a ${model.family} model` : `images of ${image.height}x${image.width}`,
-      allowed: "a model of square images",
-    });
-  }
-  const parameters = parameterCounts(layer, model.headPath);
-  const { params } = await loadParams(run.scratch ? { ...model, folder: undefined } : model, key(run.seed), layer);
-  const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
+  const image = squareImages(model);
+  const source = run.scratch ? { ...model, folder: undefined } : model;
   const steps = totalSteps(run, data);
+  const schedule = rateOf(run, steps);
   const optimiser = optimiserOf(run);
+  const { params } = await loadParams(source, key(run.seed), layer);
+  const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
   const step = compile(trainStep(classificationObjective(layer), optimiser));
-  const result = await train(
-    classificationTask(layer, image, data, { ...run, onSkip: (line) => reporter.line(`skipped: ${line}`) }),
-    step,
-    { frozen, trained, optimiser: optimiser.init(trained) },
-    {
-      ...surroundings,
-      steps,
-      schedule: rateOf(run, steps),
-      evalEvery: run.evalEvery,
-      checkpointEvery: run.checkpointEvery,
-    },
-  );
-  const { state, ...numbers } = result;
-  await surroundings.save?.({ model, layer, params: { ...state.frozen, ...state.trained } });
-  free(state.frozen, state.trained, state.optimiser);
-  step.dispose();
-  return { ...numbers, parameters };
+  try {
+    await surroundings.ready?.();
+    if (source.folder === undefined) {
+      reporter.line(`note: ${run.model} has no weights here and starts from random ones`);
+    }
+    const { state, ...numbers } = await train(
+      classificationTask(layer, image, data, { ...run, onSkip: (line) => reporter.line(`skipped: ${line}`) }),
+      step,
+      { frozen, trained, optimiser: optimiser.init(trained) },
+      { ...surroundings, steps, schedule, evalEvery: run.evalEvery, checkpointEvery: run.checkpointEvery },
+    );
+    try {
+      await surroundings.save?.({ model, layer, params: { ...state.frozen, ...state.trained } });
+    } finally {
+      free(state.trained, state.optimiser);
+    }
+    return { ...numbers, parameters: parameterCounts(layer, model.headPath) };
+  } finally {
+    // Whatever the trainer has disposed already stays so.
+    free(params);
+    step.dispose();
+  }
 }
