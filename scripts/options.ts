@@ -1,11 +1,21 @@
 /**
- * Flags that several commands share.
+ * Flags that several commands share, and the settings that a run's folder keeps.
  *
  * @module
  */
+import { isLeft } from "fp-ts/Either";
 import { methodNames } from "../adapters/mod.ts";
-import { type BackendName, backendNames } from "../dsl/mod.ts";
-import { choice, integer, number, text } from "./cli/mod.ts";
+import { OneloraError } from "../dsl/error.ts";
+import { type BackendName, backendNames, schedules } from "../dsl/mod.ts";
+import { presetNames } from "../models/mod.ts";
+import { imageDataForms } from "../tasks/mod.ts";
+import { boolean, choice, integer, number, type Options, readConfig, readOptions, text } from "./cli/mod.ts";
+
+/** What `--model` takes, in words. */
+export const modelHelp: string = `Preset (${presetNames.join(", ")}) or Hugging Face folder`;
+
+/** What `--data` takes, in words. */
+export const dataHelp: string = `Data: ${imageDataForms.join(", ")}`;
 
 /** The method and where it goes. */
 export const methodFlags = {
@@ -31,3 +41,59 @@ export const backendFlag = {
     default: "auto",
   }),
 };
+
+/** A model and an adapter folder on it. */
+export const trainedFlags = {
+  model: text({ help: modelHelp, value: "NAME|DIR" }),
+  adapter: text({ help: "Folder of an adapter for it: a run's adapter/, or one of Hugging Face PEFT", value: "DIR" }),
+};
+
+/** Everything that decides a run; its folder keeps the resolved values in `config.json`. */
+export const trainFlags = {
+  task: choice({ help: "What to learn", allowed: ["image-classification"], default: "image-classification" }),
+  model: text({ help: modelHelp, value: "NAME|DIR", default: "vit-micro" }),
+  ...methodFlags,
+  data: text({ help: dataHelp, value: "DATA", default: "mnist" }),
+  epochs: number({ help: "Passes over the training data", above: 0 }),
+  steps: integer({ help: "Steps, instead of epochs", min: 1 }),
+  batchSize: integer({ help: "Examples a step", min: 1 }),
+  lr: number({ help: "Peak learning rate", above: 0 }),
+  weightDecay: number({ help: "AdamW's decoupled weight decay", min: 0 }),
+  schedule: choice({ help: "Learning rate over the run", allowed: Object.keys(schedules) }),
+  warmup: number({ help: "Warm-up: a share of all steps if below 1, else steps", min: 0, default: 0 }),
+  clip: number({ help: "Largest global gradient norm; 0 for no clipping", min: 0, default: 0 }),
+  seed: integer({ help: "Seed of everything random", min: 0, default: 0 }),
+  ...backendFlag,
+  shuffle: boolean({ help: "A new order of the data every epoch", default: true }),
+  augment: text({
+    help: "Random resized crops and mirroring: true, false (default: true except for digits)",
+    value: "BOOL",
+  }),
+  limit: integer({ help: "Use only so many training and test examples", min: 1 }),
+  strict: boolean({ help: "Fail at an unreadable image instead of leaving it out" }),
+  evalEvery: integer({ help: "Evaluate every so many steps; 0 only at the end", min: 0, default: 0 }),
+  checkpointEvery: integer({ help: "Checkpoint every so many steps; 0 only at the end", min: 0, default: 100 }),
+  resume: text({ help: "Continue the run in this folder, with its own settings", value: "DIR" }),
+  out: text({ help: "The run's folder (default: a new one under runs/)", value: "DIR" }),
+};
+
+/** A run's settings. */
+export type TrainOptions = Options<typeof trainFlags>;
+
+/** A wrong-usage error (exit code 2). */
+export function usage(attempted: string, found: string, allowed: string): OneloraError {
+  return new OneloraError({ attempted, found, allowed }, { exitCode: 2 });
+}
+
+/**
+ * The settings of an earlier run, from its `config.json`.
+ *
+ * @param folder The run's folder
+ */
+export async function readRun(folder: string): Promise<TrainOptions> {
+  const written = await readConfig(trainFlags, `${folder}/config.json`)();
+  if (isLeft(written)) throw written.left;
+  const saved = readOptions(trainFlags, [written.right]);
+  if (isLeft(saved)) throw saved.left;
+  return saved.right.options;
+}

@@ -5,6 +5,7 @@
  */
 import process from "node:process";
 import { OneloraError } from "../dsl/error.ts";
+import { guarded } from "../dsl/safetensors/file.ts";
 import type { Reporter } from "../tasks/trainer/train.ts";
 import { type Progress, progress } from "./cli/mod.ts";
 
@@ -32,38 +33,33 @@ export function newFolder(parent: string, name: string): string {
 }
 
 /**
- * Writes a JSON file into a folder, which is made if needed; the file appears whole or not at all.
+ * Refuses a folder that belongs to an earlier run.
+ *
+ * @param folder Where a run would go
+ */
+export function unused(folder: string): void {
+  if (!exists(`${folder}/config.json`)) return;
+  throw new OneloraError({
+    attempted: `starting a run in ${folder}`,
+    found: "an earlier run's folder",
+    allowed: `another folder, or --resume ${folder}`,
+  });
+}
+
+/**
+ * Writes a JSON file into a run's folder, which is made if needed; the file appears whole or not at all.
  *
  * @param folder The folder
  * @param name The file
  * @param value The content
- * @param mode `new` refuses to replace a file: it belongs to an earlier run
  */
-export async function writeJson(
-  folder: string,
-  name: string,
-  value: unknown,
-  mode: "new" | "replace" = "replace",
-): Promise<void> {
+export async function writeJson(folder: string, name: string, value: unknown): Promise<void> {
   const path = `${folder}/${name}`;
-  if (mode === "new" && exists(path)) {
-    throw new OneloraError({
-      attempted: `starting a run in ${folder}`,
-      found: "an earlier run's folder",
-      allowed: `another folder, or --resume ${folder}`,
-    });
-  }
-  try {
+  await guarded(`writing ${path}`, "a folder that can be written", async () => {
     await Deno.mkdir(`${folder}/checkpoint`, { recursive: true });
     await Deno.writeTextFile(`${path}.tmp`, `${JSON.stringify(value, null, 2)}\n`);
     await Deno.rename(`${path}.tmp`, path);
-  } catch (cause) {
-    throw new OneloraError({
-      attempted: `writing ${path}`,
-      found: (cause as Error).message,
-      allowed: "a folder that can be written",
-    }, { cause });
-  }
+  });
 }
 
 /** A signal that Ctrl-C raises; a second Ctrl-C ends the process at once. */
