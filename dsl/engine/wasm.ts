@@ -7,6 +7,7 @@
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import { registerFallbackKernels } from "./fallback.ts";
+import { registerWasmKernels } from "./wasm/mod.ts";
 
 /** What is used here of the fields that tfjs-wasm keeps to itself. */
 interface Heap {
@@ -27,11 +28,13 @@ function readComplex(backend: BackendWasm): void {
   };
 }
 
-/** Makes the wasm backend ready: its own kernels first, then the cpu's for those it lacks. */
+/** Makes the wasm backend ready: the cpu's kernels for those it lacks, ours for those that are slow. */
 export async function openWasm(): Promise<string> {
   await import("@tensorflow/tfjs-backend-wasm");
   if (await tf.setBackend("wasm") && registerFallbackKernels("wasm").length > 0) {
-    readComplex(tf.backend() as BackendWasm);
+    const backend = tf.backend() as BackendWasm;
+    readComplex(backend);
+    await registerWasmKernels(backend);
   }
   const simd = await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT");
   return `WebAssembly${simd ? " with SIMD" : ""}, one thread`;

@@ -1,0 +1,138 @@
+// Whole formulas of the project, in one pass each.
+
+import { fma, loadPart, storePart } from "./layout";
+import { gaussian, normal, sigmoid } from "./maths";
+
+/** 2 √(2/π), times 0.044715 and times three times that; and 1 / √(2π). */
+const LINEAR: f32 = 1.5957691216;
+const CUBIC: f32 = 0.0713548163;
+const SLOPE: f32 = 0.2140644488;
+const DENSITY: f32 = 0.3989422804;
+
+// @ts-ignore: decorator
+@inline
+function geluOf(x: v128): v128 {
+  return f32x4.mul(x, normal(x, gaussian(x)));
+}
+
+/** Φ(x) + x φ(x). */
+// @ts-ignore: decorator
+@inline
+function geluSlope(x: v128): v128 {
+  const g = gaussian(x);
+  return fma(f32x4.mul(x, f32x4.splat(DENSITY)), g, normal(x, g));
+}
+
+/** x s, s = sigmoid(x (LINEAR + CUBIC x^2)). */
+// @ts-ignore: decorator
+@inline
+function geluTanhOf(x: v128): v128 {
+  const inner = fma(f32x4.mul(x, x), f32x4.splat(CUBIC), f32x4.splat(LINEAR));
+  return f32x4.mul(x, sigmoid(f32x4.mul(x, inner)));
+}
+
+/** s + x s (1 - s) (LINEAR + 3 CUBIC x^2). */
+// @ts-ignore: decorator
+@inline
+function geluTanhSlope(x: v128): v128 {
+  const square = f32x4.mul(x, x);
+  const s = sigmoid(f32x4.mul(x, fma(square, f32x4.splat(CUBIC), f32x4.splat(LINEAR))));
+  const inner = f32x4.mul(x, fma(square, f32x4.splat(SLOPE), f32x4.splat(LINEAR)));
+  return f32x4.mul(s, fma(inner, f32x4.sub(f32x4.splat(1), s), f32x4.splat(1)));
+}
+
+/** out = GELU(x), exact. */
+export function gelu(x: usize, out: usize, size: usize): void {
+  const end = x + (size & ~3) * 4;
+  while (x < end) {
+    v128.store(out, geluOf(v128.load(x)));
+    x += 16;
+    out += 16;
+  }
+  if (size & 3) storePart(out, geluOf(loadPart(x, size & 3)), size & 3);
+}
+
+/** dx = dy GELU'(x), exact. */
+export function geluGradient(dy: usize, x: usize, dx: usize, size: usize): void {
+  const end = x + (size & ~3) * 4;
+  while (x < end) {
+    v128.store(dx, f32x4.mul(v128.load(dy), geluSlope(v128.load(x))));
+    x += 16;
+    dy += 16;
+    dx += 16;
+  }
+  if (size & 3) storePart(dx, f32x4.mul(loadPart(dy, size & 3), geluSlope(loadPart(x, size & 3))), size & 3);
+}
+
+/** out = GELU(x) by tanh's approximation. */
+export function geluTanh(x: usize, out: usize, size: usize): void {
+  const end = x + (size & ~3) * 4;
+  while (x < end) {
+    v128.store(out, geluTanhOf(v128.load(x)));
+    x += 16;
+    out += 16;
+  }
+  if (size & 3) storePart(out, geluTanhOf(loadPart(x, size & 3)), size & 3);
+}
+
+/** dx = dy GELU'(x) by tanh's approximation. */
+export function geluTanhGradient(dy: usize, x: usize, dx: usize, size: usize): void {
+  const end = x + (size & ~3) * 4;
+  while (x < end) {
+    v128.store(dx, f32x4.mul(v128.load(dy), geluTanhSlope(v128.load(x))));
+    x += 16;
+    dy += 16;
+    dx += 16;
+  }
+  if (size & 3) storePart(dx, f32x4.mul(loadPart(dy, size & 3), geluTanhSlope(loadPart(x, size & 3))), size & 3);
+}
+
+/**
+ * m' = m + (g - m) fresh; v' = v beta2 + g^2 (1 - beta2); p' = p shrink - step m' / (√v' + floor). `step`, `floor`,
+ * `shrink` and `fresh` are addresses of one float each.
+ */
+export function adamw(
+  p: usize,
+  g: usize,
+  m: usize,
+  v: usize,
+  nextP: usize,
+  nextM: usize,
+  nextV: usize,
+  size: usize,
+  step: usize,
+  floor: usize,
+  shrink: usize,
+  fresh: usize,
+  beta2: f32,
+  rest2: f32,
+): void {
+  const steps = v128.load_splat<f32>(step);
+  const floors = v128.load_splat<f32>(floor);
+  const shrinks = v128.load_splat<f32>(shrink);
+  const freshes = v128.load_splat<f32>(fresh);
+  const decay = f32x4.splat(beta2);
+  const decayRest = f32x4.splat(rest2);
+  for (let i: usize = 0; i < size; i += 4) {
+    const count = min<usize>(4, size - i);
+    const at = i * 4;
+    const part = count < 4;
+    const gradient = part ? loadPart(g + at, count) : v128.load(g + at);
+    const oldMean = part ? loadPart(m + at, count) : v128.load(m + at);
+    const oldSquare = part ? loadPart(v + at, count) : v128.load(v + at);
+    const parameter = part ? loadPart(p + at, count) : v128.load(p + at);
+    const mean = f32x4.add(oldMean, f32x4.mul(f32x4.sub(gradient, oldMean), freshes));
+    const square = f32x4.add(f32x4.mul(oldSquare, decay), f32x4.mul(f32x4.mul(gradient, gradient), decayRest));
+    const change = f32x4.mul(f32x4.div(mean, f32x4.add(f32x4.sqrt(square), floors)), steps);
+    const next = f32x4.sub(f32x4.mul(parameter, shrinks), change);
+    if (part) {
+      storePart(nextP + at, next, count);
+      storePart(nextM + at, mean, count);
+      storePart(nextV + at, square, count);
+    } else {
+      v128.store(nextP + at, next);
+      v128.store(nextM + at, mean);
+      v128.store(nextV + at, square);
+    }
+  }
+}

@@ -1,0 +1,115 @@
+// Floats moved about: transposing, gathering, repeating. Works on any four-byte type.
+
+import { loadPart, storePart } from "./layout";
+
+/** Copies `size` floats. */
+// @ts-ignore: decorator
+@inline
+function copy(from: usize, to: usize, size: usize): void {
+  const end = from + (size & ~3) * 4;
+  for (; from < end; from += 16) {
+    v128.store(to, v128.load(from));
+    to += 16;
+  }
+  if (size & 3) storePart(to, loadPart(from, size & 3), size & 3);
+}
+
+/** Transposes a 4 x 4 block whose rows are `stride` bytes apart into rows `step` bytes apart. */
+// @ts-ignore: decorator
+@inline
+export function transpose4(from: usize, stride: usize, to: usize, step: usize): void {
+  const r0 = v128.load(from);
+  const r1 = v128.load(from + stride);
+  const r2 = v128.load(from + 2 * stride);
+  const r3 = v128.load(from + 3 * stride);
+  const p0 = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5);
+  const p1 = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
+  const p2 = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7);
+  const p3 = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
+  v128.store(to, v128.shuffle<f64>(p0, p1, 0, 2));
+  v128.store(to + step, v128.shuffle<f64>(p0, p1, 1, 3));
+  v128.store(to + 2 * step, v128.shuffle<f64>(p2, p3, 0, 2));
+  v128.store(to + 3 * step, v128.shuffle<f64>(p2, p3, 1, 3));
+}
+
+/** out[n, j, i] = x[n, i, j], in blocks of 32 x 16: whole cache lines on both sides. */
+export function transpose(x: usize, out: usize, batch: usize, rows: usize, columns: usize): void {
+  const stride = columns * 4;
+  const step = rows * 4;
+  const wholeRows = rows & ~3;
+  const wholeColumns = columns & ~3;
+  for (let n: usize = 0; n < batch; n++) {
+    for (let top: usize = 0; top < wholeRows; top += 32) {
+      const bottom = min<usize>(top + 32, wholeRows);
+      for (let left: usize = 0; left < wholeColumns; left += 16) {
+        const right = min<usize>(left + 16, wholeColumns);
+        for (let j = left; j < right; j += 4) {
+          for (let i = top; i < bottom; i += 4) {
+            transpose4(x + i * stride + j * 4, stride, out + j * step + i * 4, step);
+          }
+        }
+      }
+    }
+    for (let j = wholeColumns; j < columns; j++) {
+      for (let i: usize = 0; i < wholeRows; i++) f32.store(out + j * step + i * 4, f32.load(x + i * stride + j * 4));
+    }
+    for (let i = wholeRows; i < rows; i++) {
+      for (let j: usize = 0; j < columns; j++) f32.store(out + j * step + i * 4, f32.load(x + i * stride + j * 4));
+    }
+    x += rows * stride;
+    out += rows * stride;
+  }
+}
+
+/** out[n, j, i] = x[n, i, j] where every element is `size` floats. */
+export function transposeBlocks(x: usize, out: usize, batch: usize, rows: usize, columns: usize, size: usize): void {
+  for (let n: usize = 0; n < batch; n++) {
+    for (let j: usize = 0; j < columns; j++) {
+      let from = x + j * size * 4;
+      for (let i: usize = 0; i < rows; i++) {
+        copy(from, out, size);
+        from += columns * size * 4;
+        out += size * 4;
+      }
+    }
+    x += rows * columns * size * 4;
+  }
+}
+
+/** out[n, i] = x[n, indices[i]] where every element is `size` floats and x has `rows` of them. */
+export function gather(
+  x: usize,
+  indices: usize,
+  out: usize,
+  batch: usize,
+  rows: usize,
+  count: usize,
+  size: usize,
+): void {
+  for (let n: usize = 0; n < batch; n++) {
+    for (let i: usize = 0; i < count; i++) {
+      copy(x + <usize>i32.load(indices + i * 4) * size * 4, out, size);
+      out += size * 4;
+    }
+    x += rows * size * 4;
+  }
+}
+
+/** out[n, i] = x[n] for i below `count`, where every element is `size` floats. */
+export function repeat(x: usize, out: usize, batch: usize, count: usize, size: usize): void {
+  for (let n: usize = 0; n < batch; n++) {
+    if (size == 1) {
+      const value = v128.load_splat<f32>(x);
+      const end = out + (count & ~3) * 4;
+      for (; out < end; out += 16) v128.store(out, value);
+      if (count & 3) storePart(out, value, count & 3);
+      out += (count & 3) * 4;
+    } else {
+      for (let i: usize = 0; i < count; i++) {
+        copy(x, out, size);
+        out += size * 4;
+      }
+    }
+    x += size * 4;
+  }
+}

@@ -1,0 +1,127 @@
+// Parts of the factors of a matrix product, laid out for the micro kernel.
+
+import { block, COLUMNS, DEPTH, loadPart, ROWS, storePart } from "./layout";
+import { transpose4 } from "./move";
+
+/** Transposes a 4 x 2 block into two rows. */
+// @ts-ignore: decorator
+@inline
+function transpose2(from: usize, stride: usize, to: usize, step: usize): void {
+  const r0 = v128.load64_zero(from);
+  const r1 = v128.load64_zero(from + stride);
+  const r2 = v128.load64_zero(from + 2 * stride);
+  const r3 = v128.load64_zero(from + 3 * stride);
+  const p0 = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5);
+  const p1 = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
+  v128.store(to, v128.shuffle<f64>(p0, p1, 0, 2));
+  v128.store(to + step, v128.shuffle<f64>(p0, p1, 1, 3));
+}
+
+/** Packs `depth` rows and `width` (1 to 8) columns of B, row stride `stride` bytes, with zeros up to `padded` x 8. */
+export function packRows(from: usize, stride: usize, depth: usize, width: usize, padded: usize, to: usize): void {
+  let row = from;
+  let out = to;
+  if (width == COLUMNS) {
+    for (let p: usize = 0; p < depth; p++) {
+      v128.store(out, v128.load(row));
+      v128.store(out, v128.load(row, 16), 16);
+      row += stride;
+      out += COLUMNS * 4;
+    }
+  } else {
+    const whole = width & ~3;
+    const rest = width & 3;
+    for (let p: usize = 0; p < depth; p++) {
+      v128.store(out, f32x4.splat(0));
+      v128.store(out, f32x4.splat(0), 16);
+      if (whole) v128.store(out, v128.load(row));
+      if (rest) v128.store(out + whole * 4, loadPart(row + whole * 4, rest));
+      row += stride;
+      out += COLUMNS * 4;
+    }
+  }
+  for (let p = depth; p < padded; p++) {
+    v128.store(out, f32x4.splat(0));
+    v128.store(out, f32x4.splat(0), 16);
+    out += COLUMNS * 4;
+  }
+}
+
+/** The same from a transposed B, whose rows are the columns. */
+export function packColumns(from: usize, stride: usize, depth: usize, width: usize, padded: usize, to: usize): void {
+  const whole = depth & ~3;
+  if (width < COLUMNS || whole < padded) memory.fill(to, 0, padded * COLUMNS * 4);
+  let column: usize = 0;
+  for (; column + 4 <= width; column += 4) {
+    const source = from + column * stride;
+    const target = to + column * 4;
+    for (let p: usize = 0; p < whole; p += 4) {
+      transpose4(source + p * 4, stride, target + p * COLUMNS * 4, COLUMNS * 4);
+    }
+    for (let p = whole; p < depth; p++) {
+      for (let j: usize = 0; j < 4; j++) {
+        f32.store(target + (p * COLUMNS + j) * 4, f32.load(source + j * stride + p * 4));
+      }
+    }
+  }
+  for (; column < width; column++) {
+    for (let p: usize = 0; p < depth; p++) {
+      f32.store(to + (p * COLUMNS + column) * 4, f32.load(from + column * stride + p * 4));
+    }
+  }
+}
+
+/** Copies `height` (1 to 6) rows of A to the constant address, ending in its last column; zeros around them. */
+export function placeRows(from: usize, stride: usize, depth: usize, height: usize, padded: usize): void {
+  const whole = depth & ~3;
+  const rest = depth & 3;
+  const start: usize = block + (DEPTH - padded) * 4;
+  let row = from;
+  let out = start;
+  for (let i: usize = 0; i < height; i++) {
+    let p: usize = 0;
+    for (; p + 8 <= whole; p += 8) {
+      v128.store(out + p * 4, v128.load(row + p * 4));
+      v128.store(out + p * 4, v128.load(row + p * 4, 16), 16);
+    }
+    if (p < whole) v128.store(out + p * 4, v128.load(row + p * 4));
+    if (rest) v128.store(out + whole * 4, loadPart(row + whole * 4, rest));
+    row += stride;
+    out += DEPTH * 4;
+  }
+  for (let i = height; i < ROWS; i++) {
+    for (let p: usize = 0; p < padded; p += 4) v128.store(out + p * 4, f32x4.splat(0));
+    out += DEPTH * 4;
+  }
+}
+
+/** The same from a transposed A, whose columns are the rows. */
+export function placeColumns(from: usize, stride: usize, depth: usize, height: usize, padded: usize): void {
+  const start: usize = block + (DEPTH - padded) * 4;
+  const whole = depth & ~3;
+  if (height < ROWS || whole < padded) {
+    for (let i: usize = 0; i < ROWS; i++) memory.fill(start + i * DEPTH * 4, 0, padded * 4);
+  }
+  let i: usize = 0;
+  if (height >= 4) {
+    for (let p: usize = 0; p < whole; p += 4) transpose4(from + p * stride, stride, start + p * 4, DEPTH * 4);
+    i = 4;
+  }
+  if (height == ROWS) {
+    for (let p: usize = 0; p < whole; p += 4) {
+      transpose2(from + p * stride + 16, stride, start + (4 * DEPTH + p) * 4, DEPTH * 4);
+    }
+    i = ROWS;
+  }
+  for (let p = whole; p < depth; p++) {
+    for (let j: usize = 0; j < i; j++) f32.store(start + (j * DEPTH + p) * 4, f32.load(from + p * stride + j * 4));
+  }
+  for (; i < height; i++) {
+    let source = from + i * 4;
+    const target = start + i * DEPTH * 4;
+    for (let p: usize = 0; p < depth; p++) {
+      f32.store(target + p * 4, f32.load(source));
+      source += stride;
+    }
+  }
+}

@@ -1,0 +1,245 @@
+// Sums, maxima, softmax and normalisation.
+
+import { fma, fnma, loadPart, storePart, sumLanes } from "./layout";
+import { exp } from "./maths";
+
+/** -infinity in the lanes from `count` (1 to 3) on, for maxima of vectors that end early. */
+// @ts-ignore: decorator
+@inline
+function lowestBehind(x: v128, count: usize): v128 {
+  return v128.bitselect(x, f32x4.splat(-Infinity), i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(<i32>count)));
+}
+
+/** Sum of `size` floats, in four times four lanes. */
+// @ts-ignore: decorator
+@inline
+function sum(x: usize, size: usize): f32 {
+  let s0 = f32x4.splat(0);
+  let s1 = s0;
+  let s2 = s0;
+  let s3 = s0;
+  const end = x + (size & ~3) * 4;
+  for (; x + 64 <= end; x += 64) {
+    s0 = f32x4.add(s0, v128.load(x));
+    s1 = f32x4.add(s1, v128.load(x, 16));
+    s2 = f32x4.add(s2, v128.load(x, 32));
+    s3 = f32x4.add(s3, v128.load(x, 48));
+  }
+  for (; x < end; x += 16) s0 = f32x4.add(s0, v128.load(x));
+  if (size & 3) s1 = f32x4.add(s1, loadPart(x, size & 3));
+  return sumLanes(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)));
+}
+
+/** out[i] = sum of row i / divisor. */
+export function sumRows(x: usize, out: usize, rows: usize, size: usize, divisor: f32): void {
+  const stride = size * 4;
+  for (let i: usize = 0; i < rows; i++) {
+    f32.store(out, sum(x, size) / divisor);
+    x += stride;
+    out += 4;
+  }
+}
+
+/** out[i] = largest of row i; NaN wins. */
+export function maxRows(x: usize, out: usize, rows: usize, size: usize): void {
+  for (let i: usize = 0; i < rows; i++) {
+    let m0 = f32x4.splat(-Infinity);
+    let m1 = m0;
+    const end = x + (size & ~3) * 4;
+    for (; x + 32 <= end; x += 32) {
+      m0 = f32x4.max(m0, v128.load(x));
+      m1 = f32x4.max(m1, v128.load(x, 16));
+    }
+    for (; x < end; x += 16) m0 = f32x4.max(m0, v128.load(x));
+    if (size & 3) m1 = f32x4.max(m1, lowestBehind(loadPart(x, size & 3), size & 3));
+    x += (size & 3) * 4;
+    m0 = f32x4.max(m0, m1);
+    m0 = f32x4.max(m0, v128.shuffle<f32>(m0, m0, 2, 3, 0, 1));
+    m0 = f32x4.max(m0, v128.shuffle<f32>(m0, m0, 1, 0, 3, 2));
+    f32.store(out, f32x4.extract_lane(m0, 0));
+    out += 4;
+  }
+}
+
+/** Sum of a column of four floats over 8 rows, pairwise. */
+// @ts-ignore: decorator
+@inline
+function sumOf8(x: usize, stride: usize): v128 {
+  const x4 = x + 4 * stride;
+  const s0 = f32x4.add(v128.load(x), v128.load(x + stride));
+  const s1 = f32x4.add(v128.load(x + 2 * stride), v128.load(x + 3 * stride));
+  const s2 = f32x4.add(v128.load(x4), v128.load(x4 + stride));
+  const s3 = f32x4.add(v128.load(x4 + 2 * stride), v128.load(x4 + 3 * stride));
+  return f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3));
+}
+
+/** out[g, j] = sum over i of x[g, i, j] / divisor, for x of `groups` x `rows` x `size`. */
+export function sumColumns(x: usize, out: usize, groups: usize, rows: usize, size: usize, divisor: f32): void {
+  const stride = size * 4;
+  const whole = (size & ~3) * 4;
+  const division = f32x4.splat(divisor);
+  for (let g: usize = 0; g < groups; g++) {
+    memory.fill(out, 0, stride);
+    let i: usize = 0;
+    for (; i + 8 <= rows; i += 8) {
+      let j: usize = 0;
+      for (; j < whole; j += 16) v128.store(out + j, f32x4.add(v128.load(out + j), sumOf8(x + j, stride)));
+      for (; j < stride; j += 4) {
+        const at = x + j;
+        const at4 = at + 4 * stride;
+        const s0 = f32.load(at) + f32.load(at + stride);
+        const s1 = f32.load(at + 2 * stride) + f32.load(at + 3 * stride);
+        const s2 = f32.load(at4) + f32.load(at4 + stride);
+        const s3 = f32.load(at4 + 2 * stride) + f32.load(at4 + 3 * stride);
+        f32.store(out + j, f32.load(out + j) + ((s0 + s1) + (s2 + s3)));
+      }
+      x += 8 * stride;
+    }
+    for (; i < rows; i++) {
+      let j: usize = 0;
+      for (; j < whole; j += 16) v128.store(out + j, f32x4.add(v128.load(out + j), v128.load(x + j)));
+      for (; j < stride; j += 4) f32.store(out + j, f32.load(out + j) + f32.load(x + j));
+      x += stride;
+    }
+    if (divisor != 1) {
+      let j: usize = 0;
+      for (; j < whole; j += 16) v128.store(out + j, f32x4.div(v128.load(out + j), division));
+      for (; j < stride; j += 4) f32.store(out + j, f32.load(out + j) / divisor);
+    }
+    out += stride;
+  }
+}
+
+/** out = e^(x - max) / sum of these, row by row. */
+export function softmax(x: usize, out: usize, rows: usize, size: usize): void {
+  const whole = (size & ~3) * 4;
+  const rest = size & 3;
+  for (let i: usize = 0; i < rows; i++) {
+    let top = f32x4.splat(-Infinity);
+    let j: usize = 0;
+    for (; j < whole; j += 16) top = f32x4.pmax(top, v128.load(x + j));
+    if (rest) top = f32x4.pmax(top, lowestBehind(loadPart(x + j, rest), rest));
+    top = f32x4.pmax(top, v128.shuffle<f32>(top, top, 2, 3, 0, 1));
+    top = f32x4.pmax(top, v128.shuffle<f32>(top, top, 1, 0, 3, 2));
+
+    let total = f32x4.splat(0);
+    for (j = 0; j < whole; j += 16) {
+      const e = exp(f32x4.sub(v128.load(x + j), top));
+      v128.store(out + j, e);
+      total = f32x4.add(total, e);
+    }
+    if (rest) {
+      const e = exp(lowestBehind(f32x4.sub(loadPart(x + j, rest), top), rest));
+      storePart(out + j, e, rest);
+      total = f32x4.add(total, e);
+    }
+    const factor = f32x4.splat(1 / sumLanes(total));
+    for (j = 0; j < whole; j += 16) v128.store(out + j, f32x4.mul(v128.load(out + j), factor));
+    if (rest) storePart(out + j, f32x4.mul(loadPart(out + j, rest), factor), rest);
+    x += size * 4;
+    out += size * 4;
+  }
+}
+
+/** dx = y (dy - sum of y dy), row by row: the gradient of softmax from its output. */
+export function softmaxGradient(dy: usize, y: usize, dx: usize, rows: usize, size: usize): void {
+  const whole = (size & ~3) * 4;
+  const rest = size & 3;
+  for (let i: usize = 0; i < rows; i++) {
+    let along = f32x4.splat(0);
+    let j: usize = 0;
+    for (; j < whole; j += 16) along = fma(v128.load(dy + j), v128.load(y + j), along);
+    if (rest) along = fma(loadPart(dy + j, rest), loadPart(y + j, rest), along);
+    along = f32x4.splat(sumLanes(along));
+    for (j = 0; j < whole; j += 16) {
+      v128.store(dx + j, f32x4.mul(v128.load(y + j), f32x4.sub(v128.load(dy + j), along)));
+    }
+    if (rest) storePart(dx + j, f32x4.mul(loadPart(y + j, rest), f32x4.sub(loadPart(dy + j, rest), along)), rest);
+    dy += size * 4;
+    y += size * 4;
+    dx += size * 4;
+  }
+}
+
+/**
+ * out = (x - mean) scale, scale = 1 / sqrt(variance + epsilon), row by row; scale is written too. Without `centred` the
+ * mean counts as 0.
+ */
+export function standardise(
+  x: usize,
+  out: usize,
+  scale: usize,
+  rows: usize,
+  size: usize,
+  epsilon: f32,
+  centred: bool,
+): void {
+  const whole = (size & ~3) * 4;
+  const rest = size & 3;
+  for (let i: usize = 0; i < rows; i++) {
+    const mean = centred ? f32x4.splat(sum(x, size) / <f32>size) : f32x4.splat(0);
+    let squares = f32x4.splat(0);
+    let j: usize = 0;
+    for (; j < whole; j += 16) {
+      const d = f32x4.sub(v128.load(x + j), mean);
+      squares = fma(d, d, squares);
+    }
+    let variance = sumLanes(squares);
+    for (; j < size * 4; j += 4) {
+      const d = f32.load(x + j) - f32x4.extract_lane(mean, 0);
+      variance += d * d;
+    }
+    const factor: f32 = 1 / sqrt<f32>(variance / <f32>size + epsilon);
+    f32.store(scale, factor);
+    const factors = f32x4.splat(factor);
+    for (j = 0; j < whole; j += 16) v128.store(out + j, f32x4.mul(f32x4.sub(v128.load(x + j), mean), factors));
+    if (rest) storePart(out + j, f32x4.mul(f32x4.sub(loadPart(x + j, rest), mean), factors), rest);
+    x += size * 4;
+    out += size * 4;
+    scale += 4;
+  }
+}
+
+/** dx = (dy - mean(dy) - y mean(dy y)) scale from the output y, row by row; without `centred` no mean(dy). */
+export function standardiseGradient(
+  dy: usize,
+  y: usize,
+  scale: usize,
+  dx: usize,
+  rows: usize,
+  size: usize,
+  centred: bool,
+): void {
+  const whole = (size & ~3) * 4;
+  const rest = size & 3;
+  for (let i: usize = 0; i < rows; i++) {
+    let total = f32x4.splat(0);
+    let along = f32x4.splat(0);
+    let j: usize = 0;
+    for (; j < whole; j += 16) {
+      const d = v128.load(dy + j);
+      total = f32x4.add(total, d);
+      along = fma(d, v128.load(y + j), along);
+    }
+    if (rest) {
+      const d = loadPart(dy + j, rest);
+      total = f32x4.add(total, d);
+      along = fma(d, loadPart(y + j, rest), along);
+    }
+    const mean = centred ? f32x4.splat(sumLanes(total) / <f32>size) : f32x4.splat(0);
+    along = f32x4.splat(sumLanes(along) / <f32>size);
+    const factors = v128.load_splat<f32>(scale);
+    for (j = 0; j < whole; j += 16) {
+      const d = f32x4.sub(v128.load(dy + j), mean);
+      v128.store(dx + j, f32x4.mul(fnma(v128.load(y + j), along, d), factors));
+    }
+    if (rest) {
+      const d = f32x4.sub(loadPart(dy + j, rest), mean);
+      storePart(dx + j, f32x4.mul(fnma(loadPart(y + j, rest), along, d), factors), rest);
+    }
+    dy += size * 4;
+    y += size * 4;
+    dx += size * 4;
+    scale += 4;
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Formulas of the project that tfjs has no kernel for. Composed of tfjs's kernels, each would pass over memory several
+ * times.
+ *
+ * @module
+ */
+
+import type * as tf from "@tensorflow/tfjs-core";
+import type { Call, Kernel, Kernels } from "./kernel.ts";
+import { asRows, size } from "./shape.ts";
+
+/** Attributes of the kernels below; each has some. */
+interface Attributes {
+  readonly approximation: "none" | "tanh";
+  readonly epsilon: number;
+  readonly centred: boolean;
+  readonly beta2: number;
+}
+
+function attributes({ attrs }: Call): Attributes {
+  return attrs as unknown as Attributes;
+}
+
+/** Leaves calls with anything but float32 alone: there is no other kernel for them. */
+function ofFloats(kernel: (...args: Parameters<Kernel>) => tf.TensorInfo | tf.TensorInfo[]): Kernel {
+  return (heap, call) =>
+    Object.values(call.inputs).every(({ dtype }) => dtype === "float32") ? kernel(heap, call) : undefined;
+}
+
+/**
+ * Kernels under names of our own, for `tf.engine().runKernel`; inputs {}, attributes <>:
+ *
+ * - `Gelu` {x} <approximation: "none" | "tanh"> -> y
+ * - `GeluGrad` {dy, x} <approximation> -> dx
+ * - `SoftmaxGrad` {dy, y} -> dx, over the last axis
+ * - `Standardise` {x} <epsilon, centred> -> [y, scale] with y = (x - mean) scale and scale = 1 / sqrt(variance + epsilon)
+ *   over the last axis, [..., 1]; without `centred` the mean counts as 0
+ * - `StandardiseGrad` {dy, y, scale} <centred> -> dx
+ * - `AdamwStep` {p, g, m, v, step, floor, shrink, fresh} <beta2> -> [p, m, v]: m + (g - m) fresh, v beta2 + g² (1 - beta2)
+ *   and p shrink - step m / (√v + floor); the last four inputs have one element
+ */
+export const fusedKernels: Kernels = {
+  Gelu: ofFloats((heap, call) => {
+    const { x } = call.inputs;
+    const y = heap.output(x.shape);
+    const f = heap.functions[attributes(call).approximation === "tanh" ? "geluTanh" : "gelu"];
+    f(heap.address(x), heap.address(y), size(x.shape));
+    return y;
+  }),
+  GeluGrad: ofFloats((heap, call) => {
+    const { dy, x } = call.inputs;
+    const dx = heap.output(x.shape);
+    const f = heap.functions[attributes(call).approximation === "tanh" ? "geluTanhGradient" : "geluGradient"];
+    f(heap.address(dy), heap.address(x), heap.address(dx), size(x.shape));
+    return dx;
+  }),
+  SoftmaxGrad: ofFloats((heap, { inputs: { dy, y } }) => {
+    const { rows, width } = asRows(y.shape);
+    const dx = heap.output(y.shape);
+    heap.functions.softmaxGradient(heap.address(dy), heap.address(y), heap.address(dx), rows, width);
+    return dx;
+  }),
+  Standardise: ofFloats((heap, call) => {
+    const { x } = call.inputs;
+    const { epsilon, centred } = attributes(call);
+    const { rows, width } = asRows(x.shape);
+    const [y, scale] = [heap.output(x.shape), heap.output([...x.shape.slice(0, -1), 1])];
+    const [from, to, factors] = [x, y, scale].map(heap.address);
+    heap.functions.standardise(from, to, factors, rows, width, epsilon, Number(centred));
+    return [y, scale];
+  }),
+  StandardiseGrad: ofFloats((heap, call) => {
+    const { dy, y, scale } = call.inputs;
+    const { rows, width } = asRows(y.shape);
+    const dx = heap.output(y.shape);
+    const [gradient, output, factors, to] = [dy, y, scale, dx].map(heap.address);
+    const centred = Number(attributes(call).centred);
+    heap.functions.standardiseGradient(gradient, output, factors, to, rows, width, centred);
+    return dx;
+  }),
+  AdamwStep: ofFloats((heap, call) => {
+    const { p, g, m, v, step, floor, shrink, fresh } = call.inputs;
+    const { beta2 } = attributes(call);
+    const next = [p, m, v].map(({ shape }) => heap.output(shape));
+    const vectors = [p, g, m, v, ...next].map(heap.address);
+    const scalars = [step, floor, shrink, fresh].map(heap.address);
+    heap.functions.adamw(...vectors, size(p.shape), ...scalars, beta2, 1 - beta2);
+    return next;
+  }),
+};

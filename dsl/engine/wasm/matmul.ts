@@ -1,0 +1,84 @@
+/**
+ * Matrix products.
+ *
+ * @module
+ */
+
+import type * as tf from "@tensorflow/tfjs-core";
+import type { Kernels } from "./kernel.ts";
+import type { Heap } from "./module.ts";
+import { areFloats, areSame, size } from "./shape.ts";
+
+/** What a product is asked for, beside its two factors. */
+interface Options {
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  readonly bias?: tf.TensorInfo;
+  readonly relu: boolean;
+}
+
+/** The shape [..., rows, columns] of a factor, transposed if asked for. */
+function dimensions({ shape }: tf.TensorInfo, transposed: boolean): readonly [rows: number, columns: number] {
+  const [rows, columns] = shape.slice(-2);
+  return transposed ? [columns, rows] : [rows, columns];
+}
+
+/** [..., n, k] by [..., k, m], where the leading axes are the same or one factor has a single matrix. */
+function multiply(heap: Heap, a: tf.TensorInfo, b: tf.TensorInfo, options: Options): tf.TensorInfo | undefined {
+  const { transposeA, transposeB, bias, relu } = options;
+  if (!areFloats(a, b)) return undefined;
+  const [rows, depth] = dimensions(a, transposeA);
+  const [depthB, columns] = dimensions(b, transposeB);
+  if (depth !== depthB) return undefined;
+  const [outerA, outerB] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];
+  const [countA, countB] = [size(outerA), size(outerB)];
+  if (!areSame(outerA, outerB) && countA !== 1 && countB !== 1) return undefined;
+  const rank = Math.max(outerA.length, outerB.length);
+  // With one matrix on a side, the other side's leading axes are the result's.
+  const outer = countA === 1 && (countB > 1 || outerB.length === rank) ? outerB : outerA;
+  const leading = [...Array(rank - outer.length).fill(1), ...outer];
+
+  // A single right factor makes all the left ones one matrix.
+  const joined = countB === 1 && !transposeA;
+  const batch = joined ? 1 : Math.max(countA, countB);
+  const out = heap.output([...leading, rows, columns]);
+  heap.functions.matmul(
+    batch,
+    heap.address(a),
+    countA === 1 ? 0 : rows * depth * 4,
+    heap.address(b),
+    countB === 1 ? 0 : depth * columns * 4,
+    heap.address(out),
+    joined ? countA * rows : rows,
+    columns,
+    depth,
+    Number(transposeA),
+    Number(transposeB),
+    heap.work,
+    bias === undefined ? 0 : heap.address(bias),
+    Number(relu),
+  );
+  return out;
+}
+
+/** Attributes of tfjs's kernels; those of the fused one come after. */
+interface Attributes {
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  readonly activation: string;
+}
+
+/** Kernels of tf.matMul and tf.fused.matMul. */
+export const productKernels: Kernels = {
+  BatchMatMul: (heap, { inputs: { a, b }, attrs }) => {
+    const { transposeA, transposeB } = attrs as unknown as Attributes;
+    return multiply(heap, a, b, { transposeA, transposeB, relu: false });
+  },
+  _FusedMatMul: (heap, { inputs: { a, b, bias, preluActivationWeights }, attrs }) => {
+    const { transposeA, transposeB, activation } = attrs as unknown as Attributes;
+    if (preluActivationWeights || !["linear", "relu"].includes(activation)) return undefined;
+    const columns = b.shape[b.shape.length - (transposeB ? 2 : 1)];
+    if (bias && !(areFloats(bias) && areSame(bias.shape, [columns]))) return undefined;
+    return multiply(heap, a, b, { transposeA, transposeB, bias: bias ?? undefined, relu: activation === "relu" });
+  },
+};
