@@ -39,7 +39,9 @@ Deno.test("tasks never prompt, are described, and are not given all permissions"
     assertMatch(
       command,
       new RegExp(
-        `^deno run --no-prompt (--((allow|ignore)-\\S+|no-lock) )*scripts/${name === "test" ? "run_tests" : name}\\.ts$`,
+        `^deno run --no-prompt (--((allow|ignore)-\\S+|no-lock) )*scripts/${
+          name === "test" ? "run_tests" : name
+        }\\.ts$`,
       ),
     );
     assert(!command.includes("--allow-all") && description.length > 0, name);
