@@ -132,12 +132,12 @@ export const vitFamily: Family = family<VitConfig>({
   presets: {
     "vit-micro": {
       ...base,
-      hidden: 96,
+      hidden: 128,
       layers: 4,
       heads: 4,
-      intermediate: 384,
+      intermediate: 512,
       image: [28, 28],
-      patch: [4, 4],
+      patch: [7, 7],
       channels: 1,
     },
     "vit-base": base,

@@ -20,7 +20,7 @@ const flags = {
   out: text({ help: "Folder of the weights", value: "DIR", default: "models/weights/vit-micro" }),
 };
 
-/** Full training of every parameter; mirroring suits clothes, random crops would cut away most of 28 x 28 pixels. */
+/** Full training of every parameter. Crops keep at least a third of the image: features that serve other images too. */
 const recipe: Omit<ClassificationRun, "epochs" | "seed"> = {
   model: "vit-micro",
   data: "fashion-mnist",
@@ -34,7 +34,7 @@ const recipe: Omit<ClassificationRun, "epochs" | "seed"> = {
   warmup: 0.05,
   clip: 1,
   shuffle: true,
-  augment: false,
+  augment: { scale: [0.33, 1], ratio: [3 / 4, 4 / 3] },
   strict: true,
   evalEvery: 500,
   checkpointEvery: 0,
@@ -52,7 +52,9 @@ await main(
       signal: interruptible(),
       save: ({ model, params }) => saveModel(model, params, out),
     });
-    console.log(`accuracy ${(metrics.accuracy * 100).toFixed(2)} % (best on the way ${((best?.value ?? 0) * 100).toFixed(2)} %)`);
+    console.log(
+      `accuracy ${(metrics.accuracy * 100).toFixed(2)} % (best on the way ${((best?.value ?? 0) * 100).toFixed(2)} %)`,
+    );
     console.log(`weights: ${out}`);
   }),
 );

@@ -12,7 +12,13 @@ import { crossEntropy } from "../../dsl/ops/mod.ts";
 import type { Params } from "../../dsl/tree.ts";
 import type { ImageInput } from "../../models/family.ts";
 import type { Model } from "../../models/load.ts";
-import { evaluationTransform, trainingTransform, type TransformOptions } from "../data/augment.ts";
+import {
+  type CropRanges,
+  evaluationTransform,
+  trainingTransform,
+  type Transform,
+  type TransformOptions,
+} from "../data/augment.ts";
 import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
 import { type Batch, batches } from "../data/loader.ts";
 import {
@@ -31,8 +37,8 @@ export interface FeedSettings {
   readonly seed: number;
   /** A new order every epoch. */
   readonly shuffle: boolean;
-  /** Random resized crops and mirroring. */
-  readonly augment: boolean;
+  /** Random resized crops and mirroring; ranges other than the standard ones can be given. */
+  readonly augment: boolean | CropRanges;
   /** Use only so many training and test examples. */
   readonly limit?: number;
   /** Fail at an unreadable image instead of leaving it out. */
@@ -61,6 +67,11 @@ const EVALUATION_BATCH = 100;
 
 function transformOptions({ height, channels, mean, std }: ImageInput): TransformOptions {
   return { size: height, channels, mean: Array(channels).fill(mean), std: Array(channels).fill(std) };
+}
+
+function trainingOrNot(options: TransformOptions, augment: FeedSettings["augment"]): Transform {
+  if (augment === false) return evaluationTransform(options);
+  return trainingTransform(augment === true ? options : { ...options, crop: augment });
 }
 
 /** A batch's tensors: pixels [B, C, H, W] and labels [B]. */
@@ -142,7 +153,7 @@ export function classificationTask(
       const stream = batches({
         ...feed,
         dataset: data.train,
-        transform: feed.augment ? trainingTransform(options) : evaluationTransform(options),
+        transform: trainingOrNot(options, feed.augment),
         start,
         epochs: Infinity,
       });
