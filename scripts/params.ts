@@ -4,17 +4,13 @@
  * @module
  */
 import { adapt, parameterCounts } from "../adapters/mod.ts";
-import { labelNames, openModel, presetNames } from "../models/mod.ts";
+import { labelNames, openModel } from "../models/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { boolean, integer, main, text } from "./cli/mod.ts";
-import { methodFlags } from "./options.ts";
+import { methodFlags, modelHelp } from "./options.ts";
 
 const flags = {
-  model: text({
-    help: `Preset (${presetNames.join(", ")}) or Hugging Face folder`,
-    value: "NAME|DIR",
-    default: "vit-micro",
-  }),
+  model: text({ help: modelHelp, value: "NAME|DIR", default: "vit-micro" }),
   ...methodFlags,
   classes: integer({ help: "Classes of the head", min: 1 }),
   json: boolean({ help: "Print JSON" }),

@@ -1,0 +1,43 @@
+/**
+ * `deno task forward`: a model's outputs for the inputs in a safetensors file.
+ *
+ * @module
+ */
+import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { fromTensor, openSafetensors, toTensor, useBackend, writeSafetensors } from "../dsl/mod.ts";
+import { checkInputs, namedForward } from "../models/mod.ts";
+import { attempt } from "./cli/attempt.ts";
+import { main, required, text } from "./cli/mod.ts";
+import { openNoting } from "./opened.ts";
+import { backendFlag, trainedFlags } from "./options.ts";
+
+const flags = {
+  ...trainedFlags,
+  model: required(trainedFlags.model),
+  input: required(
+    text({ help: "Safetensors file of inputs by name; an image model reads pixel_values", value: "FILE" }),
+  ),
+  output: required(text({ help: "Safetensors file for the outputs, such as logits", value: "FILE" })),
+  ...backendFlag,
+};
+
+await main(
+  { name: "forward", summary: "Runs a model on tensors of a safetensors file.", flags },
+  attempt(async ({ options: { model: name, adapter, input, output, backend } }) => {
+    await useBackend(backend);
+    await using file = await openSafetensors(input);
+    const { model, layer, params } = await openNoting(name, adapter);
+    checkInputs(
+      model.signature,
+      Object.fromEntries(file.names.map((each) => [each, file.info(each)])),
+      `reading ${input}`,
+    );
+    const inputs: Record<string, Tensor> = {};
+    for (const each of file.names) inputs[each] = toTensor(await file.read(each));
+    const outputs: Record<string, Tensor> = { ...namedForward(model.signature, layer, params)(inputs) };
+    dispose([params as Record<string, Tensor>, inputs]);
+    const entries = Object.entries(outputs).map(async ([each, tensor]) => [each, await fromTensor(tensor)] as const);
+    await writeSafetensors(output, await Promise.all(entries));
+    dispose(outputs);
+  }),
+);

@@ -1,0 +1,24 @@
+/**
+ * Opening a model for a command that only runs it.
+ *
+ * @module
+ */
+import { key } from "../dsl/mod.ts";
+import { type OpenedModel, openTrained } from "../tasks/mod.ts";
+
+/**
+ * Opens a model, with an adapter if one is named, and says on stderr what of it is in no file.
+ *
+ * @param name Preset name or folder
+ * @param adapter The adapter's folder
+ * @param seed Seed of what is in no file
+ */
+export async function openNoting(name: string, adapter?: string, seed: number = 0): Promise<OpenedModel> {
+  const opened = await openTrained(name, { adapter, key: key(seed) });
+  const { initialised, params } = opened;
+  if (initialised.length > 0) {
+    const [count, all] = [initialised.length, Object.keys(params).length];
+    console.error(`note: ${count} of ${name}'s ${all} tensors are in no file and random: ${initialised[0]}, ...`);
+  }
+  return opened;
+}
