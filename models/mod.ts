@@ -5,6 +5,7 @@
  */
 export * from "./config.ts";
 export * from "./family.ts";
+export * from "./generate.ts";
 export * from "./llama.ts";
 export * from "./llama_config.ts";
 export * from "./load.ts";
