@@ -20,7 +20,7 @@ export interface ParameterCounts {
  * Counts from declarations alone: no weights are allocated.
  *
  * @param model The adapted model
- * @param headPath Where its head lives
+ * @param headPath Where its head lives, if it has one
  *
  * @example
  * ```ts
@@ -33,8 +33,8 @@ export interface ParameterCounts {
  * assertEquals([adapter, head], [8, 18]);
  * ```
  */
-export function parameterCounts(model: AnyLayer, headPath: Path): ParameterCounts {
-  const isHead = glob(`${headPath}.**`);
+export function parameterCounts(model: AnyLayer, headPath?: Path): ParameterCounts {
+  const isHead = headPath === undefined ? () => false : glob(`${headPath}.**`);
   const { kept: head, rest } = partition<ParamSpec>(isHead)(specs(model));
   const { kept: trained } = partition<ParamSpec>((_, spec) => spec.trainable)(rest);
   const { kept: base } = partition<ParamSpec>((_, spec) => spec.adapter === undefined || spec.trainable)(rest);

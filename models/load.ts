@@ -18,7 +18,9 @@ import {
 } from "../dsl/safetensors/mod.ts";
 import { glob, type Params, type Path } from "../dsl/tree.ts";
 import type { Json } from "./config.ts";
-import { type Description, type DescriptionOptions, type Family, keyOf, pathOf } from "./family.ts";
+import type { Description, DescriptionOptions, Family } from "./family.ts";
+import { divisions, gatherRows, published, type Rows, shapeOfRows } from "./fusion.ts";
+import { keyOf, pathOf } from "./keys.ts";
 import { llamaFamily } from "./llama.ts";
 import { shippedFolder } from "./shipped.ts";
 import { vitFamily } from "./vit.ts";
@@ -88,15 +90,51 @@ function mismatch(model: Model, key: string, found: string, allowed: string): On
 }
 
 /** Checkpoint keys by the path they fill; unexpected keys are an error. */
-function resolve(model: Model, checkpoint: Checkpoint, wanted: ReturnType<typeof specs>): ReadonlyMap<Path, string> {
+function resolve(model: Model, checkpoint: Checkpoint): ReadonlyMap<Path, string> {
+  const paths = Object.keys(specs(model.layer));
+  const expected = new Set(paths.flatMap((path) => divisions(model.keys, path)).flat().map(({ path }) => path));
   const found = new Map<Path, string>();
   for (const key of checkpoint.names) {
     const path = pathOf(model.keys, key);
     if (path === undefined) continue;
-    if (wanted[path] === undefined) throw mismatch(model, key, "an unexpected key", `the keys of ${model.family}`);
+    if (!expected.has(path)) throw mismatch(model, key, "an unexpected key", `the keys of ${model.family}`);
     found.set(path, key);
   }
   return found;
+}
+
+/** Where a checkpoint holds a parameter, if it does; a tensor of another shape is an error. */
+function locate(
+  model: Model,
+  checkpoint: Checkpoint,
+  keys: ReadonlyMap<Path, string>,
+  path: Path,
+  shape: readonly number[],
+): readonly Rows[] | undefined {
+  const rows = divisions(model.keys, path).find((each) => each.every(({ path }) => keys.has(path)));
+  for (const { path: held, share } of rows ?? []) {
+    const key = keys.get(held)!;
+    const found = checkpoint.info(key).shape;
+    const whole = held === path;
+    const wanted = whole ? shape : [shape[0] * (share?.[1] ?? 1) / rows!.length, ...shape.slice(1)];
+    if (`${found}` !== `${wanted}`) throw mismatch(model, key, `shape [${found}]`, `shape [${wanted}]`);
+  }
+  return rows;
+}
+
+/** Reads rows of a checkpoint's tensors as one tensor. */
+async function readRows(
+  checkpoint: Checkpoint,
+  keys: ReadonlyMap<Path, string>,
+  rows: readonly Rows[],
+): Promise<Tensor> {
+  const parts: Record<Path, Tensor> = {};
+  try {
+    for (const { path } of rows) parts[path] = toTensor(await checkpoint.read(keys.get(path)!));
+    return gatherRows(rows, (path) => parts[path]);
+  } finally {
+    dispose(parts);
+  }
 }
 
 /**
@@ -112,24 +150,20 @@ function resolve(model: Model, checkpoint: Checkpoint, wanted: ReturnType<typeof
  */
 export async function loadParams(model: Model, key: Key, layer: Layer = model.layer): Promise<Loaded> {
   const wanted = specs(layer);
-  const isHead = glob(`${model.headPath}.**`);
+  const isHead = model.headPath === undefined ? () => false : glob(`${model.headPath}.**`);
   const given: Record<Path, Tensor> = {};
   if (model.folder !== undefined) {
     await using checkpoint = await openSafetensors(model.folder);
-    const keys = resolve(model, checkpoint, specs(model.layer));
+    const keys = resolve(model, checkpoint);
     const sources = Object.entries(wanted).flatMap(([path, { shape, adapter }]) => {
       if (adapter !== undefined || (model.freshHead && isHead(path))) return [];
-      const from = keys.get(path);
-      if (from === undefined) {
-        if (model.labels !== undefined && isHead(path)) return [];
-        throw mismatch(model, keyOf(model.keys, path), "no such key", `shape [${shape}]`);
-      }
-      const info = checkpoint.info(from);
-      if (`${info.shape}` !== `${shape}`) throw mismatch(model, from, `shape [${info.shape}]`, `shape [${shape}]`);
-      return [[path, from] as const];
+      const rows = locate(model, checkpoint, keys, path, shape);
+      if (rows !== undefined) return [[path, rows] as const];
+      if (model.labels !== undefined && isHead(path)) return [];
+      throw mismatch(model, keyOf(model.keys, path), "no such key", `shape [${shape}]`);
     });
     try {
-      for (const [path, from] of sources) given[path] = toTensor(await checkpoint.read(from));
+      for (const [path, rows] of sources) given[path] = await readRows(checkpoint, keys, rows);
     } catch (error) {
       dispose(given);
       throw error;
@@ -149,9 +183,21 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
  * @param folder Made if it does not exist
  */
 export async function saveModel(model: Model, params: Params, folder: string): Promise<void> {
-  const entries = Object.keys(specs(model.layer)).map((path): NamedSource => {
-    const { shape } = params[path];
-    return [keyOf(model.keys, path), { dtype: "F32", shape, data: async () => (await fromTensor(params[path])).data }];
+  const tensors = published(model.keys, Object.keys(specs(model.layer)));
+  const entries = [...tensors].map(([path, rows]): NamedSource => {
+    const shapes = rows.map((each) => shapeOfRows(params[each.path].shape, each));
+    const shape = shapes.length === 1
+      ? shapes[0]
+      : [shapes.reduce((sum, [length]) => sum + length, 0), ...shapes[0].slice(1)];
+    const data = async () => {
+      const tensor = gatherRows(rows, (path) => params[path]);
+      try {
+        return (await fromTensor(tensor)).data;
+      } finally {
+        tensor.dispose();
+      }
+    };
+    return [keyOf(model.keys, path), { dtype: "F32", shape, data }];
   });
   await guarded(`writing ${folder}`, "a folder that can be written", async () => {
     await Deno.mkdir(folder, { recursive: true });

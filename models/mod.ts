@@ -5,7 +5,9 @@
  */
 export * from "./config.ts";
 export * from "./family.ts";
+export * from "./fusion.ts";
 export * from "./generate.ts";
+export * from "./keys.ts";
 export * from "./llama.ts";
 export * from "./llama_config.ts";
 export * from "./load.ts";

@@ -188,6 +188,11 @@ export const vitFamily: Family = family<VitConfig>({
       ["encoder.layer.*.output.dense", "layers.*.mlp.fc2"],
       ["encoder.layer.*", "layers.*"],
     ],
+    fusions: [{
+      whole: "encoder.layer.*.attention.attention.qkv",
+      parts: ["query", "key", "value"].map((name) => `encoder.layer.*.attention.attention.${name}`),
+      published: "parts",
+    }],
   }),
   headPath: "classifier",
   signature: ({ image, channels }) => ({
@@ -195,6 +200,10 @@ export const vitFamily: Family = family<VitConfig>({
     outputs: ["logits"],
   }),
   withBiases: (config) => ({ ...config, qkvBias: true }),
-  image: ({ image: [height, width], channels }) => ({ height, width, channels, mean: 0.5, std: 0.5 }),
+  image: ({ image: [height, width], channels }) => {
+    const half = Array(channels).fill(0.5);
+    return { height, width, channels, mean: half, std: half };
+  },
+  withQkv: (config, qkv) => ({ ...config, fusedQkv: qkv === "fused" }),
   classes: { labels: ({ labels }) => labels, withLabels: (config, labels) => ({ ...config, labels }) },
 });

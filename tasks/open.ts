@@ -36,7 +36,7 @@ export interface OpenedModel {
  * many as the head has.
  */
 async function classesOf(adapter: string, model: Model): Promise<readonly string[] | undefined> {
-  if (model.labels === undefined) return undefined;
+  if (model.labels === undefined || model.headPath === undefined) return undefined;
   const { shapes, labels } = await readAdapterHeader(adapter, model.modules);
   const count = shapes[`${model.headPath}.weight`]?.[0];
   if (count === undefined) return undefined;

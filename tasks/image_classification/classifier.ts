@@ -66,7 +66,7 @@ export function squareImages({ name, family, image }: Model): ImageInput {
 const EVALUATION_BATCH = 100;
 
 function transformOptions({ height, channels, mean, std }: ImageInput): TransformOptions {
-  return { size: height, channels, mean: Array(channels).fill(mean), std: Array(channels).fill(std) };
+  return { size: height, channels, mean, std };
 }
 
 function trainingOrNot(options: TransformOptions, augment: FeedSettings["augment"]): Transform {
