@@ -11,7 +11,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "./error.ts";
 import { between, type Initialiser, zeros } from "./initialise.ts";
-import { type AnyLayer, type Layer, type ParamSpec, parameter, type Self } from "./layer.ts";
+import { type AnyLayer, type Layer, parameter, type ParamSpec, type Self } from "./layer.ts";
 import { cheaper, frozenProduct, type LowRank, lowRankMatrix, lowRankProduct } from "./ops/low_rank.ts";
 
 /** ΔW that is not a product of thin matrices but has a cheap way to act on rows (MoRA). */
@@ -276,8 +276,7 @@ export function isLinear(layer: AnyLayer): layer is LinearLayer {
  * @param param The layer's parameters by name
  */
 export function reformOf(adapters: readonly Fitted[], param: (name: string) => tf.Tensor): Reform {
-  return (form) =>
-    adapters.reduce((value, { name, reform }) => reform((own) => param(`${name}.${own}`))(value), form);
+  return (form) => adapters.reduce((value, { name, reform }) => reform((own) => param(`${name}.${own}`))(value), form);
 }
 
 /**

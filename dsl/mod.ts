@@ -4,7 +4,17 @@
  *
  * @module
  */
-export type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
+export type {
+  DataType,
+  NamedAttrMap,
+  Scalar,
+  Tensor,
+  Tensor1D,
+  Tensor2D,
+  Tensor3D,
+  Tensor4D,
+  TypedArray,
+} from "@tensorflow/tfjs-core";
 export * from "./compile/mod.ts";
 export * from "./differentiate.ts";
 export * from "./engine/mod.ts";

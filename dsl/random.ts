@@ -68,7 +68,8 @@ export function fold(parent: Key, ...names: readonly (string | number)[]): Key {
     let hash = threefry(derived, 0xffffffff, bytes.length);
     for (let i = 0; i < bytes.length; i += 8) {
       const word = (at: number) =>
-        ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)) >>>
+        ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) |
+          ((bytes[at + 3] ?? 0) << 24)) >>>
         0;
       hash = threefry(hash, word(i), word(i + 4));
     }

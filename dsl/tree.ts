@@ -55,7 +55,9 @@ export interface Parts<Value> {
  * assertEquals([kept, rest], [{ "a.bias": 1 }, { "a.weight": 2 }]);
  * ```
  */
-export function partition<Value>(predicate: (path: Path, value: Value) => boolean): (tree: Tree<Value>) => Parts<Value> {
+export function partition<Value>(
+  predicate: (path: Path, value: Value) => boolean,
+): (tree: Tree<Value>) => Parts<Value> {
   return (tree) => {
     const kept: Record<Path, Value> = {};
     const rest: Record<Path, Value> = {};

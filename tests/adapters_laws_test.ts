@@ -67,7 +67,10 @@ for (const backend of ["wasm", "cpu"] as const) {
       await withoutLeaks(async () => {
         const { model, layer, params } = await adapted(spec);
         const { pixel_values } = await batch();
-        assertEquals(apply(layer, params)(pixel_values).dataSync(), apply(model.layer, params)(pixel_values).dataSync());
+        assertEquals(
+          apply(layer, params)(pixel_values).dataSync(),
+          apply(model.layer, params)(pixel_values).dataSync(),
+        );
       });
     });
 
@@ -130,7 +133,9 @@ for (const [name, spec] of Object.entries(methods)) {
       const { layer, params } = await adapted(spec, await fixture(file, "init."));
       const { pixel_values, labels } = await batch();
       const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))(params);
-      const frozen = Object.fromEntries(Object.entries(rest).map(([path, tensor]) => [path, tensor.dataSync().slice()]));
+      const frozen = Object.fromEntries(
+        Object.entries(rest).map(([path, tensor]) => [path, tensor.dataSync().slice()]),
+      );
       const loss = lossOf(layer, pixel_values, labels, rest);
       const optimiser = adamw({ weightDecay: table.optimiser.weight_decay });
       let [trained, state] = [kept, optimiser.init(kept)];
@@ -141,12 +146,17 @@ for (const [name, spec] of Object.entries(methods)) {
         [trained, state] = [next.params, next.state];
       }
       table.methods[name].trajectory.forEach((expected, step) => {
-        assert(Math.abs(losses[step] - expected) <= 1e-4 * Math.max(1, expected), `step ${step}: ${losses[step]}, ${expected}`);
+        assert(
+          Math.abs(losses[step] - expected) <= 1e-4 * Math.max(1, expected),
+          `step ${step}: ${losses[step]}, ${expected}`,
+        );
       });
       for (const path of Object.keys(rest)) assertEquals(rest[path].dataSync(), frozen[path] as never, path);
       for (const path of Object.keys(kept)) {
         // A key bias shifts all scores alike, which the softmax does not see: its gradient is zero.
-        if (!/key\.(bias|scale)|attention\.key\.bias/.test(path)) assert(relativeError(trained[path], kept[path]) > 0, path);
+        if (!/key\.(bias|scale)|attention\.key\.bias/.test(path)) {
+          assert(relativeError(trained[path], kept[path]) > 0, path);
+        }
       }
     });
   });
@@ -167,7 +177,12 @@ Deno.test("gradients equal finite differences for every method", async () => {
       const squared = Object.values(found).reduce((sum, g) => sum + tf.sum(tf.square(g)).dataSync()[0], 0);
       const step = 1e-3 / Math.sqrt(squared);
       const at = (sign: number) =>
-        loss(combine(moving.rest, mapTree((p: tf.Tensor, path) => tf.add(p, tf.mul(found[path], sign * step)))(moving.kept)))
+        loss(
+          combine(
+            moving.rest,
+            mapTree((p: tf.Tensor, path) => tf.add(p, tf.mul(found[path], sign * step)))(moving.kept),
+          ),
+        )
           .dataSync()[0];
       const slope = (at(1) - at(-1)) / (2 * step);
       assert(Math.abs(slope / squared - 1) < 1e-2, `${name}: slope ${slope}, |gradient|^2 ${squared}`);
@@ -177,7 +192,9 @@ Deno.test("gradients equal finite differences for every method", async () => {
 
 Deno.test("unknown methods, settings, values and targets are usage errors", async () => {
   const model = await openModel(`${root}/vit-rgb`);
-  for (const spec of ["1lor", "lora:rang=2", "lora:rank=0", "lora:rank=1.5", "1lora+1lora", "1lora:compression=mean", ""]) {
+  for (
+    const spec of ["1lor", "lora:rang=2", "lora:rank=0", "lora:rank=1.5", "1lora+1lora", "1lora:compression=mean", ""]
+  ) {
     const error = assertThrows(() => adapt(spec), OneloraError);
     assertEquals(error.exitCode, 2, spec);
   }

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { OneloraError } from "../dsl/error.ts";
 import { uniform } from "../dsl/random.ts";
-import { type Batch, batches, type BatchOptions, type ImageDataset, type Transform } from "../tasks/data/mod.ts";
+import { type Batch, batches, type BatchOptions, type ImageDataset, type ImageTransform } from "../tasks/data/mod.ts";
 
 /** Examples whose only byte is their index; the ones listed as broken cannot be read. */
 function numbered(size: number, broken: readonly number[] = []): ImageDataset {
@@ -21,7 +21,7 @@ function numbered(size: number, broken: readonly number[] = []): ImageDataset {
 }
 
 /** The byte and a number that depends on the augmentation key. */
-const transform: Transform = {
+const transform: ImageTransform = {
   shape: [2, 1, 1],
   apply: ({ pixels }, key) => Float32Array.of(pixels[0], uniform(key, 1)[0]),
 };
@@ -159,7 +159,7 @@ Deno.test("a pass without any readable example is an error, not an endless searc
 });
 
 Deno.test("errors that are not the data's pass through", async () => {
-  const faulty: Transform = {
+  const faulty: ImageTransform = {
     shape: [1, 1, 1],
     apply: () => {
       throw new TypeError("a bug");

@@ -84,7 +84,9 @@ function constantKeys(program: Program): ReadonlyMap<ValueId, string> {
   const keys = new Map<ValueId, string>();
   for (const [value, constant] of program.constants) {
     const { shape, dtype } = program.types[value];
-    if (constant.kind === "numbers" && sizeOf(shape) <= 64) keys.set(value, `${dtype} ${shape} ${[...constant.values]}`);
+    if (constant.kind === "numbers" && sizeOf(shape) <= 64) {
+      keys.set(value, `${dtype} ${shape} ${[...constant.values]}`);
+    }
   }
   return keys;
 }
@@ -157,7 +159,14 @@ export function fuseBias(program: Program): Program {
   const types = [...program.types];
   const reshape = (value: ValueId, shape: readonly number[], region: number, output = types.length): Call => {
     if (output === types.length) types.push({ shape, dtype: types[value].dtype });
-    return { kernel: "Reshape", inputs: [value], names: ["x"], attrs: { shape: [...shape] }, outputs: [output], region };
+    return {
+      kernel: "Reshape",
+      inputs: [value],
+      names: ["x"],
+      attrs: { shape: [...shape] },
+      outputs: [output],
+      region,
+    };
   };
   const instead = new Map<Call, readonly Call[]>();
   for (const { product, add, bias } of biasedProducts(program)) {

@@ -171,9 +171,13 @@ export function printProgram(program: Program): string {
   const lines = program.calls.map(({ kernel, inputs, outputs }, i) => {
     const made = outputs.map((value) => `%${value}: ${typeText(program.types[value])}`).join(", ");
     const bytes = outputs.reduce((sum, value) => sum + bytesOf(program.types[value]), 0);
-    return `${i === plan.peakCall ? "*" : " "} ${made} = ${kernel}(${inputs.map((value) => `%${value}`).join(", ")})  ${bytes} B`;
+    return `${i === plan.peakCall ? "*" : " "} ${made} = ${kernel}(${
+      inputs.map((value) => `%${value}`).join(", ")
+    })  ${bytes} B`;
   });
   const head = `inputs ${program.inputs.map((value) => `%${value}: ${typeText(program.types[value])}`).join(", ")}`;
-  const foot = `outputs ${program.outputs.map((value) => `%${value}`).join(", ")}; peak ${plan.peakBytes} B, of which resident ${plan.residentBytes} B`;
+  const foot = `outputs ${
+    program.outputs.map((value) => `%${value}`).join(", ")
+  }; peak ${plan.peakBytes} B, of which resident ${plan.residentBytes} B`;
   return [head, ...lines, foot].join("\n");
 }

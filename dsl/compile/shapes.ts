@@ -81,23 +81,59 @@ const truth: Rule = ({ list: [x] }) => one(x.shape, "bool");
 const RULES: Readonly<Record<string, Rule>> = {
   // Element by element.
   ...Object.fromEntries(
-    ["Abs", "Ceil", "ClipByValue", "Floor", "Identity", "Neg", "OnesLike", "Relu", "Reverse", "Round", "Sign", "Square", "ZerosLike"]
+    [
+      "Abs",
+      "Ceil",
+      "ClipByValue",
+      "Floor",
+      "Identity",
+      "Neg",
+      "OnesLike",
+      "Relu",
+      "Reverse",
+      "Round",
+      "Sign",
+      "Square",
+      "ZerosLike",
+    ]
       .map((name) => [name, same]),
   ),
   ...Object.fromEntries(
     [
-      "Cos", "Elu", "Erf", "Exp", "Expm1", "LeakyRelu", "Log", "Log1p", "LogSoftmax", "Reciprocal", "Relu6", "Rsqrt", "Sigmoid",
-      "Sin", "Softmax", "Softplus", "Sqrt", "Step", "Tanh", "FusedBatchNorm",
+      "Cos",
+      "Elu",
+      "Erf",
+      "Exp",
+      "Expm1",
+      "LeakyRelu",
+      "Log",
+      "Log1p",
+      "LogSoftmax",
+      "Reciprocal",
+      "Relu6",
+      "Rsqrt",
+      "Sigmoid",
+      "Sin",
+      "Softmax",
+      "Softplus",
+      "Sqrt",
+      "Step",
+      "Tanh",
+      "FusedBatchNorm",
     ].map((name) => [name, floating]),
   ),
   ...Object.fromEntries(["LogicalNot", "IsNan", "IsInf", "IsFinite"].map((name) => [name, truth])),
   ...Object.fromEntries(
-    ["Add", "FloorDiv", "Maximum", "Minimum", "Mod", "Multiply", "Pow", "SquaredDifference", "Sub"].map((name) => [name, broadcast()]),
+    ["Add", "FloorDiv", "Maximum", "Minimum", "Mod", "Multiply", "Pow", "SquaredDifference", "Sub"].map((
+      name,
+    ) => [name, broadcast()]),
   ),
   RealDiv: broadcast("float32"),
   Prelu: broadcast("float32"),
   ...Object.fromEntries(
-    ["Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalOr", "NotEqual"].map((name) => [name, broadcast("bool")]),
+    ["Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalOr", "NotEqual"].map((
+      name,
+    ) => [name, broadcast("bool")]),
   ),
   AddN: same,
   Cast: ({ inputs: { x }, attrs }) => one(x.shape, attrs.dtype as tf.DataType),
@@ -106,7 +142,11 @@ const RULES: Readonly<Record<string, Rule>> = {
   Sum: reduce((dtype) => dtype === "bool" ? "int32" : dtype),
   Mean: reduce(() => "float32"),
   Max: ({ inputs, list, attrs }) =>
-    reduce((dtype) => dtype)({ inputs, list, attrs: { axis: attrs.reductionIndices ?? attrs.axis, keepDims: attrs.keepDims } }),
+    reduce((dtype) => dtype)({
+      inputs,
+      list,
+      attrs: { axis: attrs.reductionIndices ?? attrs.axis, keepDims: attrs.keepDims },
+    }),
   Min: reduce((dtype) => dtype),
   Prod: reduce((dtype) => dtype),
   All: reduce(() => "bool"),
@@ -122,20 +162,25 @@ const RULES: Readonly<Record<string, Rule>> = {
   Conv2DBackpropInput: ({ attrs }) => one(attrs.inputShape as number[], "float32"),
   Conv2DBackpropFilter: ({ attrs }) => one(attrs.filterShape as number[], "float32"),
   // Shapes.
-  Reshape: ({ inputs: { x }, attrs }) => one(tf.util.inferFromImplicitShape(attrs.shape as number[], sizeOf(x.shape)), x.dtype),
+  Reshape: ({ inputs: { x }, attrs }) =>
+    one(tf.util.inferFromImplicitShape(attrs.shape as number[], sizeOf(x.shape)), x.dtype),
   ExpandDims: ({ inputs: { input }, attrs }) => {
     const axis = Number(attrs.dim) < 0 ? input.shape.length + 1 + Number(attrs.dim) : Number(attrs.dim);
     return one([...input.shape.slice(0, axis), 1, ...input.shape.slice(axis)], input.dtype);
   },
   Transpose: ({ inputs: { x }, attrs }) => one((attrs.perm as number[]).map((axis) => x.shape[axis]), x.dtype),
-  Concat: ({ list, attrs }) => one(concatShape(list.map(({ shape }) => [...shape]), normalAxis(attrs.axis, list[0].shape.length)), list[0].dtype),
+  Concat: ({ list, attrs }) =>
+    one(concatShape(list.map(({ shape }) => [...shape]), normalAxis(attrs.axis, list[0].shape.length)), list[0].dtype),
   Pack: ({ list, attrs }) => {
     const axis = normalAxis(attrs.axis, list[0].shape.length + 1);
     return one([...list[0].shape.slice(0, axis), list.length, ...list[0].shape.slice(axis)], list[0].dtype);
   },
   Unpack: ({ inputs: { value }, attrs }) => {
     const axis = normalAxis(attrs.axis, value.shape.length);
-    return Array.from({ length: value.shape[axis] }, () => ({ shape: replaced(value.shape, axis, []), dtype: value.dtype }));
+    return Array.from(
+      { length: value.shape[axis] },
+      () => ({ shape: replaced(value.shape, axis, []), dtype: value.dtype }),
+    );
   },
   SplitV: ({ inputs: { x }, attrs }) => {
     const axis = normalAxis(attrs.axis, x.shape.length);
@@ -148,13 +193,23 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
   StridedSlice: ({ inputs: { x }, attrs: a }) => {
     const info = tf.slice_util.sliceInfo(
-      [...x.shape], a.begin as number[], a.end as number[], a.strides as number[], a.beginMask as number, a.endMask as number,
-      a.ellipsisMask as number, a.newAxisMask as number, a.shrinkAxisMask as number,
+      [...x.shape],
+      a.begin as number[],
+      a.end as number[],
+      a.strides as number[],
+      a.beginMask as number,
+      a.endMask as number,
+      a.ellipsisMask as number,
+      a.newAxisMask as number,
+      a.shrinkAxisMask as number,
     );
     return one(info.finalShape, x.dtype);
   },
   PadV2: ({ inputs: { x }, attrs }) =>
-    one(x.shape.map((size, i) => size + (attrs.paddings as number[][])[i][0] + (attrs.paddings as number[][])[i][1]), x.dtype),
+    one(
+      x.shape.map((size, i) => size + (attrs.paddings as number[][])[i][0] + (attrs.paddings as number[][])[i][1]),
+      x.dtype,
+    ),
   Tile: ({ inputs: { x }, attrs }) => one(x.shape.map((size, i) => size * (attrs.reps as number[])[i]), x.dtype),
   BroadcastTo: ({ inputs: { x }, attrs }) => one(attrs.shape as number[], x.dtype),
   // Indexing.
@@ -167,7 +222,8 @@ const RULES: Readonly<Record<string, Rule>> = {
     return one([...indices.shape.slice(0, -1), ...params.shape.slice(depth)], params.dtype);
   },
   ScatterNd: ({ inputs: { updates }, attrs }) => one(attrs.shape as number[], updates.dtype),
-  OneHot: ({ inputs: { indices }, attrs }) => one([...indices.shape, attrs.depth as number], attrs.dtype as tf.DataType),
+  OneHot: ({ inputs: { indices }, attrs }) =>
+    one([...indices.shape, attrs.depth as number], attrs.dtype as tf.DataType),
   UnsortedSegmentSum: ({ inputs: { x, segmentIds }, attrs }) =>
     one([attrs.numSegments as number, ...x.shape.slice(segmentIds.shape.length)], x.dtype),
   // From nothing.

@@ -110,7 +110,11 @@ function record(kernel: string, inputs: tf.NamedTensorInfoMap, attrs: tf.NamedAt
   const entries = Object.entries(inputs).filter(([, tensor]) => tensor !== undefined && tensor !== null);
   const ids = entries.map(([, tensor]) => valueOf(recording, tensor!));
   const list = ids.map((id) => recording.types[id]);
-  const types = ruleOf(kernel)!({ inputs: Object.fromEntries(entries.map(([name], i) => [name, list[i]])), list, attrs });
+  const types = ruleOf(kernel)!({
+    inputs: Object.fromEntries(entries.map(([name], i) => [name, list[i]])),
+    list,
+    attrs,
+  });
   const outputs = types.map((type) => {
     const data = {};
     return { dataId: data, shape: [...type.shape], dtype: type.dtype, value: newValue(recording, data, type) };
@@ -169,7 +173,11 @@ function refused(cause: unknown): unknown {
  */
 export function trace(f: (inputs: tf.Tensor[]) => readonly tf.Tensor[], inputs: readonly ValueType[]): Program {
   if (current !== undefined) {
-    throw new OneloraError({ attempted: "tracing a function", found: "a trace going on", allowed: "one trace at a time" });
+    throw new OneloraError({
+      attempted: "tracing a function",
+      found: "a trace going on",
+      allowed: "one trace at a time",
+    });
   }
   register();
   const engine = tf.engine();

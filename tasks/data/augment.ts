@@ -10,7 +10,7 @@ import type { ImageExample } from "./dataset.ts";
 import { type Box, crop, flipHorizontally, resize } from "./resize.ts";
 
 /** A function from a stored image to a model's input. */
-export interface Transform {
+export interface ImageTransform {
   /** [channels, height, width] of every result. */
   readonly shape: readonly [number, number, number];
   /** The input of one image; its random choices are a pure function of the key. */
@@ -157,7 +157,7 @@ export interface TrainingTransformOptions extends TransformOptions {
  *
  * @param options The model's input
  */
-export function evaluationTransform(options: TransformOptions): Transform {
+export function evaluationTransform(options: TransformOptions): ImageTransform {
   checkNormalisation(options);
   const { size, channels } = options;
   return {
@@ -171,7 +171,7 @@ export function evaluationTransform(options: TransformOptions): Transform {
  *
  * @param options The model's input and what to vary
  */
-export function trainingTransform(options: TrainingTransformOptions): Transform {
+export function trainingTransform(options: TrainingTransformOptions): ImageTransform {
   checkNormalisation(options);
   const { size, channels, crop: ranges = standardCrop, flip = 0.5 } = options;
   return {

@@ -7,7 +7,7 @@
 import { setImmediate } from "node:timers/promises";
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, key, permutation } from "../../dsl/random.ts";
-import type { Transform } from "./augment.ts";
+import type { ImageTransform } from "./augment.ts";
 import type { ImageDataset } from "./dataset.ts";
 
 /** A place in the stream of examples; two runs that start at the same place see the same batches from there on. */
@@ -41,7 +41,7 @@ export interface BatchOptions {
   /** Where examples come from. */
   readonly dataset: ImageDataset;
   /** From stored bytes to the model's input. */
-  readonly transform: Transform;
+  readonly transform: ImageTransform;
   /** Examples a batch; the last one of an epoch may have fewer. */
   readonly batchSize: number;
   /** Seed of the order and of the augmentation. */

@@ -15,8 +15,8 @@ import type { Model } from "../../models/load.ts";
 import {
   type CropRanges,
   evaluationTransform,
+  type ImageTransform,
   trainingTransform,
-  type Transform,
   type TransformOptions,
 } from "../data/augment.ts";
 import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
@@ -69,7 +69,7 @@ function transformOptions({ height, channels, mean, std }: ImageInput): Transfor
   return { size: height, channels, mean, std };
 }
 
-function trainingOrNot(options: TransformOptions, augment: FeedSettings["augment"]): Transform {
+function trainingOrNot(options: TransformOptions, augment: FeedSettings["augment"]): ImageTransform {
   if (augment === false) return evaluationTransform(options);
   return trainingTransform(augment === true ? options : { ...options, crop: augment });
 }
