@@ -12,4 +12,5 @@ export * from "./llama.ts";
 export * from "./llama_config.ts";
 export * from "./load.ts";
 export * from "./signature.ts";
+export * from "./tokenizer.ts";
 export * from "./vit.ts";
