@@ -5,12 +5,12 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { gaussian, ones, zeros } from "./initialise.ts";
+import { between, gaussian, ones, zeros } from "./initialise.ts";
 import { type AnyLayer, type Layer, parameter } from "./layer.ts";
 import { linear } from "./linear.ts";
 import { activation } from "./ops/activation.ts";
 import { attention, type AttentionOptions, mergeHeads, splitHeads } from "./ops/attention.ts";
-import { patchEmbed } from "./ops/conv.ts";
+import { conv2d, type ConvOptions, convTranspose2d, type ConvTransposeOptions, patchEmbed } from "./ops/conv.ts";
 import { embedding } from "./ops/embedding.ts";
 import { layerNorm, rmsNorm } from "./ops/norm.ts";
 
@@ -126,5 +126,74 @@ export function patchEmbedLayer(channels: number, patch: readonly [number, numbe
     params: { weight: parameter([dim, channels, ...patch], gaussian(0.02)), bias: parameter([dim], zeros) },
     parts: {},
     forward: (self, x) => patchEmbed(x, self.param("weight"), self.param("bias")),
+  };
+}
+
+/** Options of {@linkcode convLayer} and {@linkcode convTransposeLayer}. */
+export type ConvLayerOptions<Options> = Omit<Options, "frozen"> & {
+  /** Whether it has a bias (default true). */
+  readonly bias?: boolean;
+};
+
+/**
+ * A convolution, [B, H, W, in] -> [B, H', W', out]. `weight` [out, in, k, k], `bias` [out].
+ *
+ * @param inChannels in
+ * @param outChannels out
+ * @param kernel k
+ * @param options Stride, padding, bias
+ */
+export function convLayer(
+  inChannels: number,
+  outChannels: number,
+  kernel: number,
+  options: ConvLayerOptions<ConvOptions> = {},
+): Layer {
+  const { bias = true, ...sliding } = options;
+  // PyTorch's initial values.
+  const init = between(1 / Math.sqrt(inChannels * kernel * kernel));
+  return {
+    kind: "convolution",
+    params: {
+      weight: parameter([outChannels, inChannels, kernel, kernel], init),
+      ...(bias ? { bias: parameter([outChannels], init) } : {}),
+    },
+    parts: {},
+    forward: (self, x) =>
+      conv2d(x, self.param("weight"), bias ? self.param("bias") : undefined, {
+        ...sliding,
+        frozen: !self.trainable("weight"),
+      }),
+  };
+}
+
+/**
+ * A transposed convolution, [B, H, W, in] -> [B, H', W', out]. `weight` [in, out, k, k], `bias` [out].
+ *
+ * @param inChannels in
+ * @param outChannels out
+ * @param kernel k
+ * @param options Stride, padding, bias
+ */
+export function convTransposeLayer(
+  inChannels: number,
+  outChannels: number,
+  kernel: number,
+  options: ConvLayerOptions<ConvTransposeOptions> = {},
+): Layer {
+  const { bias = true, ...sliding } = options;
+  const init = between(1 / Math.sqrt(outChannels * kernel * kernel));
+  return {
+    kind: "convolution",
+    params: {
+      weight: parameter([inChannels, outChannels, kernel, kernel], init),
+      ...(bias ? { bias: parameter([outChannels], init) } : {}),
+    },
+    parts: {},
+    forward: (self, x) =>
+      convTranspose2d(x, self.param("weight"), bias ? self.param("bias") : undefined, {
+        ...sliding,
+        frozen: !self.trainable("weight"),
+      }),
   };
 }

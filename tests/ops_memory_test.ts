@@ -6,6 +6,7 @@ import {
   activation,
   attention,
   conv2d,
+  convTranspose2d,
   crossEntropy,
   embedding,
   gelu,
@@ -45,7 +46,8 @@ Deno.test("operations keep what their gradients need and no more", async () => {
     const labels = tf.tensor1d([1, 2, 3, 0], "int32");
     const target = tf.ones([4, 8]);
     const ids = tf.tensor1d([1, 1], "int32");
-    const [filter, pixelwise] = [tf.ones([4, 2, 3, 3]), tf.ones([4, 2, 1, 1])];
+    const [filter, pixelwise, blocks] = [tf.ones([4, 2, 3, 3]), tf.ones([4, 2, 1, 1]), tf.ones([2, 4, 2, 2])];
+    const bias = tf.ones([4]);
 
     assertEquals(kept((x) => gelu(x), [4, 8]), 0);
     assertEquals(kept((x) => gelu(x, "tanh"), [4, 8]), 0);
@@ -55,10 +57,12 @@ Deno.test("operations keep what their gradients need and no more", async () => {
     assertEquals(kept((x) => rotary(x, cos, sin), [2, 3, 6, 8]), 0);
     assertEquals(kept((table) => embedding(ids, table), [3, 4]), 0);
     assertEquals(kept((x) => interpolate(x, { scaleFactor: [2, 2] }, { mode: "nearest" }), [1, 4, 4, 2]), 0);
-    const frozen = { padding: 1, stride: 2, trainsWeight: false };
-    assertEquals(kept((x) => conv2d(tf.neg(x), filter, undefined, { ...frozen, stride: 1 }), [1, 4, 4, 2]), 0);
-    assertEquals(kept((x) => conv2d(tf.neg(x), filter, undefined, frozen), [1, 4, 4, 2]), 0);
-    assertEquals(kept((x) => conv2d(tf.neg(x), pixelwise, undefined, { trainsWeight: false }), [1, 4, 4, 2]), 0);
+    const frozen = { frozen: true };
+    const image = [1, 4, 4, 2];
+    assertEquals(kept((x) => conv2d(tf.neg(x), filter, bias, { ...frozen, padding: 1 }), image), 0);
+    assertEquals(kept((x) => conv2d(tf.neg(x), filter, bias, { ...frozen, padding: 1, stride: 2 }), image), 0);
+    assertEquals(kept((x) => conv2d(tf.neg(x), pixelwise, bias, frozen), image), 0);
+    assertEquals(kept((x) => convTranspose2d(tf.neg(x), blocks, bias, { ...frozen, stride: 2 }), image), 0);
     // One matrix per axis.
     assertEquals(kept((x) => interpolate(tf.neg(x), { size: [7, 5] }, { mode: "bilinear" }), [1, 4, 4, 2]), 2);
     // One number per group; the normalised values are the output.
@@ -103,15 +107,19 @@ Deno.test("a frozen weight changes nothing in a convolution's value and its inpu
   await useBackend("wasm");
   tf.tidy(() => {
     const x = tf.randomNormal([2, 5, 6, 3], 0, 1, "float32", 1);
-    for (
-      const [shape, options] of [[[4, 3, 3, 3], { padding: 1 }], [[4, 3, 1, 1], {}], [[4, 3, 3, 3], {
-        stride: 2,
-      }]] as const
-    ) {
+    const bias = tf.randomNormal([4], 0, 1, "float32", 3);
+    const cases = [
+      [conv2d, [4, 3, 3, 3], { padding: 1 }],
+      [conv2d, [4, 3, 3, 3], { stride: 2 }],
+      [conv2d, [4, 3, 1, 1], {}],
+      [convTranspose2d, [3, 4, 2, 2], { stride: 2 }],
+      [convTranspose2d, [3, 4, 3, 3], { stride: 2, padding: 1 }],
+    ] as const;
+    for (const [operation, shape, options] of cases) {
       const weight = tf.randomNormal([...shape], 0, 1, "float32", 2);
-      const under = (trainsWeight: boolean) =>
-        tf.valueAndGrad((x) => tf.sum(tf.square(conv2d(x, weight, undefined, { ...options, trainsWeight }))))(x);
-      const [frozen, trained] = [under(false), under(true)];
+      const under = (frozen: boolean) =>
+        tf.valueAndGrad((x) => tf.sum(tf.square(operation(x, weight, bias, { ...options, frozen }))))(x);
+      const [frozen, trained] = [under(true), under(false)];
       assertEquals(frozen.value.dataSync(), trained.value.dataSync());
       assertEquals(frozen.grad.dataSync(), trained.grad.dataSync());
     }

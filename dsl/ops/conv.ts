@@ -1,12 +1,13 @@
 /**
  * Convolutions of NHWC activations with weights as PyTorch stores them. What is a matrix product in disguise
- * (patches, transposed with stride = kernel) is computed as one. Nothing is computed or kept for a frozen weight.
+ * (patches, transposed with stride = kernel) is computed as one. Of a frozen convolution's input nothing is kept.
  *
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../error.ts";
-import { correlate, type Sides } from "./correlate.ts";
+import { correlate, type Sides, spread, weightFrom } from "./correlate.ts";
+import { withGradient } from "./gradient.ts";
 
 /** Zeros around an image: the same on all sides, or [[top, bottom], [left, right]]. */
 export type Padding = number | Sides;
@@ -17,8 +18,8 @@ export interface ConvOptions {
   readonly stride?: number;
   /** Zeros around the input (default 0). */
   readonly padding?: Padding;
-  /** Whether the weight gets a gradient; if not, nothing of x is kept (default true). */
-  readonly trainsWeight?: boolean;
+  /** Weight and bias get no gradient, and nothing of x is kept for them (default false). */
+  readonly frozen?: boolean;
 }
 
 /** Settings of {@linkcode convTranspose2d}. */
@@ -27,6 +28,28 @@ export interface ConvTransposeOptions {
   readonly stride?: number;
   /** Pixels cut off every side of the output (default 0). */
   readonly padding?: number;
+  /** Weight and bias get no gradient, and nothing of x is kept for them (default false). */
+  readonly frozen?: boolean;
+}
+
+/** A product with the weight, plus the bias: inside the operation if both are frozen, so that the sum keeps nothing. */
+function affine(
+  x: tf.Tensor4D,
+  weight: tf.Tensor4D,
+  bias: tf.Tensor | undefined,
+  frozen: boolean,
+  product: () => tf.Tensor,
+  inputGradient: (dy: tf.Tensor4D, weight: tf.Tensor4D) => tf.Tensor,
+  weightGradient: (dy: tf.Tensor4D, x: tf.Tensor4D) => tf.Tensor,
+): tf.Tensor {
+  const operation = withGradient(frozen ? [x] : [x, weight], (save) => {
+    save(weight, ...(frozen ? [] : [x]));
+    return frozen ? addBias(product(), bias) : product();
+  }, (dy, [weight, x]) => {
+    const dx = inputGradient(dy as tf.Tensor4D, weight as tf.Tensor4D);
+    return frozen ? [dx] : [dx, weightGradient(dy as tf.Tensor4D, x as tf.Tensor4D)];
+  });
+  return frozen ? operation : addBias(operation, bias);
 }
 
 function addBias(x: tf.Tensor, bias: tf.Tensor | undefined): tf.Tensor {
@@ -54,10 +77,21 @@ function addBias(x: tf.Tensor, bias: tf.Tensor | undefined): tf.Tensor {
  * ```
  */
 export function conv2d(x: tf.Tensor, weight: tf.Tensor, bias?: tf.Tensor, options: ConvOptions = {}): tf.Tensor {
-  const { stride = 1, padding = 0, trainsWeight = true } = options;
+  const { stride = 1, padding = 0, frozen = false } = options;
   const sides = typeof padding === "number" ? [[padding, padding], [padding, padding]] as const : padding;
+  const [image, kernel] = [x as tf.Tensor4D, weight as tf.Tensor4D];
+  const [, , height, width] = kernel.shape;
+  const sliding = { stride, sides };
   return tf.tidy(() =>
-    addBias(correlate(x as tf.Tensor4D, weight as tf.Tensor4D, { stride, sides, trainsWeight }), bias)
+    affine(
+      image,
+      kernel,
+      bias,
+      frozen,
+      () => correlate(image, kernel, sliding),
+      (dy, kernel) => spread(dy, kernel, image.shape, sliding),
+      (dy, image) => weightFrom(dy, image, [height, width], sliding),
+    )
   );
 }
 
@@ -76,24 +110,38 @@ export function convTranspose2d(
   bias?: tf.Tensor,
   options: ConvTransposeOptions = {},
 ): tf.Tensor {
-  const { stride = 1, padding = 0 } = options;
+  const { stride = 1, padding = 0, frozen = false } = options;
+  const [image, kernel] = [x as tf.Tensor4D, weight as tf.Tensor4D];
+  const [batch, height, width] = image.shape;
+  const [, out, kernelHeight, kernelWidth] = kernel.shape;
+  const [outHeight, outWidth] = [
+    (height - 1) * stride - 2 * padding + kernelHeight,
+    (width - 1) * stride - 2 * padding + kernelWidth,
+  ];
+  const sliding = { stride, sides: [[padding, padding], [padding, padding]] } as const;
+  // No two kernels overlap: every input pixel becomes its own block of outputs.
+  const apart = kernelHeight === stride && kernelWidth === stride && padding === 0;
+  return tf.tidy(() =>
+    affine(
+      image,
+      kernel,
+      bias,
+      frozen,
+      () => apart ? blocks(image, kernel) : spread(image, kernel, [batch, outHeight, outWidth, out], sliding),
+      (dy, kernel) => correlate(dy, kernel, sliding),
+      (dy, image) => weightFrom(image, dy, [kernelHeight, kernelWidth], sliding),
+    )
+  );
+}
+
+/** The transposed convolution whose stride s is its kernel, as one matrix product. */
+function blocks(x: tf.Tensor4D, weight: tf.Tensor4D): tf.Tensor4D {
   const [batch, height, width, channels] = x.shape;
-  const [, out, kernelHeight, kernelWidth] = weight.shape;
-  return tf.tidy(() => {
-    if (kernelHeight === stride && kernelWidth === stride && padding === 0) {
-      // No two kernels overlap: every input pixel becomes its own block of outputs.
-      const pixels = tf.reshape(x, [batch * height * width, channels]);
-      const blocks = tf.matMul(pixels, tf.reshape(weight, [channels, out * stride * stride]));
-      const placed = tf.transpose(tf.reshape(blocks, [batch, height, width, out, stride, stride]), [0, 1, 4, 2, 5, 3]);
-      return addBias(tf.reshape(placed, [batch, height * stride, width * stride, out]), bias);
-    }
-    const filter = tf.transpose(weight, [2, 3, 1, 0]) as tf.Tensor4D;
-    const [fullHeight, fullWidth] = [(height - 1) * stride + kernelHeight, (width - 1) * stride + kernelWidth];
-    const shape: [number, number, number, number] = [batch, fullHeight, fullWidth, out];
-    const full = tf.conv2dTranspose(x as tf.Tensor4D, filter, shape, stride, "valid");
-    const cut = [batch, fullHeight - 2 * padding, fullWidth - 2 * padding, out];
-    return addBias(padding === 0 ? full : tf.slice(full, [0, padding, padding, 0], cut), bias);
-  });
+  const [, out, s] = weight.shape;
+  const pixels = tf.reshape(x, [batch * height * width, channels]);
+  const product = tf.matMul(pixels, tf.reshape(weight, [channels, out * s * s]));
+  const placed = tf.transpose(tf.reshape(product, [batch, height, width, out, s, s]), [0, 1, 4, 2, 5, 3]);
+  return tf.reshape(placed, [batch, height * s, width * s, out]);
 }
 
 /** Order of an image batch's axes. */
