@@ -95,15 +95,16 @@ function multiply(
       for (let p: usize = 0; p < length; p += DEPTH) {
         const part = min<usize>(DEPTH, length - p);
         const partPadded = roundUp(part, 4);
-        for (let j: usize = 0; j < width; j += COLUMNS) {
-          const count = min<usize>(COLUMNS, width - j);
-          if (transposeB) {
-            packColumns(b + (left + j) * strideB + (outer + p) * 4, strideB, part, count, partPadded, to);
-          } else {
-            packRows(b + (outer + p) * strideB + (left + j) * 4, strideB, part, count, partPadded, to);
+        if (transposeB) {
+          let from = b + left * strideB + (outer + p) * 4;
+          for (let j: usize = 0; j < width; j += COLUMNS) {
+            packColumns(from, strideB, part, min<usize>(COLUMNS, width - j), partPadded, to + j * partPadded * 4);
+            from += COLUMNS * strideB;
           }
-          to += partPadded * COLUMNS * 4;
+        } else {
+          packRows(b + (outer + p) * strideB + left * 4, strideB, part, width, partPadded, to);
         }
+        to += partPadded * padded * 4;
       }
       for (let top: usize = 0; top < rows; top += ROWS) {
         const height = min<usize>(ROWS, rows - top);

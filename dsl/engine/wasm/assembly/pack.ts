@@ -17,37 +17,42 @@ function transpose2(from: usize, stride: usize, to: usize, step: usize): void {
   v128.store(to + step, v128.shuffle<f64>(p0, p1, 1, 3));
 }
 
-/** Packs `depth` rows and `width` (1 to 8) columns of B, row stride `stride` bytes, with zeros up to `padded` x 8. */
+/**
+ * Packs `depth` rows and `width` columns of B, row stride `stride` bytes, into panels of 8 columns and `padded` rows, with
+ * zeros where B ends. Row by row: columns of B would be far apart in memory.
+ */
 export function packRows(from: usize, stride: usize, depth: usize, width: usize, padded: usize, to: usize): void {
-  let row = from;
-  let out = to;
-  if (width == COLUMNS) {
-    for (let p: usize = 0; p < depth; p++) {
-      v128.store(out, v128.load(row));
-      v128.store(out, v128.load(row, 16), 16);
-      row += stride;
-      out += COLUMNS * 4;
+  const panel = padded * COLUMNS * 4;
+  const rest = width & (COLUMNS - 1);
+  const zero = f32x4.splat(0);
+  for (let p: usize = 0; p < padded; p++) {
+    let at = from;
+    let out = to;
+    if (p < depth) {
+      const end = from + (width - rest) * 4;
+      for (; at < end; at += COLUMNS * 4) {
+        v128.store(out, v128.load(at));
+        v128.store(out, v128.load(at, 16), 16);
+        out += panel;
+      }
+      if (rest) {
+        const first = rest < 4 ? loadPart(at, rest) : v128.load(at);
+        v128.store(out, first);
+        v128.store(out, rest > 4 ? loadPart(at + 16, rest - 4) : zero, 16);
+      }
+    } else {
+      for (let j: usize = 0; j < width; j += COLUMNS) {
+        v128.store(out, zero);
+        v128.store(out, zero, 16);
+        out += panel;
+      }
     }
-  } else {
-    const whole = width & ~3;
-    const rest = width & 3;
-    for (let p: usize = 0; p < depth; p++) {
-      v128.store(out, f32x4.splat(0));
-      v128.store(out, f32x4.splat(0), 16);
-      if (whole) v128.store(out, v128.load(row));
-      if (rest) v128.store(out + whole * 4, loadPart(row + whole * 4, rest));
-      row += stride;
-      out += COLUMNS * 4;
-    }
-  }
-  for (let p = depth; p < padded; p++) {
-    v128.store(out, f32x4.splat(0));
-    v128.store(out, f32x4.splat(0), 16);
-    out += COLUMNS * 4;
+    from += stride;
+    to += COLUMNS * 4;
   }
 }
 
-/** The same from a transposed B, whose rows are the columns. */
+/** Packs one panel of up to 8 columns from a transposed B, whose rows are the columns. */
 export function packColumns(from: usize, stride: usize, depth: usize, width: usize, padded: usize, to: usize): void {
   const whole = depth & ~3;
   if (width < COLUMNS || whole < padded) memory.fill(to, 0, padded * COLUMNS * 4);

@@ -1,7 +1,7 @@
 // Sums, maxima, softmax and normalisation.
 
 import { fma, fnma, loadPart, storePart, sumLanes } from "./layout";
-import { exp } from "./maths";
+import { expOfNegative } from "./maths";
 
 /** -infinity in the lanes from `count` (1 to 3) on, for maxima of vectors that end early. */
 // @ts-ignore: decorator
@@ -40,23 +40,33 @@ export function sumRows(x: usize, out: usize, rows: usize, size: usize, divisor:
   }
 }
 
-/** out[i] = largest of row i; NaN wins. */
+/** Largest of four lanes, in all lanes. */
+// @ts-ignore: decorator
+@inline
+function maxLanes(x: v128): v128 {
+  const pairs = f32x4.pmax(x, v128.shuffle<f32>(x, x, 2, 3, 0, 1));
+  return f32x4.pmax(pairs, v128.shuffle<f32>(pairs, pairs, 1, 0, 3, 2));
+}
+
+/** out[i] = largest of row i; NaN wins. `pmax`, one instruction, may lose a NaN: these are looked for apart. */
 export function maxRows(x: usize, out: usize, rows: usize, size: usize): void {
+  const rest = size & 3;
   for (let i: usize = 0; i < rows; i++) {
-    let m0 = f32x4.splat(-Infinity);
-    let m1 = m0;
+    let top = f32x4.splat(-Infinity);
+    let isNumber = i32x4.splat(-1);
     const end = x + (size & ~3) * 4;
-    for (; x + 32 <= end; x += 32) {
-      m0 = f32x4.max(m0, v128.load(x));
-      m1 = f32x4.max(m1, v128.load(x, 16));
+    for (; x < end; x += 16) {
+      const value = v128.load(x);
+      top = f32x4.pmax(top, value);
+      isNumber = v128.and(isNumber, f32x4.eq(value, value));
     }
-    for (; x < end; x += 16) m0 = f32x4.max(m0, v128.load(x));
-    if (size & 3) m1 = f32x4.max(m1, lowestBehind(loadPart(x, size & 3), size & 3));
-    x += (size & 3) * 4;
-    m0 = f32x4.max(m0, m1);
-    m0 = f32x4.max(m0, v128.shuffle<f32>(m0, m0, 2, 3, 0, 1));
-    m0 = f32x4.max(m0, v128.shuffle<f32>(m0, m0, 1, 0, 3, 2));
-    f32.store(out, f32x4.extract_lane(m0, 0));
+    if (rest) {
+      const value = lowestBehind(loadPart(x, rest), rest);
+      top = f32x4.pmax(top, value);
+      isNumber = v128.and(isNumber, f32x4.eq(value, value));
+      x += rest * 4;
+    }
+    f32.store(out, i32x4.all_true(isNumber) ? f32x4.extract_lane(maxLanes(top), 0) : NaN);
     out += 4;
   }
 }
@@ -110,32 +120,42 @@ export function sumColumns(x: usize, out: usize, groups: usize, rows: usize, siz
   }
 }
 
-/** out = e^(x - max) / sum of these, row by row. */
+/** Softmax of a row of 1 to 3 floats. */
+function softmaxOfFew(x: usize, out: usize, size: usize): void {
+  const row = lowestBehind(loadPart(x, size), size);
+  const e = expOfNegative(f32x4.sub(row, maxLanes(row)));
+  storePart(out, f32x4.mul(e, f32x4.splat(1 / sumLanes(e))), size);
+}
+
+/**
+ * out = e^(x - max) / sum of these, row by row. What is left of a row behind whole vectors is done with its last four
+ * floats, of which the sum takes only the new ones.
+ */
 export function softmax(x: usize, out: usize, rows: usize, size: usize): void {
   const whole = (size & ~3) * 4;
+  const last = size * 4 - 16;
   const rest = size & 3;
+  const isNew = i32x4.ge_s(i32x4(0, 1, 2, 3), i32x4.splat(4 - <i32>rest));
   for (let i: usize = 0; i < rows; i++) {
-    let top = f32x4.splat(-Infinity);
-    let j: usize = 0;
-    for (; j < whole; j += 16) top = f32x4.pmax(top, v128.load(x + j));
-    if (rest) top = f32x4.pmax(top, lowestBehind(loadPart(x + j, rest), rest));
-    top = f32x4.pmax(top, v128.shuffle<f32>(top, top, 2, 3, 0, 1));
-    top = f32x4.pmax(top, v128.shuffle<f32>(top, top, 1, 0, 3, 2));
+    if (size < 4) {
+      softmaxOfFew(x, out, size);
+    } else {
+      let top = v128.load(x + last);
+      let j: usize = 0;
+      for (; j < whole; j += 16) top = f32x4.pmax(top, v128.load(x + j));
+      top = maxLanes(top);
 
-    let total = f32x4.splat(0);
-    for (j = 0; j < whole; j += 16) {
-      const e = exp(f32x4.sub(v128.load(x + j), top));
-      v128.store(out + j, e);
-      total = f32x4.add(total, e);
+      let total = f32x4.splat(0);
+      for (j = 0; j < whole; j += 16) {
+        const e = expOfNegative(f32x4.sub(v128.load(x + j), top));
+        v128.store(out + j, e);
+        total = f32x4.add(total, e);
+      }
+      const end = expOfNegative(f32x4.sub(v128.load(x + last), top));
+      const factor = f32x4.splat(1 / sumLanes(f32x4.add(total, v128.and(end, isNew))));
+      for (j = 0; j < whole; j += 16) v128.store(out + j, f32x4.mul(v128.load(out + j), factor));
+      v128.store(out + last, f32x4.mul(end, factor));
     }
-    if (rest) {
-      const e = exp(lowestBehind(f32x4.sub(loadPart(x + j, rest), top), rest));
-      storePart(out + j, e, rest);
-      total = f32x4.add(total, e);
-    }
-    const factor = f32x4.splat(1 / sumLanes(total));
-    for (j = 0; j < whole; j += 16) v128.store(out + j, f32x4.mul(v128.load(out + j), factor));
-    if (rest) storePart(out + j, f32x4.mul(loadPart(out + j, rest), factor), rest);
     x += size * 4;
     out += size * 4;
   }
@@ -147,10 +167,18 @@ export function softmaxGradient(dy: usize, y: usize, dx: usize, rows: usize, siz
   const rest = size & 3;
   for (let i: usize = 0; i < rows; i++) {
     let along = f32x4.splat(0);
+    let more = along;
     let j: usize = 0;
-    for (; j < whole; j += 16) along = fma(v128.load(dy + j), v128.load(y + j), along);
-    if (rest) along = fma(loadPart(dy + j, rest), loadPart(y + j, rest), along);
-    along = f32x4.splat(sumLanes(along));
+    for (; j + 32 <= whole; j += 32) {
+      along = fma(v128.load(dy + j), v128.load(y + j), along);
+      more = fma(v128.load(dy + j, 16), v128.load(y + j, 16), more);
+    }
+    if (j < whole) {
+      along = fma(v128.load(dy + j), v128.load(y + j), along);
+      j += 16;
+    }
+    if (rest) more = fma(loadPart(dy + j, rest), loadPart(y + j, rest), more);
+    along = f32x4.splat(sumLanes(f32x4.add(along, more)));
     for (j = 0; j < whole; j += 16) {
       v128.store(dx + j, f32x4.mul(v128.load(y + j), f32x4.sub(v128.load(dy + j), along)));
     }
@@ -179,12 +207,20 @@ export function standardise(
   for (let i: usize = 0; i < rows; i++) {
     const mean = centred ? f32x4.splat(sum(x, size) / <f32>size) : f32x4.splat(0);
     let squares = f32x4.splat(0);
+    let more = squares;
     let j: usize = 0;
-    for (; j < whole; j += 16) {
+    for (; j + 32 <= whole; j += 32) {
+      const d = f32x4.sub(v128.load(x + j), mean);
+      const d1 = f32x4.sub(v128.load(x + j, 16), mean);
+      squares = fma(d, d, squares);
+      more = fma(d1, d1, more);
+    }
+    if (j < whole) {
       const d = f32x4.sub(v128.load(x + j), mean);
       squares = fma(d, d, squares);
+      j += 16;
     }
-    let variance = sumLanes(squares);
+    let variance = sumLanes(f32x4.add(squares, more));
     for (; j < size * 4; j += 4) {
       const d = f32.load(x + j) - f32x4.extract_lane(mean, 0);
       variance += d * d;
