@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { dispose, type Tensor, tidy } from "@tensorflow/tfjs-core";
 import { adapt, mergeParams, readAdapterConfig, readAdapterHeader, readAdapterParams } from "../adapters/mod.ts";
 import { OneloraError } from "../dsl/error.ts";
 import { init, type Layer, specs } from "../dsl/layer.ts";
@@ -90,7 +90,8 @@ export type PlainModel = Pick<OpenedModel, "model" | "params">;
  * @throws OneloraError if the architecture has no such variant
  */
 export async function mergeOpened({ model, layer, params }: OpenedModel): Promise<PlainModel> {
-  const merged = mergeParams(layer, params).params;
+  // What merging keeps for its undoing goes with the tidy.
+  const merged: Params = tidy(() => ({ ...mergeParams(layer, params).params }));
   const added = Object.keys(merged).filter((path) => specs(model.layer)[path] === undefined);
   if (added.length === 0) return { model, params: merged };
   const biased = await openModel(model.name, { labels: model.labels, biases: true });
