@@ -8,7 +8,14 @@ import { OneloraError } from "../dsl/error.ts";
 /** A parsed `config.json`. */
 export type Json = Readonly<Record<string, unknown>>;
 
-function wrong(name: string, value: unknown, allowed: string): OneloraError {
+/**
+ * The error for a field that cannot be used.
+ *
+ * @param name Field
+ * @param value What it holds
+ * @param allowed What it may hold
+ */
+export function wrongField(name: string, value: unknown, allowed: string): OneloraError {
   return new OneloraError({ attempted: `reading "${name}" of config.json`, found: JSON.stringify(value), allowed });
 }
 
@@ -21,8 +28,49 @@ function wrong(name: string, value: unknown, allowed: string): OneloraError {
  */
 export function numberField(json: Json, name: string, fallback: number): number {
   const value = json[name] ?? fallback;
-  if (typeof value !== "number" || !Number.isFinite(value) || value <= 0) throw wrong(name, value, "a positive number");
+  if (typeof value !== "number" || !Number.isFinite(value) || value <= 0) {
+    throw wrongField(name, value, "a positive number");
+  }
   return value;
+}
+
+/**
+ * A positive integer.
+ *
+ * @param json The configuration
+ * @param name Field
+ * @param fallback Value when absent
+ */
+export function wholeField(json: Json, name: string, fallback: number): number {
+  const value = numberField(json, name, fallback);
+  if (!Number.isInteger(value)) throw wrongField(name, value, "a positive integer");
+  return value;
+}
+
+/**
+ * Several positive numbers.
+ *
+ * @param json The configuration
+ * @param name Field
+ * @param fallback Values when absent
+ */
+export function numbersField(json: Json, name: string, fallback: readonly number[]): readonly number[] {
+  const value = json[name] ?? fallback;
+  const valid = Array.isArray(value) && value.length > 0 && value.every((each) => Number.isFinite(each) && each > 0);
+  if (!valid) throw wrongField(name, value, "a list of positive numbers");
+  return value;
+}
+
+/**
+ * An object, empty where the field is absent.
+ *
+ * @param json The configuration
+ * @param name Field
+ */
+export function objectField(json: Json, name: string): Json {
+  const value = json[name] ?? {};
+  if (typeof value !== "object" || Array.isArray(value)) throw wrongField(name, value, "an object");
+  return value as Json;
 }
 
 /**
@@ -34,7 +82,7 @@ export function numberField(json: Json, name: string, fallback: number): number 
  */
 export function booleanField(json: Json, name: string, fallback: boolean): boolean {
   const value = json[name] ?? fallback;
-  if (typeof value !== "boolean") throw wrong(name, value, "true or false");
+  if (typeof value !== "boolean") throw wrongField(name, value, "true or false");
   return value;
 }
 
@@ -54,7 +102,7 @@ export function choiceField<Name extends string>(
 ): Name {
   const value = json[name] ?? fallback;
   const found = allowed.find((each) => each === value);
-  if (found === undefined) throw wrong(name, value, allowed.join(", "));
+  if (found === undefined) throw wrongField(name, value, allowed.join(", "));
   return found;
 }
 
@@ -69,7 +117,7 @@ export function sideField(json: Json, name: string, fallback: number): readonly 
   const value = json[name] ?? fallback;
   const pair = Array.isArray(value) ? value : [value, value];
   if (pair.length !== 2 || !pair.every((side) => Number.isInteger(side) && side > 0)) {
-    throw wrong(name, value, "a positive integer or [height, width]");
+    throw wrongField(name, value, "a positive integer or [height, width]");
   }
   return [pair[0], pair[1]];
 }
@@ -94,7 +142,7 @@ export function labelsField(json: Json): readonly string[] {
   const named = typeof labels === "object" ? labels as Json : {};
   const names = Object.keys(named).map((_, i) => named[`${i}`]);
   if (names.length === 0 || !names.every((name) => typeof name === "string")) {
-    throw wrong("id2label", labels, "a name for every id 0, 1, ...");
+    throw wrongField("id2label", labels, "a name for every id 0, 1, ...");
   }
   return names as string[];
 }

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { OneloraError } from "../dsl/error.ts";
-import { booleanField, choiceField, type Json, numberField } from "./config.ts";
+import { booleanField, choiceField, type Json, numberField, objectField, wholeField, wrongField } from "./config.ts";
 
 /** Sizes of a LLaMA. */
 export interface LlamaConfig {
@@ -106,29 +105,12 @@ export const llamaPresets: Readonly<Record<LlamaPreset, LlamaConfig>> = {
   "llama-2-13b": { ...llama2, hidden: 5120, intermediate: 13824, layers: 40, heads: 40, keyValueHeads: 40 },
 };
 
-function wrong(name: string, value: unknown, allowed: string): OneloraError {
-  return new OneloraError({ attempted: `reading "${name}" of config.json`, found: JSON.stringify(value), allowed });
-}
-
-function wholeField(json: Json, name: string, fallback: number): number {
-  const value = numberField(json, name, fallback);
-  if (!Number.isInteger(value)) throw wrong(name, value, "a positive integer");
-  return value;
-}
-
-/** An object, empty where the field is absent. */
-function objectField(json: Json, name: string): Json {
-  const value = json[name] ?? {};
-  if (typeof value !== "object" || Array.isArray(value)) throw wrong(name, value, "an object");
-  return value as Json;
-}
-
 /** The rotary base: newer files have it inside `rope_parameters`, older ones beside a `rope_scaling`. */
 function thetaField(json: Json): number {
   for (const name of ["rope_parameters", "rope_scaling"]) {
     const { rope_type, type } = objectField(json, name);
     if (![undefined, null, "default"].includes((rope_type ?? type) as string)) {
-      throw wrong(name, json[name], 'rope_type "default": scaled rotary positions are not known here');
+      throw wrongField(name, json[name], 'rope_type "default": scaled rotary positions are not known here');
     }
   }
   return numberField(objectField(json, "rope_parameters"), "rope_theta", numberField(json, "rope_theta", 10000));
@@ -138,7 +120,7 @@ function thetaField(json: Json): number {
 function idsField(json: Json, name: string, fallback: number): readonly number[] {
   const value = json[name] === undefined ? fallback : json[name] ?? [];
   const ids = Array.isArray(value) ? value : [value];
-  if (!ids.every((id) => Number.isInteger(id) && id >= 0)) throw wrong(name, value, "token ids");
+  if (!ids.every((id) => Number.isInteger(id) && id >= 0)) throw wrongField(name, value, "token ids");
   return ids;
 }
 
@@ -151,13 +133,13 @@ export function readLlamaConfig(json: Json): LlamaConfig {
   const hidden = wholeField(json, "hidden_size", 4096);
   const heads = wholeField(json, "num_attention_heads", 32);
   const keyValueHeads = wholeField(json, "num_key_value_heads", heads);
-  if (heads % keyValueHeads !== 0) throw wrong("num_key_value_heads", keyValueHeads, `a divisor of ${heads}`);
+  if (heads % keyValueHeads !== 0) throw wrongField("num_key_value_heads", keyValueHeads, `a divisor of ${heads}`);
   const headSize = numberField(json, "head_dim", hidden / heads);
   if (headSize % 2 !== 0) {
     const given = json.head_dim !== undefined && json.head_dim !== null;
     throw given
-      ? wrong("head_dim", headSize, "an even number")
-      : wrong("hidden_size", hidden, `an even multiple of ${heads} heads`);
+      ? wrongField("head_dim", headSize, "an even number")
+      : wrongField("hidden_size", hidden, `an even multiple of ${heads} heads`);
   }
   choiceField(json, "hidden_act", ["silu"], "silu");
   return {

@@ -18,6 +18,7 @@ import {
 } from "../dsl/safetensors/mod.ts";
 import { glob, type Params, type Path } from "../dsl/tree.ts";
 import type { Json } from "./config.ts";
+import { depthAnythingFamily } from "./depth_anything.ts";
 import type { Description, DescriptionOptions, Family } from "./family.ts";
 import { divisions, gatherRows, published, type Rows, shapeOfRows } from "./fusion.ts";
 import { keyOf, pathOf } from "./keys.ts";
@@ -26,7 +27,7 @@ import { shippedFolder } from "./shipped.ts";
 import { vitFamily } from "./vit.ts";
 
 /** Every family this package knows. */
-export const families: readonly Family[] = [vitFamily, llamaFamily];
+export const families: readonly Family[] = [vitFamily, depthAnythingFamily, llamaFamily];
 
 /** A model by name: description and where its weights are, no weights. */
 export interface Model extends Description {

@@ -4,6 +4,9 @@
  * @module
  */
 export * from "./config.ts";
+export * from "./depth_anything.ts";
+export * from "./depth_config.ts";
+export * from "./dinov2.ts";
 export * from "./family.ts";
 export * from "./fusion.ts";
 export * from "./generate.ts";
