@@ -6,7 +6,7 @@
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { nearest, OneloraError } from "../../dsl/error.ts";
 import type { AnyLayer } from "../../dsl/layer.ts";
-import { type Checkpoint, type HostTensor, openSafetensors, toFloat32, toTensor } from "../../dsl/safetensors/mod.ts";
+import { openSafetensors, readAgreeing, toTensor } from "../../dsl/safetensors/mod.ts";
 import type { Params, Path, Tree } from "../../dsl/tree.ts";
 import { adapt } from "../spec.ts";
 import { type AdapterConfig, readAdapterConfig, readLayout } from "./config.ts";
@@ -14,23 +14,6 @@ import { identify, type ModuleNames, slots, stored } from "./format.ts";
 
 /** Element types that become float32. */
 const FLOATS: readonly string[] = ["F64", "F32", "F16", "BF16"];
-
-type Complain = (key: string, found: string, allowed: string) => OneloraError;
-
-/** The tensor under one or more keys: a module's several names must agree. */
-async function readAgreeing(checkpoint: Checkpoint, keys: readonly string[], complain: Complain): Promise<HostTensor> {
-  const [key, ...others] = keys;
-  const host = await checkpoint.read(key);
-  const values = toFloat32(host);
-  for (const other of others) {
-    const again = toFloat32(await checkpoint.read(other));
-    const differ = values.some((value, i) => !Object.is(value, again[i]));
-    if (differ) {
-      throw complain(other, `other values than those of "${key}"`, "equal values under a module's several names");
-    }
-  }
-  return host;
-}
 
 /**
  * Reads an adapter's tensors by parameter path. Every key must belong to the model, and every parameter of the adapter (and
@@ -46,8 +29,9 @@ async function readAgreeing(checkpoint: Checkpoint, keys: readonly string[], com
 export async function readAdapterParams(folder: string, layer: AnyLayer, names: ModuleNames): Promise<Params> {
   const layout = await readLayout(folder);
   await using checkpoint = await openSafetensors(`${folder}/adapter_model.safetensors`);
-  const complain: Complain = (key, found, allowed) =>
-    new OneloraError({ attempted: `loading ${folder}, tensor "${key}"`, found, allowed });
+  const attempted = `loading ${folder}`;
+  const complain = (key: string, found: string, allowed: string) =>
+    new OneloraError({ attempted: `${attempted}, tensor "${key}"`, found, allowed });
 
   const wanted = slots(layer).map((slot) => ({ slot, ...stored(slot, layout, names) }));
   const byId = new Map(wanted.map((each) => [each.id, each]));
@@ -75,7 +59,7 @@ export async function readAdapterParams(folder: string, layer: AnyLayer, names: 
   const read: Record<Path, Tensor> = {};
   try {
     for (const { slot, id } of wanted) {
-      const host = await readAgreeing(checkpoint, found.get(id)!, complain);
+      const host = await readAgreeing(checkpoint, found.get(id)!, attempted);
       read[slot.path] = toTensor({ ...host, shape: slot.spec.shape });
     }
   } catch (error) {

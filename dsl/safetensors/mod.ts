@@ -4,6 +4,7 @@
  *
  * @module
  */
+export { readAgreeing } from "./agree.ts";
 export {
   type DType,
   dtypes,
