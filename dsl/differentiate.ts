@@ -28,7 +28,8 @@ function owned(kept: tf.Scalar): tf.Scalar {
 }
 
 /**
- * The objective and its gradients with respect to every given parameter.
+ * The objective and its gradients with respect to every given parameter; that of a parameter which the loss does not depend
+ * on (published models have such) is zero.
  *
  * @param f Objective of a tree of parameters
  *
@@ -46,15 +47,19 @@ export function valueAndGradients(f: (params: Params) => Objective): (params: Pa
   return (params) => {
     const paths = Object.keys(params);
     let metrics: Objective["metrics"];
-    const { value, grads } = tf.valueAndGrads((...tensors: tf.Tensor[]) => {
-      const objective = f(Object.fromEntries(tensors.map((tensor, i) => [paths[i], tensor])));
-      metrics = objective.metrics && mapTree((metric: tf.Scalar) => tf.keep(metric))(objective.metrics);
-      return objective.loss;
-    })(paths.map((path) => params[path]));
+    const objective = () => {
+      const { loss, metrics: others } = f(params);
+      metrics = others && mapTree((metric: tf.Scalar) => tf.keep(metric))(others);
+      return loss;
+    };
+    const found = tf.engine().gradients(objective, paths.map((path) => params[path]), undefined, true);
+    const gradients: readonly (tf.Tensor | undefined)[] = found.grads;
     return {
-      loss: value as tf.Scalar,
+      loss: found.value,
       metrics: metrics && mapTree(owned)(metrics),
-      gradients: Object.fromEntries(grads.map((gradient, i) => [paths[i], gradient])),
+      gradients: Object.fromEntries(
+        paths.map((path, i) => [path, gradients[i] ?? tf.zeros(params[path].shape)]),
+      ),
     };
   };
 }

@@ -1,7 +1,7 @@
 /** Comparing tensors with fixtures. @module */
 import { assert } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { openSafetensors, type Params, type Path, toTensor } from "../dsl/mod.ts";
+import { openSafetensors, type Params, type Path, toTensor, valueAndGradients } from "../dsl/mod.ts";
 
 /** All tensors of a safetensors file whose name starts with a prefix, which is taken off. */
 export async function fixture(path: string, prefix = ""): Promise<Params> {
@@ -44,9 +44,7 @@ export async function withoutLeaks(body: () => Promise<void>): Promise<void> {
 
 /** Gradients by path of a scalar function of parameters. */
 export function gradients(loss: (params: Params) => tf.Scalar, params: Params): Params {
-  const paths = Object.keys(params);
-  const derivative = tf.grads((...tensors: tf.Tensor[]) =>
-    loss(Object.fromEntries(tensors.map((tensor, i) => [paths[i], tensor])))
-  );
-  return Object.fromEntries(derivative(paths.map((path) => params[path])).map((tensor, i) => [paths[i], tensor]));
+  const { loss: value, gradients } = valueAndGradients((params) => ({ loss: loss(params) }))(params);
+  value.dispose();
+  return gradients;
 }
