@@ -43,6 +43,15 @@ const DTYPES: Readonly<Record<Port["kind"], readonly DType[]>> = {
  * @param found Type and shape of each tensor by name
  * @param attempted What this is for, e.g. `reading in.safetensors`
  * @throws OneloraError naming the first tensor that is missing, unexpected, or of another type or shape
+ *
+ * @example
+ * ```ts
+ * import { checkInputs, openModel } from "@onelora/onelora/models";
+ * import { assertThrows } from "@std/assert";
+ * const { signature } = await openModel("vit-base");
+ * checkInputs(signature, { pixel_values: { dtype: "F32", shape: [2, 3, 224, 224] } }, "reading in.safetensors");
+ * assertThrows(() => checkInputs(signature, {}, "reading in.safetensors"), Error, 'no tensor "pixel_values"');
+ * ```
  */
 export function checkInputs(
   signature: Signature,

@@ -57,6 +57,16 @@ function overlay(base: Params, above: Params): Params {
  * @param name Preset name or Hugging Face folder
  * @param options See {@linkcode OpenOptions}
  * @throws OneloraError for a model or adapter that cannot be read, and an adapter of another model
+ *
+ * @example
+ * ```ts
+ * import { key, useBackend } from "@onelora/onelora/dsl";
+ * import { openTrained } from "@onelora/onelora/tasks";
+ * import { assertEquals } from "@std/assert";
+ * await useBackend("cpu");
+ * const { model, params } = await openTrained("vit-micro", { key: key(0) });
+ * assertEquals(params["classifier.weight"].shape, [model.labels?.length, 96]);
+ * ```
  */
 export async function openTrained(name: string, options: OpenOptions): Promise<OpenedModel> {
   const { adapter } = options;
