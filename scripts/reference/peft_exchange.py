@@ -1,9 +1,11 @@
 """Exchange of adapters with Hugging Face PEFT, both ways.
 
     python peft_exchange.py write
-        writes tests/fixtures/peft/METHOD/{adapter_config.json,adapter_model.safetensors,expected.safetensors}
+        writes tests/fixtures/{peft,llama-peft}/METHOD/{adapter_config.json,adapter_model.safetensors,expected.safetensors}
     python peft_exchange.py check --model DIR --input FILE --adapter DIR --output FILE [--adapter DIR --output FILE ...]
         loads adapter folders in PEFT; exits with 1 unless each has every key and PEFT's logits equal the given ones
+    python peft_exchange.py check --model DIR --input FILE --output FILE
+        loads a plain model, such as `deno task merge` writes; exits with 1 unless its logits equal the given ones
 """
 
 import argparse
@@ -16,14 +18,15 @@ import torch
 from peft import LoraConfig, MissConfig, PeftConfig, PeftModel, VeraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import ViTForImageClassification
+from transformers import AutoConfig, LlamaForCausalLM, PreTrainedModel, ViTForImageClassification
 
-from common import FIXTURES, load_batch, load_vit, normal, published, save, single
+from common import FIXTURES, normal, published, save, single
 
-BASE = "vit-rgb"
 LEAVES = ["q_proj", "k_proj", "v_proj", "o_proj", "fc1", "fc2"]
 
-CONFIGS = {
+CLASSES = {"vit": ViTForImageClassification, "llama": LlamaForCausalLM}
+
+VIT = {
     "lora": LoraConfig(r=2, lora_alpha=8, target_modules=LEAVES),
     "lora-qkv": LoraConfig(r=1, lora_alpha=2, target_modules=["q_proj", "k_proj", "v_proj"]),
     "rslora": LoraConfig(r=4, lora_alpha=8, use_rslora=True, target_modules=LEAVES),
@@ -32,15 +35,43 @@ CONFIGS = {
     "miss": MissConfig(r=1, init_weights=True, target_modules="all-linear"),
 }
 
+# PEFT's "all-linear" leaves the output layer out, as ours does.
+LLAMA = {
+    "lora": LoraConfig(r=2, lora_alpha=8, target_modules="all-linear"),
+    "lora-qkv": LoraConfig(r=1, lora_alpha=2, target_modules=["q_proj", "k_proj", "v_proj"], task_type="CAUSAL_LM"),
+    "dora": LoraConfig(r=1, lora_alpha=1, use_dora=True, target_modules="all-linear"),
+    "vera": VeraConfig(r=2, target_modules="all-linear"),
+    "miss": MissConfig(r=1, init_weights=True, target_modules="all-linear"),
+}
 
-def write_adapter(name: str, config: PeftConfig, seed: int) -> None:
+
+def load_model(folder: Path) -> PreTrainedModel:
+    # Eager attention would take its softmax in float32.
+    kind = CLASSES[AutoConfig.from_pretrained(folder).model_type]
+    return kind.from_pretrained(folder, attn_implementation="sdpa").eval()
+
+
+def load_inputs(file: Path) -> dict[str, Tensor]:
+    """What a model reads of the tensors in a file."""
+    tensors = load_file(file)
+    names = [name for name in ["pixel_values", "input_ids", "attention_mask"] if name in tensors]
+    return {name: tensors[name].long() if name != "pixel_values" else tensors[name] for name in names}
+
+
+def logits_of(model: torch.nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+    """The logits, zero at padding."""
+    with torch.no_grad():
+        logits = model(**inputs).logits
+    return logits * inputs["attention_mask"][..., None] if "attention_mask" in inputs else logits
+
+
+def write_adapter(base_name: str, group: str, name: str, config: PeftConfig, seed: int) -> None:
     """One adapter folder with random values, exactly as PEFT writes it but for the order of its targets."""
-    folder = FIXTURES / "peft" / name
-    config.modules_to_save = ["classifier"]
+    folder = FIXTURES / group / name
     torch.manual_seed(seed)
-    base = load_vit(BASE).float()
+    base = load_model(FIXTURES / base_name)
     # PEFT would record this machine's path.
-    base.name_or_path = BASE
+    base.name_or_path = base_name
     model = get_peft_model(base, config)
     generator = torch.Generator().manual_seed(seed)
     for key, parameter in sorted(model.named_parameters()):
@@ -55,9 +86,9 @@ def write_adapter(name: str, config: PeftConfig, seed: int) -> None:
     saved["target_modules"].sort()
     (folder / "adapter_config.json").write_text(json.dumps(saved, indent=2, sort_keys=True))
 
-    pixel_values, _ = load_batch(BASE)
-    with torch.no_grad():
-        save(folder / "expected.safetensors", {"logits": model.double().eval()(pixel_values).logits})
+    inputs = load_inputs(FIXTURES / base_name / "expected.safetensors")
+    doubled = {key: tensor.double() if tensor.is_floating_point() else tensor for key, tensor in inputs.items()}
+    save(folder / "expected.safetensors", {"logits": logits_of(model.double().eval(), doubled)})
 
 
 def write_published_names(name: str, source: str) -> None:
@@ -73,11 +104,19 @@ def write_published_names(name: str, source: str) -> None:
     shutil.copy(source_folder / "expected.safetensors", folder)
 
 
-def check_adapter(model: Path, adapter: Path, pixel_values: Tensor, logits: Tensor, tolerance: float) -> bool:
+def agree(name: Path, model: torch.nn.Module, inputs: dict[str, Tensor], logits: Tensor, tolerance: float) -> bool:
+    """Prints by how much the logits differ; true if by at most the tolerance."""
+    if "attention_mask" in inputs:
+        logits = logits * inputs["attention_mask"][..., None]
+    difference = (logits_of(model, inputs) - logits).abs().max().item()
+    print(f"{name}: logits differ by at most {difference:.2e} (tolerance {tolerance:.0e})")
+    return difference <= tolerance
+
+
+def check_adapter(model: Path, adapter: Path, inputs: dict[str, Tensor], logits: Tensor, tolerance: float) -> bool:
     """Prints what it found; true if PEFT missed no key and its logits differ by at most the tolerance."""
-    base = ViTForImageClassification.from_pretrained(model, attn_implementation="sdpa")
     try:
-        adapted = PeftModel.from_pretrained(base, adapter).eval()
+        adapted = PeftModel.from_pretrained(load_model(model), adapter).eval()
     except ValueError as error:
         print(f"{adapter}: {error}")
         return False
@@ -85,20 +124,17 @@ def check_adapter(model: Path, adapter: Path, pixel_values: Tensor, logits: Tens
     wanted = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
     for key in sorted(saved ^ wanted):
         print(f"{adapter}: {key} is {'ignored by PEFT' if key in saved else 'missing'}")
-    with torch.no_grad():
-        difference = (adapted(pixel_values).logits - logits).abs().max().item()
-    print(f"{adapter}: logits differ by at most {difference:.2e} (tolerance {tolerance:.0e})")
-    return wanted <= saved and difference <= tolerance
+    return agree(adapter, adapted, inputs, logits, tolerance) and wanted <= saved
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     modes = parser.add_subparsers(dest="mode", required=True)
     modes.add_parser("write", help="write the fixtures")
-    check = modes.add_parser("check", help="compare adapter folders with PEFT")
+    check = modes.add_parser("check", help="compare adapter folders with PEFT, or a model with transformers")
     check.add_argument("--model", type=Path, required=True, help="folder of the base model")
-    check.add_argument("--input", type=Path, required=True, help="safetensors with pixel_values")
-    check.add_argument("--adapter", type=Path, action="append", required=True, help="adapter folder (repeatable)")
+    check.add_argument("--input", type=Path, required=True, help="safetensors with the inputs")
+    check.add_argument("--adapter", type=Path, action="append", default=[], help="adapter folder (repeatable)")
     check.add_argument("--output", type=Path, action="append", required=True, help="its safetensors with logits")
     check.add_argument("--tolerance", type=float, default=1e-4)
     return parser.parse_args()
@@ -107,16 +143,22 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     options = arguments()
     if options.mode == "write":
-        for seed, (name, config) in enumerate(CONFIGS.items(), start=200):
-            write_adapter(name, config, seed)
+        for seed, (name, config) in enumerate(VIT.items(), start=200):
+            config.modules_to_save = ["classifier"]
+            write_adapter("vit-rgb", "peft", name, config, seed)
         write_published_names("lora-published-names", source="lora")
+        for seed, (name, config) in enumerate(LLAMA.items(), start=300):
+            write_adapter("llama-grouped", "llama-peft", name, config, seed)
         return 0
+    inputs = load_inputs(options.input)
+    if not options.adapter and len(options.output) == 1:
+        logits = load_file(options.output[0])["logits"]
+        return 0 if agree(options.model, load_model(options.model), inputs, logits, options.tolerance) else 1
     if len(options.adapter) != len(options.output):
         print("--adapter and --output come in pairs", file=sys.stderr)
         return 2
-    pixel_values = load_file(options.input)["pixel_values"]
     results = [
-        check_adapter(options.model, adapter, pixel_values, load_file(output)["logits"], options.tolerance)
+        check_adapter(options.model, adapter, inputs, load_file(output)["logits"], options.tolerance)
         for adapter, output in zip(options.adapter, options.output)
     ]
     return 0 if all(results) else 1
