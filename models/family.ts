@@ -32,6 +32,8 @@ export type Qkv = "fused" | "split";
 export interface Architecture<Config> {
   /** `model_type` in `config.json`. */
   readonly name: string;
+  /** `_class_name` in `config.json`, if the model is one of diffusers. */
+  readonly className?: string;
   /** Configurations by preset name. */
   readonly presets: Readonly<Record<string, Config>>;
   /** The declared model. */
@@ -46,6 +48,10 @@ export interface Architecture<Config> {
   readonly headPath?: Path;
   /** What it reads and writes. */
   readonly signature: (config: Config) => Signature;
+  /** What it reads and writes the other way round, if there is one: an autoencoder's latents to pixels. */
+  readonly inverse?: (config: Config) => Signature;
+  /** Methods that belong to every other, such as `labels` where a model learns new classes with any adapter. */
+  readonly joined?: readonly string[];
   /** The configuration with a bias in every linear layer, if there is one: merging may give biases to layers without. */
   readonly withBiases?: (config: Config) => Config;
   /** The configuration with query, key and value as one linear layer or as three, if there is a choice. */
@@ -62,6 +68,16 @@ export interface Classes<Config> {
   readonly labels: (config: Config) => readonly string[];
   /** The configuration with other classes. */
   readonly withLabels: (config: Config, labels: readonly string[]) => Config;
+  /** The layer whose size they decide. */
+  readonly part: ClassPart;
+}
+
+/** A layer with a row of its weight for each class. */
+export interface ClassPart {
+  /** Where it lives. */
+  readonly path: Path;
+  /** Rows that are no class: DiT has one for "no class given". */
+  readonly extraRows: number;
 }
 
 /** One configuration of an architecture, with the configuration's type folded away. */
@@ -80,12 +96,20 @@ export interface Description {
   readonly headPath?: Path;
   /** What it reads and writes. */
   readonly signature: Signature;
+  /** What it reads and writes the other way round, if there is one. */
+  readonly inverse?: Signature;
+  /** Methods that belong to every other. */
+  readonly joined: readonly string[];
+  /** The file of its weights in a published folder. */
+  readonly weightsFile: string;
   /** What it expects of pixels, if it takes any. */
   readonly image?: ImageInput;
   /** Names of its classes, if it has any. */
   readonly labels?: readonly string[];
-  /** Whether the head is for other classes than the configuration's, so that published weights do not fit it. */
-  readonly freshHead: boolean;
+  /** The layer whose size they decide. */
+  readonly classPart?: ClassPart;
+  /** Whether that layer is for other classes than the configuration's, so that published weights do not fit it. */
+  readonly freshClasses: boolean;
 }
 
 /** Options of {@linkcode Family}'s functions. */
@@ -102,6 +126,8 @@ export interface DescriptionOptions {
 export interface Family {
   /** `model_type` in `config.json`. */
   readonly name: string;
+  /** `_class_name` in `config.json`, if the model is one of diffusers. */
+  readonly className?: string;
   /** Names of its presets. */
   readonly presets: readonly string[];
   /** A preset's description. */
@@ -116,7 +142,7 @@ export interface Family {
  * @param architecture The architecture
  */
 export function family<Config>(architecture: Architecture<Config>): Family {
-  const { classes, withQkv } = architecture;
+  const { className, classes, withQkv } = architecture;
   const describe = (given: Config, { labels, biases, qkv }: DescriptionOptions): Description => {
     if (qkv !== undefined && withQkv === undefined) {
       throw new OneloraError({
@@ -144,13 +170,18 @@ export function family<Config>(architecture: Architecture<Config>): Family {
       modules: moduleNames(keys),
       headPath: architecture.headPath,
       signature: architecture.signature(sized),
+      inverse: architecture.inverse?.(sized),
+      joined: architecture.joined ?? [],
+      weightsFile: className === undefined ? "model.safetensors" : "diffusion_pytorch_model.safetensors",
       image: architecture.image?.(sized),
       labels: classes?.labels(sized),
-      freshHead: `${classes?.labels(config)}` !== `${classes?.labels(sized)}`,
+      classPart: classes?.part,
+      freshClasses: `${classes?.labels(config)}` !== `${classes?.labels(sized)}`,
     };
   };
   return {
     name: architecture.name,
+    className,
     presets: Object.keys(architecture.presets),
     preset: (name, options) => describe(architecture.presets[name], options),
     read: (json, options) => describe(architecture.readConfig(json), options),

@@ -16,6 +16,8 @@ export interface KeyMap {
   readonly unprefixed: readonly string[];
   /** Keys that carry nothing this model uses. */
   readonly ignored: readonly string[];
+  /** How published files call what is called differently here; what several rules match is published under each name. */
+  readonly published?: readonly Rename[];
   /** How Python calls modules in memory where that differs from the published keys; the first that matches wins. */
   readonly modules: readonly Rename[];
   /** How the original repository's files call what is called differently here; the first that matches wins. */
@@ -35,17 +37,33 @@ export type Rename = readonly [here: string, there: string];
  */
 export function pathOf(keys: KeyMap, key: string): Path | undefined {
   const path = key.startsWith(keys.prefix) ? key.slice(keys.prefix.length) : key;
-  return keys.ignored.some((pattern) => glob(pattern)(path)) ? undefined : rename(keys.originals ?? [], 1, path);
+  if (keys.ignored.some((pattern) => glob(pattern)(path))) return undefined;
+  return rename(keys.originals ?? [], 1, rename(keys.published ?? [], 1, path));
 }
 
 /**
- * The published key of a parameter path.
+ * The published keys of a parameter path: one, except where a file repeats a tensor.
+ *
+ * @param keys The family's names
+ * @param path Parameter path
+ */
+export function keysOf(keys: KeyMap, path: Path): readonly string[] {
+  const renames = (keys.published ?? []).flatMap((rule) => renamed(rule, 0, path) ?? []);
+  return (renames.length === 0 ? [path] : renames).map((name) => prefixOf(keys, path) + name);
+}
+
+function prefixOf(keys: KeyMap, path: Path): string {
+  return keys.unprefixed.some((pattern) => glob(pattern)(path)) ? "" : keys.prefix;
+}
+
+/**
+ * The published key of a parameter path, the first if there are several.
  *
  * @param keys The family's names
  * @param path Parameter path
  */
 export function keyOf(keys: KeyMap, path: Path): string {
-  return keys.unprefixed.some((pattern) => glob(pattern)(path)) ? path : `${keys.prefix}${path}`;
+  return keysOf(keys, path)[0];
 }
 
 /**
@@ -91,11 +109,12 @@ function rename(rules: readonly Rename[], from: 0 | 1, path: Path): Path {
 export function moduleNames(keys: KeyMap): ModuleNames {
   return {
     toModules: (path) => {
-      const published = keyOf(keys, path);
-      const prefix = published.slice(0, published.length - path.length);
-      return [...new Set([prefix + rename(keys.modules, 0, path), published])];
+      const inMemory = keys.modules.flatMap((rule) => renamed(rule, 0, path) ?? []).slice(0, 1);
+      return [...new Set([...inMemory.map((name) => prefixOf(keys, path) + name), ...keysOf(keys, path)])];
     },
-    toPath: (module) =>
-      rename(keys.modules, 1, module.startsWith(keys.prefix) ? module.slice(keys.prefix.length) : module),
+    toPath: (module) => {
+      const name = module.startsWith(keys.prefix) ? module.slice(keys.prefix.length) : module;
+      return rename(keys.published ?? [], 1, rename(keys.modules, 1, name));
+    },
   };
 }

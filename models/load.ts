@@ -13,6 +13,7 @@ import {
   fromTensor,
   type NamedSource,
   openSafetensors,
+  readAgreeing,
   toTensor,
   writeSafetensors,
 } from "../dsl/safetensors/mod.ts";
@@ -21,7 +22,7 @@ import type { Json } from "./config.ts";
 import { depthAnythingFamily } from "./depth_anything.ts";
 import type { Description, DescriptionOptions, Family } from "./family.ts";
 import { divisions, gatherRows, published, type Rows, shapeOfRows } from "./fusion.ts";
-import { keyOf, pathOf } from "./keys.ts";
+import { keyOf, keysOf, pathOf } from "./keys.ts";
 import { llamaFamily } from "./llama.ts";
 import { shippedFolder } from "./shipped.ts";
 import { vitFamily } from "./vit.ts";
@@ -73,8 +74,10 @@ export async function openModel(name: string, options: DescriptionOptions = {}):
   const folder = preset === undefined ? name : await shippedFolder(name);
   if (preset !== undefined && folder === undefined) return { ...preset.preset(name, options), name };
   const json = await readConfig(folder!);
-  const family = families.find((each) => each.name === json.model_type);
-  if (family === undefined) throw unknownName("model_type", String(json.model_type), families.map((each) => each.name));
+  const named = (each: Family) => json.model_type === undefined ? each.className : each.name;
+  const written = json.model_type ?? json._class_name;
+  const family = families.find((each) => written !== undefined && named(each) === written);
+  if (family === undefined) throw unknownName("model_type", String(written), families.map((each) => each.name));
   return { ...family.read(json, options), name, folder };
 }
 
@@ -90,16 +93,19 @@ function mismatch(model: Model, key: string, found: string, allowed: string): On
   return new OneloraError({ attempted: `loading ${model.name}, tensor "${key}"`, found, allowed });
 }
 
-/** Checkpoint keys by the path they fill; unexpected keys are an error. */
-function resolve(model: Model, checkpoint: Checkpoint): ReadonlyMap<Path, string> {
+/** Checkpoint keys by the path they fill, more than one where the file repeats a tensor. */
+type Keys = ReadonlyMap<Path, readonly string[]>;
+
+/** The keys of a checkpoint; unexpected ones are an error. */
+function resolve(model: Model, checkpoint: Checkpoint): Keys {
   const paths = Object.keys(specs(model.layer));
   const expected = new Set(paths.flatMap((path) => divisions(model.keys, path)).flat().map(({ path }) => path));
-  const found = new Map<Path, string>();
+  const found = new Map<Path, readonly string[]>();
   for (const key of checkpoint.names) {
     const path = pathOf(model.keys, key);
     if (path === undefined) continue;
     if (!expected.has(path)) throw mismatch(model, key, "an unexpected key", `the keys of ${model.family}`);
-    found.set(path, key);
+    found.set(path, [...found.get(path) ?? [], key]);
   }
   return found;
 }
@@ -108,30 +114,34 @@ function resolve(model: Model, checkpoint: Checkpoint): ReadonlyMap<Path, string
 function locate(
   model: Model,
   checkpoint: Checkpoint,
-  keys: ReadonlyMap<Path, string>,
+  keys: Keys,
   path: Path,
   shape: readonly number[],
 ): readonly Rows[] | undefined {
   const rows = divisions(model.keys, path).find((each) => each.every(({ path }) => keys.has(path)));
   for (const { path: held, share } of rows ?? []) {
-    const key = keys.get(held)!;
-    const found = checkpoint.info(key).shape;
     const whole = held === path;
     const wanted = whole ? shape : [shape[0] * (share?.[1] ?? 1) / rows!.length, ...shape.slice(1)];
-    if (`${found}` !== `${wanted}`) throw mismatch(model, key, `shape [${found}]`, `shape [${wanted}]`);
+    for (const key of keys.get(held)!) {
+      const found = checkpoint.info(key).shape;
+      if (`${found}` !== `${wanted}`) throw mismatch(model, key, `shape [${found}]`, `shape [${wanted}]`);
+    }
   }
   return rows;
 }
 
 /** Reads rows of a checkpoint's tensors as one tensor. */
 async function readRows(
+  model: Model,
   checkpoint: Checkpoint,
-  keys: ReadonlyMap<Path, string>,
+  keys: Keys,
   rows: readonly Rows[],
 ): Promise<Tensor> {
   const parts: Record<Path, Tensor> = {};
   try {
-    for (const { path } of rows) parts[path] = toTensor(await checkpoint.read(keys.get(path)!));
+    for (const { path } of rows) {
+      parts[path] = toTensor(await readAgreeing(checkpoint, keys.get(path)!, `loading ${model.name}`));
+    }
     return gatherRows(rows, (path) => parts[path]);
   } finally {
     dispose(parts);
@@ -141,7 +151,7 @@ async function readRows(
 /**
  * Reads a model's parameters shard by shard, tensor by tensor (peak memory: the model plus one tensor).
  *
- * A head for other classes than the checkpoint's, or a head of classes that the checkpoint lacks, starts from the key;
+ * What is sized by classes other than the checkpoint's, or a head of classes that the checkpoint lacks, starts from the key;
  * anything else that is missing, unexpected or of another shape is an error naming it. Without a folder everything starts
  * from the key.
  *
@@ -151,20 +161,21 @@ async function readRows(
  */
 export async function loadParams(model: Model, key: Key, layer: Layer = model.layer): Promise<Loaded> {
   const wanted = specs(layer);
-  const isHead = model.headPath === undefined ? () => false : glob(`${model.headPath}.**`);
+  const within = (path?: Path) => path === undefined ? () => false : glob(`${path}.**`);
+  const [isHead, isSized] = [within(model.headPath), within(model.classPart?.path)];
   const given: Record<Path, Tensor> = {};
   if (model.folder !== undefined) {
     await using checkpoint = await openSafetensors(model.folder);
     const keys = resolve(model, checkpoint);
     const sources = Object.entries(wanted).flatMap(([path, { shape, adapter }]) => {
-      if (adapter !== undefined || (model.freshHead && isHead(path))) return [];
+      if (adapter !== undefined || (model.freshClasses && isSized(path))) return [];
       const rows = locate(model, checkpoint, keys, path, shape);
       if (rows !== undefined) return [[path, rows] as const];
       if (model.labels !== undefined && isHead(path)) return [];
       throw mismatch(model, keyOf(model.keys, path), "no such key", `shape [${shape}]`);
     });
     try {
-      for (const [path, rows] of sources) given[path] = await readRows(checkpoint, keys, rows);
+      for (const [path, rows] of sources) given[path] = await readRows(model, checkpoint, keys, rows);
     } catch (error) {
       dispose(given);
       throw error;
@@ -177,7 +188,7 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
 }
 
 /**
- * Writes a plain Hugging Face folder: `config.json` and `model.safetensors`, each complete or absent.
+ * Writes a plain Hugging Face folder: `config.json` and the weights, each complete or absent.
  *
  * @param model The model (its configuration)
  * @param params Its parameters; adapters' own are left out
@@ -185,7 +196,7 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
  */
 export async function saveModel(model: Model, params: Params, folder: string): Promise<void> {
   const tensors = published(model.keys, Object.keys(specs(model.layer)));
-  const entries = [...tensors].map(([path, rows]): NamedSource => {
+  const entries = [...tensors].flatMap(([path, rows]): readonly NamedSource[] => {
     const shapes = rows.map((each) => shapeOfRows(params[each.path].shape, each));
     const shape = shapes.length === 1
       ? shapes[0]
@@ -198,11 +209,11 @@ export async function saveModel(model: Model, params: Params, folder: string): P
         tensor.dispose();
       }
     };
-    return [keyOf(model.keys, path), { dtype: "F32", shape, data }];
+    return keysOf(model.keys, path).map((key) => [key, { dtype: "F32", shape, data }]);
   });
   await guarded(`writing ${folder}`, "a folder that can be written", async () => {
     await Deno.mkdir(folder, { recursive: true });
-    await writeSafetensors(`${folder}/model.safetensors`, entries, { metadata: { format: "pt" } });
+    await writeSafetensors(`${folder}/${model.weightsFile}`, entries, { metadata: { format: "pt" } });
     await Deno.writeTextFile(`${folder}/config.json.tmp`, `${JSON.stringify(model.config, null, 2)}\n`);
     await Deno.rename(`${folder}/config.json.tmp`, `${folder}/config.json`);
   });

@@ -205,5 +205,9 @@ export const vitFamily: Family = family<VitConfig>({
     return { height, width, channels, mean: half, std: half };
   },
   withQkv: (config, qkv) => ({ ...config, fusedQkv: qkv === "fused" }),
-  classes: { labels: ({ labels }) => labels, withLabels: (config, labels) => ({ ...config, labels }) },
+  classes: {
+    labels: ({ labels }) => labels,
+    withLabels: (config, labels) => ({ ...config, labels }),
+    part: { path: "classifier", extraRows: 0 },
+  },
 });

@@ -36,10 +36,11 @@ export interface OpenedModel {
  * many as the head has.
  */
 async function classesOf(adapter: string, model: Model): Promise<readonly string[] | undefined> {
-  if (model.labels === undefined || model.headPath === undefined) return undefined;
+  if (model.labels === undefined || model.classPart === undefined) return undefined;
   const { shapes, labels } = await readAdapterHeader(adapter, model.modules);
-  const count = shapes[`${model.headPath}.weight`]?.[0];
-  if (count === undefined) return undefined;
+  const rows = shapes[`${model.classPart.path}.weight`]?.[0];
+  if (rows === undefined) return undefined;
+  const count = rows - model.classPart.extraRows;
   if (labels?.length === count) return labels;
   return count === model.labels.length ? undefined : labelNames(count);
 }
