@@ -179,10 +179,10 @@ export const llamaFamily: Family = family<LlamaConfig>({
     modules: [],
   }),
   headPath: "lm_head",
-  signature: () => ({
+  signature: ({ vocabulary }) => ({
     inputs: [
-      { name: "input_ids", kind: "integer", shape: ["batch", "length"] },
-      { name: "attention_mask", kind: "integer", shape: ["batch", "length"], optional: true },
+      { name: "input_ids", kind: "integer", shape: ["batch", "length"], below: vocabulary },
+      { name: "attention_mask", kind: "integer", shape: ["batch", "length"], optional: true, below: 2 },
     ],
     outputs: ["logits"],
   }),

@@ -20,6 +20,8 @@ export interface Port {
   readonly shape: readonly (number | string)[];
   /** Whether the model does without it. */
   readonly optional?: boolean;
+  /** What its integers, from 0 on, stay below: the rows of a table that they choose from. */
+  readonly below?: number;
 }
 
 /** The inputs and outputs of a model. */
@@ -87,6 +89,23 @@ export function checkInputs(
       found: `"${name}" of ${given.dtype} and shape [${given.shape.join(", ")}]`,
       allowed: known.length === 0 || given.shape.length !== shape.length ? allowed : `${allowed}, ${known.join(", ")}`,
     });
+  }
+}
+
+/**
+ * Checks that integers which choose from a table do.
+ *
+ * @param signature The model's
+ * @param inputs Its inputs by name
+ * @param attempted What this is for, e.g. `reading in.safetensors`
+ * @throws OneloraError naming the first value that is out of range
+ */
+export async function checkValues(signature: Signature, inputs: Params, attempted: string): Promise<void> {
+  for (const { name, below } of signature.inputs) {
+    if (below === undefined || inputs[name] === undefined) continue;
+    const strange = (await inputs[name].data<"int32">()).find((value) => value < 0 || value >= below);
+    if (strange === undefined) continue;
+    throw new OneloraError({ attempted, found: `${strange} in "${name}"`, allowed: `0 to ${below - 1}` });
   }
 }
 

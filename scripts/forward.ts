@@ -5,7 +5,7 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { fromTensor, openSafetensors, toTensor, useBackend, writeSafetensors } from "../dsl/mod.ts";
-import { checkInputs, namedForward } from "../models/mod.ts";
+import { checkInputs, checkValues, namedForward } from "../models/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { main, required, text } from "./cli/mod.ts";
 import { openNoting } from "./opened.ts";
@@ -34,6 +34,7 @@ await main(
     );
     const inputs: Record<string, Tensor> = {};
     for (const each of file.names) inputs[each] = toTensor(await file.read(each));
+    await checkValues(model.signature, inputs, `reading ${input}`);
     const outputs: Record<string, Tensor> = { ...namedForward(model.signature, layer, params)(inputs) };
     dispose([params as Record<string, Tensor>, inputs]);
     const entries = Object.entries(outputs).map(async ([each, tensor]) => [each, await fromTensor(tensor)] as const);

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { linear, OneloraError, useBackend } from "../dsl/mod.ts";
-import { checkInputs, namedForward, openModel, type Signature } from "../models/mod.ts";
+import { checkInputs, checkValues, namedForward, openModel, type Signature } from "../models/mod.ts";
 
 const signature: Signature = {
   inputs: [
@@ -39,6 +39,18 @@ Deno.test("inputs of other names, types and shapes are named with what is allowe
     ],
   ];
   for (const [found, line] of cases) assertThrows(() => checkInputs(signature, found, "reading"), OneloraError, line);
+});
+
+Deno.test("integers that choose no row of their table are named", async () => {
+  await useBackend("cpu");
+  const { signature } = await openModel("llama-micro");
+  const ids = (...values: number[]) => ({ input_ids: tf.tensor2d([values], undefined, "int32") });
+  const [good, high, low] = [ids(0, 511), ids(3, 512), ids(-1, 0)];
+  await checkValues(signature, good, "reading");
+  for (const [inputs, found] of [[high, '512 in "input_ids"'], [low, '-1 in "input_ids"']] as const) {
+    await assertRejects(() => checkValues(signature, inputs, "reading"), OneloraError, `${found}; allowed: 0 to 511`);
+  }
+  tf.dispose([good, high, low]);
 });
 
 Deno.test("a model runs on inputs by name and gives outputs by name", async () => {
