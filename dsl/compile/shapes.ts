@@ -232,6 +232,13 @@ const RULES: Readonly<Record<string, Rule>> = {
     const length = Math.max(0, Math.ceil((Number(attrs.stop) - Number(attrs.start)) / Number(attrs.step)));
     return one([length], attrs.dtype as tf.DataType);
   },
+  // Our own.
+  Gelu: floating,
+  GeluGrad: floating,
+  SoftmaxGrad: floating,
+  Standardise: ({ inputs: { x } }) => [x, { shape: [...x.shape.slice(0, -1), 1], dtype: "float32" }],
+  StandardiseGrad: floating,
+  AdamwStep: ({ inputs: { p, m, v } }) => [p, m, v],
   // Images.
   ResizeBilinear: ({ inputs: { images }, attrs }) =>
     one([images.shape[0], ...(attrs.size as number[]), images.shape[3]], "float32"),

@@ -5,6 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { recordingFor } from "../engine/kernels.ts";
 import { OneloraError } from "../error.ts";
 import type { Call, Constant, Program, ValueId, ValueType } from "./program.ts";
 import { ruleOf, traceableKernels } from "./shapes.ts";
@@ -147,7 +148,7 @@ function register(): void {
 }
 
 /** Kernels that return an array of tensors. */
-const MANY: ReadonlySet<string> = new Set(["SplitV", "Unpack"]);
+const MANY: ReadonlySet<string> = new Set(["AdamwStep", "SplitV", "Standardise", "Unpack"]);
 
 /** Whether a kernel returns an array of tensors. */
 export function returnsMany(kernel: string): boolean {
@@ -193,7 +194,7 @@ export function trace(f: (inputs: tf.Tensor[]) => readonly tf.Tensor[], inputs: 
       newValue(recording, data, { shape, dtype });
       return engine.makeTensorFromTensorInfo({ dataId: data, shape: [...shape], dtype });
     });
-    const results = f(abstract);
+    const results = recordingFor(before, () => f(abstract));
     const outputs = results.map((tensor) => valueOf(recording, tensor));
     return {
       types: recording.types,

@@ -5,11 +5,18 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { ownKernel } from "../engine/kernels.ts";
 import { unknownName } from "../error.ts";
 import { withGradient } from "./gradient.ts";
 
 /** An elementwise function. */
 export type Activation = (x: tf.Tensor) => tf.Tensor;
+
+/** A function and its derivative. */
+interface Smooth {
+  readonly value: Activation;
+  readonly slope: Activation;
+}
 
 /** Φ(x) = (1 + erf(x / √2)) / 2, the normal distribution function. */
 function normalDistribution(x: tf.Tensor): tf.Tensor {
@@ -17,33 +24,32 @@ function normalDistribution(x: tf.Tensor): tf.Tensor {
 }
 
 /** x Φ(x); d/dx = Φ(x) + x φ(x). */
-function geluExact(x: tf.Tensor): tf.Tensor {
-  return withGradient([x], (save) => {
-    save(x);
-    return tf.mul(x, normalDistribution(x));
-  }, (dy, [x]) => {
+const exact: Smooth = {
+  value: (x) => tf.mul(x, normalDistribution(x)),
+  slope: (x) => {
     const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
-    return [tf.mul(dy, tf.add(normalDistribution(x), tf.mul(x, density)))];
-  });
-}
+    return tf.add(normalDistribution(x), tf.mul(x, density));
+  },
+};
 
 // (1 + tanh u) / 2 = sigmoid(2u), so 2u = x (LINEAR + CUBIC x²) needs no halving.
 const LINEAR = 2 * Math.sqrt(2 / Math.PI);
 const CUBIC = LINEAR * 0.044715;
 
+function gate(x: tf.Tensor, square: tf.Tensor): tf.Tensor {
+  return tf.sigmoid(tf.mul(x, tf.add(tf.mul(square, CUBIC), LINEAR)));
+}
+
 /** x sigmoid(v), v = x (LINEAR + CUBIC x²); with s = sigmoid(v), d/dx = s + x s (1 - s) v'. */
-function geluTanh(x: tf.Tensor): tf.Tensor {
-  const gate = (x: tf.Tensor, square: tf.Tensor) => tf.sigmoid(tf.mul(x, tf.add(tf.mul(square, CUBIC), LINEAR)));
-  return withGradient([x], (save) => {
-    save(x);
-    return tf.mul(x, gate(x, tf.square(x)));
-  }, (dy, [x]) => {
+const byTanh: Smooth = {
+  value: (x) => tf.mul(x, gate(x, tf.square(x))),
+  slope: (x) => {
     const square = tf.square(x);
     const s = gate(x, square);
-    const slope = tf.mul(x, tf.add(tf.mul(square, 3 * CUBIC), LINEAR));
-    return [tf.mul(dy, tf.mul(s, tf.add(tf.mul(slope, tf.sub(1, s)), 1)))];
-  });
-}
+    const steepness = tf.mul(x, tf.add(tf.mul(square, 3 * CUBIC), LINEAR));
+    return tf.mul(s, tf.add(tf.mul(steepness, tf.sub(1, s)), 1));
+  },
+};
 
 /**
  * GELU(x) = x Φ(x), or with `tanh` x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2 (Hendrycks and Gimpel 2016).
@@ -61,7 +67,11 @@ function geluTanh(x: tf.Tensor): tf.Tensor {
  * ```
  */
 export function gelu(x: tf.Tensor, approximation: "none" | "tanh" = "none"): tf.Tensor {
-  return approximation === "none" ? geluExact(x) : geluTanh(x);
+  const { value, slope } = approximation === "none" ? exact : byTanh;
+  return withGradient([x], (save) => {
+    save(x);
+    return ownKernel("Gelu", { x }, { approximation })?.[0] ?? value(x);
+  }, (dy, [x]) => [ownKernel("GeluGrad", { dy, x }, { approximation })?.[0] ?? tf.mul(dy, slope(x))]);
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { ownKernel } from "../engine/kernels.ts";
 import { withGradient } from "./gradient.ts";
 
 /** Settings of {@linkcode attention}. */
@@ -14,10 +15,18 @@ export interface AttentionOptions {
   readonly scale?: number;
 }
 
+/** The gradient of softmax over the last axis from its output: dx = y dy - y rowsum(y dy). */
+function softmaxGradient(dy: tf.Tensor, y: tf.Tensor): tf.Tensor {
+  const own = ownKernel("SoftmaxGrad", { dy, y });
+  if (own !== undefined) return own[0];
+  const weighted = tf.mul(y, dy);
+  return tf.sub(weighted, tf.mul(y, tf.sum(weighted, -1, true)));
+}
+
 /**
  * softmax(scale q k^T + mask) v (Vaswani et al. 2017). Query head h uses key head floor(h KV / H).
  *
- * Keeps scale q, k, v and the probabilities P; with dP = dy v^T the scores' gradient is P dP - P rowsum(P dP).
+ * Keeps scale q, k, v and the probabilities P.
  *
  * @param q Queries, [B, H, N, hd]
  * @param k Keys, [B, KV, M, hd]; KV divides H
@@ -53,8 +62,7 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: Att
     return apart(tf.matMul(probabilities, v), size);
   }, (dy, [scaled, k, v, probabilities]) => {
     const dOutput = together(dy, size);
-    const weighted = tf.mul(probabilities, tf.matMul(dOutput, v, false, true));
-    const dScores = tf.sub(weighted, tf.mul(probabilities, tf.sum(weighted, -1, true)));
+    const dScores = softmaxGradient(tf.matMul(dOutput, v, false, true), probabilities);
     return [
       apart(tf.mul(tf.matMul(dScores, k), scale), size),
       tf.matMul(dScores, scaled, true),

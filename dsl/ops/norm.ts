@@ -5,6 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { ownKernel } from "../engine/kernels.ts";
 import { withGradient } from "./gradient.ts";
 
 /** The learned part of a normalisation; without it the normalised values are returned as they are. */
@@ -15,18 +16,47 @@ export interface Affine {
   readonly bias?: tf.Tensor;
 }
 
-/** x̂ = (x - mean) / sqrt(var + ε) over the axes; dx = (dx̂ - mean(dx̂) - x̂ mean(dx̂ x̂)) / sqrt(var + ε). */
-function standardise(x: tf.Tensor, axes: number[], epsilon: number): tf.Tensor {
+/** What a normalisation keeps. */
+interface Standardised {
+  readonly standard: tf.Tensor;
+  /** 1 / sqrt(var + ε), 1 along the axes. */
+  readonly scale: tf.Tensor;
+}
+
+/** How to standardise: along which axes, with which ε, and whether the mean is taken off. */
+interface Way {
+  readonly axes: number[];
+  readonly epsilon: number;
+  readonly centred: boolean;
+}
+
+function standardised(x: tf.Tensor, { axes, epsilon, centred }: Way): Standardised {
+  const mean = centred ? tf.mean(x, axes, true) : undefined;
+  const square = mean === undefined ? tf.square(x) : tf.squaredDifference(x, mean);
+  const scale = tf.rsqrt(tf.add(tf.mean(square, axes, true), epsilon));
+  return { standard: tf.mul(mean === undefined ? x : tf.sub(x, mean), scale), scale };
+}
+
+function standardisedGradient(dy: tf.Tensor, { standard, scale }: Standardised, { axes, centred }: Way): tf.Tensor {
+  const along = tf.mul(standard, tf.mean(tf.mul(dy, standard), axes, true));
+  return tf.mul(tf.sub(centred ? tf.sub(dy, tf.mean(dy, axes, true)) : dy, along), scale);
+}
+
+/**
+ * x̂ = (x - mean) / sqrt(var + ε) over the axes; dx = (dx̂ - mean(dx̂) - x̂ mean(dx̂ x̂)) / sqrt(var + ε). Not centred,
+ * both means of single factors count as 0.
+ */
+function standardise(x: tf.Tensor, way: Way): tf.Tensor {
+  const { axes, epsilon, centred } = way;
+  const isLast = axes.length === 1 && axes[0] === x.rank - 1;
   return withGradient([x], (save) => {
-    const mean = tf.mean(x, axes, true);
-    const variance = tf.mean(tf.squaredDifference(x, mean), axes, true);
-    const scale = tf.rsqrt(tf.add(variance, epsilon));
-    const standard = tf.mul(tf.sub(x, mean), scale);
+    const own = isLast ? ownKernel("Standardise", { x }, { epsilon, centred }) : undefined;
+    const { standard, scale } = own === undefined ? standardised(x, way) : { standard: own[0], scale: own[1] };
     save(standard, scale);
     return standard;
   }, (dy, [standard, scale]) => {
-    const along = tf.mul(standard, tf.mean(tf.mul(dy, standard), axes, true));
-    return [tf.mul(tf.sub(tf.sub(dy, tf.mean(dy, axes, true)), along), scale)];
+    const own = isLast ? ownKernel("StandardiseGrad", { dy, y: standard, scale }, { centred }) : undefined;
+    return own ?? [standardisedGradient(dy, { standard, scale }, way)];
   });
 }
 
@@ -54,7 +84,7 @@ function affine(x: tf.Tensor, { weight, bias }: Affine): tf.Tensor {
  * ```
  */
 export function layerNorm(x: tf.Tensor, parameters: Affine, epsilon: number): tf.Tensor {
-  return tf.tidy(() => affine(standardise(x, [x.rank - 1], epsilon), parameters));
+  return tf.tidy(() => affine(standardise(x, { axes: [x.rank - 1], epsilon, centred: true }), parameters));
 }
 
 /**
@@ -65,18 +95,7 @@ export function layerNorm(x: tf.Tensor, parameters: Affine, epsilon: number): tf
  * @param epsilon ε
  */
 export function rmsNorm(x: tf.Tensor, weight: tf.Tensor, epsilon: number): tf.Tensor {
-  return tf.tidy(() => {
-    const standard = withGradient([x], (save) => {
-      const scale = tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), epsilon));
-      const standard = tf.mul(x, scale);
-      save(standard, scale);
-      return standard;
-    }, (dy, [standard, scale]) => {
-      const along = tf.mul(standard, tf.mean(tf.mul(dy, standard), -1, true));
-      return [tf.mul(tf.sub(dy, along), scale)];
-    });
-    return tf.mul(standard, weight);
-  });
+  return tf.tidy(() => affine(standardise(x, { axes: [x.rank - 1], epsilon, centred: false }), { weight }));
 }
 
 /**
@@ -91,6 +110,6 @@ export function groupNorm(x: tf.Tensor, groups: number, parameters: Affine, epsi
   const [batch, height, width, channels] = x.shape;
   return tf.tidy(() => {
     const grouped = tf.reshape(x, [batch, height * width, groups, channels / groups]);
-    return affine(tf.reshape(standardise(grouped, [1, 3], epsilon), x.shape), parameters);
+    return affine(tf.reshape(standardise(grouped, { axes: [1, 3], epsilon, centred: true }), x.shape), parameters);
   });
 }

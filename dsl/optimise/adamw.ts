@@ -4,6 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { ownKernel } from "../engine/kernels.ts";
 import type { Path } from "../tree.ts";
 import { elementwise, prefixed, under, zerosUnder } from "./bundle.ts";
 import type { Optimiser } from "./optimiser.ts";
@@ -55,15 +56,19 @@ export function adamw(options: AdamwOptions = {}): Optimiser {
         const correction = (logarithm: tf.Tensor | number) => tf.neg(tf.expm1(tf.mul(t, logarithm)));
         const correction1 = correction(momentum === undefined ? Math.log(beta1) : tf.log(momentum));
         const root2 = tf.sqrt(correction(Math.log(beta2)));
-        const fresh = momentum === undefined ? 1 - beta1 : tf.sub(1, momentum);
+        const fresh = momentum === undefined ? tf.scalar(1 - beta1) : tf.sub(1, momentum);
         // rate m̂ / (√v̂ + ε) = (rate root2 / correction1) m / (√v + ε root2): what is not elementwise is done once.
         const step = tf.div(tf.mul(rate, root2), correction1);
         const floor = tf.mul(root2, epsilon);
         const shrink = tf.sub(1, tf.mul(rate, weightDecay));
+        const same = tf.scalar(1);
 
         const [next, m, v] = elementwise(
           [params, gradients, means, squares],
           ([p, g, m, v], decay) => {
+            const kept = decay && weightDecay !== 0 ? shrink : same;
+            const own = ownKernel("AdamwStep", { p, g, m, v, step, floor, shrink: kept, fresh }, { beta2 });
+            if (own !== undefined) return own;
             const mean = tf.add(m, tf.mul(tf.sub(g, m), fresh));
             const square = tf.add(tf.mul(v, beta2), tf.mul(tf.square(g), 1 - beta2));
             const change = tf.mul(tf.div(mean, tf.add(tf.sqrt(square), floor)), step);

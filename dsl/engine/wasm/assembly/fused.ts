@@ -1,13 +1,7 @@
 // Whole formulas of the project, in one pass each.
 
-import { fma, loadPart, storePart } from "./layout";
-import { gaussian, normal, sigmoid } from "./maths";
-
-/** 2 √(2/π), times 0.044715 and times three times that; and 1 / √(2π). */
-const LINEAR: f32 = 1.5957691216;
-const CUBIC: f32 = 0.0713548163;
-const SLOPE: f32 = 0.2140644488;
-const DENSITY: f32 = 0.3989422804;
+import { BLOCK, fma, loadPart, storePart } from "./layout";
+import { CUBIC, DENSITY, expOfSize, gaussian, LINEAR, normal, ONE, sigmoid, SLOPE } from "./maths";
 
 // @ts-ignore: decorator
 @inline
@@ -20,25 +14,30 @@ function geluOf(x: v128): v128 {
 @inline
 function geluSlope(x: v128): v128 {
   const g = gaussian(x);
-  return fma(f32x4.mul(x, f32x4.splat(DENSITY)), g, normal(x, g));
+  return fma(f32x4.mul(x, v128.load(BLOCK + DENSITY)), g, normal(x, g));
 }
 
 /** x s, s = sigmoid(x (LINEAR + CUBIC x^2)). */
 // @ts-ignore: decorator
 @inline
 function geluTanhOf(x: v128): v128 {
-  const inner = fma(f32x4.mul(x, x), f32x4.splat(CUBIC), f32x4.splat(LINEAR));
+  const inner = fma(f32x4.mul(x, x), v128.load(BLOCK + CUBIC), v128.load(BLOCK + LINEAR));
   return f32x4.mul(x, sigmoid(f32x4.mul(x, inner)));
 }
 
-/** s + x s (1 - s) (LINEAR + 3 CUBIC x^2). */
+/** s + x s (1 - s) (LINEAR + 3 CUBIC x^2); s (1 - s) = e / (1 + e)^2 keeps its digits where s is near 1. */
 // @ts-ignore: decorator
 @inline
 function geluTanhSlope(x: v128): v128 {
+  const one = v128.load(BLOCK + ONE);
   const square = f32x4.mul(x, x);
-  const s = sigmoid(f32x4.mul(x, fma(square, f32x4.splat(CUBIC), f32x4.splat(LINEAR))));
-  const inner = f32x4.mul(x, fma(square, f32x4.splat(SLOPE), f32x4.splat(LINEAR)));
-  return f32x4.mul(s, fma(inner, f32x4.sub(f32x4.splat(1), s), f32x4.splat(1)));
+  const inner = f32x4.mul(x, fma(square, v128.load(BLOCK + CUBIC), v128.load(BLOCK + LINEAR)));
+  const e = expOfSize(inner);
+  const above = f32x4.div(one, f32x4.add(one, e));
+  const below = f32x4.mul(e, above);
+  const s = v128.bitselect(below, above, i32x4.shr_s(inner, 31));
+  const steepness = f32x4.mul(x, fma(square, v128.load(BLOCK + SLOPE), v128.load(BLOCK + LINEAR)));
+  return fma(steepness, f32x4.mul(below, above), s);
 }
 
 /** out = GELU(x), exact. */

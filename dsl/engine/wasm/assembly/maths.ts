@@ -34,7 +34,7 @@ const SIGN: usize = CONSTANTS + 112;
 const HALF: usize = CONSTANTS + 128;
 // @ts-ignore: decorator
 @inline
-const ONE: usize = CONSTANTS + 144;
+export const ONE: usize = CONSTANTS + 144;
 // @ts-ignore: decorator
 @inline
 const TWO: usize = CONSTANTS + 160;
@@ -66,6 +66,20 @@ const POWER_ROUNDER: usize = CONSTANTS + 544;
 // @ts-ignore: decorator
 @inline
 const VANISHING: usize = CONSTANTS + 560;
+/** 1 / √(2π). */
+// @ts-ignore: decorator
+@inline
+export const DENSITY: usize = CONSTANTS + 576;
+/** 2 √(2/π), that times 0.044715, and that times three. */
+// @ts-ignore: decorator
+@inline
+export const LINEAR: usize = CONSTANTS + 592;
+// @ts-ignore: decorator
+@inline
+export const CUBIC: usize = CONSTANTS + 608;
+// @ts-ignore: decorator
+@inline
+export const SLOPE: usize = CONSTANTS + 624;
 
 function put(place: usize, value: f32): void {
   v128.store(block + place, f32x4.splat(value));
@@ -88,6 +102,10 @@ export function initialise(): void {
   put(TWO, 2);
   put(TEN, 10); // tanh and erf are 1 from here on
   put(ROOT_HALF, 0.70710678);
+  put(DENSITY, 0.39894228);
+  put(LINEAR, 1.59576912);
+  put(CUBIC, 0.0713548163);
+  put(SLOPE, 0.214064449);
 
   put(EXP, 0.5);
   put(EXP + 16, 0.16666545);
@@ -198,14 +216,20 @@ export function tanh(x: v128): v128 {
   return withSign(f32x4.div(t, f32x4.add(t, v128.load(BLOCK + TWO))), x);
 }
 
+/** e^-|x|. */
+// @ts-ignore: decorator
+@inline
+export function expOfSize(x: v128): v128 {
+  return expOfNegative(v128.or(x, v128.load(BLOCK + SIGN)));
+}
+
 /** 1 / (1 + e^-x), from e^-|x| so that nothing overflows. */
 // @ts-ignore: decorator
 @inline
 export function sigmoid(x: v128): v128 {
   const one = v128.load(BLOCK + ONE);
-  const e = expOfNegative(v128.or(x, v128.load(BLOCK + SIGN)));
-  const above = v128.bitselect(e, one, i32x4.shr_s(x, 31));
-  return f32x4.div(above, f32x4.add(one, e));
+  const e = expOfSize(x);
+  return f32x4.div(v128.bitselect(e, one, i32x4.shr_s(x, 31)), f32x4.add(one, e));
 }
 
 /** erfc(x) e^(x^2) for 0 <= x <= 10. */
