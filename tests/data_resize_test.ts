@@ -12,6 +12,7 @@ import {
   standardCrop,
   trainingTransform,
 } from "../tasks/data/mod.ts";
+import { turn } from "../tasks/data/turn.ts";
 import fixture from "./fixtures/resize.json" with { type: "json" };
 
 const bytes = (base64: string) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
@@ -105,4 +106,10 @@ Deno.test("training crops cover the standard area range and flips come half of t
     if (left > right) mirrored++;
   }
   assert(mirrored > 150 && mirrored < 250, `${mirrored} of 400`);
+});
+
+Deno.test("a quarter turn moves the right edge to the top, and four give the image back", () => {
+  const image = { pixels: Uint8Array.of(1, 2, 3, 4), height: 2, width: 2, channels: 1, label: 0 };
+  assertEquals(turn(image, 1).pixels, Uint8Array.of(2, 4, 1, 3));
+  assertEquals(turn(turn(image, 3), 1), image);
 });

@@ -145,12 +145,15 @@ export interface TransformOptions extends Normalisation {
 }
 
 /** What a training transform may vary. */
-export interface TrainingTransformOptions extends TransformOptions {
+export interface Augmentation {
   /** Ranges of the random crop, {@linkcode standardCrop} by default; `false` takes the whole image. */
   readonly crop?: CropRanges | false;
   /** Probability of mirroring left to right, 0.5 by default. */
   readonly flip?: number;
 }
+
+/** The model's input and what to vary. */
+export interface TrainingTransformOptions extends TransformOptions, Augmentation {}
 
 /**
  * The transform for evaluation: the whole image resized to the model's size, then normalised.

@@ -13,3 +13,4 @@ export * from "./loader.ts";
 export * from "./mnist.ts";
 export * from "./open.ts";
 export * from "./resize.ts";
+export * from "./turn.ts";

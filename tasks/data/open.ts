@@ -9,10 +9,12 @@ import { openCifar } from "./cifar.ts";
 import type { ImageSplits } from "./dataset.ts";
 import { openImageTree } from "./image_tree.ts";
 import { openFashionMnist, openMnist } from "./mnist.ts";
+import { turnedSplits } from "./turn.ts";
 
 const BUILT_IN: Readonly<Record<string, () => Promise<ImageSplits>>> = {
   "mnist": () => openMnist(),
   "fashion-mnist": () => openFashionMnist(),
+  "fashion-mnist-turned": async () => turnedSplits(await openFashionMnist()),
 };
 
 const FOLDERS: Readonly<Record<string, (folder: string) => Promise<ImageSplits>>> = {
@@ -30,7 +32,7 @@ export const imageDataForms: readonly string[] = [
 /**
  * Opens a data set; errors in the specification itself carry exit code 2.
  *
- * @param spec `mnist`, `fashion-mnist`, `cifar10:DIR`, `cifar100:DIR` or `images:DIR`
+ * @param spec `mnist`, `fashion-mnist`, `fashion-mnist-turned` (four orientations, 40 classes), `cifar10:DIR`, `cifar100:DIR` or `images:DIR`
  */
 export async function openImageData(spec: string): Promise<ImageSplits> {
   const colon = spec.indexOf(":");

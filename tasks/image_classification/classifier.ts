@@ -13,7 +13,7 @@ import type { Params } from "../../dsl/tree.ts";
 import type { ImageInput } from "../../models/family.ts";
 import type { Model } from "../../models/load.ts";
 import {
-  type CropRanges,
+  type Augmentation,
   evaluationTransform,
   type ImageTransform,
   trainingTransform,
@@ -37,8 +37,8 @@ export interface FeedSettings {
   readonly seed: number;
   /** A new order every epoch. */
   readonly shuffle: boolean;
-  /** Random resized crops and mirroring; ranges other than the standard ones can be given. */
-  readonly augment: boolean | CropRanges;
+  /** Random resized crops and mirroring: the standard ones, none, or others. */
+  readonly augment: boolean | Augmentation;
   /** Use only so many training and test examples. */
   readonly limit?: number;
   /** Fail at an unreadable image instead of leaving it out. */
@@ -71,7 +71,7 @@ function transformOptions({ height, channels, mean, std }: ImageInput): Transfor
 
 function trainingOrNot(options: TransformOptions, augment: FeedSettings["augment"]): ImageTransform {
   if (augment === false) return evaluationTransform(options);
-  return trainingTransform(augment === true ? options : { ...options, crop: augment });
+  return trainingTransform(augment === true ? options : { ...options, ...augment });
 }
 
 /** A batch's tensors: pixels [B, C, H, W] and labels [B]. */

@@ -17,7 +17,7 @@ import {
 import { key } from "../../dsl/random.ts";
 import { type Params, partition } from "../../dsl/tree.ts";
 import { loadParams, type Model, openModel } from "../../models/mod.ts";
-import type { CropRanges } from "../data/augment.ts";
+import type { Augmentation } from "../data/augment.ts";
 import type { ImageSplits } from "../data/dataset.ts";
 import { openImageData } from "../data/open.ts";
 import { trainStep } from "../trainer/step.ts";
@@ -59,8 +59,8 @@ export interface ClassificationRun {
   readonly seed: number;
   /** A new order every epoch. */
   readonly shuffle: boolean;
-  /** Random resized crops and mirroring; ranges other than the standard ones can be given. */
-  readonly augment: boolean | CropRanges;
+  /** Random resized crops and mirroring: the standard ones, none, or others. */
+  readonly augment: boolean | Augmentation;
   /** Use only so many training and test examples. */
   readonly limit?: number;
   /** Fail at an unreadable image. */
