@@ -3,6 +3,7 @@
  *
  * @module
  */
+export * from "./companions.ts";
 export * from "./config.ts";
 export * from "./depth_anything.ts";
 export * from "./depth_config.ts";

@@ -5,7 +5,7 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { OneloraError, useBackend } from "../dsl/mod.ts";
-import { saveModel } from "../models/mod.ts";
+import { copyCompanions, saveModel } from "../models/mod.ts";
 import { mergeOpened } from "../tasks/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { main, required, text } from "./cli/mod.ts";
@@ -46,6 +46,7 @@ await main(
     }
     const merged = await mergeOpened(opened);
     await saveModel(merged.model, merged.params, out);
+    await copyCompanions(opened.model.folder, out);
     dispose([opened.params, merged.params] as Record<string, Tensor>[]);
     console.log(`merged model: ${out}`);
   }),

@@ -12,7 +12,7 @@ import {
   openTokenizer,
   saveModel,
 } from "../models/mod.ts";
-import { failure, runTask } from "./command.ts";
+import { failure, output, runTask } from "./command.ts";
 import { withoutLeaks } from "./compare.ts";
 
 const fixtures = new URL("fixtures", import.meta.url).pathname;
@@ -79,11 +79,13 @@ Deno.test("generate prints how the text goes on, and nothing else on stdout", as
   assert(other.out !== sampled.out);
 });
 
-Deno.test("generate with an adapter goes on differently", async () => {
+Deno.test("generate with an adapter goes on differently, and so does the merged folder, tokenizer included", async () => {
   await ready();
-  const { code, out, err } = await runTask("generate", ...base, "--adapter", adapter);
-  assertEquals(code, 0, err);
-  assert(out !== `${await expected({}, 0)}\n`);
+  const adapted = await output("generate", ...base, "--adapter", adapter);
+  assert(adapted !== `${await expected({}, 0)}\n`);
+  const merged = `${folder}/merged`;
+  await output("merge", "--model", model, "--adapter", adapter, "--out", merged);
+  assertEquals(await output("generate", "--model", merged, ...base.slice(2)), adapted);
 });
 
 Deno.test("generate says in one line what it cannot use", async () => {
