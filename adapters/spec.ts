@@ -154,6 +154,24 @@ export function parseMethods(spec: string, options: MethodOptions = {}): readonl
 }
 
 /**
+ * A specification with more methods, except those that it names already.
+ *
+ * @param spec As for {@linkcode parseMethods}
+ * @param others Names of the methods that belong to it
+ *
+ * @example
+ * ```ts
+ * import { joinMethods } from "@onelora/onelora/adapters";
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(joinMethods("lora:rank=2+head", ["labels", "head"]), "lora:rank=2+head+labels");
+ * ```
+ */
+export function joinMethods(spec: string, others: readonly string[]): string {
+  const named = parseMethods(spec).map(({ name }) => name);
+  return [spec, ...others.filter((name) => !named.includes(name))].join("+");
+}
+
+/**
  * Applies a specification to a model: `pipe(model, adapt("1lora+norms"))`.
  *
  * @param spec As for {@linkcode parseMethods}

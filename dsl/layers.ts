@@ -5,7 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { between, gaussian, ones, zeros } from "./initialise.ts";
+import { between, gaussian, type Initialiser, ones, zeros } from "./initialise.ts";
 import { type AnyLayer, type Layer, parameter } from "./layer.ts";
 import { linear } from "./linear.ts";
 import { activation } from "./ops/activation.ts";
@@ -78,6 +78,8 @@ export interface SelfAttentionOptions {
   readonly heads: number;
   /** Whether query, key and value have biases (default true). */
   readonly qkvBias?: boolean;
+  /** First values of the weights (default N(0, 0.02²)). */
+  readonly weight?: Initialiser;
   /** Part names in the checkpoint: three projections or one fused, and the output projection. */
   readonly names: { readonly qkv: readonly [string, string, string] | string; readonly output: string };
 }
@@ -91,9 +93,9 @@ export interface SelfAttentionOptions {
 export function selfAttention(
   options: SelfAttentionOptions,
 ): Layer<readonly [tf.Tensor, AttentionOptions?]> {
-  const { dim, heads, names } = options;
+  const { dim, heads, names, weight = gaussian(0.02) } = options;
   const projection = (outFeatures: number) =>
-    linear(dim, outFeatures, { bias: options.qkvBias ?? true, role: "qkv", weight: gaussian(0.02) });
+    linear(dim, outFeatures, { bias: options.qkvBias ?? true, role: "qkv", weight });
   const { qkv } = names;
   const projections: Readonly<Record<string, AnyLayer>> = typeof qkv === "string"
     ? { [qkv]: projection(3 * dim) }
@@ -101,7 +103,7 @@ export function selfAttention(
   return {
     kind: "attention",
     params: {},
-    parts: { ...projections, [names.output]: linear(dim, dim, { weight: gaussian(0.02) }) },
+    parts: { ...projections, [names.output]: linear(dim, dim, { weight }) },
     forward: (self, x, attentionOptions) => {
       const parts = typeof qkv === "string"
         ? tf.split(self.call(qkv, x), 3, -1)

@@ -5,7 +5,7 @@
  */
 import type { ModuleNames } from "../adapters/exchange/format.ts";
 import { OneloraError } from "../dsl/error.ts";
-import type { Layer } from "../dsl/layer.ts";
+import type { AnyLayer, Layer } from "../dsl/layer.ts";
 import type { Path } from "../dsl/tree.ts";
 import type { Json } from "./config.ts";
 import { type KeyMap, moduleNames } from "./keys.ts";
@@ -37,7 +37,7 @@ export interface Architecture<Config> {
   /** Configurations by preset name. */
   readonly presets: Readonly<Record<string, Config>>;
   /** The declared model. */
-  readonly build: (config: Config) => Layer;
+  readonly build: (config: Config) => AnyLayer;
   /** From `config.json`. */
   readonly readConfig: (json: Json) => Config;
   /** To `config.json`. */
@@ -164,7 +164,8 @@ export function family<Config>(architecture: Architecture<Config>): Family {
     const keys = architecture.keys(sized);
     return {
       family: architecture.name,
-      layer: architecture.build(sized),
+      // What it takes is for its signature to say.
+      layer: architecture.build(sized) as Layer,
       config: architecture.writeConfig(sized),
       keys,
       modules: moduleNames(keys),

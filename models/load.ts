@@ -20,6 +20,7 @@ import {
 import { glob, type Params, type Path } from "../dsl/tree.ts";
 import type { Json } from "./config.ts";
 import { depthAnythingFamily } from "./depth_anything.ts";
+import { ditFamily } from "./dit.ts";
 import type { Description, DescriptionOptions, Family } from "./family.ts";
 import { divisions, gatherRows, published, type Rows, shapeOfRows } from "./fusion.ts";
 import { keyOf, keysOf, pathOf } from "./keys.ts";
@@ -28,7 +29,7 @@ import { shippedFolder } from "./shipped.ts";
 import { vitFamily } from "./vit.ts";
 
 /** Every family this package knows. */
-export const families: readonly Family[] = [vitFamily, depthAnythingFamily, llamaFamily];
+export const families: readonly Family[] = [vitFamily, depthAnythingFamily, ditFamily, llamaFamily];
 
 /** A model by name: description and where its weights are, no weights. */
 export interface Model extends Description {

@@ -8,6 +8,8 @@ export * from "./config.ts";
 export * from "./depth_anything.ts";
 export * from "./depth_config.ts";
 export * from "./dinov2.ts";
+export * from "./dit.ts";
+export * from "./dit_config.ts";
 export * from "./family.ts";
 export * from "./fusion.ts";
 export * from "./generate.ts";

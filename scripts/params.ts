@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { adapt, parameterCounts } from "../adapters/mod.ts";
+import { adapt, joinMethods, parameterCounts } from "../adapters/mod.ts";
 import { labelNames, openModel } from "../models/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { boolean, integer, main, text } from "./cli/mod.ts";
@@ -12,7 +12,7 @@ import { methodFlags, modelHelp } from "./options.ts";
 const flags = {
   model: text({ help: modelHelp, value: "NAME|DIR", default: "vit-micro" }),
   ...methodFlags,
-  classes: integer({ help: "Classes of the head", min: 1 }),
+  classes: integer({ help: "Classes to learn", min: 1 }),
   json: boolean({ help: "Print JSON" }),
 };
 
@@ -21,7 +21,8 @@ await main(
   attempt(async ({ options }) => {
     const { model: name, adapter, classes } = options;
     const model = await openModel(name, { labels: classes === undefined ? undefined : labelNames(classes) });
-    const { adapter: trainable, head, total } = parameterCounts(adapt(adapter, options)(model.layer), model.headPath);
+    const adapted = adapt(joinMethods(adapter, model.joined), options)(model.layer);
+    const { adapter: trainable, head, total } = parameterCounts(adapted, model.headPath);
     const counts = { model: name, adapter, trainable, head, total };
     const rows = Object.entries(counts).map(([key, value]) =>
       `${key.padEnd(10)}${typeof value === "number" ? value.toLocaleString("en-US") : value}`

@@ -14,3 +14,4 @@ export * from "./loss.ts";
 export * from "./low_rank.ts";
 export * from "./norm.ts";
 export * from "./rotary.ts";
+export * from "./sinusoidal.ts";
