@@ -168,7 +168,7 @@ Deno.test("an unknown or incomplete specification is wrong usage, with the forms
   const refused: readonly (readonly [string, string])[] = [
     ["mnits", `did you mean "mnist"?`],
     ["cifr10:/data", `did you mean "cifar10:DIR"?`],
-    ["imagenet", "allowed: mnist, fashion-mnist, cifar10:DIR, cifar100:DIR, images:DIR"],
+    ["imagenet", "allowed: mnist, fashion-mnist, fashion-mnist-turned, cifar10:DIR, cifar100:DIR, images:DIR"],
     ["", "allowed: mnist"],
     ["toString", "allowed: mnist"],
     ["mnist:/data", "allowed: mnist, without a folder"],
