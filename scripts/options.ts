@@ -7,7 +7,7 @@ import { isLeft } from "fp-ts/Either";
 import { methodNames } from "../adapters/mod.ts";
 import { OneloraError } from "../dsl/error.ts";
 import { type BackendName, backendNames, schedules } from "../dsl/mod.ts";
-import { presetNames } from "../models/mod.ts";
+import { presetNames, type Qkv } from "../models/mod.ts";
 import { imageDataForms } from "../tasks/mod.ts";
 import { boolean, choice, integer, number, type Options, readConfig, readOptions, text } from "./cli/mod.ts";
 
@@ -30,6 +30,16 @@ export const methodFlags = {
     help: "Which linear layers: all-linear (heads and embedders excepted), qkv, or a path pattern",
     value: "PATTERN",
     default: "all-linear",
+  }),
+};
+
+/** The form of query, key and value, which decides what a method adds to them. */
+export const qkvFlag = {
+  qkv: choice({
+    help:
+      "Query, key and value as one linear layer or as three (default: as the model is published; fused for presets " +
+      "of Depth Anything and DiT, as the paper counts them)",
+    allowed: ["fused", "split"] as readonly Qkv[],
   }),
 };
 

@@ -38,6 +38,14 @@ Deno.test("params prints the counts as JSON", async () => {
   });
 });
 
+Deno.test("params counts fused and split query, key and value", async () => {
+  const trainable = async (...args: string[]) =>
+    JSON.parse(await output("params", "--adapter", "lora", "--json", ...args)).trainable;
+  assertEquals(await trainable("--model", "depth-anything-large"), 393_216);
+  assertEquals(await trainable("--model", "depth-anything-large", "--qkv", "split"), 442_368);
+  assertEquals((await failure("params", "--model", "llama-micro", "--qkv", "fused"))[0], 2);
+});
+
 Deno.test("params knows no other adapters than it lists", async () => {
   assertEquals((await failure("params", "--adapter", "1lor"))[0], 2);
 });
