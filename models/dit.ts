@@ -5,14 +5,15 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { OneloraError } from "../dsl/error.ts";
 import { between, gaussian, type Initialiser, zeros } from "../dsl/initialise.ts";
-import { type Layer, parameter, type Self, serial, stack } from "../dsl/layer.ts";
+import { type AnyLayer, type Layer, parameter, type Self, serial, stack } from "../dsl/layer.ts";
 import { activationLayer, embeddingLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../dsl/layers.ts";
 import { linear } from "../dsl/linear.ts";
 import { silu } from "../dsl/ops/activation.ts";
 import { gridEmbedding, timestepEmbedding } from "../dsl/ops/sinusoidal.ts";
 import { type DitConfig, ditPresets, readDitConfig, writeDitConfig } from "./dit_config.ts";
-import { type Family, family } from "./family.ts";
+import { type Description, type Family, family } from "./family.ts";
 import type { KeyMap, Rename } from "./keys.ts";
 
 /**
@@ -180,6 +181,22 @@ export function dit(config: DitConfig): ConditionalDiffusion {
       return self.call("final_layer", self.call("blocks", tokens, condition), condition);
     },
   };
+}
+
+/**
+ * The layer of a model of this family, which a description hides, adapted or not.
+ *
+ * @param family The model's family
+ * @param layer Its layer
+ * @throws OneloraError (exit code 2) for a model of another family
+ */
+export function asConditionalDiffusion({ family }: Pick<Description, "family">, layer: AnyLayer): ConditionalDiffusion {
+  if (family === "dit") return layer as ConditionalDiffusion;
+  throw new OneloraError({
+    attempted: "using a model for diffusion",
+    found: `a ${family} model`,
+    allowed: "a dit model",
+  }, { exitCode: 2 });
 }
 
 /** Diffusers' names. Every block there has the embedders, with one set of values. */

@@ -66,7 +66,10 @@ async function readIndex(path: string): Promise<Place> {
   return { path, files, names: sorted.map(([, names]) => names) };
 }
 
-/** The file to read in a folder: `model.safetensors`, its index, or else the only index or the only safetensors file. */
+/** What transformers and diffusers call a model's file. */
+const modelNames = ["model", "diffusion_pytorch_model"];
+
+/** The file to read in a folder: a model's by its usual name, its index, or else the only index or safetensors file. */
 async function choose(folder: string): Promise<string> {
   const attempted = `reading ${folder}`;
   const files = await guarded(attempted, "a readable folder", async () => {
@@ -76,13 +79,14 @@ async function choose(folder: string): Promise<string> {
   });
   const single = files.filter((name) => name.endsWith(".safetensors"));
   const index = files.filter((name) => name.endsWith(indexSuffix));
-  const preferred = ["model.safetensors", `model${indexSuffix}`].find((name) => files.includes(name));
+  const preferred = modelNames.flatMap((name) => [`${name}.safetensors`, `${name}${indexSuffix}`])
+    .find((name) => files.includes(name));
   const only = index.length === 1 ? index[0] : index.length === 0 && single.length === 1 ? single[0] : undefined;
   const chosen = preferred ?? only;
   if (chosen !== undefined) return join(folder, chosen);
   const candidates = [...index, ...single];
   const found = candidates.length === 0 ? "no safetensors file" : `${candidates.length} of them: ${show(candidates)}`;
-  throw new OneloraError({ attempted, found, allowed: `model.safetensors, or one index or safetensors file` });
+  throw new OneloraError({ attempted, found, allowed: "model.safetensors, or one index or safetensors file" });
 }
 
 /**

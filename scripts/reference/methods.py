@@ -132,7 +132,8 @@ def by_peft(adapter: str, config: PeftConfig, **options: int | float) -> Method:
     """Hugging Face PEFT on every linear layer, with the head, if there is one to train, in `modules_to_save`."""
 
     def adapt(family: Family, model: nn.Module) -> Adapted:
-        config.target_modules = family.linears
+        # By their whole names: the last ones may be those of other modules too.
+        config.target_modules = list(linears_of(family, model, nn.Linear))
         config.modules_to_save = [family.head] if family.head else None
         model = get_peft_model(model, copy.deepcopy(config)).double().eval()
 
