@@ -161,9 +161,42 @@ testKernels("tiling is that of the cpu backend", async () => {
   }
 });
 
+testKernels("slices, parts and joined tensors are those of the cpu backend", async () => {
+  const slices = [
+    [[7], [2], [3]],
+    [[7], [0], [7]],
+    [[5, 9], [1, 2], [3, 6]],
+    [[5, 9], [2, 0], [2, 9]],
+    [[4, 5, 6], [0, 1, 0], [4, 3, 6]],
+    [[4, 5, 6], [1, 1, 1], [2, 3, 4]],
+    [[4, 1, 6], [1, 0, 3], [3, 1, 1]],
+    [[2, 3, 4, 5], [0, 1, 0, 3], [2, 2, 4, 2]],
+    [[2, 3, 4, 5], [1, 0, 2, 0], [1, 3, 1, 5]],
+    [[2, 3, 4, 5], [1, 0, 2, 1], [-1, -1, -1, -1]],
+  ];
+  for (const [shape, begin, size] of slices) {
+    const x = random(shape, 7);
+    const compute = () => tf.slice(x, begin, size);
+    const found = compute();
+    assertEquals<readonly number[]>(found.shape, size.map((length, i) => length === -1 ? shape[i] - begin[i] : length));
+    assertEquals(found.dataSync(), await onCpu(compute), `[${shape}] from [${begin}]`);
+  }
+  assertThrows(() => tf.slice(random([3], 1), [2], [2]));
+  for (const [shape, axis] of [[[6], 0], [[4, 6], 1], [[6, 5], 0], [[2, 6, 3], 1]] as [number[], number][]) {
+    for (const dtype of ["float32", "int32", "bool"] as const) {
+      const x = tf.cast(random(shape, 8), dtype);
+      const compute = () => tf.concat([...tf.split(x, [1, 2, 3], axis), ...tf.split(x, 2, axis), x], axis);
+      const found = compute();
+      assertEquals(found.dtype, dtype);
+      assertEquals(found.dataSync(), await onCpu(compute), `[${shape}] along ${axis}`);
+    }
+  }
+});
+
 testKernels("tensors without elements and of other types go to tfjs's kernels", async () => {
   assertEquals(tf.exp(tf.zeros([0])).shape, [0]);
   assertEquals(tf.transpose(tf.zeros([2, 0, 3])).shape, [3, 0, 2]);
+  assertEquals(tf.concat([tf.zeros([2, 0]), tf.ones([2, 1])], 1).dataSync(), Float32Array.of(1, 1));
   assertEquals(tf.sum(tf.tensor1d([1, 2, 3], "int32")).dataSync(), Int32Array.of(6));
   assertEquals(tf.maximum(tf.tensor1d([1, 2], "int32"), tf.scalar(2, "int32")).dataSync(), Int32Array.of(2, 2));
   const mean = () => tf.mean(tf.tensor1d([true, false], "bool"));

@@ -12,6 +12,7 @@ import { size } from "./shape.ts";
 /** Functions that assembly/mod.ts exports. */
 export type FunctionName =
   | "adamw"
+  | "copyRows"
   | "errorFunction"
   | "exponential"
   | "gather"

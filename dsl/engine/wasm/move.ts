@@ -35,7 +35,44 @@ function repeated(heap: Heap, x: tf.TensorInfo, axis: number, count: number): tf
   return out;
 }
 
-/** Kernels of tf.transpose, tf.gather, tf.tile. */
+/** Rows that a slice is made of, and where they begin; offsets and lengths in elements. */
+interface Cut {
+  readonly starts: readonly number[];
+  /** Rows from each start, all as far apart. */
+  readonly count: number;
+  readonly stride: number;
+  readonly width: number;
+}
+
+/** The part of a tensor that begins at `begin` and is `sizes` large. */
+function cut(shape: readonly number[], begin: readonly number[], sizes: readonly number[]): Cut {
+  const strides = shape.map((_, axis) => size(shape.slice(axis + 1)));
+  const partial = [...shape.keys()].filter((axis) => sizes[axis] !== shape[axis]);
+  // A row goes on to the last axis that is cut; the rows up to the cut before that are evenly spaced.
+  const [last, before] = [partial.at(-1) ?? 0, partial.at(-2) ?? -1];
+  let starts = [begin.reduce((sum, at, axis) => sum + at * strides[axis], 0)];
+  for (let axis = 0; axis <= before; axis++) {
+    starts = starts.flatMap((start) => Array.from({ length: sizes[axis] }, (_, i) => start + i * strides[axis]));
+  }
+  return {
+    starts,
+    count: size(sizes.slice(before + 1, last)),
+    stride: strides[last] * shape[last],
+    width: size(sizes.slice(last)),
+  };
+}
+
+function sliced(heap: Heap, x: tf.TensorInfo, begin: readonly number[], sizes: readonly number[]): tf.TensorInfo {
+  const out = heap.output(sizes, x.dtype);
+  const { starts, count, stride, width } = cut(x.shape, begin, sizes);
+  const [from, to] = [heap.address(x), heap.address(out)];
+  starts.forEach((start, i) =>
+    heap.functions.copyRows(from + start * 4, stride * 4, to + i * count * width * 4, width * 4, count, width)
+  );
+  return out;
+}
+
+/** Kernels of tf.transpose, tf.gather, tf.tile, tf.slice, tf.split and tf.concat. */
 export const movingKernels: Kernels = {
   Transpose: (heap, { inputs: { x }, attrs }) => {
     const { perm } = attrs as unknown as { readonly perm: readonly number[] };
@@ -71,5 +108,41 @@ export const movingKernels: Kernels = {
       if (tiled !== x) heap.release(tiled);
       return next;
     }, x);
+  },
+  Slice: (heap, { inputs: { x }, attrs }) => {
+    const asked = attrs as unknown as { readonly begin: number[]; readonly size: number[] };
+    const [from, sizes] = tf.slice_util.parseSliceParams(x as tf.Tensor, asked.begin, asked.size);
+    tf.slice_util.assertParamsValid(x as tf.Tensor, from, sizes);
+    return isWords(x) && !sizes.includes(0) ? sliced(heap, x, from, sizes) : undefined;
+  },
+  SplitV: (heap, { inputs: { x }, attrs }) => {
+    const { axis, numOrSizeSplits } = attrs as unknown as {
+      readonly axis: number;
+      readonly numOrSizeSplits: number | number[];
+    };
+    const [at] = tf.util.parseAxisParam(axis, x.shape);
+    const lengths = tf.backend_util.prepareSplitSize(x as tf.Tensor, numOrSizeSplits, at);
+    if (!isWords(x) || lengths.includes(0)) return undefined;
+    let next = 0;
+    return lengths.map((length) => {
+      const begin = x.shape.map((_, each) => each === at ? next : 0);
+      next += length;
+      return sliced(heap, x, begin, x.shape.map((whole, each) => each === at ? length : whole));
+    });
+  },
+  Concat: (heap, { inputs, attrs }) => {
+    const parts = Object.values(inputs);
+    const [axis] = tf.util.parseAxisParam((attrs as unknown as { readonly axis: number }).axis, parts[0].shape);
+    if (parts.length === 1 || !parts.every((part) => isWords(part) && part.dtype === parts[0].dtype)) return undefined;
+    tf.backend_util.assertParamsConsistent(parts.map(({ shape }) => shape), axis);
+    const out = heap.output(tf.backend_util.computeOutShape(parts.map(({ shape }) => shape), axis), parts[0].dtype);
+    const [count, step] = [size(out.shape.slice(0, axis)), size(out.shape.slice(axis)) * 4];
+    let to = heap.address(out);
+    for (const part of parts) {
+      const width = size(part.shape.slice(axis));
+      heap.functions.copyRows(heap.address(part), width * 4, to, step, count, width);
+      to += width * 4;
+    }
+    return out;
   },
 };

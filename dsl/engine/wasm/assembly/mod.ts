@@ -6,4 +6,4 @@ export { initialise } from "./maths";
 export * from "./elementwise";
 export * from "./fused";
 export * from "./reduce";
-export { gather, repeat, transpose, transposeBlocks } from "./move";
+export { copyRows, gather, repeat, transpose, transposeBlocks } from "./move";

@@ -14,6 +14,15 @@ function copy(from: usize, to: usize, size: usize): void {
   if (size & 3) storePart(to, loadPart(from, size & 3), size & 3);
 }
 
+/** Copies `count` rows of `size` floats that lie `stride` bytes apart to places `step` bytes apart. */
+export function copyRows(from: usize, stride: usize, to: usize, step: usize, count: usize, size: usize): void {
+  for (let i: usize = 0; i < count; i++) {
+    copy(from, to, size);
+    from += stride;
+    to += step;
+  }
+}
+
 /** Transposes a 4 x 4 block whose rows are `stride` bytes apart into rows `step` bytes apart. */
 // @ts-ignore: decorator
 @inline
