@@ -44,6 +44,10 @@ export interface Self {
   param(name: string): tf.Tensor;
   /** Whether training changes that parameter. */
   trainable(name: string): boolean;
+  /** Trainable parameters of the layer and all its parts, by path. */
+  trained(): Params;
+  /** The same layer with other tensors at some paths. */
+  withParams(others: Params): Self;
   /** Runs a part. */
   call<Output = tf.Tensor>(part: string, ...inputs: readonly unknown[]): Output;
 }
@@ -114,6 +118,16 @@ function selfAt(layer: AnyLayer, params: Params, path: Path, options: ApplyOptio
       return tensor;
     },
     trainable: (name) => layer.params[name]?.trainable ?? false,
+    trained: () =>
+      Object.fromEntries(
+        [...walk(layer, path)].flatMap(([at, { params: own }]) =>
+          Object.entries(own).filter(([, { trainable }]) => trainable).map(([name, { shared }]) => {
+            const absolute = shared ?? join(at, name);
+            return [absolute, params[absolute]];
+          })
+        ),
+      ),
+    withParams: (others) => selfAt(layer, { ...params, ...others }, path, options),
     call<Output>(part: string, ...inputs: readonly unknown[]): Output {
       const at = join(path, part);
       const inner = layer.parts[part] as Layer<readonly unknown[], Output>;
@@ -257,7 +271,8 @@ export function stack(
   count: number,
   layer: (index: number) => AnyLayer,
 ): Layer<readonly [tf.Tensor, ...unknown[]]> {
-  return serial(Object.fromEntries(Array.from({ length: count }, (_, index) => [`${index}`, layer(index)])));
+  const layers = Array.from({ length: count }, (_, index) => [`${index}`, layer(index)]);
+  return { ...serial(Object.fromEntries(layers)), kind: "stack" };
 }
 
 /**

@@ -26,5 +26,6 @@ export * from "./linear.ts";
 export * from "./ops/mod.ts";
 export * from "./optimise/mod.ts";
 export * from "./random.ts";
+export * from "./rematerialise.ts";
 export * from "./safetensors/mod.ts";
 export * from "./tree.ts";

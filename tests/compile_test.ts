@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { pipe } from "fp-ts/function";
-import { adapt } from "../adapters/mod.ts";
+import { adapt, type ModelChange } from "../adapters/mod.ts";
 import {
   adamw,
   apart,
@@ -9,6 +9,7 @@ import {
   compile,
   crossEntropy,
   forwardCopies,
+  hoistConstants,
   init,
   isTrainable,
   key,
@@ -17,7 +18,10 @@ import {
   partition,
   planMemory,
   printProgram,
+  rematerialiseBlocks,
   removeDead,
+  replayer,
+  simplify,
   trace,
   useBackend,
 } from "../dsl/mod.ts";
@@ -31,10 +35,10 @@ const root = new URL("fixtures", import.meta.url).pathname;
 const vector: { shape: number[]; dtype: "float32" } = { shape: [3], dtype: "float32" };
 
 /** The training step of a method on the fixtures' ViT, with a state and a batch. */
-async function stepOf(spec: string) {
+async function stepOf(spec: string, change: ModelChange = (model) => model) {
   const model = await openModel(`${root}/vit-rgb`);
   const { params: base } = await loadParams(model, key(0));
-  const layer = adapt(`${spec}+head`)(model.layer);
+  const layer = change(adapt(`${spec}+head`)(model.layer));
   const { kept: trained, rest: frozen } = partition<tf.Tensor>(isTrainable(layer))(init(layer, key(0), base));
   const optimiser = adamw({ weightDecay: 0.01 });
   const { pixel_values: pixels, labels } = await fixture(`${root}/vit-rgb/expected.safetensors`);
@@ -210,3 +214,53 @@ Deno.test("memory is planned by last use, and shared by reshapes", () => {
   assertEquals(plan.peakBytes, 12 + 4 + 12 + 12);
   assertStringIncludes(printProgram(program), "float32[3] = Square(%0)  12 B");
 });
+
+Deno.test("constants are folded into tensors that live as long as the program", async () => {
+  await useBackend("cpu");
+  await withoutLeaks(async () => {
+    const program = trace(([x]) => [tf.mul(x, tf.exp(tf.add(tf.tensor1d([0, 0, 0]), 1)))], [vector]);
+    const { prelude, body } = hoistConstants(simplify(program));
+    assertEquals([prelude, body].map(({ calls }) => calls.map(({ kernel }) => kernel)), [["Add", "Exp"], ["Multiply"]]);
+    const before = tf.memory().numTensors;
+    const replay = replayer(program);
+    assertEquals(await replay.run([tf.tensor1d([1, 2, 3])])[0].data(), Float32Array.of(Math.E, 2 * Math.E, 3 * Math.E));
+    replay.dispose();
+    // The input and the result are the scope's.
+    assertEquals(tf.memory().numTensors, before + 2);
+  });
+});
+
+for (const backend of await available("wasm", "cpu")) {
+  Deno.test(`rematerialised blocks give the same step from less memory (${backend})`, async () => {
+    await useBackend(backend);
+    for (const spec of ["1lora", "lora:rank=2", "vera", "dora", "difffit", "all"]) {
+      await withoutLeaks(async () => {
+        const { step, state, batch } = await stepOf(spec);
+        const leaner = await stepOf(spec, rematerialiseBlocks);
+        const [plain, compiled] = [compile(step), compile(leaner.step)];
+        const [expected] = plain(state, batch);
+        for (
+          const [how, found] of [["eager", leaner.step(state, batch)[0]], [
+            "compiled",
+            compiled(state, batch)[0],
+          ]] as const
+        ) {
+          for (const path of Object.keys(expected.trained)) {
+            assertClose(found.trained[path], expected.trained[path], 1e-5, `${spec}, ${how}: ${path}`);
+          }
+        }
+        const activations = (c: typeof plain) => {
+          const { peakBytes, residentBytes } = c.plan(state, batch);
+          return peakBytes - residentBytes;
+        };
+        // Training everything, the optimiser's state is the peak on a model this small.
+        assert(
+          spec === "all" || activations(compiled) < 0.8 * activations(plain),
+          `${spec}: ${activations(compiled)} ${activations(plain)}`,
+        );
+        plain.dispose();
+        compiled.dispose();
+      });
+    }
+  });
+}

@@ -5,7 +5,7 @@
  */
 import { flow } from "fp-ts/function";
 import { sizeOf } from "../tree.ts";
-import { type Call, isAlias, type Program, type ValueId } from "./program.ts";
+import { bytesOf, type Call, isAlias, type Program, type ValueId } from "./program.ts";
 
 /** A change of a program that leaves its results alone. */
 export type Pass = (program: Program) => Program;
@@ -187,6 +187,44 @@ export function fuseBias(program: Program): Program {
     instead.set(add, [...operands, fused, reshape(result, types[add.outputs[0]].shape, region, add.outputs[0])]);
   }
   return { ...program, types, calls: program.calls.flatMap((call) => instead.get(call) ?? [call]) };
+}
+
+/** A program cut in two: what depends on constants alone, and the rest. */
+export interface Hoisted {
+  /** Computes, from nothing, the values that `body` takes as `constants`. */
+  readonly prelude: Program;
+  /** The values handed over, results of the prelude and constants of the body. */
+  readonly handed: readonly ValueId[];
+  /** The rest, in which the handed values have no maker. */
+  readonly body: Program;
+}
+
+/** Largest value worth keeping between runs, in bytes: past that, computing it again costs less than the memory. */
+const FOLDED_BYTES = 2 ** 18;
+
+/**
+ * Constant folding: takes out the calls that give the same result in every run, so that they run once.
+ *
+ * @param program The program
+ */
+export function hoistConstants(program: Program): Hoisted {
+  const fixed = new Set(program.constants.keys());
+  const early: Call[] = [];
+  const late: Call[] = [];
+  for (const call of program.calls) {
+    const isFixed = call.inputs.every((value) => fixed.has(value)) &&
+      call.outputs.every((value) => bytesOf(program.types[value]) <= FOLDED_BYTES);
+    (isFixed ? early : late).push(call);
+    if (isFixed) call.outputs.forEach((value) => fixed.add(value));
+  }
+  const made = new Set(early.flatMap(({ outputs }) => outputs));
+  const read = new Set([...program.outputs, ...late.flatMap(({ inputs }) => inputs)]);
+  const handed = [...made].filter((value) => read.has(value));
+  return {
+    prelude: removeDead({ ...program, inputs: [], outputs: handed, calls: early }),
+    handed,
+    body: { ...program, calls: late, constants: new Map([...program.constants].filter(([value]) => read.has(value))) },
+  };
 }
 
 /** The passes every program goes through, whatever runs it. */

@@ -5,7 +5,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../error.ts";
-import { type Call, lastUses, type Program, type ValueId } from "./program.ts";
+import { hoistConstants } from "./passes.ts";
+import { type Call, type Constant, lastUses, type Program, type ValueId } from "./program.ts";
 import { returnsMany } from "./trace.ts";
 
 /** A program made ready to run on one backend. */
@@ -45,12 +46,32 @@ function constantTensors(program: Program): ReadonlyMap<ValueId, tf.Tensor> {
 }
 
 /**
- * Prepares a program for the current backend.
+ * Prepares a program for the current backend: what depends on constants alone is computed now, once.
  *
  * @param program The program
  * @throws OneloraError if the backend lacks one of its kernels
  */
 export function replayer(program: Program): Replayer {
+  const { prelude, handed, body } = hoistConstants(program);
+  if (handed.length === 0) return plainReplayer(program);
+  const once = plainReplayer(prelude);
+  const folded = tf.tidy(() => once.run([])).map((tensor) => tf.keep(tensor));
+  once.dispose();
+  const constants = new Map<ValueId, Constant>([
+    ...body.constants,
+    ...handed.map((value, i) => [value, { kind: "tensor", tensor: folded[i] }] as const),
+  ]);
+  const rest = plainReplayer({ ...body, constants });
+  return {
+    run: rest.run,
+    dispose: () => {
+      rest.dispose();
+      tf.dispose(folded);
+    },
+  };
+}
+
+function plainReplayer(program: Program): Replayer {
   const engine = tf.engine();
   const backendName = tf.getBackend();
   const backend = tf.backend() as tf.KernelBackend & { disposeData(data: object, force?: boolean): boolean };
