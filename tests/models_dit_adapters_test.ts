@@ -7,8 +7,9 @@ import { assert, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { adapt, joinMethods, mergeParams, parameterCounts } from "../adapters/mod.ts";
 import { useBackend } from "../dsl/engine/mod.ts";
-import { adamw, apply, combine, init, isTrainable, key, mse, type Params, partition } from "../dsl/mod.ts";
+import { adamw, apply, combine, compile, init, isTrainable, key, mse, type Params, partition } from "../dsl/mod.ts";
 import { asConditionalDiffusion, type ConditionalDiffusion, loadParams, type Model, openModel } from "../models/mod.ts";
+import { trainStep } from "../tasks/mod.ts";
 import { methods } from "./adapter_methods.ts";
 import { available } from "./available.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "./compare.ts";
@@ -98,3 +99,26 @@ for (const name of Object.keys(table.methods)) {
     });
   });
 }
+
+Deno.test("compiled steps equal eager ones", async () => {
+  await useBackend("wasm");
+  await withoutLeaks(async () => {
+    const { layer, params } = await adapted("1lora", await fixture(`${root}/dit-adapters/1lora.safetensors`, "point."));
+    const { kept: trained, rest: frozen } = partition<tf.Tensor>(isTrainable(layer))(params);
+    const optimiser = adamw({ weightDecay: 0 });
+    const step = trainStep((all, { latents, timesteps, labels, target }) => ({
+      loss: mse(apply(layer, all)(latents, timesteps, labels), target) as tf.Scalar,
+    }), optimiser);
+    const { latents, timesteps, labels, target } = await fixture(`${base}/expected.safetensors`);
+    const batch = { latents, timesteps, labels, target, rate: tf.scalar(0.01) };
+    const state = { frozen, trained, optimiser: optimiser.init(trained) };
+    const compiled = compile(step);
+    try {
+      const [[expected, { loss: wanted }], [found, { loss }]] = [step(state, batch), compiled(state, batch)];
+      assertClose(loss, wanted, 1e-6, "loss");
+      for (const path of Object.keys(trained)) assertClose(found.trained[path], expected.trained[path], 1e-5, path);
+    } finally {
+      compiled.dispose();
+    }
+  });
+});
