@@ -1,11 +1,11 @@
 """Exchange of adapters with Hugging Face PEFT, both ways.
 
     python peft_exchange.py write
-        writes tests/fixtures/{peft,llama-peft}/METHOD/{adapter_config.json,adapter_model.safetensors,expected.safetensors}
+        writes tests/fixtures/{peft,depth-peft,llama-peft}/METHOD/{adapter_config.json,adapter_model.safetensors,expected.safetensors}
     python peft_exchange.py check --model DIR --input FILE --adapter DIR --output FILE [--adapter DIR --output FILE ...]
-        loads adapter folders in PEFT; exits with 1 unless each has every key and PEFT's logits equal the given ones
+        loads adapter folders in PEFT; exits with 1 unless each has every key and PEFT's output equals the given one
     python peft_exchange.py check --model DIR --input FILE --output FILE
-        loads a plain model, such as `deno task merge` writes; exits with 1 unless its logits equal the given ones
+        loads a plain model, such as `deno task merge` writes; exits with 1 unless its output equals the given one
 """
 
 import argparse
@@ -18,13 +18,25 @@ import torch
 from peft import LoraConfig, MissConfig, PeftConfig, PeftModel, VeraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoConfig, LlamaForCausalLM, PreTrainedModel, ViTForImageClassification
+from transformers import (
+    AutoConfig,
+    DepthAnythingForDepthEstimation,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    ViTForImageClassification,
+)
 
 from common import FIXTURES, normal, published, save, single
 
 LEAVES = ["q_proj", "k_proj", "v_proj", "o_proj", "fc1", "fc2"]
 
-CLASSES = {"vit": ViTForImageClassification, "llama": LlamaForCausalLM}
+CLASSES = {
+    "vit": ViTForImageClassification,
+    "depth_anything": DepthAnythingForDepthEstimation,
+    "llama": LlamaForCausalLM,
+}
+
+OUTPUTS = ["logits", "predicted_depth"]
 
 VIT = {
     "lora": LoraConfig(r=2, lora_alpha=8, target_modules=LEAVES),
@@ -32,6 +44,13 @@ VIT = {
     "rslora": LoraConfig(r=4, lora_alpha=8, use_rslora=True, target_modules=LEAVES),
     "dora": LoraConfig(r=2, lora_alpha=8, use_dora=True, target_modules=LEAVES),
     "vera": VeraConfig(r=3, target_modules=LEAVES),
+    "miss": MissConfig(r=1, init_weights=True, target_modules="all-linear"),
+}
+
+DEPTH = {
+    "lora": LoraConfig(r=2, lora_alpha=8, target_modules=LEAVES),
+    "dora": LoraConfig(r=1, lora_alpha=1, use_dora=True, target_modules="all-linear"),
+    "vera": VeraConfig(r=2, target_modules="all-linear"),
     "miss": MissConfig(r=1, init_weights=True, target_modules="all-linear"),
 }
 
@@ -46,9 +65,10 @@ LLAMA = {
 
 
 def load_model(folder: Path) -> PreTrainedModel:
-    # Eager attention would take its softmax in float32.
     kind = CLASSES[AutoConfig.from_pretrained(folder).model_type]
-    return kind.from_pretrained(folder, attn_implementation="sdpa").eval()
+    # Eager attention would take its softmax in float32; a depth model leaves the choice to its backbone, which does not.
+    choice = {} if kind is DepthAnythingForDepthEstimation else {"attn_implementation": "sdpa"}
+    return kind.from_pretrained(folder, **choice).eval()
 
 
 def load_inputs(file: Path) -> dict[str, Tensor]:
@@ -58,11 +78,19 @@ def load_inputs(file: Path) -> dict[str, Tensor]:
     return {name: tensors[name].long() if name != "pixel_values" else tensors[name] for name in names}
 
 
-def logits_of(model: torch.nn.Module, inputs: dict[str, Tensor]) -> Tensor:
-    """The logits, zero at padding."""
+def load_output(file: Path) -> Tensor:
+    """What a model wrote to a file."""
+    tensors = load_file(file)
+    return next(tensors[name] for name in OUTPUTS if name in tensors)
+
+
+def output_of(model: torch.nn.Module, inputs: dict[str, Tensor]) -> tuple[str, Tensor]:
+    """The output with its name, zero at padding."""
     with torch.no_grad():
-        logits = model(**inputs).logits
-    return logits * inputs["attention_mask"][..., None] if "attention_mask" in inputs else logits
+        outputs = model(**inputs)
+    name = next(name for name in OUTPUTS if name in outputs)
+    output = outputs[name]
+    return name, output * inputs["attention_mask"][..., None] if "attention_mask" in inputs else output
 
 
 def write_adapter(base_name: str, group: str, name: str, config: PeftConfig, seed: int) -> None:
@@ -88,7 +116,7 @@ def write_adapter(base_name: str, group: str, name: str, config: PeftConfig, see
 
     inputs = load_inputs(FIXTURES / base_name / "expected.safetensors")
     doubled = {key: tensor.double() if tensor.is_floating_point() else tensor for key, tensor in inputs.items()}
-    save(folder / "expected.safetensors", {"logits": logits_of(model.double().eval(), doubled)})
+    save(folder / "expected.safetensors", dict([output_of(model.double().eval(), doubled)]))
 
 
 def write_published_names(name: str, source: str) -> None:
@@ -104,17 +132,18 @@ def write_published_names(name: str, source: str) -> None:
     shutil.copy(source_folder / "expected.safetensors", folder)
 
 
-def agree(name: Path, model: torch.nn.Module, inputs: dict[str, Tensor], logits: Tensor, tolerance: float) -> bool:
-    """Prints by how much the logits differ; true if by at most the tolerance."""
+def agree(name: Path, model: torch.nn.Module, inputs: dict[str, Tensor], output: Tensor, tolerance: float) -> bool:
+    """Prints by how much the output differs; true if by at most the tolerance."""
     if "attention_mask" in inputs:
-        logits = logits * inputs["attention_mask"][..., None]
-    difference = (logits_of(model, inputs) - logits).abs().max().item()
-    print(f"{name}: logits differ by at most {difference:.2e} (tolerance {tolerance:.0e})")
+        output = output * inputs["attention_mask"][..., None]
+    kind, expected = output_of(model, inputs)
+    difference = (expected - output).abs().max().item()
+    print(f"{name}: {kind} differ by at most {difference:.2e} (tolerance {tolerance:.0e})")
     return difference <= tolerance
 
 
-def check_adapter(model: Path, adapter: Path, inputs: dict[str, Tensor], logits: Tensor, tolerance: float) -> bool:
-    """Prints what it found; true if PEFT missed no key and its logits differ by at most the tolerance."""
+def check_adapter(model: Path, adapter: Path, inputs: dict[str, Tensor], output: Tensor, tolerance: float) -> bool:
+    """Prints what it found; true if PEFT missed no key and its output differs by at most the tolerance."""
     try:
         adapted = PeftModel.from_pretrained(load_model(model), adapter).eval()
     except ValueError as error:
@@ -124,7 +153,7 @@ def check_adapter(model: Path, adapter: Path, inputs: dict[str, Tensor], logits:
     wanted = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
     for key in sorted(saved ^ wanted):
         print(f"{adapter}: {key} is {'ignored by PEFT' if key in saved else 'missing'}")
-    return agree(adapter, adapted, inputs, logits, tolerance) and wanted <= saved
+    return agree(adapter, adapted, inputs, output, tolerance) and wanted <= saved
 
 
 def arguments() -> argparse.Namespace:
@@ -135,7 +164,7 @@ def arguments() -> argparse.Namespace:
     check.add_argument("--model", type=Path, required=True, help="folder of the base model")
     check.add_argument("--input", type=Path, required=True, help="safetensors with the inputs")
     check.add_argument("--adapter", type=Path, action="append", default=[], help="adapter folder (repeatable)")
-    check.add_argument("--output", type=Path, action="append", required=True, help="its safetensors with logits")
+    check.add_argument("--output", type=Path, action="append", required=True, help="its safetensors with the output")
     check.add_argument("--tolerance", type=float, default=1e-4)
     return parser.parse_args()
 
@@ -149,16 +178,18 @@ def main() -> int:
         write_published_names("lora-published-names", source="lora")
         for seed, (name, config) in enumerate(LLAMA.items(), start=300):
             write_adapter("llama-grouped", "llama-peft", name, config, seed)
+        for seed, (name, config) in enumerate(DEPTH.items(), start=400):
+            write_adapter("depth-metric", "depth-peft", name, config, seed)
         return 0
     inputs = load_inputs(options.input)
     if not options.adapter and len(options.output) == 1:
-        logits = load_file(options.output[0])["logits"]
-        return 0 if agree(options.model, load_model(options.model), inputs, logits, options.tolerance) else 1
+        output = load_output(options.output[0])
+        return 0 if agree(options.model, load_model(options.model), inputs, output, options.tolerance) else 1
     if len(options.adapter) != len(options.output):
         print("--adapter and --output come in pairs", file=sys.stderr)
         return 2
     results = [
-        check_adapter(options.model, adapter, inputs, load_file(output)["logits"], options.tolerance)
+        check_adapter(options.model, adapter, inputs, load_output(output), options.tolerance)
         for adapter, output in zip(options.adapter, options.output)
     ]
     return 0 if all(results) else 1
