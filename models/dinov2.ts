@@ -5,7 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { constant, gaussian, zeros } from "../dsl/initialise.ts";
+import { gaussian, ones, zeros } from "../dsl/initialise.ts";
 import { type Layer, parameter, residual, sequence, serial } from "../dsl/layer.ts";
 import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../dsl/layers.ts";
 import { linear } from "../dsl/linear.ts";
@@ -34,8 +34,6 @@ export interface Dinov2Config {
   readonly eps: number;
   /** MLP activation. */
   readonly activation: string;
-  /** First value of the layer scales. */
-  readonly layerScale: number;
   /** Whether query, key, value have biases. */
   readonly qkvBias: boolean;
   /** One qkv projection of 3 D outputs, as in the original code, instead of three. */
@@ -93,10 +91,10 @@ function embeddings(config: Dinov2Config): Layer {
 }
 
 /** y = lambda1 x, one factor per feature (Touvron et al. 2021); x is kept only for a lambda1 that is trained. */
-function layerScale(features: number, value: number): Layer {
+function layerScale(features: number): Layer {
   return {
     kind: "scale",
-    params: { lambda1: parameter([features], constant(value)) },
+    params: { lambda1: parameter([features], ones) },
     parts: {},
     forward: (self, x) => {
       const factors = self.param("lambda1");
@@ -123,14 +121,14 @@ function block(config: Dinov2Config): Layer {
         qkvBias: config.qkvBias,
         names: { qkv: config.fusedQkv ? "attention.qkv" : separate, output: "output.dense" },
       }),
-      layer_scale1: layerScale(hidden, config.layerScale),
+      layer_scale1: layerScale(hidden),
     })),
     residual(serial({
       norm2: layerNormLayer(hidden, eps),
       "mlp.fc1": linear(hidden, wide, { weight: gaussian(0.02) }),
       activation: activationLayer(config.activation),
       "mlp.fc2": linear(wide, hidden, { weight: gaussian(0.02) }),
-      layer_scale2: layerScale(hidden, config.layerScale),
+      layer_scale2: layerScale(hidden),
     })),
   );
 }
