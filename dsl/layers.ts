@@ -12,7 +12,7 @@ import { activation } from "./ops/activation.ts";
 import { attention, type AttentionOptions, mergeHeads, splitHeads } from "./ops/attention.ts";
 import { conv2d, type ConvOptions, convTranspose2d, type ConvTransposeOptions, patchEmbed } from "./ops/conv.ts";
 import { embedding } from "./ops/embedding.ts";
-import { layerNorm, rmsNorm } from "./ops/norm.ts";
+import { groupNorm, layerNorm, rmsNorm } from "./ops/norm.ts";
 
 /**
  * y = (x - mean) / sqrt(var + eps) * weight + bias over the last axis.
@@ -42,6 +42,22 @@ export function rmsNormLayer(features: number, eps: number): Layer {
     params: { weight: parameter([features], ones) },
     parts: {},
     forward: (self, x) => rmsNorm(x, self.param("weight"), eps),
+  };
+}
+
+/**
+ * Layer norm over the pixels and the channels of each group, [B, H, W, C] -> [B, H, W, C]; `weight` and `bias` [C].
+ *
+ * @param groups Number of groups; divides C
+ * @param channels C
+ * @param eps Added to the (biased) variance
+ */
+export function groupNormLayer(groups: number, channels: number, eps: number): Layer {
+  return {
+    kind: "norm",
+    params: { weight: parameter([channels], ones), bias: parameter([channels], zeros) },
+    parts: {},
+    forward: (self, x) => groupNorm(x, groups, { weight: self.param("weight"), bias: self.param("bias") }, eps),
   };
 }
 

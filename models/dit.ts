@@ -5,7 +5,6 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { OneloraError } from "../dsl/error.ts";
 import { between, gaussian, type Initialiser, zeros } from "../dsl/initialise.ts";
 import { type AnyLayer, type Layer, parameter, type Self, serial, stack } from "../dsl/layer.ts";
 import { activationLayer, embeddingLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../dsl/layers.ts";
@@ -13,7 +12,7 @@ import { linear } from "../dsl/linear.ts";
 import { silu } from "../dsl/ops/activation.ts";
 import { gridEmbedding, timestepEmbedding } from "../dsl/ops/sinusoidal.ts";
 import { type DitConfig, ditPresets, readDitConfig, writeDitConfig } from "./dit_config.ts";
-import { type Description, type Family, family } from "./family.ts";
+import { type Description, type Family, family, requireFamily } from "./family.ts";
 import type { KeyMap, Rename } from "./keys.ts";
 
 /**
@@ -186,17 +185,13 @@ export function dit(config: DitConfig): ConditionalDiffusion {
 /**
  * The layer of a model of this family, which a description hides, adapted or not.
  *
- * @param family The model's family
+ * @param model The model
  * @param layer Its layer
  * @throws OneloraError (exit code 2) for a model of another family
  */
-export function asConditionalDiffusion({ family }: Pick<Description, "family">, layer: AnyLayer): ConditionalDiffusion {
-  if (family === "dit") return layer as ConditionalDiffusion;
-  throw new OneloraError({
-    attempted: "using a model for diffusion",
-    found: `a ${family} model`,
-    allowed: "a dit model",
-  }, { exitCode: 2 });
+export function asConditionalDiffusion(model: Pick<Description, "family">, layer: AnyLayer): ConditionalDiffusion {
+  requireFamily(model, "dit", "using a model for diffusion");
+  return layer as ConditionalDiffusion;
 }
 
 /** Diffusers' names. Every block there has the embedders, with one set of values. */
@@ -250,11 +245,11 @@ export const ditFamily: Family = family<DitConfig>({
   writeConfig: writeDitConfig,
   keys: ditKeys,
   joined: ["labels"],
-  signature: ({ channels, sample }) => ({
+  signature: ({ channels, sample, labels }) => ({
     inputs: [
       { name: "latents", kind: "float", shape: ["batch", channels, sample, sample] },
-      { name: "timesteps", kind: "integer", shape: ["batch"] },
-      { name: "labels", kind: "integer", shape: ["batch"] },
+      { name: "timesteps", kind: "number", shape: ["batch"] },
+      { name: "labels", kind: "integer", shape: ["batch"], below: labels.length + 1 },
     ],
     outputs: ["output"],
   }),

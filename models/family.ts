@@ -188,3 +188,18 @@ export function family<Config>(architecture: Architecture<Config>): Family {
     read: (json, options) => describe(architecture.readConfig(json), options),
   };
 }
+
+/**
+ * Checks that a model is of the family that something is made for.
+ *
+ * @param model The model
+ * @param family The family's name
+ * @param attempted What it is to be used for
+ * @throws OneloraError (exit code 2) if it is of another
+ */
+export function requireFamily(model: Pick<Description, "family">, family: string, attempted: string): void {
+  if (model.family === family) return;
+  throw new OneloraError({ attempted, found: `a ${model.family} model`, allowed: `a ${family} model` }, {
+    exitCode: 2,
+  });
+}

@@ -5,7 +5,6 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { OneloraError } from "../dsl/error.ts";
 import { gaussian } from "../dsl/initialise.ts";
 import { type Layer, residual, sequence, serial, stack } from "../dsl/layer.ts";
 import { embeddingLayer, rmsNormLayer } from "../dsl/layers.ts";
@@ -14,7 +13,7 @@ import { swiglu } from "../dsl/ops/activation.ts";
 import { attention, causalMask, mergeHeads, paddingMask, splitHeads } from "../dsl/ops/attention.ts";
 import { rotary, type RotaryTable, rotaryTable } from "../dsl/ops/rotary.ts";
 import type { Path } from "../dsl/tree.ts";
-import { type Description, type Family, family } from "./family.ts";
+import { type Description, type Family, family, requireFamily } from "./family.ts";
 import { type LlamaConfig, llamaPresets, readLlamaConfig, writeLlamaConfig } from "./llama_config.ts";
 
 /** Reading a text piece by piece: how the attention sees what was read before. */
@@ -152,17 +151,13 @@ export function llama(config: LlamaConfig): CausalLanguageModel {
 /**
  * The layer of a model of this family, which a description hides, adapted or not.
  *
- * @param family The model's family
+ * @param model The model
  * @param layer Its layer
  * @throws OneloraError (exit code 2) for a model of another family
  */
-export function asLanguageModel({ family }: Pick<Description, "family">, layer: Layer): CausalLanguageModel {
-  if (family === "llama") return layer as CausalLanguageModel;
-  throw new OneloraError({
-    attempted: "using a model for text",
-    found: `a ${family} model`,
-    allowed: "a llama model",
-  }, { exitCode: 2 });
+export function asLanguageModel(model: Pick<Description, "family">, layer: Layer): CausalLanguageModel {
+  requireFamily(model, "llama", "using a model for text");
+  return layer as CausalLanguageModel;
 }
 
 /** LLaMA as a family of checkpoints. */

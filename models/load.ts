@@ -18,6 +18,7 @@ import {
   writeSafetensors,
 } from "../dsl/safetensors/mod.ts";
 import { glob, type Params, type Path } from "../dsl/tree.ts";
+import { autoencoderFamily } from "./autoencoder_kl.ts";
 import type { Json } from "./config.ts";
 import { depthAnythingFamily } from "./depth_anything.ts";
 import { ditFamily } from "./dit.ts";
@@ -29,7 +30,7 @@ import { shippedFolder } from "./shipped.ts";
 import { vitFamily } from "./vit.ts";
 
 /** Every family this package knows. */
-export const families: readonly Family[] = [vitFamily, depthAnythingFamily, ditFamily, llamaFamily];
+export const families: readonly Family[] = [vitFamily, depthAnythingFamily, ditFamily, autoencoderFamily, llamaFamily];
 
 /** A model by name: description and where its weights are, no weights. */
 export interface Model extends Description {

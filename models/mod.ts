@@ -4,6 +4,8 @@
  * @module
  */
 export * from "./companions.ts";
+export * from "./autoencoder_config.ts";
+export * from "./autoencoder_kl.ts";
 export * from "./config.ts";
 export * from "./depth_anything.ts";
 export * from "./depth_config.ts";

@@ -15,7 +15,7 @@ export interface Port {
   /** What transformers calls it, e.g. `pixel_values`. */
   readonly name: string;
   /** What its elements are. */
-  readonly kind: "float" | "integer";
+  readonly kind: "float" | "integer" | "number";
   /** Length of each axis; a word is any length, the same wherever it occurs: `["batch", 3, 224, 224]`. */
   readonly shape: readonly (number | string)[];
   /** Whether the model does without it. */
@@ -30,13 +30,33 @@ export interface Signature {
   readonly inputs: readonly Port[];
   /** Names of what its layer returns: a tensor, or an array of as many as there are names. */
   readonly outputs: readonly string[];
+  /** The model's layer, adapted or not, as this function, where that is not its own. */
+  readonly view?: (layer: AnyLayer) => AnyLayer;
 }
+
+const FLOATS: readonly DType[] = ["F32", "F16", "BF16", "F64"];
+const INTEGERS: readonly DType[] = ["I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8"];
 
 /** Element types in a file that can be read as a kind. */
 const DTYPES: Readonly<Record<Port["kind"], readonly DType[]>> = {
-  float: ["F32", "F16", "BF16", "F64"],
-  integer: ["I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8"],
+  float: FLOATS,
+  integer: INTEGERS,
+  number: [...INTEGERS, ...FLOATS],
 };
+
+/**
+ * Which way a model with an inverse is meant to run: the one that reads what is there.
+ *
+ * @param model What it reads and writes
+ * @param names Names of the tensors that are there
+ */
+export function signatureFor(
+  { signature, inverse }: { readonly signature: Signature; readonly inverse?: Signature },
+  names: readonly string[],
+): Signature {
+  const reads = (each: Signature) => each.inputs.some(({ name }) => names.includes(name));
+  return inverse !== undefined && reads(inverse) && !reads(signature) ? inverse : signature;
+}
 
 /**
  * Checks that the tensors of a file are what a model reads.
@@ -117,7 +137,8 @@ export async function checkValues(signature: Signature, inputs: Params, attempte
  * @param params Its parameters
  */
 export function namedForward(signature: Signature, layer: AnyLayer, params: Params): (inputs: Params) => Params {
-  const run = apply(layer as Layer<readonly unknown[], tf.Tensor | readonly tf.Tensor[]>, params);
+  const seen = signature.view?.(layer) ?? layer;
+  const run = apply(seen as Layer<readonly unknown[], tf.Tensor | readonly tf.Tensor[]>, params);
   return (inputs) =>
     tf.tidy(() => {
       const result = run(...signature.inputs.map(({ name }) => inputs[name]));

@@ -5,7 +5,7 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { fromTensor, openSafetensors, toTensor, useBackend, writeSafetensors } from "../dsl/mod.ts";
-import { checkInputs, checkValues, namedForward } from "../models/mod.ts";
+import { checkInputs, checkValues, namedForward, signatureFor } from "../models/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { main, required, text } from "./cli/mod.ts";
 import { openNoting } from "./opened.ts";
@@ -15,7 +15,10 @@ const flags = {
   ...trainedFlags,
   model: required(trainedFlags.model),
   input: required(
-    text({ help: "Safetensors file of inputs by name; an image model reads pixel_values", value: "FILE" }),
+    text({
+      help: "Safetensors file of inputs by name: pixel_values; input_ids; latents, timesteps and labels; latents",
+      value: "FILE",
+    }),
   ),
   output: required(text({ help: "Safetensors file for the outputs, such as logits", value: "FILE" })),
   ...backendFlag,
@@ -27,15 +30,16 @@ await main(
     await useBackend(backend);
     await using file = await openSafetensors(input);
     const { model, layer, params } = await openNoting(name, adapter);
+    const signature = signatureFor(model, file.names);
     checkInputs(
-      model.signature,
+      signature,
       Object.fromEntries(file.names.map((each) => [each, file.info(each)])),
       `reading ${input}`,
     );
     const inputs: Record<string, Tensor> = {};
     for (const each of file.names) inputs[each] = toTensor(await file.read(each));
-    await checkValues(model.signature, inputs, `reading ${input}`);
-    const outputs: Record<string, Tensor> = { ...namedForward(model.signature, layer, params)(inputs) };
+    await checkValues(signature, inputs, `reading ${input}`);
+    const outputs: Record<string, Tensor> = { ...namedForward(signature, layer, params)(inputs) };
     dispose([params as Record<string, Tensor>, inputs]);
     const entries = Object.entries(outputs).map(async ([each, tensor]) => [each, await fromTensor(tensor)] as const);
     await writeSafetensors(output, await Promise.all(entries));
