@@ -4,6 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { apart } from "../compile/trace.ts";
 
 /**
  * An operation with its gradient: `y = forward(save)`, `[dx1, dx2, ...] = backward(dy, saved)`.
@@ -23,7 +24,8 @@ export function withGradient(
     const save = args[args.length - 1] as tf.GradSaveFunc;
     return {
       value: forward((...tensors) => save(tensors)),
-      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => tf.tidy(() => backward(dy, saved)),
+      // What the backward pass computes again must stay so: merged with the forward pass's, it would be kept until then.
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => apart(() => tf.tidy(() => backward(dy, saved))),
     };
   });
   return operation(...inputs);

@@ -5,7 +5,6 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { apart } from "../compile/trace.ts";
 import { withGradient } from "./gradient.ts";
 
 /** ΔW = scale * up diag(mid) down, of shape [d, k] and rank r. */
@@ -150,8 +149,7 @@ export function lowRankProduct(
     const input = saved[saved.length - 1] as tf.Tensor2D;
     const gradients = kept.map((update, i) => factorGradients(update, dz as tf.Tensor2D, compressed[i], input));
     const dx = evaluation === "merged"
-      // Formed again: kept from the forward pass, the merged weights of all layers would be a second model in memory.
-      ? tf.matMul(dz as tf.Tensor2D, apart(() => mergedWeight(weight, kept)))
+      ? tf.matMul(dz as tf.Tensor2D, mergedWeight(weight, kept))
       : kept.reduce<tf.Tensor2D>(
         (sum, { down }, i) =>
           tf.add(sum, down === "sum" ? gradients[i].dc : tf.matMul(gradients[i].dc, down as tf.Tensor2D)),
