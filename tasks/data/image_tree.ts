@@ -7,39 +7,12 @@
 
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, key, uniform } from "../../dsl/random.ts";
+import { loadSharp, type Sharp } from "./sharp.ts";
 import { checked, type ImageDataset, type ImageSplits } from "./dataset.ts";
 import { firstLine, listFolder } from "./files.ts";
 
-const SHARP = "npm:sharp@0.35.5";
 const EXTENSIONS: readonly string[] = [".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif"];
 const TEST_FOLDERS: readonly string[] = ["test", "val", "validation"];
-
-/** The part of sharp that decoding needs. */
-interface Decoder {
-  removeAlpha(): Decoder;
-  toColourspace(space: "srgb"): Decoder;
-  raw(options: { depth: "uchar" }): Decoder;
-  toBuffer(options: { resolveWithObject: true }): Promise<{
-    data: Uint8Array;
-    info: { width: number; height: number; channels: number };
-  }>;
-}
-
-type Sharp = (path: string) => Decoder;
-
-async function loadSharp(): Promise<Sharp> {
-  try {
-    // Not a literal at the point of import: only users of image folders need the decoder.
-    const specifier = SHARP;
-    return (await import(specifier) as { default: Sharp }).default;
-  } catch (cause) {
-    throw new OneloraError({
-      attempted: `loading the image decoder ${SHARP}`,
-      found: firstLine(cause),
-      allowed: "an npm registry in reach on first use, and --allow-ffi --allow-env --allow-sys --allow-read",
-    }, { cause });
-  }
-}
 
 interface Entry {
   readonly path: string;

@@ -13,4 +13,5 @@ export * from "./loader.ts";
 export * from "./mnist.ts";
 export * from "./open.ts";
 export * from "./resize.ts";
+export * from "./stream.ts";
 export * from "./turn.ts";

@@ -1,0 +1,60 @@
+/**
+ * Decoding and encoding of pictures by sharp, loaded when first needed.
+ *
+ * @module
+ */
+
+import { OneloraError } from "../../dsl/error.ts";
+import { firstLine } from "./files.ts";
+
+const SHARP = "npm:sharp@0.35.5";
+
+/** What sharp knows of a file before decoding it. */
+export interface PictureFacts {
+  /** Name of the file format, e.g. `png`. */
+  readonly format: string;
+  /** Type of the stored values: `uchar`, `ushort`, ... */
+  readonly depth: string;
+  /** Values a pixel. */
+  readonly channels: number;
+}
+
+/** A picture on its way through sharp. */
+export interface Picture {
+  /** Facts of the file. */
+  metadata(): Promise<PictureFacts>;
+  /** Without the channel of opacity. */
+  removeAlpha(): Picture;
+  /** In another colour space. */
+  toColourspace(space: "srgb" | "grey16"): Picture;
+  /** As plain values. */
+  raw(options: { depth: "uchar" | "ushort" }): Picture;
+  /** As PNG. */
+  png(): Picture;
+  /** The result. */
+  toBuffer(options: { resolveWithObject: true }): Promise<{
+    data: Uint8Array;
+    info: { width: number; height: number; channels: number };
+  }>;
+}
+
+/** Opens a file, or takes plain bytes. */
+export type Sharp = (
+  input: string | Uint8Array,
+  options?: { raw: { width: number; height: number; channels: number } },
+) => Picture;
+
+/** The library; a first use without a registry in reach is an `OneloraError`. */
+export async function loadSharp(): Promise<Sharp> {
+  try {
+    // Not a literal at the point of import: only users of pictures need the decoder.
+    const specifier = SHARP;
+    return (await import(specifier) as { default: Sharp }).default;
+  } catch (cause) {
+    throw new OneloraError({
+      attempted: `loading the image decoder ${SHARP}`,
+      found: firstLine(cause),
+      allowed: "an npm registry in reach on first use, and --allow-ffi --allow-env --allow-sys --allow-read",
+    }, { cause });
+  }
+}
