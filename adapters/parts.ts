@@ -5,6 +5,9 @@
  */
 import { type AnyLayer, unfreeze } from "../dsl/layer.ts";
 
+/** Methods that train the layers of the same role whole, as PEFT's `modules_to_save` do. */
+export const wholeMethods = ["head", "labels"] as const;
+
 /** A change of a model, data-last for `pipe`. */
 export type ModelChange = <Model extends AnyLayer>(model: Model) => Model;
 

@@ -1,6 +1,7 @@
 /**
- * Adapter folders of LLaMA, whose modules have the names of the published keys, and of Depth Anything, where the encoder's
- * have newer ones: PEFT's give PEFT's output, and what is written has PEFT's keys and bits.
+ * Adapter folders of LLaMA, whose modules have the names of the published keys, of Depth Anything, where the encoder's have
+ * newer ones, and of DiT, where diffusers has several label tables: PEFT's give PEFT's output, and what is written has PEFT's
+ * keys and bits.
  *
  * @module
  */
@@ -8,7 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { loadAdapter, saveAdapter } from "../adapters/mod.ts";
 import { apply, init, key, type Layer, openSafetensors, type Params } from "../dsl/mod.ts";
-import { asLanguageModel, loadParams, type Model, openModel } from "../models/mod.ts";
+import { asConditionalDiffusion, asLanguageModel, loadParams, type Model, openModel } from "../models/mod.ts";
 import { readJson, root, withFolder } from "./adapter_folders.ts";
 import { assertClose, fixture } from "./compare.ts";
 import { whereReal } from "./language.ts";
@@ -52,6 +53,20 @@ const exchanges: readonly Exchange[] = [
     },
     run: (_, layer, params, { pixel_values: pixels }) => apply(layer, params)(pixels),
     output: "predicted_depth",
+  },
+  {
+    base: "dit-diffusers",
+    folder: "dit-peft",
+    adapters: {
+      lora: ["lora+labels", 2, 8, "all-linear"],
+      "lora-qkv": ["lora+labels", 1, 2, "qkv"],
+      dora: ["dora+labels", 1, 1, "all-linear"],
+      vera: ["vera+labels", 2, undefined, "all-linear"],
+      miss: ["1lora+labels", undefined, undefined, "all-linear"],
+    },
+    run: (model, layer, params, { latents, timesteps, labels }) =>
+      apply(asConditionalDiffusion(model, layer), params)(latents, timesteps, labels),
+    output: "output",
   },
 ];
 

@@ -105,6 +105,8 @@ Deno.test("settings of PEFT that are not known are named; all others are ignored
     await assertNames(folder, `"r"`, "1LoRA");
     await altered(folder, { init_weights: "bat" }, undefined, "miss");
     await assertNames(folder, `"init_weights"`, "bat");
+    await altered(folder, { modules_to_save: ["layernorm"] });
+    await assertNames(folder, `"modules_to_save"`, "layernorm", "label table");
     await altered(folder, { target_modules: "(" });
     await assertNames(folder, `"target_modules"`, "regular expression");
     await altered(folder, { megatron_core: "other", lora_dropout: 0.5, unheard_of: { x: [1] } });

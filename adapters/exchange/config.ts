@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { OneloraError } from "../../dsl/error.ts";
 import { type AnyLayer, walk } from "../../dsl/layer.ts";
 import { isLinear, type LinearLayer } from "../../dsl/linear.ts";
-import { guarded } from "../../dsl/safetensors/file.ts";
-import { show } from "../../dsl/safetensors/json.ts";
 import type { Path } from "../../dsl/tree.ts";
 import { everyLinear, type Placement, queryKeyValue } from "../adapter.ts";
-import { type MethodOptions, parseMethods } from "../spec.ts";
+import { wholeMethods } from "../parts.ts";
+import { joinMethods, type MethodOptions, parseMethods } from "../spec.ts";
+import { type Fields, type Json, readFields } from "./fields.ts";
 import { type AdapterLayout, layouts, type ModuleNames, type Slot } from "./format.ts";
 
 /** Methods and their placement, as `adapt(spec.adapter, spec)` takes them. */
@@ -30,22 +29,24 @@ export interface AdapterConfig extends AdapterSpec {
 /** Version of what this package adds to PEFT's files. */
 export const VERSION = 1;
 
-type Json = Readonly<Record<string, unknown>>;
-
 const last = (name: string): string => name.slice(name.lastIndexOf(".") + 1);
 
 /**
- * Names of the adapted layers: the last segment alone where every layer that ends so is adapted, the whole name elsewhere.
+ * Names of some layers: the last segment alone where every layer that ends so is one of them, the whole name elsewhere.
  */
-function targetModules(model: AnyLayer, names: ModuleNames): readonly string[] {
+function moduleList(
+  model: AnyLayer,
+  names: ModuleNames,
+  where: (layer: AnyLayer, path: Path) => boolean,
+): readonly string[] {
   const named = [...walk(model)].filter(([path]) => path !== "").flatMap(([path, layer]) => {
-    const adapted = isLinear(layer) && layer.adapters.length > 0;
-    return names.toModules(path).map((module) => ({ module, adapted }));
+    const chosen = where(layer, path);
+    return names.toModules(path).map((module) => ({ module, chosen }));
   });
-  const mixed = new Set(named.filter(({ adapted }) => !adapted).map(({ module }) => last(module)));
-  const targets = named.filter(({ adapted }) => adapted)
+  const mixed = new Set(named.filter(({ chosen }) => !chosen).map(({ module }) => last(module)));
+  const listed = named.filter(({ chosen }) => chosen)
     .map(({ module }) => mixed.has(last(module)) ? module : last(module));
-  return [...new Set(targets)].sort();
+  return [...new Set(listed)].sort();
 }
 
 /**
@@ -66,17 +67,17 @@ export function formatConfig(
   names: ModuleNames,
   baseModel: string,
 ): Json {
-  const heads = found.filter(({ spec }) => spec.adapter === undefined).flatMap(({ owner }) => names.toModules(owner));
+  const whole = new Set(found.filter(({ spec }) => spec.adapter === undefined).map(({ owner }) => owner));
   const base = { base_model_name_or_path: baseModel, peft_type: layout };
-  const method = parseMethods(spec.adapter, spec).find(({ name }) => name !== "head");
+  const method = parseMethods(spec.adapter, spec).find(({ name }) => !wholeMethods.some((each) => each === name));
   const { rank = 1, alpha = rank, rslora = false } = method?.options ?? {};
   const peft = {
     ...base,
     bias: "none",
     inference_mode: true,
-    modules_to_save: heads.length > 0 ? [...new Set(heads)].sort() : null,
+    modules_to_save: whole.size > 0 ? moduleList(model, names, (_, path) => whole.has(path)) : null,
     r: rank,
-    target_modules: targetModules(model, names),
+    target_modules: moduleList(model, names, (layer) => isLinear(layer) && layer.adapters.length > 0),
     task_type: null,
   };
   const own = {
@@ -108,40 +109,6 @@ export function formatConfig(
     ONELORA: { ...base, ...own, version: VERSION },
   };
   return Object.fromEntries(Object.entries(content[layout]).sort(([a], [b]) => a < b ? -1 : 1));
-}
-
-/** A configuration file being read: its fields, each checked on the way out. */
-interface Fields {
-  readonly json: Json;
-  wrong(name: string, allowed: string): OneloraError;
-  string(name: string): string | undefined;
-  number(name: string): number | undefined;
-  flag(name: string): boolean;
-}
-
-async function readFields(folder: string): Promise<Fields> {
-  const path = `${folder}/adapter_config.json`;
-  const attempted = `reading ${path}`;
-  const text = await guarded(attempted, "a folder with an adapter", () => Deno.readTextFile(path));
-  const value: unknown = await guarded(attempted, "a JSON object", () => JSON.parse(text));
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new OneloraError({ attempted, found: show(value), allowed: "a JSON object" });
-  }
-  const json = value as Json;
-  const wrong = (name: string, allowed: string) =>
-    new OneloraError({ attempted: `${attempted}, field "${name}"`, found: show(json[name]), allowed });
-  const optional = <Type>(name: string, type: string): Type | undefined => {
-    const value = json[name] ?? undefined;
-    if (value !== undefined && typeof value !== type) throw wrong(name, `a ${type}`);
-    return value as Type | undefined;
-  };
-  return {
-    json,
-    wrong,
-    string: (name) => optional<string>(name, "string"),
-    number: (name) => optional<number>(name, "number"),
-    flag: (name) => optional<boolean>(name, "boolean") ?? false,
-  };
 }
 
 function layoutField({ json, wrong }: Fields): AdapterLayout {
@@ -213,6 +180,16 @@ function savedWhole(fields: Fields): (module: string) => boolean {
   return (module) => saved.some((name) => `.${module}.`.includes(`.${name}.`));
 }
 
+/** The methods that train what PEFT saved whole. */
+function methodsOfSaved(fields: Fields, model: AnyLayer, names: ModuleNames): readonly string[] {
+  if (isOff(fields.json.modules_to_save)) return [];
+  const isSaved = savedWhole(fields);
+  const saved = [...walk(model)].filter(([path]) => names.toModules(path).some(isSaved));
+  const methods = wholeMethods.filter((role) => saved.some(([, layer]) => layer.role === role));
+  if (methods.length === 0) throw fields.wrong("modules_to_save", "the head or the label table");
+  return methods;
+}
+
 /** PEFT's target as one of this package's: by name where a named placement means the same layers, else by their paths. */
 function target(fields: Fields, model: AnyLayer, names: ModuleNames): string {
   const isTarget = fields.json.target_modules === "all-linear"
@@ -271,7 +248,7 @@ function ownMethod(fields: Fields): AdapterSpec {
 
 /**
  * Reads what an adapter folder holds and where it goes: `adapt(config.adapter, config)(model)` declares the same. A folder
- * from PEFT gives LoRA, rsLoRA, DoRA, VeRA or (MISS of rank 1) 1LoRA, with `+head` if it saved modules whole.
+ * from PEFT gives LoRA, rsLoRA, DoRA, VeRA or (MISS of rank 1) 1LoRA, with `+head` or `+labels` if it saved those whole.
  *
  * Format: huggingface.co/docs/peft, "checkpoint format". Needs `--allow-read`.
  *
@@ -287,6 +264,6 @@ export async function readAdapterConfig(folder: string, model: AnyLayer, names: 
   const baseModel = fields.string("base_model_name_or_path");
   if (layout === "ONELORA") return { ...ownMethod(fields), layout, baseModel };
   const spec = peftMethod(layout, fields);
-  const adapter = isOff(fields.json.modules_to_save) ? spec.adapter : `${spec.adapter}+head`;
+  const adapter = joinMethods(spec.adapter, methodsOfSaved(fields, model, names));
   return { ...spec, adapter, target: target(fields, model, names), layout, baseModel };
 }

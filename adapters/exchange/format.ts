@@ -5,6 +5,7 @@
  */
 import { type AnyLayer, type ParamSpec, walk } from "../../dsl/layer.ts";
 import { join, type Path } from "../../dsl/tree.ts";
+import { wholeMethods } from "../parts.ts";
 
 /** How our paths relate to the names of Python's modules, on which PEFT's keys and targets are built. */
 export interface ModuleNames {
@@ -64,7 +65,7 @@ export function slots(layer: AnyLayer): readonly Slot[] {
 }
 
 /**
- * The layout that can say what a model's adapter is: one of PEFT's for one method, alone or with the head.
+ * The layout that can say what a model's adapter is: one of PEFT's for one method, alone or with {@linkcode wholeMethods}.
  *
  * @param found The model's {@linkcode slots}
  */
@@ -72,12 +73,12 @@ export function layoutOf(found: readonly Slot[]): AdapterLayout {
   const own = found.filter(({ spec }) => spec.adapter !== undefined);
   const whole = found.filter(({ spec }) => spec.adapter === undefined);
   // PEFT saves a module whole or adapts it, not both.
-  const onlyHead = whole.every(({ owner, layer }) =>
-    layer.role === "head" && own.every((each) => each.owner !== owner)
+  const onlyModules = whole.every(({ owner, layer }) =>
+    wholeMethods.some((role) => role === layer.role) && own.every((each) => each.owner !== owner)
   );
   const alone = new Set(own.map(({ spec }) => spec.adapter)).size === 1;
   const fits = (layout: AdapterLayout) => own.every(({ name }) => Object.hasOwn(NAMES[layout], name));
-  return onlyHead && alone ? layouts.find(fits) ?? "ONELORA" : "ONELORA";
+  return onlyModules && alone ? layouts.find(fits) ?? "ONELORA" : "ONELORA";
 }
 
 /** A slot as a file holds it. */

@@ -11,7 +11,8 @@ import { isLinear } from "../../dsl/linear.ts";
 import { guarded } from "../../dsl/safetensors/file.ts";
 import { type NamedSource, writeSafetensors } from "../../dsl/safetensors/mod.ts";
 import { join, type Params } from "../../dsl/tree.ts";
-import { parseMethods } from "../spec.ts";
+import { wholeMethods } from "../parts.ts";
+import { joinMethods } from "../spec.ts";
 import { type AdapterSpec, formatConfig, VERSION } from "./config.ts";
 import { layoutOf, type ModuleNames, type Slot, slots, stored } from "./format.ts";
 
@@ -84,7 +85,7 @@ async function writeText(path: string, text: string): Promise<void> {
  * Writes an adapter folder: `adapter_model.safetensors`, then `adapter_config.json`, each whole or not at all. It holds every
  * parameter that training changes (the head and norms included) and the adapter's random frozen ones.
  *
- * LoRA, rsLoRA, DoRA, VeRA and 1LoRA (as MISS of rank 1), alone or with the head, are written as Hugging Face PEFT writes
+ * LoRA, rsLoRA, DoRA, VeRA and 1LoRA (as MISS of rank 1), alone or with head or labels, are written as Hugging Face PEFT writes
  * them and load there; a tensor whose module has had several names in Python is there under each. Everything else has the
  * same two files with `peft_type` ONELORA. Format: huggingface.co/docs/peft, "checkpoint format". Needs `--allow-read` and
  * `--allow-write`.
@@ -113,21 +114,20 @@ async function writeText(path: string, text: string): Promise<void> {
 export async function saveAdapter(folder: string, options: SaveAdapterOptions): Promise<void> {
   const { layer, names } = options;
   const held = slots(layer);
-  const methods = parseMethods(options.spec.adapter, options.spec);
   const rankOne = options.as === "lora" && layoutOf(held) === "MISS";
-  const trainsHead = held.some(({ layer, spec }) => layer.role === "head" && spec.adapter === undefined);
-  const adapter = trainsHead && !methods.some(({ name }) => name === "head")
-    ? `${options.spec.adapter}+head`
-    : options.spec.adapter;
+  const whole = wholeMethods.filter((role) =>
+    held.some(({ layer, spec }) => layer.role === role && spec.adapter === undefined)
+  );
+  const adapter = joinMethods(options.spec.adapter, whole);
   const { rank, alpha, target } = options.spec;
   const spec: AdapterSpec = rankOne
-    ? { adapter: trainsHead ? "lora+head" : "lora", rank: 1, alpha: 1, target }
+    ? { adapter: joinMethods("lora", whole), rank: 1, alpha: 1, target }
     : { adapter, rank, alpha, target };
   const sources = held.map(sourceOf(folder, options.params)).flatMap((each) => rankOne ? asRankOne(each) : [each]);
   const written = sources.map(({ slot }) => slot);
   const layout = layoutOf(written);
   if (options.as === "lora" && layout !== "LORA") {
-    const allowed = "1lora with sum compression, or lora, alone or with head";
+    const allowed = "1lora with sum compression, or lora, alone or with head or labels";
     throw new OneloraError({ attempted: "saving as lora", found: `"${adapter}"`, allowed }, { exitCode: 2 });
   }
   const entries = sources.flatMap(({ slot, values }) => {

@@ -1,7 +1,7 @@
 """Exchange of adapters with Hugging Face PEFT, both ways.
 
     python peft_exchange.py write
-        writes tests/fixtures/{peft,depth-peft,llama-peft}/METHOD/{adapter_config.json,adapter_model.safetensors,expected.safetensors}
+        writes tests/fixtures/{peft,depth-peft,dit-peft,llama-peft}/METHOD/{adapter_config.json,adapter_model.safetensors,expected.safetensors}
     python peft_exchange.py check --model DIR --input FILE --adapter DIR --output FILE [--adapter DIR --output FILE ...]
         loads adapter folders in PEFT; exits with 1 unless each has every key and PEFT's output equals the given one
     python peft_exchange.py check --model DIR --input FILE --output FILE
@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import torch
+from diffusers import AutoencoderKL, DiTTransformer2DModel
 from peft import LoraConfig, MissConfig, PeftConfig, PeftModel, VeraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -31,12 +32,18 @@ from common import FIXTURES, normal, published, save, single
 LEAVES = ["q_proj", "k_proj", "v_proj", "o_proj", "fc1", "fc2"]
 
 CLASSES = {
+    "DiTTransformer2DModel": DiTTransformer2DModel,
+    "AutoencoderKL": AutoencoderKL,
     "vit": ViTForImageClassification,
     "depth_anything": DepthAnythingForDepthEstimation,
     "llama": LlamaForCausalLM,
 }
 
-OUTPUTS = ["logits", "predicted_depth"]
+# What each kind of model writes, and how it is called in Python.
+OUTPUTS = {"logits": "logits", "predicted_depth": "predicted_depth", "output": "sample", "mean": "latent_dist"}
+
+# What diffusers calls the inputs.
+RENAMED = {"latents": "hidden_states", "timesteps": "timestep", "labels": "class_labels"}
 
 VIT = {
     "lora": LoraConfig(r=2, lora_alpha=8, target_modules=LEAVES),
@@ -54,6 +61,16 @@ DEPTH = {
     "miss": MissConfig(r=1, init_weights=True, target_modules="all-linear"),
 }
 
+# Every linear layer but the embedders, of which each block has its own in diffusers; they hold the same label table.
+DIT_LEAVES = ["to_q", "to_k", "to_v", "to_out.0", "net.0.proj", "net.2", "norm1.linear", "proj_out_1", "proj_out_2"]
+DIT = {
+    "lora": LoraConfig(r=2, lora_alpha=8, target_modules=DIT_LEAVES),
+    "lora-qkv": LoraConfig(r=1, lora_alpha=2, target_modules=["to_q", "to_k", "to_v"]),
+    "dora": LoraConfig(r=1, lora_alpha=1, use_dora=True, target_modules=DIT_LEAVES),
+    "vera": VeraConfig(r=2, target_modules=DIT_LEAVES),
+    "miss": MissConfig(r=1, init_weights=True, target_modules=DIT_LEAVES),
+}
+
 # PEFT's "all-linear" leaves the output layer out, as ours does.
 LLAMA = {
     "lora": LoraConfig(r=2, lora_alpha=8, target_modules="all-linear"),
@@ -64,18 +81,25 @@ LLAMA = {
 }
 
 
-def load_model(folder: Path) -> PreTrainedModel:
-    kind = CLASSES[AutoConfig.from_pretrained(folder).model_type]
+def load_model(folder: Path) -> torch.nn.Module:
+    config = json.loads((folder / "config.json").read_text())
+    kind = CLASSES[config.get("model_type") or config["_class_name"]]
     # Eager attention would take its softmax in float32; a depth model leaves the choice to its backbone, which does not.
-    choice = {} if kind is DepthAnythingForDepthEstimation else {"attn_implementation": "sdpa"}
-    return kind.from_pretrained(folder, **choice).eval()
+    has_choice = issubclass(kind, PreTrainedModel) and kind is not DepthAnythingForDepthEstimation
+    return kind.from_pretrained(folder, **({"attn_implementation": "sdpa"} if has_choice else {})).eval()
 
 
-def load_inputs(file: Path) -> dict[str, Tensor]:
+def load_inputs(file: Path, model: torch.nn.Module) -> dict[str, Tensor]:
     """What a model reads of the tensors in a file."""
     tensors = load_file(file)
-    names = [name for name in ["pixel_values", "input_ids", "attention_mask"] if name in tensors]
-    return {name: tensors[name].long() if name != "pixel_values" else tensors[name] for name in names}
+    names = ["pixel_values", "input_ids", "attention_mask"]
+    if isinstance(model, DiTTransformer2DModel):
+        names = list(RENAMED)
+    return {
+        RENAMED.get(name, name): tensors[name] if tensors[name].is_floating_point() else tensors[name].long()
+        for name in names
+        if name in tensors
+    }
 
 
 def load_output(file: Path) -> Tensor:
@@ -87,10 +111,17 @@ def load_output(file: Path) -> Tensor:
 def output_of(model: torch.nn.Module, inputs: dict[str, Tensor]) -> tuple[str, Tensor]:
     """The output with its name, zero at padding."""
     with torch.no_grad():
-        outputs = model(**inputs)
-    name = next(name for name in OUTPUTS if name in outputs)
-    output = outputs[name]
+        outputs = model.encode(inputs["pixel_values"]) if isinstance(model, AutoencoderKL) else model(**inputs)
+    name, field = next((name, field) for name, field in OUTPUTS.items() if field in outputs)
+    output = outputs[field].mean if name == "mean" else outputs[field]
     return name, output * inputs["attention_mask"][..., None] if "attention_mask" in inputs else output
+
+
+def unite(model: torch.nn.Module) -> None:
+    """Gives all copies of DiT's label table that PEFT would train the values of the first."""
+    tables = [parameter for key, parameter in model.named_parameters() if "embedding_table.modules_to_save" in key]
+    for table in tables:
+        table.data.copy_(tables[0])
 
 
 def write_adapter(base_name: str, group: str, name: str, config: PeftConfig, seed: int) -> None:
@@ -106,6 +137,7 @@ def write_adapter(base_name: str, group: str, name: str, config: PeftConfig, see
         if parameter.requires_grad:
             scale = 0.5 if "vera_lambda" in key else 0.15
             parameter.data.copy_(single(parameter + normal(generator, parameter.shape, scale)))
+    unite(model)
     model.save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink()
 
@@ -114,7 +146,7 @@ def write_adapter(base_name: str, group: str, name: str, config: PeftConfig, see
     saved["target_modules"].sort()
     (folder / "adapter_config.json").write_text(json.dumps(saved, indent=2, sort_keys=True))
 
-    inputs = load_inputs(FIXTURES / base_name / "expected.safetensors")
+    inputs = load_inputs(FIXTURES / base_name / "expected.safetensors", base)
     doubled = {key: tensor.double() if tensor.is_floating_point() else tensor for key, tensor in inputs.items()}
     save(folder / "expected.safetensors", dict([output_of(model.double().eval(), doubled)]))
 
@@ -180,8 +212,11 @@ def main() -> int:
             write_adapter("llama-grouped", "llama-peft", name, config, seed)
         for seed, (name, config) in enumerate(DEPTH.items(), start=400):
             write_adapter("depth-metric", "depth-peft", name, config, seed)
+        for seed, (name, config) in enumerate(DIT.items(), start=500):
+            config.modules_to_save = ["embedding_table"]
+            write_adapter("dit-diffusers", "dit-peft", name, config, seed)
         return 0
-    inputs = load_inputs(options.input)
+    inputs = load_inputs(options.input, load_model(options.model))
     if not options.adapter and len(options.output) == 1:
         output = load_output(options.output[0])
         return 0 if agree(options.model, load_model(options.model), inputs, output, options.tolerance) else 1

@@ -1,0 +1,55 @@
+/**
+ * Fields of `adapter_config.json`, each checked as it is read.
+ *
+ * @module
+ */
+import { OneloraError } from "../../dsl/error.ts";
+import { guarded } from "../../dsl/safetensors/file.ts";
+import { show } from "../../dsl/safetensors/json.ts";
+
+/** The file's content. */
+export type Json = Readonly<Record<string, unknown>>;
+
+/** A configuration file being read: its fields, each checked on the way out. */
+export interface Fields {
+  /** All of them. */
+  readonly json: Json;
+  /** The error for a field that cannot be used. */
+  wrong(name: string, allowed: string): OneloraError;
+  /** Text, if the field is there. */
+  string(name: string): string | undefined;
+  /** A number, if the field is there. */
+  number(name: string): number | undefined;
+  /** Whether the field is there and true. */
+  flag(name: string): boolean;
+}
+
+/**
+ * Opens a folder's `adapter_config.json`.
+ *
+ * @param folder The adapter's folder
+ */
+export async function readFields(folder: string): Promise<Fields> {
+  const path = `${folder}/adapter_config.json`;
+  const attempted = `reading ${path}`;
+  const text = await guarded(attempted, "a folder with an adapter", () => Deno.readTextFile(path));
+  const value: unknown = await guarded(attempted, "a JSON object", () => JSON.parse(text));
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new OneloraError({ attempted, found: show(value), allowed: "a JSON object" });
+  }
+  const json = value as Json;
+  const wrong = (name: string, allowed: string) =>
+    new OneloraError({ attempted: `${attempted}, field "${name}"`, found: show(json[name]), allowed });
+  const optional = <Type>(name: string, type: string): Type | undefined => {
+    const value = json[name] ?? undefined;
+    if (value !== undefined && typeof value !== type) throw wrong(name, `a ${type}`);
+    return value as Type | undefined;
+  };
+  return {
+    json,
+    wrong,
+    string: (name) => optional<string>(name, "string"),
+    number: (name) => optional<number>(name, "number"),
+    flag: (name) => optional<boolean>(name, "boolean") ?? false,
+  };
+}
