@@ -1,0 +1,9 @@
+/**
+ * Image generation by diffusion (paper, section 4.3): noise schedules, the training loss, samplers, latents, distances
+ * between sets of images.
+ *
+ * @module
+ */
+export * from "./diffusion.ts";
+export * from "./sampling.ts";
+export * from "./schedule.ts";
