@@ -7,7 +7,20 @@ import { assert, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { adapt, mergeParams, parameterCounts } from "../adapters/mod.ts";
 import { useBackend } from "../dsl/engine/mod.ts";
-import { adamw, apply, combine, init, isTrainable, key, type Layer, mse, type Params, partition } from "../dsl/mod.ts";
+import {
+  adamw,
+  apply,
+  combine,
+  compile,
+  init,
+  isTrainable,
+  key,
+  type Layer,
+  mse,
+  type Params,
+  partition,
+  valueAndGradients,
+} from "../dsl/mod.ts";
 import { loadParams, type Model, openModel } from "../models/mod.ts";
 import { methods } from "./adapter_methods.ts";
 import { available } from "./available.ts";
@@ -103,3 +116,24 @@ Deno.test("1LoRA on fused query, key and value is 1LoRA on each of them", async 
     assertClose(apply(layer, params)(pixels), expected.predicted_depth, 1e-5, "depth");
   });
 });
+
+for (const backend of await available("wasm", "tensorflow", "cpu")) {
+  Deno.test(`compiled gradients of Depth Anything equal eager ones, of adapters and of everything (${backend})`, async () => {
+    await useBackend(backend);
+    for (const spec of ["1lora", "dora:rank=2", "all"]) {
+      await withoutLeaks(async () => {
+        const { layer, params, pixels } = await adapted(spec);
+        const target = tf.ones(pixels.shape.filter((_, axis) => axis !== 1));
+        const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))(params);
+        const step = (trained: Params, frozen: Params, images: tf.Tensor) =>
+          valueAndGradients((some) => ({
+            loss: mse(apply(layer, combine(some, frozen))(images), target) as tf.Scalar,
+          }))(trained).gradients;
+        const compiled = compile(step);
+        const [eager, replayed] = [step(kept, rest, pixels), compiled(kept, rest, pixels)];
+        for (const path of Object.keys(kept)) assertClose(replayed[path], eager[path], 2e-5, `${spec}: ${path}`);
+        compiled.dispose();
+      });
+    }
+  });
+}
