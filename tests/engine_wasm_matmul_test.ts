@@ -1,6 +1,11 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import "@tensorflow/tfjs-backend-wasm";
+import { correctedFusedProduct } from "../dsl/engine/fused_product.ts";
 import { onCpu, random, testKernels } from "./wasm_kernels.ts";
+
+/** tfjs-wasm's own, before any test replaces it. */
+const tfjsFusedProduct = tf.getKernel("_FusedMatMul", "wasm");
 
 /** Asserts that [b, m, n] is the product of factors [b or 1, m, k] and [b or 1, k, n], whichever are transposed. */
 function assertProduct(a: tf.Tensor, b: tf.Tensor, transposeA: boolean, transposeB: boolean, c: tf.Tensor): void {
@@ -82,16 +87,35 @@ testKernels("leading axes broadcast as on the cpu backend", async () => {
 });
 
 testKernels("a fused product adds its bias and applies its activation", async () => {
-  // The last two are left to tfjs-wasm, which is right about them as long as nothing is transposed.
+  // The last two are left to tfjs-wasm's kernel, corrected.
   for (const activation of ["linear", "relu", "relu6", "sigmoid"] as const) {
-    const transposeB = activation === "linear" || activation === "relu";
     for (const [rows, depth, columns] of [[1, 5, 7], [13, 9, 1], [13, 600, 21], [13, 20, 16]]) {
-      const b = random(transposeB ? [columns, depth] : [depth, columns], 2);
-      const [a, bias] = [random([rows, depth], 1), random([columns], 3)];
-      const compute = () => tf.fused.matMul({ a, b, transposeB, bias, activation });
-      const values = compute().dataSync();
-      (await onCpu(compute)).forEach((value, i) => assertAlmostEquals(values[i], value, 1e-4 * depth));
+      for (const [transposeA, transposeB] of [[false, false], [false, true], [true, false], [true, true]]) {
+        const a = random(transposeA ? [depth, rows] : [rows, depth], 1);
+        const b = random(transposeB ? [columns, depth] : [depth, columns], 2);
+        const bias = random([columns], 3);
+        const compute = () => tf.fused.matMul({ a, b, transposeA, transposeB, bias, activation });
+        const values = compute().dataSync();
+        (await onCpu(compute)).forEach((value, i) => assertAlmostEquals(values[i], value, 1e-4));
+      }
     }
+  }
+});
+
+testKernels("tfjs-wasm's fused product, without ours, is right about transposed factors and a bias", async () => {
+  const plain = tf.findBackend("wasm");
+  const product = correctedFusedProduct(tfjsFusedProduct.kernelFunc, tf.getKernel("Transpose", "wasm").kernelFunc);
+  for (const [transposeA, transposeB] of [[false, true], [true, false], [true, true]]) {
+    const [a, b] = [
+      random(transposeA ? [1, 20, 13] : [1, 13, 20], 1),
+      random(transposeB ? [1, 16, 20] : [1, 20, 16], 2),
+    ];
+    const bias = random([16], 3);
+    const attrs = { transposeA, transposeB, activation: "relu" };
+    const info = product({ inputs: { a, b, bias }, attrs, backend: plain }) as tf.TensorInfo;
+    const values = tf.engine().makeTensorFromTensorInfo(info).dataSync();
+    const expected = await onCpu(() => tf.relu(tf.add(tf.matMul(a, b, transposeA, transposeB), bias)));
+    expected.forEach((value, i) => assertAlmostEquals(values[i], value, 1e-4));
   }
 });
 

@@ -7,6 +7,7 @@
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import { registerFallbackKernels } from "./fallback.ts";
+import { correctedFusedProduct } from "./fused_product.ts";
 import { registerWasmKernels } from "./wasm/mod.ts";
 
 /** What is used here of the fields that tfjs-wasm keeps to itself. */
@@ -28,12 +29,21 @@ function readComplex(backend: BackendWasm): void {
   };
 }
 
+/** Puts the corrected fused product in the place of tfjs-wasm's. */
+function correctFusedProduct(): void {
+  const product = tf.getKernel("_FusedMatMul", "wasm");
+  const { kernelFunc: transpose } = tf.getKernel("Transpose", "wasm");
+  tf.unregisterKernel(product.kernelName, product.backendName);
+  tf.registerKernel({ ...product, kernelFunc: correctedFusedProduct(product.kernelFunc, transpose) });
+}
+
 /** Makes the wasm backend ready: the cpu's kernels for those it lacks, ours for those that are slow. */
 export async function openWasm(): Promise<string> {
   await import("@tensorflow/tfjs-backend-wasm");
   if (await tf.setBackend("wasm") && registerFallbackKernels("wasm").length > 0) {
     const backend = tf.backend() as BackendWasm;
     readComplex(backend);
+    correctFusedProduct();
     await registerWasmKernels(backend);
   }
   const simd = await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT");
