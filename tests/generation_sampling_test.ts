@@ -5,12 +5,12 @@ import {
   type Denoiser,
   diffusionSchedule,
   guided,
+  type ImageSamplingOptions,
   keyedNoise,
   linearBetas,
   type NoiseSource,
   respaced,
-  sample,
-  type SamplingOptions,
+  sampleImages,
 } from "../tasks/generation/mod.ts";
 import { assertClose, fixture, withoutLeaks } from "./compare.ts";
 
@@ -34,7 +34,7 @@ function recorded(noise: tf.Tensor): NoiseSource {
   return (step, image) => values.slice((step * images + image) * stride, (step * images + image + 1) * stride);
 }
 
-const cases: readonly (readonly [string, "even" | "stride", Partial<SamplingOptions>])[] = [
+const cases: readonly (readonly [string, "even" | "stride", Partial<ImageSamplingOptions>])[] = [
   ["ddpm", "even", {}],
   ["ddpm.clip", "even", { clipDenoised: true }],
   ["ddpm.fixed", "even", {}],
@@ -51,7 +51,7 @@ for (const [name, spacing, options] of cases) {
       const model: Denoiser = name === "ddpm.fixed" ? (...args) => tf.split(predictor(...args), 2, 1)[0] : predictor;
       const states = tf.unstack(expected[name]);
       const counts: number[] = [];
-      const last = await sample(model, respaced(full, 8, spacing), labels, [2, 4, 4], {
+      const last = await sampleImages(model, respaced(full, 8, spacing), labels, [2, 4, 4], {
         ...options,
         noise: recorded(expected.noise),
         onStep: (done, total, x) => {
@@ -95,7 +95,7 @@ Deno.test("DDPM and DDIM recover the distribution of a model that knows it", asy
   await withoutLeaks(async () => {
     for (const [method, spacing] of [["ddpm", "even"], ["ddim", "stride"]] as const) {
       const noise = keyedNoise(key(7));
-      const samples = await sample(exact, respaced(full, 100, spacing), labels, [1, 40, 40], { method, noise });
+      const samples = await sampleImages(exact, respaced(full, 100, spacing), labels, [1, 40, 40], { method, noise });
       const { mean, variance } = tf.moments(samples);
       assertAlmostEquals(mean.dataSync()[0], 0.5, 0.02, method);
       assertAlmostEquals(Math.sqrt(variance.dataSync()[0]), 0.2, 0.02, method);
@@ -108,7 +108,7 @@ Deno.test("a sample depends on its key and index, not on its batch, and a compil
   await withoutLeaks(async () => {
     const schedule = respaced(full, 4);
     const run = (model: Denoiser, of: Int32Array, seed: number, start = 0) =>
-      sample(model, schedule, of, [2, 4, 4], { noise: keyedNoise(key(seed), start) });
+      sampleImages(model, schedule, of, [2, 4, 4], { noise: keyedNoise(key(seed), start) });
     const both = await run(predictor, labels, 1);
     const second = await run(predictor, labels.slice(1), 1, 1);
     assertEquals(second.dataSync(), tf.slice(both, 1).dataSync());
@@ -123,8 +123,8 @@ Deno.test("a sample depends on its key and index, not on its batch, and a compil
 Deno.test("nothing is left behind when sampling fails", async () => {
   await useBackend("cpu");
   const noise = keyedNoise(key(0));
-  const attempt = (of: Int32Array, options: Partial<SamplingOptions>, channels = 1) =>
-    sample((x) => tf.zeros([x.shape[0], channels, 4, 4]), full, of, [1, 4, 4], { noise, ...options });
+  const attempt = (of: Int32Array, options: Partial<ImageSamplingOptions>, channels = 1) =>
+    sampleImages((x) => tf.zeros([x.shape[0], channels, 4, 4]), full, of, [1, 4, 4], { noise, ...options });
   const before = tf.memory().numTensors;
   await assertRejects(() => attempt(labels, {}, 3), OneloraError, "1 channels of noise, or 2 with variance");
   await assertRejects(() => attempt(labels, { onStep: () => Promise.reject(new Error("stopped")) }), Error, "stopped");

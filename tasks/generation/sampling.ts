@@ -169,7 +169,7 @@ export function ddimStep(
 }
 
 /** How images are sampled. */
-export interface SamplingOptions extends DdimOptions {
+export interface ImageSamplingOptions extends DdimOptions {
   /** DDPM (default) or DDIM. */
   readonly method?: "ddpm" | "ddim";
   /** Where the noise comes from. */
@@ -185,29 +185,29 @@ export interface SamplingOptions extends DdimOptions {
  * @param schedule The process, usually respaced
  * @param labels Class of each image
  * @param shape [C, H, W]
- * @param options See {@linkcode SamplingOptions}
+ * @param options See {@linkcode ImageSamplingOptions}
  * @returns [B, C, H, W], the caller's to dispose
  * @throws OneloraError without labels, for an eta outside 0 to 1, and for a model whose output fits no image
  *
  * @example
  * ```ts
  * import { key, useBackend } from "@onelora/onelora/dsl";
- * import { diffusionSchedule, keyedNoise, linearBetas, respaced, sample } from "@onelora/onelora/tasks";
+ * import { diffusionSchedule, keyedNoise, linearBetas, respaced, sampleImages } from "@onelora/onelora/tasks";
  * import { assertEquals } from "@std/assert";
  * import * as tf from "@tensorflow/tfjs-core";
  * await useBackend("cpu");
  * const schedule = respaced(diffusionSchedule(linearBetas()), 5);
  * const noise = keyedNoise(key(0));
- * const images = await sample((x) => tf.zerosLike(x), schedule, Int32Array.of(0, 1), [1, 4, 4], { noise });
+ * const images = await sampleImages((x) => tf.zerosLike(x), schedule, Int32Array.of(0, 1), [1, 4, 4], { noise });
  * assertEquals(images.shape, [2, 1, 4, 4]);
  * ```
  */
-export async function sample(
+export async function sampleImages(
   model: Denoiser,
   schedule: DiffusionSchedule,
   labels: Int32Array,
   shape: readonly [number, number, number],
-  options: SamplingOptions,
+  options: ImageSamplingOptions,
 ): Promise<tf.Tensor> {
   const { method = "ddpm", eta = 0, noise, onStep } = options;
   if (labels.length === 0 || !(eta >= 0 && eta <= 1)) {
