@@ -5,5 +5,6 @@
  * @module
  */
 export * from "./diffusion.ts";
+export * from "./fid.ts";
 export * from "./sampling.ts";
 export * from "./schedule.ts";
