@@ -1,0 +1,153 @@
+/**
+ * Questions as token ids and labels.
+ *
+ * @module
+ */
+import { OneloraError } from "../../dsl/error.ts";
+import type { TextTokenizer } from "../../models/tokenizer.ts";
+import type { ReasoningExample } from "./example.ts";
+import { alpacaPrompt } from "./template.ts";
+
+/** The label of tokens that do not count, transformers' and PyTorch's. */
+export const IGNORED_LABEL: number = -100;
+
+/** A question and its answer as token ids. */
+export interface EncodedExample {
+  /** Ids of prompt, response and end, cut to the greatest length. */
+  readonly ids: Int32Array;
+  /** Where the response begins: tokens from here on count. */
+  readonly start: number;
+}
+
+/** The id that ends a text. */
+export function endOf({ end }: TextTokenizer): number {
+  if (end !== undefined) return end;
+  throw new OneloraError({
+    attempted: "encoding questions",
+    found: "a tokenizer without an end token",
+    allowed: 'one whose tokenizer_config.json has an "eos_token"',
+  });
+}
+
+/**
+ * Token ids of prompt + response + end. The text is encoded in one piece, so that nothing comes between prompt and response;
+ * the prompt takes as many tokens as it has alone, as in Alpaca's training code.
+ *
+ * @param tokenizer The model's tokenizer
+ * @param example The question
+ * @param maxLength Ids beyond so many are cut off (default 512, as MoRA's)
+ * @returns The ids, or undefined if nothing of the response is left
+ * @throws OneloraError if the tokenizer has no end token
+ */
+export function encodeExample(
+  tokenizer: TextTokenizer,
+  example: ReasoningExample,
+  maxLength = 512,
+): EncodedExample | undefined {
+  const prompt = alpacaPrompt(example.query);
+  const start = tokenizer.encode(prompt).length;
+  if (start >= maxLength) return undefined;
+  const ids = [...tokenizer.encode(prompt + example.response), endOf(tokenizer)];
+  return { ids: Int32Array.from(ids.slice(0, maxLength)), start };
+}
+
+/** Encoded questions. */
+export interface EncodedExamples {
+  /** Those of which something of the response is left, in order. */
+  readonly encoded: readonly EncodedExample[];
+  /** How many have a prompt that fills the greatest length alone. */
+  readonly tooLong: number;
+}
+
+/**
+ * Encodes questions; those whose prompt leaves no room for a response are left out and counted.
+ *
+ * @param tokenizer The model's tokenizer
+ * @param examples The questions
+ * @param maxLength See {@linkcode encodeExample}
+ * @throws OneloraError if none is left, or if the tokenizer has no end token
+ */
+export function encodeExamples(
+  tokenizer: TextTokenizer,
+  examples: readonly ReasoningExample[],
+  maxLength = 512,
+): EncodedExamples {
+  const encoded = examples.flatMap((example) => encodeExample(tokenizer, example, maxLength) ?? []);
+  if (encoded.length > 0) return { encoded, tooLong: examples.length - encoded.length };
+  throw new OneloraError({
+    attempted: "encoding questions",
+    found: examples.length === 0 ? "none" : `${examples.length} prompts of ${maxLength} tokens or more`,
+    allowed: `at least one question whose prompt has fewer than ${maxLength} tokens`,
+  });
+}
+
+/** Ids and labels of several examples, padded on the right. */
+export interface TokenBatch {
+  /** [rows, length] ids; 0 at padding, which no counted position sees. */
+  readonly ids: Int32Array;
+  /** [rows, length] ids of the response and its end, {@linkcode IGNORED_LABEL} elsewhere. */
+  readonly labels: Int32Array;
+  /** [rows, length]. */
+  readonly shape: readonly [rows: number, length: number];
+  /** How many labels count. */
+  readonly counted: number;
+  /** The factor of this batch's loss in the step's: 1, or a share, see {@linkcode microBatches}. */
+  readonly weight: number;
+}
+
+/**
+ * Examples side by side, padded on the right.
+ *
+ * @param examples At least one
+ * @param multiple The length is a multiple of this (default 8), so that few different shapes occur
+ */
+export function padExamples(examples: readonly EncodedExample[], multiple = 8): TokenBatch {
+  const longest = examples.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+  const length = Math.ceil(longest / multiple) * multiple;
+  const ids = new Int32Array(examples.length * length);
+  const labels = new Int32Array(examples.length * length).fill(IGNORED_LABEL);
+  examples.forEach((example, row) => {
+    ids.set(example.ids, row * length);
+    labels.set(example.ids.subarray(example.start), row * length + example.start);
+  });
+  const counted = examples.reduce((sum, example) => sum + example.ids.length - example.start, 0);
+  return { ids, labels, shape: [examples.length, length], counted, weight: 1 };
+}
+
+/**
+ * A batch in pieces for gradient accumulation, each padded no further than it needs. With the weights
+ * w = counted in the piece / counted in the batch, sum w loss(piece) = loss(batch), and so for gradients: every token counts
+ * the same, in whatever piece it is.
+ *
+ * @param batch The whole batch
+ * @param rows Most rows of a piece
+ * @param multiple See {@linkcode padExamples}
+ * @throws OneloraError (exit code 2) unless rows is a positive whole number
+ *
+ * @example
+ * ```ts
+ * import { microBatches, padExamples } from "@onelora/onelora/tasks";
+ * import { assertEquals } from "@std/assert";
+ * const encoded = [[5, 6, 7, 8], [5, 6], [5, 7]].map((ids) => ({ ids: Int32Array.from(ids), start: 1 }));
+ * const pieces = microBatches(padExamples(encoded, 1), 2, 1);
+ * assertEquals(pieces.map(({ shape, weight }) => [...shape, weight]), [[2, 4, 4 / 5], [1, 2, 1 / 5]]);
+ * ```
+ */
+export function microBatches(batch: TokenBatch, rows: number, multiple = 8): readonly TokenBatch[] {
+  if (!Number.isSafeInteger(rows) || rows < 1) {
+    const problem = { attempted: "accumulating gradients", found: `${rows} rows`, allowed: "a positive whole number" };
+    throw new OneloraError(problem, { exitCode: 2 });
+  }
+  const [height, width] = batch.shape;
+  if (height <= rows) return [batch];
+  const examples = Array.from({ length: height }, (_, row): EncodedExample => {
+    const labels = batch.labels.subarray(row * width, (row + 1) * width);
+    const end = labels.findLastIndex((label) => label !== IGNORED_LABEL) + 1;
+    const start = labels.findIndex((label) => label !== IGNORED_LABEL);
+    return { ids: batch.ids.subarray(row * width, row * width + end), start };
+  });
+  return Array.from({ length: Math.ceil(height / rows) }, (_, piece) => {
+    const padded = padExamples(examples.slice(piece * rows, (piece + 1) * rows), multiple);
+    return { ...padded, weight: batch.weight * padded.counted / batch.counted };
+  });
+}

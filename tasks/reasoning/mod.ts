@@ -1,0 +1,17 @@
+/**
+ * Mathematical reasoning: questions with worked answers, the loss on responses, exact match.
+ *
+ * @module
+ */
+export * from "./answer.ts";
+export * from "./batches.ts";
+export * from "./characters.ts";
+export { encodeExample, encodeExamples, IGNORED_LABEL, microBatches, padExamples } from "./encode.ts";
+export type { EncodedExample, EncodedExamples, TokenBatch } from "./encode.ts";
+export * from "./example.ts";
+export * from "./objective.ts";
+export * from "./open.ts";
+export * from "./problems.ts";
+export * from "./report.ts";
+export * from "./respond.ts";
+export * from "./template.ts";

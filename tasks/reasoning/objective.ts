@@ -1,0 +1,110 @@
+/**
+ * Mathematical reasoning (paper, section 4.2) as a loss: next-token prediction of the response alone.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { compile } from "../../dsl/compile/mod.ts";
+import type { Objective } from "../../dsl/differentiate.ts";
+import { apply } from "../../dsl/layer.ts";
+import { crossEntropy } from "../../dsl/ops/mod.ts";
+import type { Params } from "../../dsl/tree.ts";
+import type { CausalLanguageModel } from "../../models/llama.ts";
+import { reasoningBatches } from "./batches.ts";
+import { type EncodedExample, IGNORED_LABEL, type TokenBatch } from "./encode.ts";
+
+/**
+ * Mean over counted labels of -log softmax(logits[b, n])[labels[b, n + 1]], as transformers' causal language models have it:
+ * the first label of a row is never predicted.
+ *
+ * @param logits [B, N, V]
+ * @param labels [B, N], int32; {@linkcode IGNORED_LABEL} does not count
+ *
+ * @example
+ * ```ts
+ * import { useBackend } from "@onelora/onelora/dsl";
+ * import { responseLoss } from "@onelora/onelora/tasks";
+ * import { assertAlmostEquals } from "@std/assert";
+ * import * as tf from "@tensorflow/tfjs-core";
+ * await useBackend("cpu");
+ * const loss = responseLoss(tf.zeros([1, 3, 10]), tf.tensor2d([[-100, 4, 2]], [1, 3], "int32"));
+ * assertAlmostEquals(loss.dataSync()[0], Math.log(10), 1e-6);
+ * ```
+ */
+export function responseLoss(logits: tf.Tensor, labels: tf.Tensor): tf.Scalar {
+  const [batch, length] = labels.shape as [number, number];
+  // Labels are moved rather than logits, which are V times as large.
+  const next = tf.concat([
+    tf.slice(labels, [0, 1], [batch, length - 1]),
+    tf.fill([batch, 1], IGNORED_LABEL, "int32"),
+  ], 1);
+  return crossEntropy(logits, next, { ignoreIndex: IGNORED_LABEL }) as tf.Scalar;
+}
+
+/**
+ * A batch as tensors: ids and labels [B, N], int32, and the weight, [].
+ *
+ * @param batch The batch
+ */
+export function tokenTensors({ ids, labels, shape, weight }: TokenBatch): Params {
+  return {
+    ids: tf.tensor2d(ids, [...shape], "int32"),
+    labels: tf.tensor2d(labels, [...shape], "int32"),
+    weight: tf.scalar(weight),
+  };
+}
+
+/**
+ * weight * {@linkcode responseLoss} of a batch under a model. Padding needs no mask: it is on the right, where no counted
+ * token looks.
+ *
+ * @param layer The model, ids to logits
+ */
+export function reasoningObjective(layer: CausalLanguageModel): (params: Params, batch: Params) => Objective {
+  return (params, { ids, labels, weight }) => ({
+    loss: tf.mul(responseLoss(apply(layer, params)(ids), labels), weight) as tf.Scalar,
+  });
+}
+
+/** How well a model predicts responses. */
+export interface ReasoningMetrics {
+  /** Mean of -log p over all tokens of all responses, in nats. */
+  readonly loss: number;
+  /** exp(loss). */
+  readonly perplexity: number;
+  /** How many tokens that is. */
+  readonly tokens: number;
+}
+
+/**
+ * Loss and perplexity of a model on questions; every token counts the same, whatever its batch.
+ *
+ * @param layer The model
+ * @param params Its parameters
+ * @param examples The questions
+ * @param batchSize Questions at a time (default 16)
+ * @throws OneloraError for no questions
+ */
+export async function evaluateReasoning(
+  layer: CausalLanguageModel,
+  params: Params,
+  examples: readonly EncodedExample[],
+  batchSize = 16,
+): Promise<ReasoningMetrics> {
+  const objective = reasoningObjective(layer);
+  const forward = compile((all: Params, batch: Params) => objective(all, batch).loss);
+  let total = 0;
+  let tokens = 0;
+  try {
+    for (const batch of reasoningBatches({ examples, batchSize, seed: 0, shuffle: false, multiple: 32 })) {
+      const loss = tf.tidy(() => forward(params, tokenTensors(batch)));
+      total += (await loss.data())[0] * batch.counted;
+      tokens += batch.counted;
+      loss.dispose();
+    }
+  } finally {
+    forward.dispose();
+  }
+  const loss = total / tokens;
+  return { loss, perplexity: Math.exp(loss), tokens };
+}

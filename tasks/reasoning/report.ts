@@ -1,0 +1,62 @@
+/**
+ * Questions, true answers and those of several models, for people to read (paper, Appendix C).
+ *
+ * @module
+ */
+import { isSameAnswer } from "./answer.ts";
+
+/** A question with answers to compare. */
+export interface ComparedAnswers {
+  /** The question. */
+  readonly query: string;
+  /** The true worked answer. */
+  readonly truth: string;
+  /** Answers by the name of the model or adapter that gave them; the same names in the same order for every question. */
+  readonly answers: Readonly<Record<string, string>>;
+}
+
+/** Text that Markdown shows as it is, in one line of a table. */
+function plain(text: string): string {
+  return text.trim().replaceAll(/[\\`*_{}[\]()<>#+\-.!|$~&]/g, "\\$&").replaceAll(/\r?\n/g, "<br>");
+}
+
+function row(cells: readonly string[]): string {
+  return `| ${cells.join(" | ")} |`;
+}
+
+/**
+ * A Markdown report: under each question the true answer and, side by side, the others, each marked right or wrong by its
+ * final answer; above all, how many each got right.
+ *
+ * @param questions What to compare
+ *
+ * @example
+ * ```ts
+ * import { answersReport } from "@onelora/onelora/tasks";
+ * import { assert } from "@std/assert";
+ * const report = answersReport([{
+ *   query: "What is 1 + 1?",
+ *   truth: "The answer is: 2",
+ *   answers: { "1lora": "The answer is: 2", lora: "The answer is: 3" },
+ * }]);
+ * assert(report.includes("| 1lora: right | lora: wrong |"));
+ * ```
+ */
+export function answersReport(questions: readonly ComparedAnswers[]): string {
+  const names = Object.keys(questions[0]?.answers ?? {});
+  const right = (name: string) => questions.filter(({ truth, answers }) => isSameAnswer(truth, answers[name])).length;
+  const sections = questions.map(({ query, truth, answers }, i) => [
+    `## Question ${i + 1}`,
+    "",
+    row(["Question", "Answer"]),
+    row(["---", "---"]),
+    row([plain(query), plain(truth)]),
+    "",
+    row(names.map((name) => `${plain(name)}: ${isSameAnswer(truth, answers[name]) ? "right" : "wrong"}`)),
+    row(names.map(() => "---")),
+    row(names.map((name) => plain(answers[name]))),
+    "",
+  ]);
+  const totals = names.map((name) => `- ${plain(name)}: ${right(name)} of ${questions.length} right`);
+  return [`# Answers side by side`, "", ...totals, "", ...sections.flat()].join("\n");
+}

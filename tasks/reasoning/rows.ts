@@ -1,0 +1,94 @@
+/**
+ * Rows of JSON, JSON Lines and Parquet files, read piece by piece.
+ *
+ * @module
+ */
+import { JSONParser } from "@streamparser/json";
+import { OneloraError } from "../../dsl/error.ts";
+import { guarded } from "../../dsl/safetensors/file.ts";
+import { readParquet } from "./parquet.ts";
+
+/** A row of a file: its value, or why it has none. */
+export type SourceRow =
+  & {
+    /** Where it is, for messages, e.g. `line 7 of train.jsonl`. */
+    readonly at: string;
+  }
+  & ({ readonly value: unknown } | { readonly fault: string });
+
+async function openStream(path: string): Promise<ReadableStream<Uint8Array>> {
+  return await guarded(`reading ${path}`, "a readable file", async () => (await Deno.open(path)).readable);
+}
+
+/** Elements of an array at a file's top. */
+async function* readArray(path: string): AsyncGenerator<SourceRow, void, void> {
+  const allowed = "an array of objects";
+  const parser = new JSONParser({ paths: ["$.*"], keepStack: false });
+  let found: unknown[] = [];
+  let problem: Error | undefined;
+  let isObject = false;
+  parser.onValue = ({ value, key }) => {
+    isObject ||= typeof key === "string";
+    found.push(value);
+  };
+  parser.onError = (error) => problem ??= error;
+  let count = 0;
+  for await (const chunk of await openStream(path)) {
+    await guarded(`reading ${path}`, allowed, () => {
+      parser.write(chunk);
+      if (problem !== undefined) throw problem;
+      if (isObject) throw new OneloraError({ attempted: `reading ${path}`, found: "an object", allowed });
+    });
+    const ready = found;
+    found = [];
+    for (const value of ready) yield { at: `element ${count++} of ${path}`, value };
+  }
+  if (!parser.isEnded) throw new OneloraError({ attempted: `reading ${path}`, found: "a file cut short", allowed });
+}
+
+function parseLine(at: string, line: string): SourceRow {
+  try {
+    return { at, value: JSON.parse(line) };
+  } catch {
+    return { at, fault: `"${line.length > 40 ? `${line.slice(0, 40)}...` : line}"` };
+  }
+}
+
+/** Lines of JSON; empty ones do not count. */
+async function* readLines(path: string): AsyncGenerator<SourceRow, void, void> {
+  let rest = "";
+  let number = 0;
+  const row = (line: string) => parseLine(`line ${number} of ${path}`, line);
+  for await (const chunk of (await openStream(path)).pipeThrough(new TextDecoderStream())) {
+    const lines = chunk.split("\n");
+    lines[0] = rest + lines[0];
+    rest = lines.pop() ?? "";
+    for (const line of lines) {
+      number++;
+      if (line.trim() !== "") yield row(line.trim());
+    }
+  }
+  number++;
+  if (rest.trim() !== "") yield row(rest.trim());
+}
+
+async function* numbered(path: string, columns: readonly string[]): AsyncGenerator<SourceRow, void, void> {
+  let count = 0;
+  for await (const value of readParquet(path, columns)) yield { at: `row ${count++} of ${path}`, value };
+}
+
+/**
+ * The rows of a file, by the ending of its name: `.json` (an array), `.jsonl` (a value a line) or `.parquet`. Memory holds
+ * only a piece of the file at a time; a line that is no JSON is a row with a fault. Needs `--allow-read`.
+ *
+ * @param path Where it lies
+ * @param columns The columns to read of a Parquet file
+ * @throws OneloraError for an unreadable file; exit code 2 for another ending
+ */
+export function readRows(path: string, columns: readonly string[]): AsyncGenerator<SourceRow, void, void> {
+  if (path.endsWith(".json")) return readArray(path);
+  if (path.endsWith(".jsonl")) return readLines(path);
+  if (path.endsWith(".parquet")) return numbered(path, columns);
+  const problem = { attempted: "opening questions", found: `"${path}"`, allowed: "a .json, .jsonl or .parquet file" };
+  throw new OneloraError(problem, { exitCode: 2 });
+}
