@@ -8,4 +8,5 @@ export * from "./generation/mod.ts";
 export * from "./image_classification/mod.ts";
 export * from "./metrics/mod.ts";
 export * from "./open.ts";
+export * from "./reasoning/mod.ts";
 export * from "./trainer/mod.ts";
