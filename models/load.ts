@@ -14,6 +14,8 @@ import {
   type NamedSource,
   openSafetensors,
   readAgreeing,
+  toBfloat16,
+  toFloat16,
   toTensor,
   writeSafetensors,
 } from "../dsl/safetensors/mod.ts";
@@ -189,14 +191,29 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
   };
 }
 
+/** Element types that {@linkcode saveModel} writes; halves are rounded to the nearest. */
+const ENCODERS = { F32: (values: Float32Array) => values, F16: toFloat16, BF16: toBfloat16 } as const;
+
+/** Options of {@linkcode saveModel}. */
+export interface SaveOptions {
+  /** Element type in the file (default F32). */
+  readonly dtype?: keyof typeof ENCODERS;
+}
+
 /**
  * Writes a plain Hugging Face folder: `config.json` and the weights, each complete or absent.
  *
  * @param model The model (its configuration)
  * @param params Its parameters; adapters' own are left out
  * @param folder Made if it does not exist
+ * @param options See {@linkcode SaveOptions}
  */
-export async function saveModel(model: Model, params: Params, folder: string): Promise<void> {
+export async function saveModel(
+  model: Model,
+  params: Params,
+  folder: string,
+  { dtype = "F32" }: SaveOptions = {},
+): Promise<void> {
   const tensors = published(model.keys, Object.keys(specs(model.layer)));
   const entries = [...tensors].flatMap(([path, rows]): readonly NamedSource[] => {
     const shapes = rows.map((each) => shapeOfRows(params[each.path].shape, each));
@@ -206,12 +223,12 @@ export async function saveModel(model: Model, params: Params, folder: string): P
     const data = async () => {
       const tensor = gatherRows(rows, (path) => params[path]);
       try {
-        return (await fromTensor(tensor)).data;
+        return ENCODERS[dtype]((await fromTensor(tensor)).data as Float32Array);
       } finally {
         tensor.dispose();
       }
     };
-    return keysOf(model.keys, path).map((key) => [key, { dtype: "F32", shape, data }]);
+    return keysOf(model.keys, path).map((key) => [key, { dtype, shape, data }]);
   });
   await guarded(`writing ${folder}`, "a folder that can be written", async () => {
     await Deno.mkdir(folder, { recursive: true });

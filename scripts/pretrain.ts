@@ -57,7 +57,7 @@ await main(
     const { metrics } = await runClassification({ ...recipe, steps, seed }, {
       reporter,
       signal: interruptible(),
-      save: ({ model, params }) => saveModel(model, params, out),
+      save: ({ model, params }) => saveModel(model, params, out, { dtype: "F16" }),
     });
     console.log(`accuracy ${(metrics.accuracy * 100).toFixed(2)} % of 40 classes`);
     console.log(`weights: ${out}`);
