@@ -37,7 +37,7 @@ export interface DepthAnythingConfig {
 }
 
 /** Sizes of the published backbones. */
-type Size = "small" | "base" | "large";
+export type DepthAnythingSize = "small" | "base" | "large";
 
 const last4 = (layers: number): readonly number[] => [layers - 3, layers - 2, layers - 1, layers];
 
@@ -69,7 +69,7 @@ const small: DepthAnythingConfig = {
   maxDepth: 1,
 };
 
-const sizes: Readonly<Record<Size, DepthAnythingConfig>> = {
+const sizes: Readonly<Record<DepthAnythingSize, DepthAnythingConfig>> = {
   small,
   base: { ...small, backbone: { ...backbone, hidden: 768, heads: 12 }, neck: [96, 192, 384, 768], fusion: 128 },
   large: {
@@ -81,7 +81,7 @@ const sizes: Readonly<Record<Size, DepthAnythingConfig>> = {
 };
 
 /** Names of presets: relative depth, metric depth indoors (to 20 m) and outdoors (to 80 m), and one for tests. */
-export type DepthAnythingPreset = `depth-anything-${Size}${"" | "-indoor" | "-outdoor"}` | "dpt-micro";
+export type DepthAnythingPreset = `depth-anything-${DepthAnythingSize}${"" | "-indoor" | "-outdoor"}` | "dpt-micro";
 
 /** Configurations by preset name; query, key and value are fused as in the original code and the paper's counts. */
 export const depthAnythingPresets: Readonly<Record<DepthAnythingPreset, DepthAnythingConfig>> = {
