@@ -24,7 +24,7 @@ export interface Recipe {
 const paper: Recipe = { epochs: 3, batchSize: 10, lr: 2e-5, weightDecay: 0.01, schedule: "linear" };
 
 const RECIPES: Readonly<Record<string, Recipe>> = {
-  "vit-micro": { steps: 300, batchSize: 64, lr: 5e-3, weightDecay: 0.01, schedule: "linear" },
+  "vit-micro": { steps: 500, batchSize: 64, lr: 8e-3, weightDecay: 0.01, schedule: "linear" },
 };
 
 /**
