@@ -140,6 +140,7 @@ Deno.test("built-in problems are right, different, seeded, and of two kinds", as
       const steps = [...response.matchAll(/(\d+) ([-+*/]) (\d+) = (\d+)/g)];
       for (const [, left, sign, right, result] of steps) {
         const [a, b] = [Number(left), Number(right)];
+        assert(Number(result) > 0 && Number(result) <= 108);
         assertEquals(Number(result), { "+": a + b, "-": a - b, "*": a * b, "/": a / b }[sign]);
       }
       const [, final] = /\. The answer is: (\d+)$/.exec(response)!;

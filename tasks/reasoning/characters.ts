@@ -110,7 +110,8 @@ export function characterTokenizer(phrases: readonly string[] = alpacaParts): Ch
 }
 
 /**
- * The most frequent words of some texts, each with the space before it, most frequent first and equals in code-unit order.
+ * The most frequent words of some texts, of two characters or more, the space before a word included: most frequent first,
+ * equals in code-unit order.
  *
  * @param texts The texts
  * @param count Most words
@@ -118,7 +119,7 @@ export function characterTokenizer(phrases: readonly string[] = alpacaParts): Ch
 export function frequentWords(texts: readonly string[], count: number): readonly string[] {
   const counts = new Map<string, number>();
   for (const text of texts) {
-    for (const [word] of text.matchAll(/ [A-Za-z]+/g)) counts.set(word, (counts.get(word) ?? 0) + 1);
+    for (const [word] of text.matchAll(/ [A-Za-z]+|[A-Za-z]{2,}/g)) counts.set(word, (counts.get(word) ?? 0) + 1);
   }
   return [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1)).slice(0, count).map(([word]) => word);
 }
@@ -128,6 +129,6 @@ export function frequentWords(texts: readonly string[], count: number): readonly
  * ` The answer is: ` and the words of family `a`. What family `b` has beside those is spelled out.
  */
 export function wordProblemTokenizer(): CharacterTokenizer {
-  const texts = wordProblems("a", 1000, 0).flatMap(({ query, response }) => [` ${query}`, ` ${response}`]);
+  const texts = wordProblems("a", 1000, 0).flatMap(({ query, response }) => [query, response]);
   return characterTokenizer([...alpacaParts, " The answer is: ", ...frequentWords(texts, 100)]);
 }
