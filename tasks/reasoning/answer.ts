@@ -62,9 +62,9 @@ function rational(text: string): string | undefined {
 /**
  * A final answer in a form in which equal answers are equal texts.
  *
- * Dropped: dollar and percent signs, degrees, TeX's spacing, `\left` and `\right`, `\boxed{}` and `\text{}` around something,
- * a closing full stop, spaces. `\frac{a}{b}` becomes a/b. A number loses the commas between its thousands and is put in
- * lowest terms: 1,234.50 and 2469/2 are the same. Units stay, and so does everything that is no number.
+ * Dropped: dollar and percent signs, degrees, TeX's spacing, `\left` and `\right`, `\boxed{}` and `\text{}` around
+ * something, a closing full stop, spaces. `\frac{a}{b}` becomes a/b. A number loses the commas between its thousands
+ * and is put in lowest terms: 1,234.50 and 2469/2 are the same. Units stay, and so does everything that is no number.
  *
  * @param answer The answer
  *

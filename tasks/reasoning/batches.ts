@@ -75,9 +75,9 @@ function epochBatches(options: ReasoningBatchOptions, epoch: number): readonly U
 }
 
 /**
- * Batches of questions of similar length: an epoch's random order is cut into pools, each pool sorted by length and cut into
- * batches, and the batches put in random order. All is keyed by (seed, epoch), so a run that restarts at a batch's `next`
- * continues exactly. An epoch has every example once.
+ * Batches of questions of similar length: an epoch's random order is cut into pools, each pool sorted by length and cut
+ * into batches, and the batches put in random order. All is keyed by (seed, epoch), so a run that restarts at a batch's
+ * `next` continues exactly. An epoch has every example once.
  *
  * @param options See {@linkcode ReasoningBatchOptions}
  * @throws OneloraError (exit code 2) for no examples or a value out of range

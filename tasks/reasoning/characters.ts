@@ -74,9 +74,9 @@ function tokenizerFiles(tokens: readonly string[], phrases: number): CharacterTo
 }
 
 /**
- * A tokenizer with a token for each printable ASCII character and line feed, and for whole phrases, of which the longest that
- * fits is taken at every place. Ids: `<unk>` 0 (for any other character), `<s>` 1, `</s>` 2, the phrases in the given order,
- * the characters.
+ * A tokenizer with a token for each printable ASCII character and line feed, and for whole phrases, of which the
+ * longest that fits is taken at every place. Ids: `<unk>` 0 (for any other character), `<s>` 1, `</s>` 2, the phrases
+ * in the given order, the characters.
  *
  * @param phrases Texts that are one token each, of more than one character; those of the Alpaca prompt by default
  *
@@ -110,7 +110,7 @@ export function characterTokenizer(phrases: readonly string[] = alpacaParts): Ch
 }
 
 /**
- * The most frequent words of some texts, of two characters or more, the space before a word included: most frequent first,
+ * The most frequent words of some texts, of two characters or more, the space before included: most frequent first,
  * equals in code-unit order.
  *
  * @param texts The texts

@@ -30,8 +30,8 @@ export function endOf({ end }: TextTokenizer): number {
 }
 
 /**
- * Token ids of prompt + response + end. The text is encoded in one piece, so that nothing comes between prompt and response;
- * the prompt takes as many tokens as it has alone, as in Alpaca's training code.
+ * Token ids of prompt + response + end. The text is encoded in one piece, so that nothing comes between prompt and
+ * response; the prompt takes as many tokens as it has alone, as in Alpaca's training code.
  *
  * @param tokenizer The model's tokenizer
  * @param example The question
@@ -115,9 +115,9 @@ export function padExamples(examples: readonly EncodedExample[], multiple = 8): 
 }
 
 /**
- * A batch in pieces for gradient accumulation, each padded no further than it needs. With the weights
- * w = counted in the piece / counted in the batch, sum w loss(piece) = loss(batch), and so for gradients: every token counts
- * the same, in whatever piece it is.
+ * A batch in pieces for gradient accumulation, each padded no further than it needs. With the weights w = counted in
+ * the piece / counted in the batch, sum w loss(piece) = loss(batch), and so for gradients: every token counts the same,
+ * in whatever piece it is.
  *
  * @param batch The whole batch
  * @param rows Most rows of a piece

@@ -27,9 +27,9 @@ export interface ReasoningSplits {
 /**
  * Splits examples at random (paper, section 4.2: 80% to train on, 20% to validate with).
  *
- * Examples are put in order of a hash keyed by (seed, query, response) and cut at round(share n). So the parts, their order
- * included, do not depend on the order of the given examples, and any first few of a part are a random choice. As in the paper
- * it is examples that are split: of several answers to one question some may fall on each side.
+ * Examples are put in order of a hash keyed by (seed, query, response) and cut at round(share n). So the parts, their
+ * order included, do not depend on the order of the given examples, and any first few of a part are a random choice. As
+ * in the paper it is examples that are split: of several answers to one question some may fall on each side.
  *
  * @param examples What to split
  * @param seed Decides the split

@@ -14,8 +14,8 @@ import { reasoningBatches } from "./batches.ts";
 import { type EncodedExample, IGNORED_LABEL, type TokenBatch } from "./encode.ts";
 
 /**
- * Mean over counted labels of -log softmax(logits[b, n])[labels[b, n + 1]], as transformers' causal language models have it:
- * the first label of a row is never predicted.
+ * Mean over counted labels of -log softmax(logits[b, n])[labels[b, n + 1]], as transformers' causal language models
+ * have it: the first label of a row is never predicted.
  *
  * @param logits [B, N, V]
  * @param labels [B, N], int32; {@linkcode IGNORED_LABEL} does not count
@@ -55,8 +55,8 @@ export function tokenTensors({ ids, labels, shape, weight }: TokenBatch): Params
 }
 
 /**
- * weight * {@linkcode responseLoss} of a batch under a model. Padding needs no mask: it is on the right, where no counted
- * token looks.
+ * weight * {@linkcode responseLoss} of a batch under a model. Padding needs no mask: it is on the right, where none of the
+ * counted tokens looks.
  *
  * @param layer The model, ids to logits
  */

@@ -108,8 +108,8 @@ async function readExamples(name: string, format: Format, path: string, options:
 }
 
 /**
- * Opens questions: `metamath:FILE` (MetaMathQA: `.json`, `.jsonl` or `.parquet` with `query` and `response`), `gsm8k:FILE`
- * (GSM8K: `.jsonl`, `.json` or `.parquet` with `question` and `answer`), or built-in `word-problems-a` and
+ * Opens questions: `metamath:FILE` (MetaMathQA: `.json`, `.jsonl` or `.parquet` with `query` and `response`),
+ * `gsm8k:FILE` (GSM8K: `.jsonl`, `.json` or `.parquet` with `question` and `answer`), or built-in `word-problems-a` and
  * `word-problems-b`. Rows that lack something are left out and counted.
  *
  * An answer of GSM8K becomes a response as MetaMathQA has them: the calculator's notes `<<...>>` are taken out, and

@@ -142,10 +142,12 @@ function wordProblem(family: WordProblemFamily, seed: number, index: number): Re
 const PATIENCE = 10_000;
 
 /**
- * Different word problems with worked answers, a pure function of the seed; the first n of a longer list are the list of n.
+ * Different word problems with worked answers, a pure function of the seed; the first n of a longer list are the list
+ * of n.
  *
- * Family `a` has objects that are got, given away and boxed; family `b` money, ways, ages and sharing, with `$` and division.
- * Both add, subtract and multiply whole numbers, with results of at most 108. Each has more than 10,000 different problems.
+ * Family `a` has objects that are got, given away and boxed; family `b` money, ways, ages and sharing, with `$` and
+ * division. Both add, subtract and multiply whole numbers, with results of at most 108. Each has more than 10,000
+ * different problems.
  *
  * @param family Which of the two
  * @param count How many

@@ -11,7 +11,7 @@ export interface ComparedAnswers {
   readonly query: string;
   /** The true worked answer. */
   readonly truth: string;
-  /** Answers by the name of the model or adapter that gave them; the same names in the same order for every question. */
+  /** Answers by the name of the model or adapter that gave them; the same names in the same order everywhere. */
   readonly answers: Readonly<Record<string, string>>;
 }
 
@@ -25,8 +25,8 @@ function row(cells: readonly string[]): string {
 }
 
 /**
- * A Markdown report: under each question the true answer and, side by side, the others, each marked right or wrong by its
- * final answer; above all, how many each got right.
+ * A Markdown report: under each question the true answer and, side by side, the others, each marked right or wrong by
+ * its final answer; above all, how many each got right.
  *
  * @param questions What to compare
  *

@@ -78,8 +78,8 @@ async function* numbered(path: string, columns: readonly string[]): AsyncGenerat
 }
 
 /**
- * The rows of a file, by the ending of its name: `.json` (an array), `.jsonl` (a value a line) or `.parquet`. Memory holds
- * only a piece of the file at a time; a line that is no JSON is a row with a fault. Needs `--allow-read`.
+ * The rows of a file, by the ending of its name: `.json` (an array), `.jsonl` (a value a line) or `.parquet`. Memory
+ * holds only a piece of the file at a time; a line that is no JSON is a row with a fault. Needs `--allow-read`.
  *
  * @param path Where it lies
  * @param columns The columns to read of a Parquet file

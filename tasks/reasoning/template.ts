@@ -16,8 +16,8 @@ const RESPONSE = "\n\n### Response:";
 export const alpacaParts: readonly string[] = [WITH_INPUT, WITHOUT_INPUT, INPUT, RESPONSE];
 
 /**
- * The prompt of a query. Its first line is the instruction and the rest, if any, the input. The response follows the prompt's
- * colon directly, without a space, and the token that ends a text follows the response.
+ * The prompt of a query. Its first line is the instruction and the rest, if any, the input. The response follows the
+ * prompt's colon directly, without a space, and the token that ends a text follows the response.
  *
  * @param query The question
  *
