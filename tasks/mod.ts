@@ -4,6 +4,7 @@
  * @module
  */
 export * from "./data/mod.ts";
+export * from "./depth/mod.ts";
 export * from "./generation/mod.ts";
 export * from "./image_classification/mod.ts";
 export * from "./metrics/mod.ts";

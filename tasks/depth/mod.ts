@@ -1,0 +1,28 @@
+/**
+ * Monocular depth: data sets, augmentation, loss, metrics, pictures.
+ *
+ * @module
+ */
+
+export * from "./augment.ts";
+export {
+  type DepthCrop,
+  type DepthDataset,
+  type DepthExample,
+  type DepthProtocol,
+  depthProtocols,
+  type DepthSplits,
+} from "./dataset.ts";
+export * from "./diode.ts";
+export * from "./kitti.ts";
+export * from "./lists.ts";
+export * from "./loader.ts";
+export * from "./metrics.ts";
+export * from "./npy.ts";
+export * from "./nyu.ts";
+export * from "./open.ts";
+export * from "./pictures.ts";
+export * from "./resample.ts";
+export type { SceneDomain } from "./scene.ts";
+export * from "./scenes.ts";
+export * from "./silog.ts";

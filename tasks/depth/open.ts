@@ -1,0 +1,54 @@
+/**
+ * Depth data sets by name.
+ *
+ * @module
+ */
+
+import { OneloraError, unknownName } from "../../dsl/error.ts";
+import type { DepthSplits } from "./dataset.ts";
+import { openDiode } from "./diode.ts";
+import { openKitti } from "./kitti.ts";
+import { openNyuFolder, openNyuLabelled } from "./nyu.ts";
+import { type SceneOptions, sceneSplits } from "./scenes.ts";
+
+const BUILT_IN: Readonly<Record<string, (options: SceneOptions) => DepthSplits>> = {
+  "scenes-indoor": (options) => sceneSplits("indoor", options),
+  "scenes-driving": (options) => sceneSplits("driving", options),
+};
+
+const STORED: Readonly<Record<string, (path: string) => Promise<DepthSplits>>> = {
+  "nyu": (path) => path.toLowerCase().endsWith(".mat") ? openNyuLabelled(path) : openNyuFolder(path),
+  "kitti": openKitti,
+  "diode-indoor": (path) => openDiode(path, "indoors"),
+  "diode-outdoor": (path) => openDiode(path, "outdoor"),
+};
+
+/** Every form of specification that {@linkcode openDepthData} takes. */
+export const depthDataForms: readonly string[] = [
+  ...Object.keys(BUILT_IN),
+  "nyu:FILE.mat",
+  ...Object.keys(STORED).map((name) => `${name}:DIR`),
+];
+
+/**
+ * Opens a depth data set; errors in the specification itself carry exit code 2.
+ *
+ * @param spec `scenes-indoor`, `scenes-driving`, `nyu:FILE.mat`, `nyu:DIR`, `kitti:DIR`, `diode-indoor:DIR` or
+ * `diode-outdoor:DIR`
+ * @param scenes Sizes of built-in scenes
+ */
+export async function openDepthData(spec: string, scenes: SceneOptions = {}): Promise<DepthSplits> {
+  const colon = spec.indexOf(":");
+  const name = colon < 0 ? spec : spec.slice(0, colon);
+  const path = colon < 0 ? "" : spec.slice(colon + 1).replace(/(?<=[^/\\])[/\\]+$/, "");
+  if (Object.hasOwn(BUILT_IN, name) && colon < 0) return BUILT_IN[name](scenes);
+  if (Object.hasOwn(STORED, name) && path !== "") return await STORED[name](path);
+  if (Object.hasOwn(BUILT_IN, name) || Object.hasOwn(STORED, name)) {
+    throw new OneloraError({
+      attempted: "choosing data set",
+      found: `"${spec}"`,
+      allowed: Object.hasOwn(BUILT_IN, name) ? `${name}, without a folder` : `${name}:DIR, with its folder`,
+    }, { exitCode: 2 });
+  }
+  throw unknownName("data set", colon < 0 ? name : `${name}:DIR`, depthDataForms);
+}
