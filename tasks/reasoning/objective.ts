@@ -55,8 +55,8 @@ export function tokenTensors({ ids, labels, shape, weight }: TokenBatch): Params
 }
 
 /**
- * weight * {@linkcode responseLoss} of a batch under a model. Padding needs no mask: it is on the right, where none of the
- * counted tokens looks.
+ * weight * {@linkcode responseLoss} of a batch under a model. Padding needs no mask: it is on the right, where no
+ * counted token looks.
  *
  * @param layer The model, ids to logits
  */
