@@ -8,6 +8,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
 import type { ImageExample } from "./dataset.ts";
 import { type Box, crop, flipHorizontally, resize } from "./resize.ts";
+import { roundHalfEven } from "./round.ts";
 
 /** A function from a stored image to a model's input. */
 export interface ImageTransform {
@@ -40,12 +41,6 @@ export const standardCrop: CropRanges = { scale: [0.08, 1], ratio: [3 / 4, 4 / 3
 
 const TRIES = 10;
 const DRAWS = 4 * TRIES;
-
-/** Python's round: halves go to the even neighbour. */
-function roundHalfEven(x: number): number {
-  const floor = Math.floor(x);
-  return x - floor === 0.5 ? floor + (floor % 2) : Math.round(x);
-}
 
 /** A draw from U[0, 1) moved to U[low, high), in the 32-bit arithmetic of torch. */
 function between(draw: number, low: number, high: number): number {

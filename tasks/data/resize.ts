@@ -63,28 +63,61 @@ interface Reach {
 // Weights are integers in units of 2^-22, the resolution that Pillow uses for bytes: 255 * 2^22 still fits 32 bits.
 const PRECISION = 22;
 
-/** The triangle filter max(0, 1 - |x|), widened by the scale when shrinking, sampled at each output's inputs. */
-function reaches(from: number, to: number): readonly Reach[] {
+/** How far an output looks, in units of the larger pixel of both images, and how much it takes at each distance. */
+interface Filter {
+  readonly support: number;
+  readonly weight: (distance: number) => number;
+}
+
+/**
+ * Which neighbours a resized pixel mixes: the mean of those within it, a triangle, or Keys' cubic with a = -1/2. All widen
+ * with the scale when shrinking.
+ */
+export type ResizeFilter = "box" | "bilinear" | "bicubic";
+
+const filters: Readonly<Record<ResizeFilter, Filter>> = {
+  box: { support: 0.5, weight: (x) => x > -0.5 && x <= 0.5 ? 1 : 0 },
+  bilinear: { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) },
+  bicubic: {
+    support: 2,
+    weight: (signed) => {
+      const x = Math.abs(signed);
+      if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+      return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
+    },
+  },
+};
+
+/** The filter sampled at each output's inputs. */
+function reaches(from: number, to: number, filter: Filter): readonly Reach[] {
   const scale = from / to;
-  const support = Math.max(scale, 1);
+  const widening = Math.max(scale, 1);
+  const support = filter.support * widening;
+  const narrowing = 1 / widening;
   return Array.from({ length: to }, (_, i) => {
     const centre = (i + 0.5) * scale;
     const first = Math.max(0, Math.trunc(centre - support + 0.5));
     const end = Math.min(from, Math.trunc(centre + support + 0.5));
     const heights = Array.from(
       { length: end - first },
-      (_, j) => Math.max(0, 1 - Math.abs((first + j + 0.5 - centre) / support)),
+      (_, j) => filter.weight((first + j + 0.5 - centre) * narrowing),
     );
     const sum = heights.reduce((total, height) => total + height, 0);
-    return { first, weights: Int32Array.from(heights, (height) => Math.floor(0.5 + height / sum * 2 ** PRECISION)) };
+    const rounded = (height: number) => Math.trunc(height / sum * 2 ** PRECISION + (height < 0 ? -0.5 : 0.5));
+    return { first, weights: Int32Array.from(heights, rounded) };
   });
 }
 
 /** Resamples the middle axis of [outer, from, inner] bytes. */
-function resample(bytes: Uint8Array, outer: number, from: number, inner: number, to: number): Uint8Array {
+function resample(
+  bytes: Uint8Array,
+  [outer, from, inner]: readonly [number, number, number],
+  to: number,
+  filter: Filter,
+): Uint8Array {
   if (from === to) return bytes;
   const out = new Uint8Array(outer * to * inner);
-  const plan = reaches(from, to);
+  const plan = reaches(from, to, filter);
   for (let block = 0; block < outer; block++) {
     for (let i = 0; i < to; i++) {
       const { first, weights } = plan[i];
@@ -93,7 +126,7 @@ function resample(bytes: Uint8Array, outer: number, from: number, inner: number,
       for (let k = 0; k < inner; k++) {
         let sum = 1 << (PRECISION - 1);
         for (let j = 0, at = source + k; j < weights.length; j++, at += inner) sum += bytes[at] * weights[j];
-        out[target + k] = Math.min(255, sum >> PRECISION);
+        out[target + k] = Math.max(0, Math.min(255, sum >> PRECISION));
       }
     }
   }
@@ -101,13 +134,14 @@ function resample(bytes: Uint8Array, outer: number, from: number, inner: number,
 }
 
 /**
- * Bilinear resizing with antialiasing: rows and columns by the triangle filter, rounded to bytes in between. Equal, byte
- * for byte, to Pillow 13's `Image.resize(..., BILINEAR)` and so to torchvision's resize of Pillow images. (Pillow 12 and
+ * Resizing with antialiasing: rows and columns by the filter, rounded to bytes in between. Equal, byte for byte, to
+ * Pillow 13's `Image.resize` with the filter of that name, and so to torchvision's resize of Pillow images. (Pillow 12 and
  * earlier always start with rows, which can differ by 1 where the height shrinks far more than the width.)
  *
  * @param image Image to resize
  * @param height Rows of the result
  * @param width Columns of the result
+ * @param filter Which neighbours a pixel mixes
  *
  * @example
  * ```ts
@@ -117,7 +151,12 @@ function resample(bytes: Uint8Array, outer: number, from: number, inner: number,
  * assertEquals([...resize(image, 1, 1).pixels], [100]);
  * ```
  */
-export function resize(image: ImageExample, height: number, width: number): ImageExample {
+export function resize(
+  image: ImageExample,
+  height: number,
+  width: number,
+  filter: ResizeFilter = "bilinear",
+): ImageExample {
   if (![height, width].every((size) => Number.isInteger(size) && size > 0) || image.pixels.length === 0) {
     throw new OneloraError({
       attempted: "resizing an image",
@@ -126,8 +165,10 @@ export function resize(image: ImageExample, height: number, width: number): Imag
     });
   }
   const { channels } = image;
-  const across = (bytes: Uint8Array, rows: number) => resample(bytes, rows, image.width, channels, width);
-  const down = (bytes: Uint8Array, columns: number) => resample(bytes, 1, image.height, columns * channels, height);
+  const across = (bytes: Uint8Array, rows: number) =>
+    resample(bytes, [rows, image.width, channels], width, filters[filter]);
+  const down = (bytes: Uint8Array, columns: number) =>
+    resample(bytes, [1, image.height, columns * channels], height, filters[filter]);
   // The order shows in the rounding, and this is Pillow's choice: columns first where rows are by far the most to lose.
   const lost = image.height - height;
   const pixels = lost > 0 && lost > 2 * (image.width - width)

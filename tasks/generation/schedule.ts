@@ -9,6 +9,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
+import { roundHalfEven } from "../data/round.ts";
 
 /** Tables of a diffusion process of T steps, indexed by step. */
 export interface DiffusionSchedule {
@@ -91,12 +92,6 @@ export function diffusionSchedule(betas: Float64Array, timesteps?: Int32Array): 
  * k-th from the first, with the smallest whole k that gives the count, as in the DDIM paper.
  */
 export type Spacing = "even" | "stride";
-
-/** Python's round: halves go to the even neighbour. */
-function roundHalfEven(x: number): number {
-  const floor = Math.floor(x);
-  return x - floor === 0.5 ? floor + (floor % 2) : Math.round(x);
-}
 
 function keptSteps(steps: number, count: number, spacing: Spacing): number[] {
   if (spacing === "even") {
