@@ -192,12 +192,12 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
 }
 
 /** Element types that {@linkcode saveModel} writes; halves are rounded to the nearest. */
-const ENCODERS = { F32: (values: Float32Array) => values, F16: toFloat16, BF16: toBfloat16 } as const;
+const ENCODERS = { F32: (values: Float32Array) => values, F16: toFloat16, BF16: toBfloat16 };
 
 /** Options of {@linkcode saveModel}. */
 export interface SaveOptions {
   /** Element type in the file (default F32). */
-  readonly dtype?: keyof typeof ENCODERS;
+  readonly dtype?: "F32" | "F16" | "BF16";
 }
 
 /**
