@@ -6,6 +6,7 @@
  */
 export * from "./diffusion.ts";
 export * from "./fid.ts";
+export * from "./latents.ts";
 export * from "./pictures.ts";
 export * from "./preprocess.ts";
 export * from "./sampling.ts";
