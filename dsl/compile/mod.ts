@@ -5,7 +5,9 @@
  */
 export * from "./compile.ts";
 export * from "./passes.ts";
+export * from "./precision.ts";
 export * from "./program.ts";
 export * from "./replay.ts";
+export * from "./resident.ts";
 export { registerRule, type Rule, type RuleArguments, traceableKernels } from "./shapes.ts";
 export { apart, trace } from "./trace.ts";

@@ -129,13 +129,21 @@ function readers(program: Program): ReadonlyMap<ValueId, number> {
 }
 
 /** A matrix product and the addition of a bias to its rows, which nothing else reads. */
-interface BiasedProduct {
+export interface BiasedProduct {
+  /** The product. */
   readonly product: Call;
+  /** The addition. */
   readonly add: Call;
+  /** The bias, a number per column. */
   readonly bias: ValueId;
 }
 
-function biasedProducts(program: Program): readonly BiasedProduct[] {
+/**
+ * The products that a bias is added to.
+ *
+ * @param program The program
+ */
+export function biasedProducts(program: Program): readonly BiasedProduct[] {
   const uses = readers(program);
   const maker = new Map(program.calls.flatMap((call) => call.outputs.map((value) => [value, call] as const)));
   return program.calls.filter(({ kernel }) => kernel === "Add").flatMap((add) => {

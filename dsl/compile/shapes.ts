@@ -129,7 +129,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     ) => [name, broadcast()]),
   ),
   RealDiv: broadcast("float32"),
-  Prelu: broadcast("float32"),
+  Prelu: same,
   ...Object.fromEntries(
     ["Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalOr", "NotEqual"].map((
       name,

@@ -1,0 +1,102 @@
+/**
+ * Clusters as functions that XLA compiles.
+ *
+ * @module
+ */
+import {
+  ELEMENT,
+  elementOf,
+  type GraphFunction,
+  type GraphNode,
+  literal,
+} from "../../engine/tensorflow_graph/graph.ts";
+import { sizeOf } from "../../tree.ts";
+import type { Call, Program, ValueId } from "../program.ts";
+import type { Cluster } from "./clusters.ts";
+import { type Lowering, type LoweringArguments, type Operand } from "./lowering.ts";
+
+/** Names of the first outputs of the operations that clusters consist of, by the registry of TensorFlow; `y` otherwise. */
+const OUTPUT: Readonly<Record<string, string>> = Object.fromEntries([
+  ..."AddV2 Mul Sub RealDiv Maximum Minimum SquaredDifference Pow Greater GreaterEqual Less LessEqual Equal NotEqual"
+    .split(" ").map((op) => [op, "z"]),
+  ..."LogicalAnd LogicalOr".split(" ").map((op) => [op, "z"]),
+  ..."Select SelectV2 ClipByValue Sum Mean Max Min Reshape Const".split(" ").map((op) => [op, "output"]),
+  ..."Relu Relu6 Elu LeakyRelu Softplus".split(" ").map((op) => [op, "activations"]),
+  ["AddN", "sum"],
+]);
+
+/** Lowers one call, given its inputs. */
+export type LowerCall = (
+  call: Call,
+  inputs: readonly Operand[],
+  add: LoweringArguments["add"],
+  numbers: LoweringArguments["numbers"],
+) => readonly string[];
+
+/** A cluster ready to be called. */
+export interface Fused {
+  /** Values it takes, in order. */
+  readonly inputs: readonly ValueId[];
+  /** Values it returns, in order. */
+  readonly outputs: readonly ValueId[];
+  /** Its body, given the types its inputs are in. */
+  readonly body: (types: readonly Operand[]) => GraphFunction;
+}
+
+/** The one number of a constant, if it has only one. */
+function scalarOf(program: Program, value: ValueId): number | undefined {
+  const constant = program.constants.get(value);
+  if (constant?.kind !== "numbers" || sizeOf(program.types[value].shape) !== 1) return undefined;
+  return Number(constant.values[0]);
+}
+
+/**
+ * Prepares a cluster.
+ *
+ * @param program The program
+ * @param cluster Its calls
+ * @param isRead Whether a call outside reads a value, or it is a result of the program
+ * @param lowerCall How calls become nodes
+ */
+export function fuse(
+  program: Program,
+  cluster: Cluster,
+  outputs: readonly ValueId[],
+  lowerCall: LowerCall,
+): Fused {
+  const calls = cluster.map((i) => program.calls[i]);
+  const made = new Set(calls.flatMap(({ outputs }) => outputs));
+  const read = [...new Set(calls.flatMap(({ inputs }) => inputs))].filter((value) => !made.has(value));
+  const inputs = read.filter((value) => scalarOf(program, value) === undefined);
+  const body = (operands: readonly Operand[]): GraphFunction => {
+    const nodes: GraphNode[] = [];
+    const add: LoweringArguments["add"] = (op, names, attrs) => {
+      const name = `n${nodes.length}`;
+      nodes.push({ name, op, inputs: names, attrs });
+      return `${name}:${OUTPUT[op] ?? "y"}:0`;
+    };
+    const numbers: LoweringArguments["numbers"] = (type, shape, values) =>
+      add("Const", [], { dtype: { type }, value: { tensor: literal(type, shape, values) } });
+    const values = new Map<ValueId, Operand>(
+      inputs.map((value, i) => [value, { ...operands[i], name: `input${i}` }]),
+    );
+    for (const value of read) {
+      const number = scalarOf(program, value);
+      if (number === undefined) continue;
+      const { shape, dtype } = program.types[value];
+      const type = elementOf(dtype);
+      values.set(value, { name: numbers(type, shape, [number]), shape, type });
+    }
+    for (const call of calls) {
+      const [name] = lowerCall(call, call.inputs.map((value) => values.get(value)!), add, numbers);
+      const { shape, dtype } = program.types[call.outputs[0]];
+      values.set(call.outputs[0], { name, shape, type: elementOf(dtype) });
+    }
+    return {
+      inputs: operands.map(({ type }) => type),
+      outputs: outputs.map((value) => ({ name: values.get(value)!.name, type: values.get(value)!.type })),
+      nodes,
+    };
+  };
+  return { inputs, outputs, body };
+}

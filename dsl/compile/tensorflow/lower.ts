@@ -1,0 +1,148 @@
+/**
+ * Lowering: a program of tfjs kernel calls as nodes of a TensorFlow graph.
+ *
+ * @module
+ */
+import { OneloraError } from "../../error.ts";
+import { ELEMENT, elementOf, type GraphBuilder } from "../../engine/tensorflow_graph/graph.ts";
+import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
+import { type Cluster, clustersOf } from "./clusters.ts";
+import { fuse, type LowerCall } from "./functions.ts";
+import { computing } from "./kernels.ts";
+import type { Lowering, Operand } from "./lowering.ts";
+import { shaping } from "./shaping.ts";
+
+const RULES: Readonly<Record<string, Lowering>> = { ...computing, ...shaping };
+
+/** Names of the kernels that can be lowered. */
+export const lowerableKernels: readonly string[] = Object.keys(RULES);
+
+function ruleOf(kernel: string): Lowering {
+  const rule = RULES[kernel];
+  if (rule !== undefined) return rule;
+  throw new OneloraError({
+    attempted: "making a TensorFlow graph",
+    found: `kernel ${kernel}`,
+    allowed: lowerableKernels.join(", "),
+  });
+}
+
+/** Name of the node that an output belongs to. */
+function nodeOf(output: string): string {
+  return output.split(":")[0];
+}
+
+/**
+ * Adds a program's calls to a graph.
+ *
+ * @param graph Where to
+ * @param program The program
+ * @param given Where its inputs, and those constants that are tensors, are found
+ * @param fuseFrom Clusters of elementwise calls that work on tensors of at least this size are compiled
+ * @returns Where a value is found
+ * @throws OneloraError for a kernel that has no rule
+ */
+export function lower(
+  graph: GraphBuilder,
+  program: Program,
+  given: ReadonlyMap<ValueId, Operand>,
+  fuseFrom: number,
+): (value: ValueId) => Operand {
+  const { calls, types } = program;
+  const values = new Map(given);
+  const maker = new Map(calls.flatMap(({ outputs }, i) => outputs.map((value) => [value, i] as const)));
+  const clusters = clustersOf(program, fuseFrom);
+  const clusterOf = new Map(clusters.flatMap((cluster) => cluster.map((i) => [i, cluster] as const)));
+  const outside = readOutside(program, clusterOf);
+
+  // A region computes again on purpose: it waits for what was done before it. Otherwise TensorFlow would compute it as
+  // soon as its inputs are there, and keep it.
+  let [wait, region, last]: [string | undefined, number, string | undefined] = [undefined, 0, undefined];
+  let inRegion = new Set<string>();
+  const add: GraphBuilder["add"] = (op, inputs, attrs) => {
+    const waits = wait !== undefined && !inputs.some((input) => inRegion.has(nodeOf(input)));
+    last = graph.add(op, waits ? [...inputs, `^${wait}`] : inputs, attrs);
+    inRegion.add(last);
+    return last;
+  };
+  const lowerCall: LowerCall = (call, list, add, numbers) =>
+    ruleOf(call.kernel)({
+      inputs: Object.fromEntries((call.names ?? []).map((name, i) => [name, list[i]])),
+      list,
+      attrs: call.attrs,
+      results: call.outputs.map((value) => types[value]),
+      add,
+      numbers,
+      ints: (values) => numbers(ELEMENT.int32, [values.length], values),
+      scalar: (type, value) => numbers(type, [], [value]),
+    });
+
+  const place = (value: ValueId): Operand => {
+    const known = values.get(value);
+    if (known !== undefined) return known;
+    const constant = program.constants.get(value);
+    const { shape, dtype } = types[value];
+    const type = elementOf(dtype);
+    if (constant?.kind === "numbers") {
+      const numbers = Array.from(constant.values as ArrayLike<number | boolean>, Number);
+      values.set(value, { name: graph.constant(type, shape, numbers), shape, type });
+    } else if (constant !== undefined) throw new Error(`constant ${value} of the program is not in the graph`);
+    else emit(maker.get(value)!);
+    return values.get(value)!;
+  };
+  const emit = (i: number) => {
+    const cluster = clusterOf.get(i);
+    if (cluster === undefined || isAlias(calls[i])) emitCall(calls[i]);
+    else emitCluster(cluster);
+  };
+  const emitCall = (call: Call) => {
+    const names = lowerCall(call, call.inputs.map(place), add, graph.constant);
+    call.outputs.forEach((value, k) => {
+      const { shape, dtype } = types[value];
+      values.set(value, { name: names[k], shape, type: elementOf(dtype) });
+    });
+  };
+  const emitCluster = (cluster: Cluster) => {
+    const exported = cluster.filter((i) => !isAlias(calls[i])).map((i) => calls[i].outputs[0])
+      .filter((value) => outside.has(value));
+    const { inputs, outputs, body } = fuse(program, cluster, exported, lowerCall);
+    const operands = inputs.map(place);
+    const made = body(operands);
+    const node = add("PartitionedCall", operands.map(({ name }) => name), {
+      Tin: { types: made.inputs },
+      Tout: { types: made.outputs.map(({ type }) => type) },
+      f: { function: graph.define(made) },
+      _XlaMustCompile: { bool: true },
+    });
+    outputs.forEach((value, k) => {
+      const { shape } = types[value];
+      values.set(value, { name: k === 0 ? node : `${node}:${k}`, shape, type: made.outputs[k].type });
+    });
+  };
+
+  calls.forEach((call, i) => {
+    if (call.region !== region) {
+      [region, wait] = [call.region, call.region === 0 || last === undefined ? undefined : last];
+      inRegion = new Set();
+    }
+    const isNeeded = !clusterOf.has(i) || call.outputs.some((value) => outside.has(value));
+    if (isNeeded && !values.has(call.outputs[0])) emit(i);
+  });
+  return place;
+}
+
+/** Values that are read outside the cluster that makes them; a reshape's reader outside reads what is reshaped. */
+function readOutside(program: Program, clusterOf: ReadonlyMap<number, Cluster>): ReadonlySet<ValueId> {
+  const { calls, outputs } = program;
+  const maker = new Map(calls.flatMap((call, i) => call.outputs.map((value) => [value, i] as const)));
+  const read = new Set<ValueId>();
+  const readFrom = (value: ValueId, cluster: Cluster | undefined) => {
+    const i = maker.get(value);
+    if (i === undefined || (cluster !== undefined && clusterOf.get(i) === cluster)) return;
+    read.add(value);
+    if (isAlias(calls[i])) readFrom(calls[i].inputs[0], undefined);
+  };
+  calls.forEach((call, i) => call.inputs.forEach((value) => readFrom(value, clusterOf.get(i))));
+  outputs.forEach((value) => readFrom(value, undefined));
+  return read;
+}

@@ -1,0 +1,42 @@
+/**
+ * What the TensorFlow that is installed can do.
+ *
+ * @module
+ */
+import { ELEMENT, graphBuilder } from "../../engine/tensorflow_graph/graph.ts";
+import { freeHandle, openSession } from "../../engine/tensorflow_graph/session.ts";
+import { T } from "./lowering.ts";
+
+let fuses: Promise<boolean> | undefined;
+
+/** Whether it has XLA, which compiles functions into kernels; found out once by compiling one. */
+export function canFuse(): Promise<boolean> {
+  return fuses ??= probe();
+}
+
+async function probe(): Promise<boolean> {
+  const graph = graphBuilder();
+  const type = ELEMENT.float32;
+  const name = graph.define({
+    inputs: [type],
+    outputs: [{ name: "n0:y:0", type }],
+    nodes: [{ name: "n0", op: "Neg", inputs: ["input0"], attrs: { T: T(type) } }],
+  });
+  const call = graph.add("PartitionedCall", [graph.constant(type, [1], [1])], {
+    Tin: { types: [type] },
+    Tout: { types: [type] },
+    f: { function: name },
+    _XlaMustCompile: { bool: true },
+  });
+  try {
+    const session = await openSession(graph.graph);
+    try {
+      for (const { id } of session.run(new Map(), [call])) freeHandle(id);
+      return true;
+    } finally {
+      session.dispose();
+    }
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Sessions: graphs loaded into TensorFlow's graph executor, run on tensors that it shares with tfjs.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { tensorflowModule } from "../tensorflow.ts";
+import { encodeSavedModel, type ProtobufClasses, TAG } from "./encode.ts";
+import { type ElementType, type Graph } from "./graph.ts";
+
+/** A tensor inside TensorFlow, of any element type, by the number that tfjs-node's addon knows it under. */
+export type Handle = number;
+
+/** What the addon says of a tensor it made, which {@linkcode freeHandle} frees. */
+export interface Made {
+  /** Its number. */
+  readonly id: Handle;
+  /** Dimensions. */
+  readonly shape: number[];
+  /** Element type. */
+  readonly dtype: number;
+}
+
+/** What is used here of tfjs-node's addon. */
+interface Binding {
+  readonly TF_ATTR_TYPE: number;
+  readonly TF_ATTR_BOOL: number;
+  loadSavedModel(folder: string, tags: string): number;
+  runSavedModel(session: number, inputs: readonly Handle[], names: string, outputs: string): Made[];
+  deleteSavedModel(session: number): void;
+  deleteTensor(id: Handle): void;
+  executeOp(op: string, attrs: readonly unknown[], inputs: readonly Handle[], outputs: number): Made[];
+}
+
+/** What is used here of tfjs-node's backend. */
+interface NodeBackend extends tf.KernelBackend {
+  readonly binding: Binding;
+  getInputTensorIds(tensors: readonly tf.Tensor[]): Handle[];
+  createOutputTensor(made: Made): tf.Tensor;
+}
+
+function nodeBackend(): NodeBackend {
+  return tf.backend() as NodeBackend;
+}
+
+/**
+ * The handle of a tfjs tensor of the tensorflow backend; it lives as long as the tensor.
+ *
+ * @param tensor The tensor
+ */
+export function handleOf(tensor: tf.Tensor): Handle {
+  return nodeBackend().getInputTensorIds([tensor])[0];
+}
+
+/**
+ * A copy in another element type, to be freed by {@linkcode freeHandle}.
+ *
+ * @param handle The tensor
+ * @param from Its type
+ * @param to The copy's type
+ */
+export function castHandle(handle: Handle, from: ElementType, to: ElementType): Handle {
+  const { binding } = nodeBackend();
+  const attrs = [
+    { name: "SrcT", type: binding.TF_ATTR_TYPE, value: from },
+    { name: "DstT", type: binding.TF_ATTR_TYPE, value: to },
+    { name: "Truncate", type: binding.TF_ATTR_BOOL, value: false },
+  ];
+  return binding.executeOp("Cast", attrs, [handle], 1)[0].id;
+}
+
+/**
+ * Frees a tensor that tfjs does not know of.
+ *
+ * @param handle The tensor
+ */
+export function freeHandle(handle: Handle): void {
+  nodeBackend().binding.deleteTensor(handle);
+}
+
+/**
+ * A tensor as tfjs's, which frees it: float32, int32 and bool only.
+ *
+ * @param made The tensor
+ */
+export function tensorOf(made: Made): tf.Tensor {
+  return nodeBackend().createOutputTensor(made);
+}
+
+/** A graph ready to run, with its variables. */
+export interface GraphSession {
+  /** Feeds tensors to nodes and returns outputs of others, in order. */
+  readonly run: (feeds: ReadonlyMap<string, Handle>, outputs: readonly string[]) => readonly Made[];
+  /** Frees the graph and its variables. */
+  readonly dispose: () => void;
+}
+
+/**
+ * Loads a graph on the tensorflow backend. It goes through a file, the only way in that tfjs-node's addon has.
+ *
+ * @param graph The graph
+ */
+export async function openSession(graph: Graph): Promise<GraphSession> {
+  const { binding } = nodeBackend();
+  const classes = tensorflowModule("dist/proto/api_pb.js") as ProtobufClasses;
+  const folder = await Deno.makeTempDir({ prefix: "onelora-graph-" });
+  let session: number;
+  try {
+    await Deno.writeFile(`${folder}/saved_model.pb`, encodeSavedModel(classes, graph));
+    session = binding.loadSavedModel(folder, TAG);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+  return {
+    run: (feeds, outputs) =>
+      binding.runSavedModel(session, [...feeds.values()], [...feeds.keys()].join(","), outputs.join(",")),
+    dispose: () => binding.deleteSavedModel(session),
+  };
+}
