@@ -1,16 +1,33 @@
-import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertLess, assertNotEquals, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { compile, key, OneloraError, useBackend } from "../dsl/mod.ts";
 import {
+  adamw,
+  apply,
+  compile,
+  fold,
+  init,
+  key,
+  OneloraError,
+  type Params,
+  unfreeze,
+  useBackend,
+  valueAndGradients,
+} from "../dsl/mod.ts";
+import { dit, ditPresets } from "../models/mod.ts";
+import {
+  type DiffusionCoefficients,
   diffusionCoefficients,
   diffusionLoss,
   diffusionSchedule,
   drawNoise,
   drawSteps,
   dropLabels,
+  guided,
+  keyedNoise,
   linearBetas,
   qSample,
   respaced,
+  sampleImages,
 } from "../tasks/generation/mod.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "./compare.ts";
 import schedules from "./fixtures/diffusion/schedules.json" with { type: "json" };
@@ -132,5 +149,58 @@ Deno.test("steps, noise and dropped labels are functions of the key, of the righ
     const { mean, variance } = tf.moments(noise);
     assertAlmostEquals(mean.dataSync()[0], 0, 0.03);
     assertAlmostEquals(variance.dataSync()[0], 1, 0.05);
+  });
+});
+
+Deno.test("a small DiT learns two images in one compiled program, and samples the one it is asked for", async () => {
+  await useBackend("wasm");
+  await withoutLeaks(async () => {
+    const preset = ditPresets["dit-micro"];
+    const config = { ...preset, hidden: 32, heads: 2, layers: 1, sample: 8, patch: 4, labels: ["dark", "light"] };
+    const layer = unfreeze(() => true)(dit(config));
+    const schedule = diffusionSchedule(linearBetas());
+    const optimiser = adamw({ weightDecay: 0 });
+    const labels = Int32Array.from({ length: 32 }, (_, i) => i % 2);
+    const shape = [32, 1, 8, 8];
+    const clean = tf.add(
+      tf.zeros(shape),
+      tf.reshape(tf.tensor1d([...labels].map((y) => 1.6 * y - 0.8)), [32, 1, 1, 1]),
+    );
+    const step = compile((params: Params, state: Params, batch: Params, factors: DiffusionCoefficients) => {
+      const { loss, gradients } = valueAndGradients((params) => {
+        const noised = qSample(clean, batch.noise, factors);
+        const output = apply(layer, params)(noised, batch.timesteps, batch.labels);
+        return { loss: diffusionLoss(output, clean, batch.noise, factors).loss };
+      })(params);
+      return { loss, ...optimiser.update(gradients, state, params, tf.scalar(3e-3)) };
+    });
+    let params: Params = init(layer, key(0));
+    let state = optimiser.init(params);
+    const losses: number[] = [];
+    for (let i = 0; i < 600; i++) {
+      const at = drawSteps(1000, fold(key(1), i), 32);
+      const next = tf.tidy(() => {
+        const batch = {
+          noise: drawNoise(fold(key(1), i), shape),
+          timesteps: tf.tensor1d(at, "int32"),
+          labels: tf.tensor1d(dropLabels(labels, 2, 0.1, fold(key(1), i)), "int32"),
+        };
+        return step(params, state, batch, diffusionCoefficients(schedule, at));
+      });
+      losses.push(next.loss.dataSync()[0]);
+      tf.dispose([params, state, next.loss]);
+      ({ params, state } = next);
+    }
+    const mean = (of: number[]) => of.reduce((sum, loss) => sum + loss / of.length, 0);
+    assertLess(mean(losses.slice(-20)), 0.3 * mean(losses.slice(0, 5)));
+
+    const model = guided(apply(layer, params), { scale: 1.5, nullClass: 2, channels: "first-three" });
+    const noise = keyedNoise(key(2));
+    const asked = Int32Array.of(0, 1);
+    const images = await sampleImages(model, respaced(schedule, 25), asked, [1, 8, 8], { noise, clipDenoised: true });
+    const [dark, light] = tf.mean(images, [1, 2, 3]).dataSync();
+    assertLess(dark, -0.5);
+    assertLess(0.5, light);
+    step.dispose();
   });
 });

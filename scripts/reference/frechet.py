@@ -1,6 +1,6 @@
 """Reference for the Frechet distance: numpy's covariances and scipy's matrix square root, as pytorch-fid does it.
 
-Run: pip install scipy; python scripts/reference/frechet.py
+Run: python scripts/reference/frechet.py
 Writes tests/fixtures/frechet/features.safetensors and distances.json.
 
 Where a covariance is singular, scipy's square root of the product has noise of about 1e-8 for every missing direction. There
