@@ -144,7 +144,11 @@ async function results(options: Options<typeof flags>, note: (line: string) => v
     note(`without PyTorch: ${options.python} says ${missing} (pip install torch==2.13.0 transformers peft)`);
   }
   const torch: readonly Contender[] = missing === undefined
-    ? [{ name: "pytorch", measure: (job) => measureTorch(options.python, job) }]
+    ? [{ name: "pytorch", measure: (job) => measureTorch(options.python, job) }, {
+      name: "pytorch, bf16 weights",
+      takesPart: ({ precision, method }) => precision === "bf16" && method !== "all",
+      measure: (job) => measureTorch(options.python, { ...job, storesHalf: true }),
+    }]
     : [];
   const others: readonly Contender[] = [
     { name: "tfjs-wasm", measure: (job) => measure("plain", job) },

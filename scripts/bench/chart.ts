@@ -16,19 +16,19 @@ function ratioCharts(results: readonly CaseResult[]): readonly Spec[] {
   const values = results.flatMap(({ model, method, batch, precision, ratios }) =>
     ratios.flatMap(({ to, seconds, bytes }) =>
       ([["step time", seconds], ["peak memory", bytes]] as const).map(([what, { median, least, most }]) => ({
-        ...{ model, method, precision, what, median, least, most },
+        ...{ model, method, what, median, least, most },
         batch: `batch ${batch}`,
-        to,
+        against: `${precision}, ${to}`,
       }))
     )
   );
   if (values.length === 0) return [];
-  const [{ model, to }] = values;
+  const [{ model }] = values;
   const y = { field: "method", type: "nominal", title: null, sort: null };
-  const colour = { field: "precision", type: "nominal", sort: null };
-  const offset = { field: "precision", sort: null };
+  const colour = { field: "against", type: "nominal", sort: null };
+  const offset = { field: "against", sort: null };
   return [{
-    title: `${model}: one training step, ours / ${to}`,
+    title: `${model}: one training step, ours / theirs`,
     data: { values },
     facet: {
       column: { field: "batch", title: null, sort: null },

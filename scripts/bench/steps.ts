@@ -12,6 +12,8 @@ import { median, type Spread, spread } from "./statistics.ts";
 export interface Contender {
   /** Name. */
   readonly name: string;
+  /** Whether it takes part; it always does without. */
+  readonly takesPart?: (job: StepJob) => boolean;
   /** Measures one process. */
   readonly measure: (job: StepJob) => Promise<StepAnswer>;
 }
@@ -124,13 +126,14 @@ export async function measureCases(
   rounds: number,
   note: (line: string) => void,
 ): Promise<readonly CaseResult[]> {
-  const answers = cases.map((): Answers => new Map(contenders.map(({ name }) => [name, []])));
+  const parties = cases.map(({ job }) => contenders.filter(({ takesPart }) => takesPart?.(job) ?? true));
+  const answers = parties.map((party): Answers => new Map(party.map(({ name }) => [name, []])));
   const failed = cases.map((): Record<string, string> => ({}));
-  const all = rounds * cases.length * contenders.length;
+  const all = rounds * parties.flat().length;
   let done = 0;
   for (let round = 0; round < rounds; round++) {
     for (const [i, { model, job }] of cases.entries()) {
-      for (const { name, measure } of contenders) {
+      for (const { name, measure } of parties[i]) {
         const what = `[${++done}/${all}] ${model}, batch ${job.batch}, ${job.method}, ${job.precision}, ${name}`;
         if (failed[i][name] !== undefined) continue;
         try {

@@ -4,7 +4,8 @@
     python torch_peer.py '{"kind": "product", "shapes": [[1024, 1024, 1024]], "precision": "bf16", "repeats": 5}'
 
 1LoRA is the paper's Listing 1, LoRA, DoRA and VeRA are Hugging Face PEFT's, BitFit and full training are PyTorch alone;
-the model is transformers' ViT, the classifier is trained with every method. bf16 is autocast, PyTorch's own way to it.
+the model is transformers' ViT, the classifier is trained with every method. bf16 is autocast, PyTorch's own way to it;
+with "storesHalf" the frozen matrices are also kept in bf16, which autocast would make of them in every step.
 """
 
 import json
@@ -79,6 +80,15 @@ METHODS = {
 }
 
 
+def store_half(model: nn.Module) -> None:
+    """Keeps frozen matrices in bf16; norms stay in float32, as PyTorch's kernels want them."""
+    for module in model.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            for parameter in module.parameters(recurse=False):
+                if not parameter.requires_grad:
+                    parameter.data = parameter.data.bfloat16()
+
+
 def memory(field: str) -> int:
     """Bytes in memory now (VmRSS) or at most so far (VmHWM); where there is no /proc, at most so far."""
     try:
@@ -107,11 +117,13 @@ def step(job: dict) -> dict:
     if job.get("folder") is None:
         model = ViTForImageClassification(config)
     else:
-        model = ViTForImageClassification.from_pretrained(job["folder"])
+        model = ViTForImageClassification.from_pretrained(job["folder"], dtype=torch.float32)
     model = METHODS[job["method"]](model.requires_grad_(False)).train()
     for name, parameter in model.named_parameters():
         if "classifier" in name and "original_module" not in name:
             parameter.requires_grad_(True)
+    if job.get("storesHalf"):
+        store_half(model)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=job["rate"], weight_decay=job["weightDecay"])
     pixels, labels = example(config, job["batch"])
