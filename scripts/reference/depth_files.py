@@ -34,6 +34,13 @@ def nyu_labelled(path, **changes):
         file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64, HDF5 schema 1.00 .".ljust(124) + b"\x00\x02IM")
 
 
+def matlab_5(path, **arguments):
+    """As scipy writes it, without the time that its header holds."""
+    savemat(path, **arguments)
+    with open(path, "r+b") as file:
+        file.write(b"MATLAB 5.0 MAT-file Platform: posix".ljust(116))
+
+
 def main():
     FOLDER.mkdir(parents=True, exist_ok=True)
     nyu_labelled(FOLDER / "nyu.mat")
@@ -41,9 +48,9 @@ def main():
     nyu_labelled(FOLDER / "nyu-other-depths.mat", depths=np.zeros((FRAMES, WIDTH, HEIGHT + 1), np.float32))
 
     splits = {"trainNdxs": np.array([[1.0], [3.0]]), "testNdxs": np.array([[2.0], [5.0], [12.0]])}
-    savemat(FOLDER / "splits-packed.mat", splits, do_compression=True)
-    savemat(FOLDER / "splits-plain.mat", {name: array.astype(np.uint16) for name, array in splits.items()})
-    savemat(FOLDER / "splits-beyond.mat", {"testNdxs": np.array([[13.0]])})
+    matlab_5(FOLDER / "splits-packed.mat", mdict=splits, do_compression=True)
+    matlab_5(FOLDER / "splits-plain.mat", mdict={name: array.astype(np.uint16) for name, array in splits.items()})
+    matlab_5(FOLDER / "splits-beyond.mat", mdict={"testNdxs": np.array([[13.0]])})
 
     y, x = grid(HEIGHT, WIDTH)
     colours = np.stack([20 * y, 30 * x, 100 + 0 * x], -1).astype(np.uint8)

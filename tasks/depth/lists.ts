@@ -116,7 +116,7 @@ export async function openListed(
   const texts = (await listFolder(folder)).filter(({ name, isFile }) => isFile && name.endsWith(".txt"))
     .map(({ name }) => name);
   const pick = (what: RegExp) => texts.filter((name) => what.test(name.toLowerCase()));
-  const found = { train: pick(/train/), test: pick(/test|val/) };
+  const found = { train: pick(/train/), test: pick(/^(?!.*train).*(test|val)/) };
   const counts = [found.train.length, found.test.length];
   if (Math.max(...counts) !== 1) {
     throw new OneloraError({
