@@ -5,7 +5,6 @@
  */
 export * from "./compile.ts";
 export * from "./passes.ts";
-export * from "./precision.ts";
 export * from "./program.ts";
 export * from "./replay.ts";
 export * from "./resident.ts";

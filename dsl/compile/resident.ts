@@ -9,7 +9,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../error.ts";
 import type { Params } from "../tree.ts";
 import { compile } from "./compile.ts";
-import type { Precision } from "./precision.ts";
+import type { Precision } from "../engine/precision.ts";
 import { startGraph } from "./tensorflow/resident.ts";
 
 /** What a step reads and writes. */

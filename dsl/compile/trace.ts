@@ -6,6 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { recordingFor } from "../engine/kernels.ts";
+import type { Precision } from "../engine/precision.ts";
 import { OneloraError } from "../error.ts";
 import type { Call, Constant, Program, ValueId, ValueType } from "./program.ts";
 import { ruleOf, traceableKernels } from "./shapes.ts";
@@ -170,9 +171,14 @@ function refused(cause: unknown): unknown {
  *
  * @param f Function of tensors in, list of tensors out
  * @param inputs Types of its inputs
+ * @param precision Precision of the matrix products it is recorded for
  * @throws OneloraError if it reads values or calls a kernel without a shape rule
  */
-export function trace(f: (inputs: tf.Tensor[]) => readonly tf.Tensor[], inputs: readonly ValueType[]): Program {
+export function trace(
+  f: (inputs: tf.Tensor[]) => readonly tf.Tensor[],
+  inputs: readonly ValueType[],
+  precision: Precision = "float32",
+): Program {
   if (current !== undefined) {
     throw new OneloraError({
       attempted: "tracing a function",
@@ -194,7 +200,7 @@ export function trace(f: (inputs: tf.Tensor[]) => readonly tf.Tensor[], inputs: 
       newValue(recording, data, { shape, dtype });
       return engine.makeTensorFromTensorInfo({ dataId: data, shape: [...shape], dtype });
     });
-    const results = recordingFor(before, () => f(abstract));
+    const results = recordingFor(before, precision, () => f(abstract));
     const outputs = results.map((tensor) => valueOf(recording, tensor));
     return {
       types: recording.types,

@@ -5,19 +5,27 @@
  */
 
 import * as tf from "@tensorflow/tfjs-core";
+import type { Precision } from "./precision.ts";
 
-/** The backend that will compute what is being recorded for it. */
-let recorded: string | undefined;
+/** What is being recorded for. */
+interface Target {
+  readonly backend: string;
+  readonly precision: Precision;
+}
+
+/** The backend that will compute what is being recorded for it, and how. */
+let recorded: Target | undefined;
 
 /**
  * Runs a function whose kernel calls are recorded, not computed.
  *
  * @param backend Name of the backend that will compute them
+ * @param precision What it will compute in
  * @param f The function
  */
-export function recordingFor<Result>(backend: string, f: () => Result): Result {
+export function recordingFor<Result>(backend: string, precision: Precision, f: () => Result): Result {
   const before = recorded;
-  recorded = backend;
+  recorded = { backend, precision };
   try {
     return f();
   } finally {
@@ -31,7 +39,12 @@ export function recordingFor<Result>(backend: string, f: () => Result): Result {
  * @param name The kernel's name
  */
 export function hasKernel(name: string): boolean {
-  return tf.getKernel(name, recorded ?? tf.getBackend()) !== undefined;
+  return tf.getKernel(name, recorded?.backend ?? tf.getBackend()) !== undefined;
+}
+
+/** The precision of matrix products. */
+export function productPrecision(): Precision {
+  return recorded?.precision ?? "float32";
 }
 
 /**

@@ -5,3 +5,4 @@
  */
 
 export * from "./engine.ts";
+export * from "./precision.ts";

@@ -5,6 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { productPrecision } from "../engine/kernels.ts";
 import { withGradient } from "./gradient.ts";
 
 /** ΔW = scale * up diag(mid) down, of shape [d, k] and rank r. */
@@ -26,7 +27,7 @@ export type Evaluation = "merged" | "factored";
 
 /**
  * The cheaper way: adding ΔW into W costs about 2 d k (forward and backward), applying the factors to the rows about
- * (rows of x) * (d + k) per rank.
+ * (rows of x) * (d + k) per rank. In bf16 always the factors: W + ΔW would round a small ΔW away.
  *
  * @param rows Rows of x
  * @param outFeatures d
@@ -34,6 +35,7 @@ export type Evaluation = "merged" | "factored";
  * @param rank Total rank of the updates
  */
 export function cheaper(rows: number, outFeatures: number, inFeatures: number, rank: number): Evaluation {
+  if (productPrecision() === "bf16") return "factored";
   return 2 * outFeatures * inFeatures < rows * rank * (outFeatures + inFeatures) ? "merged" : "factored";
 }
 

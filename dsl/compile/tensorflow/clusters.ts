@@ -7,6 +7,7 @@
 import { sizeOf } from "../../tree.ts";
 import { biasedProducts } from "../passes.ts";
 import type { Call, Program, ValueId } from "../program.ts";
+import type { Halved } from "./half.ts";
 
 /** Kernels that compute each element from the elements in the same place. */
 const ELEMENTWISE: ReadonlySet<string> = new Set([
@@ -34,8 +35,13 @@ function fusible(call: Call, program: Program): boolean {
   return axes.length === 1 && (axes[0] === rank - 1 || axes[0] === -1);
 }
 
-/** Stretches of calls of one region; clusters stay within one, so that what is to be computed again later is. */
-function segments(program: Program): readonly number[] {
+/**
+ * Stretches of calls of one region, numbered: clusters stay within one, so that what is to be computed again later is.
+ *
+ * @param program The program
+ * @returns Number of the stretch of every call
+ */
+export function segmentsOf(program: Program): readonly number[] {
   let segment = 0;
   return program.calls.map(({ region }, i) => i > 0 && region !== program.calls[i - 1].region ? ++segment : segment);
 }
@@ -59,12 +65,15 @@ function dependsOn(from: Iterable<number>, on: number, needs: readonly ReadonlyS
  *
  * @param program The program
  * @param least Size of the largest tensor that a cluster must at least work on
+ * @param halved What is in bfloat16: a kernel converts what it reads and makes, so that one call alone is worth one
  */
-export function clustersOf(program: Program, least: number): readonly Cluster[] {
+export function clustersOf(program: Program, least: number, halved: Halved): readonly Cluster[] {
   const { calls, types } = program;
-  const segment = segments(program);
-  // A bias is added by the matrix product itself.
-  const biases = new Set(biasedProducts(program).map(({ add }) => add));
+  const segment = segmentsOf(program);
+  // A bias is added by the float32 matrix product itself.
+  const biases = new Set(
+    biasedProducts(program).filter(({ product }) => !halved.products.has(product)).map(({ add }) => add),
+  );
   const members: number[][] = [];
   const needs: Set<number>[] = [];
   const home = new Map<ValueId, number>();
@@ -98,8 +107,11 @@ export function clustersOf(program: Program, least: number): readonly Cluster[] 
       upstream.set(value, new Set([cluster]));
     }
   });
-  const isWorthwhile = (cluster: Cluster) =>
-    cluster.filter((i) => calls[i].kernel !== "Reshape").length > 1 &&
-    cluster.some((i) => [...calls[i].inputs, ...calls[i].outputs].some((value) => sizeOf(types[value].shape) >= least));
+  const isWorthwhile = (cluster: Cluster) => {
+    const values = cluster.flatMap((i) => [...calls[i].inputs, ...calls[i].outputs]);
+    return values.some((value) => sizeOf(types[value].shape) >= least) &&
+      (cluster.filter((i) => calls[i].kernel !== "Reshape").length > 1 ||
+        values.some((value) => halved.values.has(value)));
+  };
   return members.filter(isWorthwhile);
 }

@@ -13,7 +13,7 @@ import {
 import { sizeOf } from "../../tree.ts";
 import type { Call, Program, ValueId } from "../program.ts";
 import type { Cluster } from "./clusters.ts";
-import { type Lowering, type LoweringArguments, type Operand } from "./lowering.ts";
+import { inType, type LoweringArguments, type Operand } from "./lowering.ts";
 
 /** Names of the first outputs of the operations that clusters consist of, by the registry of TensorFlow; `y` otherwise. */
 const OUTPUT: Readonly<Record<string, string>> = Object.fromEntries([
@@ -55,13 +55,15 @@ function scalarOf(program: Program, value: ValueId): number | undefined {
  *
  * @param program The program
  * @param cluster Its calls
- * @param isRead Whether a call outside reads a value, or it is a result of the program
+ * @param outputs Values that calls outside read, or results of the program
+ * @param halved Values to be returned in bfloat16; it computes in float32
  * @param lowerCall How calls become nodes
  */
 export function fuse(
   program: Program,
   cluster: Cluster,
   outputs: readonly ValueId[],
+  halved: ReadonlySet<ValueId>,
   lowerCall: LowerCall,
 ): Fused {
   const calls = cluster.map((i) => program.calls[i]);
@@ -78,7 +80,12 @@ export function fuse(
     const numbers: LoweringArguments["numbers"] = (type, shape, values) =>
       add("Const", [], { dtype: { type }, value: { tensor: literal(type, shape, values) } });
     const values = new Map<ValueId, Operand>(
-      inputs.map((value, i) => [value, { ...operands[i], name: `input${i}` }]),
+      inputs.map((value, i) => {
+        const { shape, type } = operands[i];
+        const given = { name: `input${i}`, shape, type };
+        if (type !== ELEMENT.bfloat16) return [value, given];
+        return [value, { name: inType(given, ELEMENT.float32, add), shape, type: ELEMENT.float32 }];
+      }),
     );
     for (const value of read) {
       const number = scalarOf(program, value);
@@ -94,7 +101,11 @@ export function fuse(
     }
     return {
       inputs: operands.map(({ type }) => type),
-      outputs: outputs.map((value) => ({ name: values.get(value)!.name, type: values.get(value)!.type })),
+      outputs: outputs.map((value) => {
+        const made = values.get(value)!;
+        const type = halved.has(value) ? ELEMENT.bfloat16 : made.type;
+        return { name: inType(made, type, add), type };
+      }),
       nodes,
     };
   };

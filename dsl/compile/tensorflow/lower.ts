@@ -4,12 +4,13 @@
  * @module
  */
 import { OneloraError } from "../../error.ts";
-import { ELEMENT, elementOf, type GraphBuilder } from "../../engine/tensorflow_graph/graph.ts";
+import { ELEMENT, elementOf, type ElementType, type GraphBuilder } from "../../engine/tensorflow_graph/graph.ts";
 import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
 import { type Cluster, clustersOf } from "./clusters.ts";
 import { fuse, type LowerCall } from "./functions.ts";
+import { type Halved, isMoving } from "./half.ts";
 import { computing } from "./kernels.ts";
-import type { Lowering, Operand } from "./lowering.ts";
+import { inType, type Lowering, type Operand } from "./lowering.ts";
 import { shaping } from "./shaping.ts";
 
 const RULES: Readonly<Record<string, Lowering>> = { ...computing, ...shaping };
@@ -27,6 +28,10 @@ function ruleOf(kernel: string): Lowering {
   });
 }
 
+function isFloating({ type }: Operand): boolean {
+  return type === ELEMENT.float32 || type === ELEMENT.bfloat16;
+}
+
 /** Name of the node that an output belongs to. */
 function nodeOf(output: string): string {
   return output.split(":")[0];
@@ -39,6 +44,7 @@ function nodeOf(output: string): string {
  * @param program The program
  * @param given Where its inputs, and those constants that are tensors, are found
  * @param fuseFrom Clusters of elementwise calls that work on tensors of at least this size are compiled
+ * @param halved What is in bfloat16
  * @returns Where a value is found
  * @throws OneloraError for a kernel that has no rule
  */
@@ -47,22 +53,23 @@ export function lower(
   program: Program,
   given: ReadonlyMap<ValueId, Operand>,
   fuseFrom: number,
+  halved: Halved,
 ): (value: ValueId) => Operand {
   const { calls, types } = program;
   const values = new Map(given);
   const maker = new Map(calls.flatMap(({ outputs }, i) => outputs.map((value) => [value, i] as const)));
-  const clusters = clustersOf(program, fuseFrom);
+  const clusters = clustersOf(program, fuseFrom, halved);
   const clusterOf = new Map(clusters.flatMap((cluster) => cluster.map((i) => [i, cluster] as const)));
   const outside = readOutside(program, clusterOf);
 
   // A region computes again on purpose: it waits for what was done before it. Otherwise TensorFlow would compute it as
   // soon as its inputs are there, and keep it.
   let [wait, region, last]: [string | undefined, number, string | undefined] = [undefined, 0, undefined];
-  let inRegion = new Set<string>();
+  let inRegion = new Map<string, string>();
   const add: GraphBuilder["add"] = (op, inputs, attrs) => {
     const waits = wait !== undefined && !inputs.some((input) => inRegion.has(nodeOf(input)));
     last = graph.add(op, waits ? [...inputs, `^${wait}`] : inputs, attrs);
-    inRegion.add(last);
+    inRegion.set(last, last);
     return last;
   };
   const lowerCall: LowerCall = (call, list, add, numbers) =>
@@ -95,17 +102,42 @@ export function lower(
     if (cluster === undefined || isAlias(calls[i])) emitCall(calls[i]);
     else emitCluster(cluster);
   };
+  /** A value in a type, converted once for all its readers in a region. */
+  const converted = (operand: Operand, type: ElementType): Operand => {
+    if (operand.type === type) return operand;
+    const key = `${operand.name} ${type}`;
+    const name = inRegion.get(key) ?? inType(operand, type, add);
+    inRegion.set(key, name);
+    return { ...operand, name, type };
+  };
+  /** A call's inputs in the types it computes in. */
+  const inputsOf = (call: Call): readonly Operand[] => {
+    const given = call.inputs.map(place);
+    if (isMoving(call)) {
+      const floating = given.filter(isFloating);
+      if (floating.every(({ type }) => type === floating[0].type)) return given;
+    }
+    const isHalf = halved.products.has(call) || (isMoving(call) && halved.values.has(call.outputs[0]));
+    const type = isHalf ? ELEMENT.bfloat16 : ELEMENT.float32;
+    return given.map((each) => isFloating(each) ? converted(each, type) : each);
+  };
   const emitCall = (call: Call) => {
-    const names = lowerCall(call, call.inputs.map(place), add, graph.constant);
+    const inputs = inputsOf(call);
+    const names = lowerCall(call, inputs, add, graph.constant);
     call.outputs.forEach((value, k) => {
       const { shape, dtype } = types[value];
-      values.set(value, { name: names[k], shape, type: elementOf(dtype) });
+      const declared = elementOf(dtype);
+      const isHalf = declared === ELEMENT.float32 &&
+        (halved.products.has(call) || (isMoving(call) && inputs[0].type === ELEMENT.bfloat16));
+      const made = { name: names[k], shape, type: isHalf ? ELEMENT.bfloat16 : declared };
+      const wanted = halved.values.has(value) ? ELEMENT.bfloat16 : declared;
+      values.set(value, isFloating(made) ? converted(made, wanted) : made);
     });
   };
   const emitCluster = (cluster: Cluster) => {
     const exported = cluster.filter((i) => !isAlias(calls[i])).map((i) => calls[i].outputs[0])
       .filter((value) => outside.has(value));
-    const { inputs, outputs, body } = fuse(program, cluster, exported, lowerCall);
+    const { inputs, outputs, body } = fuse(program, cluster, exported, halved.values, lowerCall);
     const operands = inputs.map(place);
     const made = body(operands);
     const node = add("PartitionedCall", operands.map(({ name }) => name), {
@@ -123,7 +155,7 @@ export function lower(
   calls.forEach((call, i) => {
     if (call.region !== region) {
       [region, wait] = [call.region, call.region === 0 || last === undefined ? undefined : last];
-      inRegion = new Set();
+      inRegion = new Map();
     }
     const isNeeded = !clusterOf.has(i) || call.outputs.some((value) => outside.has(value));
     if (isNeeded && !values.has(call.outputs[0])) emit(i);

@@ -4,7 +4,6 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { OneloraError } from "../../error.ts";
 import { ELEMENT } from "../../engine/tensorflow_graph/graph.ts";
 import {
   castHandle,
@@ -16,7 +15,9 @@ import {
   openSession,
   tensorOf,
 } from "../../engine/tensorflow_graph/session.ts";
+import type { Precision } from "../../engine/precision.ts";
 import type { Params } from "../../tree.ts";
+import type { ValueType } from "../program.ts";
 import { simplify } from "../passes.ts";
 import type { PureStep, Resident, ResidentOptions, StepState } from "../resident.ts";
 import { trace } from "../trace.ts";
@@ -49,7 +50,8 @@ function picked(names: readonly string[], tensors: readonly tf.Tensor[]): Params
 function programOf<Batch extends Params>(
   step: PureStep<Batch>,
   { frozen, trained, optimiser, batch }: Layout,
-  types: readonly { readonly shape: readonly number[]; readonly dtype: tf.DataType }[],
+  types: readonly ValueType[],
+  precision: Precision,
 ): StepProgram & { readonly metrics: readonly string[] } {
   let metrics: readonly string[] = [];
   const [a, b, c] = [
@@ -57,19 +59,23 @@ function programOf<Batch extends Params>(
     frozen.length + trained.length,
     frozen.length + trained.length + optimiser.length,
   ];
-  const traced = trace((inputs) => {
-    const [next, numbers] = step({
-      frozen: picked(frozen, inputs.slice(0, a)),
-      trained: picked(trained, inputs.slice(a, b)),
-      optimiser: picked(optimiser, inputs.slice(b, c)),
-    }, picked(batch, inputs.slice(c)) as Batch);
-    metrics = Object.keys(numbers);
-    return [
-      ...trained.map((name) => next.trained[name]),
-      ...optimiser.map((name) => next.optimiser[name]),
-      ...Object.values(numbers),
-    ];
-  }, types);
+  const traced = trace(
+    (inputs) => {
+      const [next, numbers] = step({
+        frozen: picked(frozen, inputs.slice(0, a)),
+        trained: picked(trained, inputs.slice(a, b)),
+        optimiser: picked(optimiser, inputs.slice(b, c)),
+      }, picked(batch, inputs.slice(c)) as Batch);
+      metrics = Object.keys(numbers);
+      return [
+        ...trained.map((name) => next.trained[name]),
+        ...optimiser.map((name) => next.optimiser[name]),
+        ...Object.values(numbers),
+      ];
+    },
+    types,
+    precision,
+  );
   const moving = trained.length + optimiser.length;
   return { program: simplify(traced), fixed: a, moving, loss: moving + metrics.indexOf("loss"), metrics };
 }
@@ -122,7 +128,7 @@ export function startGraph<Batch extends Params>(
   const openFor = async (batch: Batch): Promise<Open> => {
     const layout = { frozen, trained, optimiser, batch: Object.keys(batch) };
     const given = Object.values(batch).map(({ shape, dtype }) => ({ shape, dtype }));
-    const program = programOf(step, layout, [...types, ...given]);
+    const program = programOf(step, layout, [...types, ...given], precision);
     const graph = stepGraph(program, await canFuse() ? fuseFrom : Infinity, precision);
     const open = { graph, metrics: program.metrics, session: await openSession(graph.graph) };
     try {

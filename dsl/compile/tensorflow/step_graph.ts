@@ -11,8 +11,9 @@ import {
   type GraphBuilder,
   graphBuilder,
 } from "../../engine/tensorflow_graph/graph.ts";
-import type { Precision } from "../precision.ts";
+import type { Precision } from "../../engine/precision.ts";
 import type { Program, ValueId } from "../program.ts";
+import { halve, nothingHalved } from "./half.ts";
 import { lower } from "./lower.ts";
 import { type Operand, T } from "./lowering.ts";
 
@@ -106,9 +107,10 @@ export function stepGraph(
   precision: Precision,
 ): StepGraph {
   const graph = graphBuilder();
+  const halved = precision === "bf16" ? halve(program, fixed) : nothingHalved;
   const typeOf = (value: ValueId) => ({
     shape: program.types[value].shape,
-    type: elementOf(program.types[value].dtype),
+    type: halved.values.has(value) ? ELEMENT.bfloat16 : elementOf(program.types[value].dtype),
   });
   const closedOver = [...program.constants].filter(([, { kind }]) => kind === "tensor").map(([value]) => value);
   const fixedValues = [...program.inputs.slice(0, fixed), ...closedOver];
@@ -125,7 +127,7 @@ export function stepGraph(
     ...movingValues.map((value, i) => [value, movingVariables[i].value] as const),
     ...batch,
   ]);
-  const place = lower(graph, program, given, fuseFrom);
+  const place = lower(graph, program, given, fuseFrom, halved);
   const results = program.outputs.map(place);
   const isFinite = graph.add("IsFinite", [results[loss].name], { T: T(results[loss].type) });
   const moved = onlyIf(
