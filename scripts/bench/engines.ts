@@ -3,9 +3,8 @@
  *
  * @module
  */
-import type { BackendName } from "../../dsl/mod.ts";
+import type { BackendName, Precision } from "../../dsl/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import type { Precision } from "./job.ts";
 import { measure, measureTorch } from "./process.ts";
 import type { ProductAnswer, ProductJob, ProductShape } from "./products.ts";
 import { type Spread, spread } from "./statistics.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import process from "node:process";
-import type { BackendName } from "../../dsl/mod.ts";
+import type { BackendName, Precision } from "../../dsl/mod.ts";
 import type { Json } from "../../models/mod.ts";
 
 /** The fields of a ViT's `config.json` that decide a step's work. */
@@ -29,12 +29,6 @@ export interface VitJson extends Json {
   /** Names of the classes. */
   readonly id2label: Readonly<Record<string, string>>;
 }
-
-/** Precision of a step. */
-export type Precision = "float32" | "bf16";
-
-/** All precisions. */
-export const precisions: readonly Precision[] = ["float32", "bf16"];
 
 /** Training steps to measure: forward, backward, AdamW, on one batch. */
 export interface StepJob {

@@ -12,13 +12,15 @@ import {
   key,
   partition,
   planMemory,
+  type Precision,
   productFlops,
+  startResident,
   type Tensor,
   useBackend,
 } from "../../dsl/mod.ts";
 import { loadParams, type Model, openModel, vitFamily } from "../../models/mod.ts";
 import { classificationObjective, trainStep } from "../../tasks/mod.ts";
-import type { TrainState, TrainStep } from "../../tasks/mod.ts";
+import type { BatchTensors, TrainState, TrainStep } from "../../tasks/mod.ts";
 import { answer, exampleBatch, measureStep, type ReadyStep, type StepAnswer, type StepJob } from "./job.ts";
 import { type KernelShare, profileKernels, type Profiling } from "./profile.ts";
 
@@ -32,64 +34,87 @@ export interface OurAnswer extends StepAnswer {
   readonly kernels?: readonly KernelShare[];
 }
 
-/** A step and what its program says. */
-interface Prepared {
-  readonly step: ReadyStep;
-  readonly productFlops: number;
-  readonly plannedBytes: number;
-}
-
 /** The model: with the folder's weights, or of the configuration alone. */
 async function modelOf({ config, folder }: StepJob): Promise<Model> {
   return folder === undefined ? { ...vitFamily.read(config, {}), name: "configuration" } : await openModel(folder);
 }
 
-async function prepare(job: StepJob): Promise<Prepared> {
+/** A model under training, and the pure step that trains it. */
+interface Training {
+  readonly step: TrainStep;
+  readonly state: TrainState;
+  readonly batch: () => BatchTensors;
+}
+
+async function training(job: StepJob): Promise<Training> {
   const model = await modelOf(job);
-  const layer = adapt(job.method.includes("head") ? job.method : `${job.method}+head`)(model.layer);
+  const layer = adapt(`${job.method}+head`)(model.layer);
   const { params } = await loadParams(model, key(0), layer);
   const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
   const optimiser = adamw({ weightDecay: job.weightDecay });
-  const step = compile(trainStep(classificationObjective(layer), optimiser));
-  let state: TrainState = { frozen, trained, optimiser: optimiser.init(trained) };
   const { pixels, shape, labels } = exampleBatch(job);
-  const batch = () => ({
-    pixels: tf.tensor4d(pixels, [...shape]),
-    labels: tf.tensor1d(labels, "int32"),
-    rate: tf.scalar(job.rate),
-  });
-  const first = batch();
-  const program = step.program(state, first);
-  tf.dispose(first);
   return {
-    productFlops: productFlops(program),
-    plannedBytes: planMemory(program).peakBytes,
-    step: async () => {
-      const tensors = batch();
-      const [next, metrics] = tf.tidy(() =>
-        step(state, tensors) as unknown as tf.TensorContainer
-      ) as unknown as ReturnType<TrainStep>;
-      const [loss] = await metrics.loss.data();
-      tf.dispose([tensors, metrics]);
-      tf.dispose([state.trained, state.optimiser] as tf.TensorContainer);
-      state = next;
-      return loss;
-    },
+    step: trainStep(classificationObjective(layer), optimiser),
+    state: { frozen, trained, optimiser: optimiser.init(trained) },
+    batch: () => ({
+      pixels: tf.tensor4d(pixels, [...shape]),
+      labels: tf.tensor1d(labels, "int32"),
+      rate: tf.scalar(job.rate),
+    }),
   };
+}
+
+/** As training runs it; tells why, where that is not as one graph although it could be. */
+function resident(
+  { step, state, batch }: Training,
+  precision: Precision,
+  onFallback: (line: string) => void,
+): ReadyStep {
+  const started = startResident(step, state, { precision, onFallback });
+  return async () => {
+    const tensors = batch();
+    const { loss } = await started.step(tensors);
+    tf.dispose(tensors as tf.TensorContainer);
+    return loss;
+  };
+}
+
+/** Kernel by kernel, whatever the backend; from the same state every time. */
+function replayed({ step, state, batch }: Training, profiling: Profiling): ReadyStep {
+  const compiled = compile(step);
+  return async () => {
+    profiling.reset();
+    const tensors = batch();
+    const [next, { loss }] = tf.tidy(() =>
+      compiled(state, tensors) as unknown as tf.TensorContainer
+    ) as unknown as ReturnType<TrainStep>;
+    const [value] = await loss.data();
+    tf.dispose([tensors, loss, next.trained, next.optimiser] as tf.TensorContainer);
+    return value;
+  };
+}
+
+/** What is known of a step before it runs. */
+function predicted({ step, state, batch }: Training): Pick<OurAnswer, "productFlops" | "plannedBytes"> {
+  const compiled = compile(step);
+  const tensors = batch();
+  const program = compiled.program(state, tensors);
+  compiled.dispose();
+  tf.dispose(tensors as tf.TensorContainer);
+  return { productFlops: productFlops(program), plannedBytes: planMemory(program).peakBytes };
 }
 
 await answer(async (job: StepJob): Promise<OurAnswer> => {
   const { tried } = await useBackend(job.backend);
-  let profiling: Profiling | undefined;
-  if (Deno.args[1] === "profile") profiling = profileKernels();
-  let prepared: Prepared | undefined;
+  const profiling = Deno.args[1] === "profile" ? profileKernels() : undefined;
+  let prediction: ReturnType<typeof predicted> | undefined;
+  const remarks: string[] = [tried[0].why];
   const measured = await measureStep(tried[0].why, job, async () => {
-    prepared = await prepare(job);
-    return async () => {
-      profiling?.reset();
-      return await prepared!.step();
-    };
+    const prepared = await training(job);
+    prediction = predicted(prepared);
+    return profiling === undefined
+      ? resident(prepared, job.precision, (line) => remarks.push(line))
+      : replayed(prepared, profiling);
   });
-  const { productFlops, plannedBytes } = prepared!;
-  return { ...measured, productFlops, plannedBytes, kernels: profiling?.shares() };
+  return { ...measured, engine: remarks.join("; "), ...prediction!, kernels: profiling?.shares() };
 });

@@ -67,7 +67,7 @@ async function permissions(worker: Worker): Promise<readonly string[]> {
  * Runs one of our measuring processes.
  *
  * @param worker Which
- * @param job What it measures; bf16 lets TensorFlow's library compute float32 products in bf16
+ * @param job What it measures
  * @param more Further arguments
  */
 export async function measure<Answer>(
@@ -76,7 +76,9 @@ export async function measure<Answer>(
   ...more: readonly string[]
 ): Promise<Answer> {
   const args = [...await permissions(worker), here(`${worker}.ts`), JSON.stringify(job), ...more];
-  const env: Record<string, string> = job.precision === "bf16" ? { ONEDNN_DEFAULT_FPMATH_MODE: "BF16" } : {};
+  // Lets TensorFlow's library compute products of float32 tensors in bf16; our steps have bf16 tensors.
+  const isHalf = job.kind === "product" && job.precision === "bf16";
+  const env: Record<string, string> = isHalf ? { ONEDNN_DEFAULT_FPMATH_MODE: "BF16" } : {};
   return await lastLine(args, { attempted: `measuring ${worker}`, env });
 }
 

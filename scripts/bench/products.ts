@@ -4,8 +4,8 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { type BackendName, useBackend } from "../../dsl/mod.ts";
-import { answer, type Precision } from "./job.ts";
+import { type BackendName, type Precision, useBackend } from "../../dsl/mod.ts";
+import { answer } from "./job.ts";
 import { median } from "./statistics.ts";
 
 /** A matrix product [n, k] by [k, m]. */
@@ -19,7 +19,7 @@ export interface ProductJob {
   readonly backend: BackendName;
   /** Which products, small ones first: an engine that is slow at one is spared the rest. */
   readonly shapes: readonly ProductShape[];
-  /** Precision of the products. */
+  /** Precision of the products; bf16 has float32 tensors all the same. */
   readonly precision: Precision;
   /** Calls of each that are timed. */
   readonly repeats: number;

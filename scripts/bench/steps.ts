@@ -93,15 +93,17 @@ function lossDifference({ folder, method }: StepJob, ours: StepAnswer, theirs: S
 type Answers = Map<string, StepAnswer[]>;
 
 function resultOf({ model, job }: Case, answers: Answers, failed: Readonly<Record<string, string>>): CaseResult {
-  const [first, ...others] = [...answers].filter(([name]) => failed[name] === undefined);
-  const measured = [first, ...others].filter((each) => each !== undefined).map(([name, rounds]): Measured => ({
+  const [first, ...others] = answers;
+  const hasFinished = ([name]: readonly [string, unknown]) => failed[name] === undefined;
+  const measured = [...answers].filter(hasFinished).map(([name, rounds]): Measured => ({
     name,
     engine: rounds[0].engine,
     seconds: spread(rounds.flatMap(({ seconds }) => seconds)),
     bytes: spread(rounds.map(takenBytes)),
     losses: rounds[0].losses,
   }));
-  const ratios = others.map(([to, theirs]): Ratios => ({
+  const comparable = hasFinished(first) ? others.filter(hasFinished) : [];
+  const ratios = comparable.map(([to, theirs]): Ratios => ({
     to,
     seconds: spread(first[1].map(({ seconds }, i) => median(seconds) / median(theirs[i].seconds))),
     bytes: spread(first[1].map((ours, i) => takenBytes(ours) / takenBytes(theirs[i]))),
