@@ -6,7 +6,7 @@
 import { isLeft } from "fp-ts/Either";
 import { methodNames } from "../adapters/mod.ts";
 import { OneloraError } from "../dsl/error.ts";
-import { type BackendName, backendNames, schedules } from "../dsl/mod.ts";
+import { type BackendName, backendNames, precisions, schedules } from "../dsl/mod.ts";
 import { presetNames, type Qkv } from "../models/mod.ts";
 import { imageDataForms } from "../tasks/mod.ts";
 import { boolean, choice, integer, number, type Options, readConfig, readOptions, text } from "./cli/mod.ts";
@@ -74,6 +74,11 @@ export const trainFlags = {
   clip: number({ help: "Largest global gradient norm; 0 for no clipping", min: 0, default: 0 }),
   seed: integer({ help: "Seed of everything random", min: 0, default: 0 }),
   ...backendFlag,
+  precision: choice({
+    help: "float32, or bf16 for frozen weights and matrix products (tensorflow backend): half the memory, faster",
+    allowed: precisions,
+    default: "float32",
+  }),
   shuffle: boolean({ help: "A new order of the data every epoch", default: true }),
   augment: text({
     help: "Random resized crops and mirroring: true, false (default: true except for digits)",

@@ -86,7 +86,7 @@ function summary(options: TrainOptions, report: BackendReport, result: Classific
     model: options.model,
     adapter: options.adapter,
     backend: report.chosen,
-    precision: "float32",
+    precision: options.precision,
     seed: options.seed,
     parameters: result.parameters,
     steps: result.steps,

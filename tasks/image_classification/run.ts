@@ -4,7 +4,6 @@
  * @module
  */
 import { adapt, type ParameterCounts, parameterCounts } from "../../adapters/mod.ts";
-import { compile } from "../../dsl/compile/mod.ts";
 import { isTrainable, type Layer } from "../../dsl/layer.ts";
 import {
   adamw,
@@ -14,6 +13,7 @@ import {
   parseSchedule,
   type Schedule,
 } from "../../dsl/optimise/mod.ts";
+import type { Precision } from "../../dsl/engine/mod.ts";
 import { key } from "../../dsl/random.ts";
 import { type Params, partition } from "../../dsl/tree.ts";
 import { loadParams, type Model, openModel } from "../../models/mod.ts";
@@ -67,6 +67,8 @@ export interface ClassificationRun {
   readonly strict: boolean;
   /** Start from random weights instead of the model's published ones. */
   readonly scratch?: boolean;
+  /** Precision of frozen weights and matrix products (default float32). */
+  readonly precision?: Precision;
   /** Evaluate every so many steps; 0 only at the end. */
   readonly evalEvery: number;
   /** Checkpoint every so many steps; 0 only at the end. */
@@ -164,7 +166,7 @@ export async function runClassification(
   const optimiser = optimiserOf(run);
   const { params } = await loadParams(source, key(run.seed), layer);
   const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
-  const step = compile(trainStep(classificationObjective(layer), optimiser));
+  const step = trainStep(classificationObjective(layer), optimiser);
   try {
     await surroundings.ready?.();
     if (source.folder === undefined) {
@@ -174,17 +176,23 @@ export async function runClassification(
       classificationTask(layer, image, data, { ...run, onSkip: (line) => reporter.line(`skipped: ${line}`) }),
       step,
       { frozen, trained, optimiser: optimiser.init(trained) },
-      { ...surroundings, steps, schedule, evalEvery: run.evalEvery, checkpointEvery: run.checkpointEvery },
+      {
+        ...surroundings,
+        steps,
+        schedule,
+        precision: run.precision,
+        evalEvery: run.evalEvery,
+        checkpointEvery: run.checkpointEvery,
+      },
     );
     try {
       await surroundings.save?.({ model, layer, params: { ...state.frozen, ...state.trained } });
     } finally {
-      free(state.trained, state.optimiser);
+      free(state.frozen, state.trained, state.optimiser);
     }
     return { ...numbers, parameters: parameterCounts(layer, model.headPath) };
   } finally {
     // Whatever the trainer has disposed already stays so.
     free(params);
-    step.dispose();
   }
 }

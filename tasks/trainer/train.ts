@@ -4,6 +4,8 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { type Resident, startResident } from "../../dsl/compile/mod.ts";
+import type { Precision } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Schedule } from "../../dsl/optimise/mod.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
@@ -52,6 +54,8 @@ export interface TrainSettings {
   readonly evalEvery: number;
   /** Checkpoint every so many steps; 0 only at the end. */
   readonly checkpointEvery: number;
+  /** Precision of frozen weights and matrix products (default float32). */
+  readonly precision?: Precision;
   /** The run's folder; nothing is written without one. */
   readonly out?: string;
   /** Go on from the folder's last checkpoint, if it has one. */
@@ -64,7 +68,7 @@ export interface TrainSettings {
 
 /** What came of a run. */
 export interface TrainResult {
-  /** Final parameters and optimiser state; the caller's to dispose. */
+  /** Final parameters, frozen ones included, and optimiser state; the caller's to dispose. */
   readonly state: TrainState;
   /** Metrics after the last step. */
   readonly metrics: Tree<number>;
@@ -88,10 +92,14 @@ function median(values: readonly number[]): number {
   return sorted.length === 0 ? 0 : sorted[Math.floor(sorted.length / 2)];
 }
 
-/** Disposes the tensors of one tree that the other does not hold: the one place where training frees memory. */
-function release(old: Params, kept: Params): void {
-  const alive = new Set(Object.values(kept));
-  for (const tensor of Object.values(old)) if (!alive.has(tensor)) tensor.dispose();
+/** Disposes the tensors of some trees. */
+function free(...trees: readonly Params[]): void {
+  for (const tree of trees) for (const tensor of Object.values(tree)) tensor.dispose();
+}
+
+/** A state that is freed at the end of its block. */
+function scoped(state: TrainState): TrainState & Disposable {
+  return { ...state, [Symbol.dispose]: () => free(state.frozen, state.trained, state.optimiser) };
 }
 
 function exists(path: string): boolean {
@@ -102,26 +110,17 @@ function exists(path: string): boolean {
   }
 }
 
-/** Runs one step and reads its numbers. */
+/** Takes one step with a batch. */
 async function advance(
-  step: TrainStep,
-  state: TrainState,
+  { step }: Resident<BatchTensors>,
   batch: TaskBatch,
   rate: number,
-): Promise<{ readonly state: TrainState; readonly numbers: Tree<number> }> {
+): Promise<Tree<number>> {
   const tensors: BatchTensors = { ...batch.tensors(), rate: tf.scalar(rate) };
   try {
-    const [next, metrics] = tf.tidy(() =>
-      step(state, tensors) as unknown as tf.TensorContainer
-    ) as unknown as ReturnType<TrainStep>;
-    const numbers: Record<string, number> = {};
-    for (const [name, metric] of Object.entries(metrics)) {
-      numbers[name] = (await metric.data())[0];
-      metric.dispose();
-    }
-    return { state: next, numbers };
+    return await step(tensors);
   } finally {
-    release(tensors, {});
+    free(tensors);
   }
 }
 
@@ -134,8 +133,7 @@ async function begin(
     return [initial, { step: 0, position: { epoch: 0, offset: 0 }, seconds: 0 }];
   }
   const { progress, ...moving } = await loadCheckpoint(`${out}/${LAST}`, initial);
-  release(initial.trained, {});
-  release(initial.optimiser, {});
+  free(initial.trained, initial.optimiser);
   reporter.line(`resumed at step ${progress.step} of ${steps}`);
   return [{ ...initial, ...moving }, progress];
 }
@@ -147,7 +145,7 @@ async function begin(
  *
  * @param task Batches and evaluation
  * @param step The pure step
- * @param initial Parameters and optimiser state at step 0; the moving part is the trainer's to dispose
+ * @param initial Parameters and optimiser state at step 0, the trainer's to dispose
  * @param settings See {@linkcode TrainSettings}
  * @throws OneloraError if the loss is not finite, or if interrupted
  */
@@ -158,20 +156,28 @@ export async function train(
   settings: TrainSettings,
 ): Promise<TrainResult> {
   const { steps, schedule, out, reporter, evalEvery, checkpointEvery } = settings;
-  let state = initial;
   const stop = (attempted: string, found: string, allowed: string): never => {
     throw new OneloraError({ attempted, found, allowed });
   };
+  const [state, reached] = await begin(initial, settings).catch((error) => {
+    free(initial.frozen, initial.trained, initial.optimiser);
+    throw error;
+  });
+  let progress = reached;
+  const resident = startResident(step, state, { precision: settings.precision, onFallback: reporter.line });
   try {
-    let progress: Progress;
-    [state, progress] = await begin(initial, settings);
     const isDue = (every: number) => every > 0 && progress.step > 0 && progress.step % every === 0;
     let saved = progress.step;
-    const save = async (file: string) => {
+    const saveState = async (file: string, state: TrainState) => {
       if (out !== undefined) await saveCheckpoint(`${out}/${file}`, state, progress);
       if (file === LAST) saved = progress.step;
     };
+    const save = async (file: string) => {
+      using state = scoped(resident.read());
+      await saveState(file, state);
+    };
     const evaluate = async () => {
+      using state = scoped(resident.read());
       const metrics = await task.evaluate({ ...state.frozen, ...state.trained });
       const { metric, better } = task.deciding;
       const [value, record] = [metrics[metric], progress.best?.value];
@@ -199,12 +205,11 @@ export async function train(
         if (done) return stop("training", "no more batches", "batches without end");
         const lr = schedule(progress.step);
         const begun = performance.now();
-        const after = await advance(step, state, batch, lr);
+        using pending = isDue(checkpointEvery) && progress.step > saved ? scoped(resident.read()) : undefined;
+        const numbers = await advance(resident, batch, lr);
         const seconds = (performance.now() - begun) / 1000;
-        const { loss } = after.numbers;
+        const { loss } = numbers;
         if (!Number.isFinite(loss)) {
-          release(after.state.trained, state.trained);
-          release(after.state.optimiser, state.optimiser);
           const last = out === undefined || saved === 0 ? "" : `; the checkpoint of step ${saved} is kept`;
           stop(
             `training step ${progress.step + 1}`,
@@ -212,15 +217,12 @@ export async function train(
             `a finite loss; try a lower --lr or --clip 1${last}`,
           );
         }
-        if (isDue(checkpointEvery) && progress.step > saved) await save(LAST);
-        release(state.trained, after.state.trained);
-        release(state.optimiser, after.state.optimiser);
-        state = after.state;
+        if (pending !== undefined) await saveState(LAST, pending);
         times.push(seconds);
         const { best } = progress;
         progress = { step: progress.step + 1, position: batch.next, seconds: elapsed(), best };
         reporter.progress(progress.step, { loss, lr });
-        const record: LogRecord = { step: progress.step, ...after.numbers, lr, seconds };
+        const record: LogRecord = { step: progress.step, ...numbers, lr, seconds };
         const evaluates = isDue(evalEvery) || progress.step === steps;
         const line: LogRecord = evaluates ? { ...record, evaluation: await evaluate() } : record;
         log?.write(line);
@@ -229,14 +231,12 @@ export async function train(
       progress = { ...progress, seconds: elapsed() };
       await save(LAST);
       const { step: done, seconds, best } = progress;
-      return { state, metrics, steps: done, seconds, stepSeconds: median(times), best };
+      return { state: resident.read(), metrics, steps: done, seconds, stepSeconds: median(times), best };
     } finally {
       reporter.finish();
       await batches.return();
     }
-  } catch (error) {
-    release(state.trained, {});
-    release(state.optimiser, {});
-    throw error;
+  } finally {
+    resident.dispose();
   }
 }

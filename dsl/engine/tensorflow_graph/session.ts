@@ -6,7 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { tensorflowModule } from "../tensorflow.ts";
 import { encodeSavedModel, type ProtobufClasses, TAG } from "./encode.ts";
-import { type ElementType, type Graph } from "./graph.ts";
+import type { ElementType, Graph } from "./graph.ts";
 
 /** A tensor inside TensorFlow, of any element type, by the number that tfjs-node's addon knows it under. */
 export type Handle = number;
