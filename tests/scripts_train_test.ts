@@ -34,6 +34,7 @@ Deno.test("train writes its settings, a line a step, a summary, the adapter and 
     "clip": 0,
     "seed": 3,
     "backend": "wasm",
+    "precision": "float32",
     "shuffle": true,
     "augment": "true",
     "strict": false,
