@@ -197,7 +197,9 @@ Deno.test({
 
 /** w <- w + sum((x - 1) / 2): a step with a kernel that has no rule in graphs. */
 const odd = ({ frozen, trained, optimiser }: StepState, { x }: Params) => {
-  const loss = tf.sum(tf.batchNorm(tf.reshape(x, [1, 1, 2, 1]), tf.tensor1d([1]), tf.tensor1d([4]), undefined, undefined, 0));
+  const loss = tf.sum(
+    tf.batchNorm(tf.reshape(x, [1, 1, 2, 1]), tf.tensor1d([1]), tf.tensor1d([4]), undefined, undefined, 0),
+  );
   return [{ frozen, trained: { w: tf.add(trained.w, loss) }, optimiser }, { loss: loss as tf.Scalar }] as const;
 };
 
