@@ -66,7 +66,7 @@ function overlay(base: Params, above: Params): Params {
  * import { assertEquals } from "@std/assert";
  * await useBackend("cpu");
  * const { model, params } = await openTrained("vit-micro", { key: key(0) });
- * assertEquals(params["classifier.weight"].shape, [model.labels?.length, 96]);
+ * assertEquals(params["classifier.weight"].shape, [model.labels?.length, 128]);
  * ```
  */
 export async function openTrained(name: string, options: OpenOptions): Promise<OpenedModel> {
