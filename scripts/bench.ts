@@ -35,7 +35,7 @@ const flags = {
     allowed: ["all", "engine", "peers", "wasm", "scaling"],
     default: "all",
   }),
-  profile: boolean({ help: "Measure our step kernel by kernel instead" }),
+  profile: boolean({ help: "Measure our step kernel by kernel instead (float32)" }),
   model: text({ help: `${modelHelp}, a ViT (default vit-base with the tensorflow backend, else vit-micro)` }),
   batch: text({ help: "Images a step, one or several (default 10,32; 64 for wasm)", value: "N,..." }),
   method: text({
@@ -86,7 +86,7 @@ async function settle(options: Options<typeof flags>) {
   const hasTensorflow = existsSync(resolve(nativeFolder(), addonPath));
   const backend: BackendName = options.backend ?? (hasTensorflow ? "tensorflow" : "wasm");
   const isFast = backend === "tensorflow" && !quick;
-  const wanted = options.precision ?? (isFast ? precisions.join(",") : "float32");
+  const wanted = options.precision ?? (isFast && !options.profile ? precisions.join(",") : "float32");
   const common = {
     kind: "step" as const,
     rate: 1e-3,
@@ -115,6 +115,9 @@ async function settle(options: Options<typeof flags>) {
   const kinds = names("precision", wanted, precisions);
   if (kinds.includes("bf16") && backend !== "tensorflow") {
     throw usage("choosing a precision", `bf16 on ${backend}`, "bf16 on tensorflow, or float32");
+  }
+  if (kinds.includes("bf16") && options.profile) {
+    throw usage("choosing a precision", "bf16 kernel by kernel", "float32: bf16 exists within whole graphs only");
   }
   const measures = (each: typeof part) => !options.profile && (part === each || part === "all");
   return {

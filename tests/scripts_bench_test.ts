@@ -122,4 +122,5 @@ Deno.test("wrong usage is one line with exit code 2", async () => {
   assertEquals((await failure("bench", "--batch", "0"))[0], 2);
   assertEquals((await failure("bench", "--model", "llama-micro"))[0], 2);
   assertEquals((await failure("bench", "--backend", "wasm", "--precision", "bf16"))[0], 2);
+  assertEquals((await failure("bench", "--backend", "tensorflow", "--precision", "bf16", "--profile"))[0], 2);
 });

@@ -28,9 +28,9 @@ function size(bytes: number): string {
   return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(0)} MB`;
 }
 
-/** A median with its range. */
-function ranged({ median, least, most, count }: Spread, show: (value: number) => string): string {
-  return count === 1 ? show(median) : `${show(median)} (${show(least)} to ${show(most)})`;
+/** A median with its range, where there is one to see. */
+function ranged({ median, least, most }: Spread, show: (value: number) => string): string {
+  return show(least) === show(most) ? show(median) : `${show(median)} (${show(least)} to ${show(most)})`;
 }
 
 const plainNumber = (digits: number) => (value: number) => value.toFixed(digits);
