@@ -46,22 +46,43 @@ export function segmentsOf(program: Program): readonly number[] {
   return program.calls.map(({ region }, i) => i > 0 && region !== program.calls[i - 1].region ? ++segment : segment);
 }
 
-/** Whether one cluster needs results of another. */
-function dependsOn(from: Iterable<number>, on: number, needs: readonly ReadonlySet<number>[]): boolean {
+/** Whether a call makes something larger of what it reads: that is left to the cluster that reads it. */
+function isExpanding({ inputs, outputs: [output] }: Call, { types }: Program): boolean {
+  return inputs.every((value) => sizeOf(types[value].shape) < sizeOf(types[output].shape));
+}
+
+/** Clusters in the making. */
+interface Draft {
+  /** Calls by cluster; undefined for one that was merged into another. */
+  readonly members: (number[] | undefined)[];
+  /** The cluster that makes a value. */
+  readonly home: Map<ValueId, number>;
+  /** The clusters that a value depends on, or the one that makes it; those that these depend on are left out. */
+  readonly upstream: Map<ValueId, ReadonlySet<number>>;
+}
+
+/** Values that a cluster, and another that it may be merged with, take from elsewhere. */
+function taken({ members, home }: Draft, { calls }: Program, clusters: readonly number[]): readonly ValueId[] {
+  return clusters.flatMap((cluster) => members[cluster] ?? []).flatMap((i) => calls[i].inputs)
+    .filter((value) => !clusters.includes(home.get(value) ?? -1));
+}
+
+/** Whether any of the values depends on one of the clusters. */
+function dependOn(draft: Draft, program: Program, values: readonly ValueId[], clusters: readonly number[]): boolean {
   const seen = new Set<number>();
-  const stack = [...from];
+  const stack = values.flatMap((value) => [...draft.upstream.get(value) ?? []]);
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
-    if (next === on) return true;
+    if (clusters.includes(next)) return true;
     if (seen.has(next)) continue;
     seen.add(next);
-    stack.push(...needs[next]);
+    stack.push(...taken(draft, program, [next]).flatMap((value) => [...draft.upstream.get(value) ?? []]));
   }
   return false;
 }
 
 /**
- * Finds clusters: every fusible call joins the last one that makes one of its inputs, unless that would have the
- * cluster wait for itself.
+ * Finds clusters: every fusible call joins those that make its inputs, and joins them with each other, unless a cluster
+ * would then wait for itself.
  *
  * @param program The program
  * @param least Size of the largest tensor that a cluster must at least work on
@@ -74,37 +95,43 @@ export function clustersOf(program: Program, least: number, halved: Halved): rea
   const biases = new Set(
     biasedProducts(program).filter(({ product }) => !halved.products.has(product)).map(({ add }) => add),
   );
-  const members: number[][] = [];
-  const needs: Set<number>[] = [];
-  const home = new Map<ValueId, number>();
-  const upstream = new Map<ValueId, ReadonlySet<number>>();
-  const needed = (values: readonly ValueId[]) => new Set(values.flatMap((value) => [...upstream.get(value) ?? []]));
-  calls.forEach((call, i) => {
-    const joins = (cluster: number) => {
-      if (segment[members[cluster][0]] !== segment[i]) return false;
-      const others = call.inputs.filter((value) => home.get(value) !== cluster);
-      return !dependsOn(needed(others), cluster, needs);
-    };
-    const isFusible = fusible(call, program) && !biases.has(call);
-    const candidates = call.inputs.flatMap((value) => home.get(value) ?? []).sort((a, b) => b - a);
-    let cluster = isFusible ? candidates.find(joins) : undefined;
-    const isSeed = isFusible && call.kernel !== "Reshape";
-    if (cluster === undefined && isSeed) {
-      cluster = members.length;
-      members.push([]);
-      needs.push(new Set());
-    }
-    if (cluster === undefined) {
-      const all = needed(call.inputs);
-      for (const value of call.outputs) upstream.set(value, all);
-      return;
-    }
-    members[cluster].push(i);
-    const own = call.inputs.filter((value) => home.get(value) !== cluster);
-    for (const other of needed(own)) needs[cluster].add(other);
-    for (const value of call.outputs) {
+  const draft: Draft = { members: [], home: new Map(), upstream: new Map() };
+  const { members, home, upstream } = draft;
+  const put = (i: number, cluster: number) => {
+    members[cluster]!.push(i);
+    for (const value of calls[i].outputs) {
       home.set(value, cluster);
       upstream.set(value, new Set([cluster]));
+    }
+  };
+  const merge = (from: number, into: number) => {
+    const moved = members[from]!;
+    members[from] = undefined;
+    moved.forEach((i) => put(i, into));
+    for (const [value, clusters] of upstream) {
+      if (clusters.has(from)) upstream.set(value, new Set([...clusters, into].filter((each) => each !== from)));
+    }
+  };
+  calls.forEach((call, i) => {
+    const candidates = new Set(call.inputs.flatMap((value) => home.get(value) ?? []));
+    const near = [...candidates].filter((cluster) => segment[members[cluster]![0]] === segment[i]);
+    const isFusible = fusible(call, program) && !biases.has(call);
+    const joined = isFusible && !isExpanding(call, program) ? near.sort((a, b) => b - a) : [];
+    const own = joined.find((cluster) =>
+      !dependOn(draft, program, call.inputs.filter((value) => home.get(value) !== cluster), [cluster])
+    );
+    if (own !== undefined) {
+      put(i, own);
+      for (const other of joined) {
+        const both = [own, other];
+        if (other !== own && !dependOn(draft, program, taken(draft, program, both), both)) merge(other, own);
+      }
+    } else if (isFusible && call.kernel !== "Reshape") {
+      members.push([]);
+      put(i, members.length - 1);
+    } else {
+      const all = new Set(call.inputs.flatMap((value) => [...upstream.get(value) ?? []]));
+      for (const value of call.outputs) upstream.set(value, all);
     }
   });
   const isWorthwhile = (cluster: Cluster) => {
@@ -113,5 +140,7 @@ export function clustersOf(program: Program, least: number, halved: Halved): rea
       (cluster.filter((i) => calls[i].kernel !== "Reshape").length > 1 ||
         values.some((value) => halved.values.has(value)));
   };
-  return members.filter(isWorthwhile);
+  return members.flatMap((cluster) =>
+    cluster !== undefined && isWorthwhile(cluster) ? [cluster.sort((a, b) => a - b)] : []
+  );
 }

@@ -18,11 +18,12 @@ import {
 import type { Precision } from "../../engine/precision.ts";
 import type { Params } from "../../tree.ts";
 import type { ValueType } from "../program.ts";
-import { simplify } from "../passes.ts";
+import { forwardCopies, simplify } from "../passes.ts";
 import type { PureStep, Resident, ResidentOptions, StepState } from "../resident.ts";
 import { trace } from "../trace.ts";
 import { type StepGraph, stepGraph, type StepProgram } from "./step_graph.ts";
 import { canFuse } from "./probe.ts";
+import { multiplyRankOne } from "./rank_one.ts";
 
 /** Smaller clusters of elementwise calls are not worth the time it takes to compile them. */
 const FUSE_FROM = 2 ** 15;
@@ -77,7 +78,13 @@ function programOf<Batch extends Params>(
     precision,
   );
   const moving = trained.length + optimiser.length;
-  return { program: simplify(traced), fixed: a, moving, loss: moving + metrics.indexOf("loss"), metrics };
+  return {
+    program: forwardCopies(multiplyRankOne(simplify(traced))),
+    fixed: a,
+    moving,
+    loss: moving + metrics.indexOf("loss"),
+    metrics,
+  };
 }
 
 /** Runs with handles that are freed afterwards. */
