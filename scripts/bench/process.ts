@@ -4,7 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import { denoCommand } from "../deno.ts";
+import { denoCommand, taskPermissions } from "../deno.ts";
 import type { StepJob } from "./job.ts";
 import type { ProductJob } from "./products.ts";
 
@@ -59,8 +59,7 @@ async function lastLine<Answer>(args: readonly string[], surroundings: Surroundi
 async function permissions(worker: Worker): Promise<readonly string[]> {
   // jax-js is not in the lock file.
   if (worker === "plain" || worker === "jax") return ["--no-lock", "--ignore-env", "--allow-read"];
-  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
-  return (tasks.train.command as string).split(" ").filter((word) => word.startsWith("--") && word !== "--no-prompt");
+  return await taskPermissions("train");
 }
 
 /**
