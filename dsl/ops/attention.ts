@@ -26,7 +26,8 @@ function softmaxGradient(dy: tf.Tensor, y: tf.Tensor): tf.Tensor {
 /**
  * softmax(scale q k^T + mask) v (Vaswani et al. 2017). Query head h uses key head floor(h KV / H).
  *
- * Keeps scale q, k, v and the probabilities P.
+ * Keeps scale q, k, v and the mask: the probabilities, N M numbers a head, are computed again for the gradient (Dao et al.
+ * 2022), which costs a product of the size of q k^T.
  *
  * @param q Queries, [B, H, N, hd]
  * @param k Keys, [B, KV, M, hd]; KV divides H
@@ -53,14 +54,17 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: Att
   const together = (t: tf.Tensor, width: number) => tf.reshape(t, [batch, keyHeads, heads / keyHeads * queries, width]);
   const apart = (t: tf.Tensor, width: number) => tf.reshape(t, [batch, heads, queries, width]);
 
+  const probabilitiesOf = (scaled: tf.Tensor, k: tf.Tensor, mask?: tf.Tensor) => {
+    const scores = apart(tf.matMul(scaled, k, false, true), keys);
+    return together(tf.softmax(mask === undefined ? scores : tf.add(scores, mask)), keys);
+  };
+
   return withGradient([q, k, v], (save) => {
     const scaled = together(tf.mul(q, scale), size);
-    const scores = apart(tf.matMul(scaled, k, false, true), keys);
-    const masked = options.mask === undefined ? scores : tf.add(scores, options.mask);
-    const probabilities = together(tf.softmax(masked), keys);
-    save(scaled, k, v, probabilities);
-    return apart(tf.matMul(probabilities, v), size);
-  }, (dy, [scaled, k, v, probabilities]) => {
+    save(scaled, k, v, ...(options.mask === undefined ? [] : [options.mask]));
+    return apart(tf.matMul(probabilitiesOf(scaled, k, options.mask), v), size);
+  }, (dy, [scaled, k, v, mask]) => {
+    const probabilities = probabilitiesOf(scaled, k, mask);
     const dOutput = together(dy, size);
     const dScores = softmaxGradient(tf.matMul(dOutput, v, false, true), probabilities);
     return [

@@ -4,7 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import { denoCommand, taskPermissions } from "../deno.ts";
+import { denoCommand, taskEnvironment, taskPermissions } from "../deno.ts";
 import type { StepJob } from "./job.ts";
 import type { ProductJob } from "./products.ts";
 
@@ -77,7 +77,7 @@ export async function measure<Answer>(
   const args = [...await permissions(worker), here(`${worker}.ts`), JSON.stringify(job), ...more];
   // Lets TensorFlow's library compute products of float32 tensors in bf16; our steps have bf16 tensors.
   const isHalf = job.kind === "product" && job.precision === "bf16";
-  const env: Record<string, string> = isHalf ? { ONEDNN_DEFAULT_FPMATH_MODE: "BF16" } : {};
+  const env = isHalf ? { ONEDNN_DEFAULT_FPMATH_MODE: "BF16" } : await taskEnvironment("train");
   return await lastLine(args, { attempted: `measuring ${worker}`, env });
 }
 

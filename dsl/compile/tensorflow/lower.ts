@@ -45,6 +45,7 @@ function nodeOf(output: string): string {
  * @param given Where its inputs, and those constants that are tensors, are found
  * @param fuseFrom Clusters of elementwise calls that work on tensors of at least this size are compiled
  * @param halved What is in bfloat16
+ * @param batch Inputs that are not known before the step
  * @returns Where a value is found
  * @throws OneloraError for a kernel that has no rule
  */
@@ -54,8 +55,13 @@ export function lower(
   given: ReadonlyMap<ValueId, Operand>,
   fuseFrom: number,
   halved: Halved,
+  batch: readonly ValueId[],
 ): (value: ValueId) => Operand {
   const { calls, types } = program;
+  const varying = new Set(batch);
+  for (const { inputs, outputs } of calls) {
+    if (inputs.some((value) => varying.has(value))) outputs.forEach((value) => varying.add(value));
+  }
   const values = new Map(given);
   const maker = new Map(calls.flatMap(({ outputs }, i) => outputs.map((value) => [value, i] as const)));
   const clusters = clustersOf(program, fuseFrom, halved);
@@ -66,6 +72,8 @@ export function lower(
   // soon as its inputs are there, and keep it.
   let [wait, region, last]: [string | undefined, number, string | undefined] = [undefined, 0, undefined];
   let inRegion = new Map<string, string>();
+  // The last cluster that depends on the batch.
+  let turn: string | undefined;
   const add: GraphBuilder["add"] = (op, inputs, attrs) => {
     const waits = wait !== undefined && !inputs.some((input) => inRegion.has(nodeOf(input)));
     last = graph.add(op, waits ? [...inputs, `^${wait}`] : inputs, attrs);
@@ -140,12 +148,16 @@ export function lower(
     const { inputs, outputs, body } = fuse(program, cluster, exported, halved.values, lowerCall);
     const operands = inputs.map(place);
     const made = body(operands);
-    const node = add("PartitionedCall", operands.map(({ name }) => name), {
+    // What depends on the state alone could be computed at the step's start, and would be kept until it is used.
+    const varies = inputs.some((value) => varying.has(value));
+    const waits = varies || turn === undefined ? [] : [`^${turn}`];
+    const node = add("PartitionedCall", [...operands.map(({ name }) => name), ...waits], {
       Tin: { types: made.inputs },
       Tout: { types: made.outputs.map(({ type }) => type) },
       f: { function: graph.define(made) },
       _XlaMustCompile: { bool: true },
     });
+    if (varies) turn = node;
     outputs.forEach((value, k) => {
       const { shape } = types[value];
       values.set(value, { name: k === 0 ? node : `${node}:${k}`, shape, type: made.outputs[k].type });
