@@ -6,7 +6,7 @@
 import { JSONParser } from "@streamparser/json";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/safetensors/file.ts";
-import { readParquet } from "./parquet.ts";
+import { readParquet } from "../data/parquet.ts";
 
 /** A row of a file: its value, or why it has none. */
 export type SourceRow =
