@@ -1,0 +1,108 @@
+/**
+ * The paper's bubble chart as a Vega-Lite specification: time and metric of each method, the area of a bubble its number
+ * of parameters; memory as bars beside, in the same colours.
+ *
+ * @module
+ */
+import type { Shown } from "./table.ts";
+import { unitOf } from "./table.ts";
+
+type Spec = Readonly<Record<string, unknown>>;
+
+/** Largest area of a bubble, in square pixels. */
+const AREA = 1500;
+
+/**
+ * The chart of a sweep.
+ *
+ * @param shown What is shown
+ */
+export function chartOf({ title, rows, deciding: { metric, better } }: Omit<Shown, "beside" | "notes">): Spec {
+  const { title: name, factor } = unitOf(metric);
+  const values = rows.flatMap(({ label, best, reference }) =>
+    best === undefined ? [] : [{
+      method: label,
+      reference,
+      time: best.stepSeconds === undefined ? null : best.stepSeconds * 1000,
+      mean: best.metric.mean * factor,
+      least: (best.metric.mean - (best.metric.deviation ?? 0)) * factor,
+      most: (best.metric.mean + (best.metric.deviation ?? 0)) * factor,
+      memory: best.peakRssBytes / 1e6,
+      parameters: best.parameters,
+    }]
+  );
+  const own = values.filter(({ reference }) => !reference).map(({ parameters }) => parameters);
+  const cap = Math.max(1, ...(own.length > 0 ? own : values.map(({ parameters }) => parameters)));
+  const capped = values.filter(({ parameters }) => parameters > cap).map(({ method }) => method);
+  const methods = values.map(({ method }) => method);
+  const colour = {
+    field: "method",
+    type: "nominal",
+    sort: null,
+    scale: { domain: methods, scheme: "tableau20" },
+    legend: { title: null, symbolType: "circle", symbolSize: 100 },
+  };
+  const timed = { filter: "datum.time !== null" };
+  const x = { field: "time", type: "quantitative", title: "ms a step", scale: { zero: false, padding: 30 } };
+  const scale = { zero: false, padding: 20 };
+  const y = (field: string) => ({
+    field,
+    type: "quantitative",
+    title: `${name} (${better} is better)`,
+    scale,
+  });
+  return {
+    $schema: "https://vega.github.io/schema/vega-lite/v6.json",
+    background: "white",
+    title: {
+      text: title,
+      subtitle: `bubble area: trained parameters${capped.length === 0 ? "" : ` (${capped.join(", ")} capped)`}`,
+      anchor: "start",
+    },
+    data: { values },
+    hconcat: [
+      {
+        width: 480,
+        height: 360,
+        layer: [
+          {
+            transform: [timed],
+            mark: { type: "rule" },
+            encoding: { x, y: y("least"), y2: { field: "most" }, color: colour },
+          },
+          {
+            transform: [timed],
+            mark: { type: "circle", opacity: 0.5 },
+            encoding: {
+              x,
+              y: y("mean"),
+              color: colour,
+              size: {
+                field: "parameters",
+                type: "quantitative",
+                scale: { domain: [0, cap], range: [0, AREA], clamp: true },
+                legend: null,
+              },
+            },
+          },
+          { transform: [timed], mark: { type: "circle", size: 16 }, encoding: { x, y: y("mean"), color: colour } },
+          {
+            transform: [{ filter: "datum.time === null" }],
+            mark: { type: "rule", strokeDash: [4, 3] },
+            encoding: { y: y("mean"), color: colour },
+          },
+        ],
+      },
+      {
+        width: 200,
+        height: 360,
+        mark: "bar",
+        encoding: {
+          x: { field: "memory", type: "quantitative", title: "peak MB" },
+          y: { field: "method", type: "nominal", title: null, sort: null },
+          color: colour,
+        },
+      },
+    ],
+  };
+}

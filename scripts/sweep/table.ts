@@ -1,0 +1,141 @@
+/**
+ * The paper's table: time, metric, memory and parameters of each method.
+ *
+ * @module
+ */
+import { type Column, type Entry, markdownTable, marksInWords } from "./markdown.ts";
+import type { Deciding, Row, Trial } from "./rows.ts";
+
+/** How a metric is shown. */
+export interface Unit {
+  /** Its name, with its unit. */
+  readonly title: string;
+  /** What values are multiplied by. */
+  readonly factor: number;
+}
+
+const UNITS: Readonly<Record<string, Unit>> = {
+  accuracy: { title: "accuracy %", factor: 100 },
+  rmse: { title: "RMSE", factor: 1 },
+  fid: { title: "FID", factor: 1 },
+};
+
+/**
+ * How a metric is shown.
+ *
+ * @param metric Its name
+ */
+export function unitOf(metric: string): Unit {
+  return UNITS[metric] ?? { title: metric, factor: 1 };
+}
+
+/** What is shown of a sweep. */
+export interface Shown {
+  /** The sweep, in words. */
+  readonly title: string;
+  /** Its methods. */
+  readonly rows: readonly Row[];
+  /** What decides. */
+  readonly deciding: Deciding;
+  /** Columns to stand beside, such as the paper's. */
+  readonly beside?: readonly Column[];
+  /** Lines to stand below. */
+  readonly notes?: readonly string[];
+}
+
+/** Decimals that give the largest of some values four digits. */
+function decimalsOf(values: readonly number[]): number {
+  const largest = Math.max(...values.map(Math.abs));
+  return largest > 0 && Number.isFinite(largest) ? Math.min(8, Math.max(0, 3 - Math.floor(Math.log10(largest)))) : 2;
+}
+
+/** A column of one number of each method, ranked as rounded. */
+function column(
+  { title, better, rows, decimals, of, after = () => "" }: {
+    readonly title: string;
+    readonly better?: Deciding["better"];
+    readonly rows: readonly Row[];
+    readonly decimals: number;
+    readonly of: (trial: Trial) => number | undefined;
+    readonly after?: (trial: Trial) => string;
+  },
+): Column {
+  const cells = rows.map(({ best, reference }): Entry => {
+    const value = best && of(best);
+    if (best === undefined || value === undefined) return { text: "-" };
+    const number = value.toFixed(decimals);
+    const shown = decimals === 0 ? Number(number).toLocaleString("en-US") : number;
+    return { text: `${shown}${after(best)}`, value: reference ? undefined : Number(number) };
+  });
+  return { title, better, cells };
+}
+
+/** Methods without a full set of runs, in words. */
+function missing(rows: readonly Row[]): readonly string[] {
+  return rows.filter(({ failed, pending }) => failed + pending > 0).map(({ label, failed, pending }) => {
+    const counts = [[failed, "failed"], [pending, "to be run"]] as const;
+    return `${label}: ${counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`).join(", ")}.`;
+  });
+}
+
+function listed(rows: readonly Row[]): string {
+  return rows.map(({ label }) => label).join(", ");
+}
+
+/**
+ * The table in Markdown, with a legend.
+ *
+ * @param shown What is shown
+ */
+export function tableOf({ title, rows, deciding: { metric, better }, beside = [], notes = [] }: Shown): string {
+  const trials = rows.flatMap(({ best }) => best === undefined ? [] : [best]);
+  const { title: name, factor } = unitOf(metric);
+  const decimals = decimalsOf(trials.map((trial) => trial.metric.mean * factor));
+  const seeds = Math.max(...trials.map((trial) => trial.metric.count));
+  const isShared = trials.some(({ shared }) => shared);
+  const tried = rows.some((row) => row.tried.length > 1);
+  const heads = [...new Set(trials.map(({ head }) => head))].filter((head) => head > 0);
+  const columns: readonly Column[] = [
+    { title: "method", cells: rows.map(({ label }) => ({ text: label })) },
+    column({
+      title: isShared ? "ms a step, shared" : "ms a step",
+      better: "lower",
+      rows,
+      decimals: 0,
+      of: ({ stepSeconds }) => stepSeconds && 1000 * stepSeconds,
+    }),
+    column({
+      title: name,
+      better,
+      rows,
+      decimals,
+      of: (trial) => trial.metric.mean * factor,
+      after: ({ metric: { deviation, count } }) =>
+        (deviation === undefined ? "" : ` ± ${(deviation * factor).toFixed(decimals)}`) +
+        (count < seeds ? ` (${count} of ${seeds})` : ""),
+    }),
+    column({
+      title: "peak MB",
+      better: "lower",
+      rows,
+      decimals: 0,
+      of: ({ peakRssBytes }) => peakRssBytes / 1e6,
+    }),
+    column({ title: "trained", better: "lower", rows, decimals: 0, of: ({ parameters }) => parameters }),
+    ...(tried
+      ? [{ title: "rate", cells: rows.map(({ best }) => ({ text: best?.rate === undefined ? "-" : `${best.rate}` })) }]
+      : []),
+    ...beside,
+  ];
+  const references = rows.filter(({ reference }) => reference);
+  const legend = [
+    `Marked: ${marksInWords} of each column${references.length === 0 ? "" : `, without ${listed(references)}`}.`,
+    seeds > 1 ? `Means over ${seeds} seeds ± sample standard deviation.` : "One seed.",
+    ...(tried ? ["Of several learning rates, the one with the best mean."] : []),
+    ...(isShared ? ["Runs shared the machine: their times are not comparable with others'."] : []),
+    ...heads.map((head) => `The head's ${head.toLocaleString("en-US")} parameters are trained besides.`),
+    ...missing(rows),
+    ...notes,
+  ];
+  return [`### ${title}`, "", markdownTable(columns), "", ...legend].join("\n");
+}
