@@ -21,38 +21,44 @@ function nested<Result>(gradient: () => Result): Result {
   }
 }
 
+/** Whether an input of a layer can have a gradient. */
+function isDifferentiable(input: unknown): input is tf.Tensor {
+  return input instanceof tf.Tensor && input.dtype === "float32";
+}
+
 /**
  * The layer with its inside recomputed in the backward pass. Adapters inside it are trained as before.
  *
- * @param inner A layer whose first input and output are tensors; further inputs get no gradient
+ * @param inner A layer whose output is a tensor. Its inputs that are tensors of numbers get gradients; what it takes in
+ * records (a mask, angles) gets none
  */
-export function rematerialised<Rest extends readonly unknown[]>(
-  inner: Layer<readonly [tf.Tensor, ...Rest]>,
-): Layer<readonly [tf.Tensor, ...Rest]> {
+export function rematerialised<Inputs extends readonly unknown[]>(inner: Layer<Inputs>): Layer<Inputs> {
   return {
     ...inner,
-    forward: (self: Self, x: tf.Tensor, ...rest: Rest) => {
+    forward: (self: Self, ...inputs: Inputs) => {
       const trained = self.trained();
       const paths = Object.keys(trained);
       const at = (tensors: readonly tf.Tensor[]): Params =>
         Object.fromEntries(paths.map((path, i) => [path, tensors[i]]));
+      const sources = inputs.filter(isDifferentiable);
+      const all = [...sources, ...Object.values(trained)];
+      /** The layer's output again, from what was saved. */
+      const again = (saved: readonly tf.Tensor[]): tf.Tensor => {
+        let next = 0;
+        const same = inputs.map((input) => isDifferentiable(input) ? saved[next++] : input) as unknown as Inputs;
+        return inner.forward(self.withParams(at(saved.slice(next))), ...same);
+      };
       return withGradient(
-        [x, ...Object.values(trained)],
+        all,
         (save) => {
-          save(x, ...Object.values(trained));
-          return inner.forward(self, x, ...rest);
+          save(...all);
+          return inner.forward(self, ...inputs);
         },
-        (dy, saved) =>
-          nested(() =>
-            apart(() =>
-              tf.grads((again: tf.Tensor, ...moving: tf.Tensor[]) =>
-                inner.forward(self.withParams(at(moving)), again, ...rest)
-              )(
-                saved,
-                dy,
-              )
-            )
-          ),
+        (dy, saved) => {
+          const { grads } = nested(() => apart(() => tf.engine().gradients(() => again(saved), saved, dy, true)));
+          const found: readonly (tf.Tensor | undefined)[] = grads;
+          return saved.map(({ shape }, i) => found[i] ?? tf.fill(shape, 0));
+        },
       );
     },
   };

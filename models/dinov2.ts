@@ -6,7 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { gaussian, ones, zeros } from "../dsl/initialise.ts";
-import { type Layer, parameter, residual, sequence, serial } from "../dsl/layer.ts";
+import { type Layer, parameter, residual, sequence, serial, stack } from "../dsl/layer.ts";
 import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../dsl/layers.ts";
 import { linear } from "../dsl/linear.ts";
 import { withGradient } from "../dsl/ops/gradient.ts";
@@ -138,9 +138,7 @@ function encoder(config: Dinov2Config): Layer<readonly [tf.Tensor], readonly tf.
   const { outputs } = config;
   const last = Math.max(...outputs);
   return {
-    kind: "encoder",
-    params: {},
-    parts: Object.fromEntries(Array.from({ length: config.layers }, (_, i) => [`${i}`, block(config)])),
+    ...stack(config.layers, () => block(config)),
     forward: (self, x) => {
       const states = [x];
       for (let i = 0; i < last; i++) states.push(self.call(`${i}`, states[i]));

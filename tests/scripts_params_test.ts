@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { adapt, parameterCounts } from "../adapters/mod.ts";
 import { openModel } from "../models/mod.ts";
 import { failure, output } from "./command.ts";
@@ -44,6 +44,22 @@ Deno.test("params counts fused and split query, key and value", async () => {
   assertEquals(await trainable("--model", "depth-anything-large"), 393_216);
   assertEquals(await trainable("--model", "depth-anything-large", "--qkv", "split"), 442_368);
   assertEquals((await failure("params", "--model", "llama-micro", "--qkv", "fused"))[0], 2);
+});
+
+Deno.test("params says where the paper counts differently", async () => {
+  const printed = (model: string, adapter: string) => output("params", "--model", model, "--adapter", adapter);
+  assertStringIncludes(
+    await printed("vit-base", "1lora"),
+    "\nnote      the paper counts four models: 4 x 82,944 = 331,776",
+  );
+  const depth = await printed("depth-anything-large", "diffit");
+  assertStringIncludes(depth, "\ntrainable 542,720\n");
+  assertStringIncludes(depth, "\nnote      the paper prints 321,536: beta and norms, without gamma");
+  assertStringIncludes(await printed("llama-2-7b", "difffit"), "the paper prints 1.66M");
+  // As in Table S8.
+  const dit = await output("params", "--model", "dit-xl-2", "--classes", "101", "--adapter", "difffit");
+  assertStringIncludes(dit, "\ntrainable 1,089,856\n");
+  for (const plain of [dit, await printed("depth-anything-large", "1lora")]) assert(!plain.includes("note"), plain);
 });
 
 Deno.test("params knows no other adapters than it lists", async () => {

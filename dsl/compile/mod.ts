@@ -5,6 +5,7 @@
  */
 export * from "./compile.ts";
 export * from "./passes.ts";
+export * from "./plan.ts";
 export * from "./program.ts";
 export * from "./replay.ts";
 export * from "./resident.ts";

@@ -105,36 +105,76 @@ export interface MemoryPlan {
   readonly peakCall: number;
 }
 
+/** Memory of each value of a program, in bytes. */
+export type BytesOf = (value: ValueId) => number;
+
+/** Follows the calls, telling after each, before anything is freed, the bytes alive and the values of each buffer alive. */
+function follow(
+  program: Program,
+  bytes: BytesOf,
+  visit: (call: number, alive: number, buffers: ReadonlyMap<ValueId, ReadonlySet<ValueId>>) => void,
+): void {
+  const buffer = new Map<ValueId, ValueId>();
+  const sharers = new Map<ValueId, Set<ValueId>>();
+  let alive = 0;
+  const make = (value: ValueId, of: ValueId) => {
+    buffer.set(value, of);
+    if (of === value) {
+      sharers.set(of, new Set());
+      alive += bytes(value);
+    }
+    sharers.get(of)!.add(value);
+  };
+  for (const value of [...program.inputs, ...program.constants.keys()]) if (!buffer.has(value)) make(value, value);
+  visit(-1, alive, sharers);
+  const released = lastUses(program);
+  program.calls.forEach((call, i) => {
+    for (const output of call.outputs) make(output, isAlias(call) ? buffer.get(call.inputs[0])! : output);
+    visit(i, alive, sharers);
+    for (const value of released[i]) {
+      const of = buffer.get(value)!;
+      const left = sharers.get(of)!;
+      left.delete(value);
+      if (left.size > 0) continue;
+      sharers.delete(of);
+      alive -= bytes(of);
+    }
+  });
+}
+
 /**
  * Predicts memory by walking through the calls: every buffer is counted from the call that makes it to the last use of
  * the last value that shares it.
  *
  * @param program The program
+ * @param bytes Memory of each value, if it is not kept in its own type
  */
-export function planMemory(program: Program): MemoryPlan {
-  const buffer = new Map<ValueId, ValueId>();
-  const users = new Map<ValueId, number>();
-  let alive = 0;
-  const make = (value: ValueId, of: ValueId) => {
-    buffer.set(value, of);
-    users.set(of, (users.get(of) ?? 0) + 1);
-    if (of === value) alive += bytesOf(program.types[value]);
-  };
-  for (const value of [...program.inputs, ...program.constants.keys()]) if (!buffer.has(value)) make(value, value);
-  const residentBytes = alive;
-  const released = lastUses(program);
-  let [peakBytes, peakCall] = [alive, -1];
-  program.calls.forEach((call, i) => {
-    for (const output of call.outputs) make(output, isAlias(call) ? buffer.get(call.inputs[0])! : output);
-    if (alive > peakBytes) [peakBytes, peakCall] = [alive, i];
-    for (const value of released[i]) {
-      const of = buffer.get(value)!;
-      const left = users.get(of)! - 1;
-      users.set(of, left);
-      if (left === 0) alive -= bytesOf(program.types[of]);
-    }
+export function planMemory(
+  program: Program,
+  bytes: BytesOf = (value) => bytesOf(program.types[value]),
+): MemoryPlan {
+  let [residentBytes, peakBytes, peakCall] = [0, 0, -1];
+  follow(program, bytes, (call, alive) => {
+    if (call === -1) residentBytes = peakBytes = alive;
+    else if (alive > peakBytes) [peakBytes, peakCall] = [alive, call];
   });
   return { peakBytes, residentBytes, peakCall };
+}
+
+/**
+ * The buffers alive right after a call, inputs and constants included: each by the value it was made for, with the values
+ * that share it and are still needed.
+ *
+ * @param program The program
+ * @param call Number of the call; -1 for before the first
+ */
+export function buffersAt(program: Program, call: number): ReadonlyMap<ValueId, ReadonlySet<ValueId>> {
+  const found = new Map<ValueId, ReadonlySet<ValueId>>();
+  follow(program, () => 0, (at, _, buffers) => {
+    if (at !== call) return;
+    for (const [buffer, values] of buffers) found.set(buffer, new Set(values));
+  });
+  return found;
 }
 
 /**
@@ -152,6 +192,10 @@ export function productFlops({ calls, types }: Program): number {
     if (kernel === "Conv2D" || kernel === "FusedConv2D") {
       const [height, width, channels] = types[inputs[1]].shape;
       return sum + 2 * sizeOf(types[outputs[0]].shape) * height * width * channels;
+    }
+    if (kernel === "Conv2DBackpropInput") {
+      const [height, width, channels] = types[inputs[1]].shape;
+      return sum + 2 * sizeOf(types[inputs[0]].shape) * height * width * channels;
     }
     return sum;
   }, 0);

@@ -172,12 +172,14 @@ function refused(cause: unknown): unknown {
  * @param f Function of tensors in, list of tensors out
  * @param inputs Types of its inputs
  * @param precision Precision of the matrix products it is recorded for
+ * @param backend The backend that it is recorded for (default: the one in use), which need not be there
  * @throws OneloraError if it reads values or calls a kernel without a shape rule
  */
 export function trace(
   f: (inputs: tf.Tensor[]) => readonly tf.Tensor[],
   inputs: readonly ValueType[],
   precision: Precision = "float32",
+  backend: string = tf.getBackend(),
 ): Program {
   if (current !== undefined) {
     throw new OneloraError({
@@ -200,7 +202,7 @@ export function trace(
       newValue(recording, data, { shape, dtype });
       return engine.makeTensorFromTensorInfo({ dataId: data, shape: [...shape], dtype });
     });
-    const results = recordingFor(before, precision, () => f(abstract));
+    const results = recordingFor(backend, precision, () => f(abstract));
     const outputs = results.map((tensor) => valueOf(recording, tensor));
     return {
       types: recording.types,

@@ -98,6 +98,7 @@ export function prefixed(tree: Params, prefix: string): Params {
  */
 export function zerosUnder(params: Params, prefix: string): Params {
   return Object.fromEntries(
-    Object.entries(params).map(([path, { shape }]) => [`${prefix}.${path}`, tf.zeros(shape)]),
+    // By a kernel, not from zeros in memory: a state that is only planned has none.
+    Object.entries(params).map(([path, { shape }]) => [`${prefix}.${path}`, tf.fill(shape, 0)]),
   );
 }

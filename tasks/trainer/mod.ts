@@ -5,5 +5,6 @@
  */
 export * from "./checkpoint.ts";
 export * from "./log.ts";
+export * from "./plan.ts";
 export * from "./step.ts";
 export * from "./train.ts";

@@ -1,0 +1,248 @@
+/**
+ * The memory and the work of a training step, foretold from the types of its tensors alone: nothing is allocated.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { flow } from "fp-ts/function";
+import type { BackendName } from "../engine/engine.ts";
+import type { Precision } from "../engine/precision.ts";
+import type { Params, Tree } from "../tree.ts";
+import { forwardCopies, fuseBias, type Pass, removeDead, simplify } from "./passes.ts";
+import {
+  buffersAt,
+  type BytesOf,
+  bytesOf,
+  isAlias,
+  planMemory,
+  productFlops,
+  type Program,
+  type ValueId,
+  type ValueType,
+} from "./program.ts";
+import type { PureStep } from "./resident.ts";
+import { halve } from "./tensorflow/half.ts";
+import { multiplyRankOne } from "./tensorflow/rank_one.ts";
+import { trace } from "./trace.ts";
+
+/** Types of everything a step reads. */
+export interface StepTypes {
+  /** Parameters that stay as they are. */
+  readonly frozen: Tree<ValueType>;
+  /** Parameters that the step moves. */
+  readonly trained: Tree<ValueType>;
+  /** The optimiser's state. */
+  readonly optimiser: Tree<ValueType>;
+  /** One batch. */
+  readonly batch: Tree<ValueType>;
+}
+
+/** Settings of {@linkcode planStep}. */
+export interface PlanOptions {
+  /** The backend that is to compute it, with the kernels of it that are there (default: the one in use). */
+  readonly backend?: BackendName;
+  /** Precision of frozen weights and matrix products (default float32); bf16 is the tensorflow backend's. */
+  readonly precision?: Precision;
+  /** The gradients that the step has computed when it returns: they are counted on a line of their own. */
+  readonly gradients?: () => Params;
+}
+
+/** What is alive when a step takes most memory, in bytes. */
+export interface PeakBytes {
+  /** Frozen parameters. */
+  readonly frozen: number;
+  /** Trained parameters. */
+  readonly trained: number;
+  /** The optimiser's state. */
+  readonly optimiser: number;
+  /** The batch. */
+  readonly batch: number;
+  /** Constants of the program. */
+  readonly constants: number;
+  /** Those gradients of trained parameters that are there by then. */
+  readonly gradients: number;
+  /** Parameters and optimiser state of the next step, as far as they are there by then. */
+  readonly next: number;
+  /** Everything else: what is kept for the backward pass, and what is being computed. */
+  readonly activations: number;
+}
+
+/** What a step will take. */
+export interface StepPlan {
+  /** Frozen parameters by element type, in bytes. */
+  readonly weights: { readonly float32: number; readonly bf16: number };
+  /** Trained parameters, in bytes. */
+  readonly trained: number;
+  /** All of their gradients, in bytes. */
+  readonly gradients: number;
+  /** The optimiser's state, in bytes. */
+  readonly optimiser: number;
+  /** Largest number of bytes alive at once. */
+  readonly peakBytes: number;
+  /** What these are; they add up to `peakBytes`. */
+  readonly atPeak: PeakBytes;
+  /** Floating-point operations of the matrix products and convolutions, 2 per multiply-add. */
+  readonly productFlops: number;
+  /** Kernel calls. */
+  readonly calls: number;
+}
+
+/**
+ * Types of the tensors that a function makes of tensors of given types; nothing is computed.
+ *
+ * @param f Function of a tree of tensors
+ * @param types Types of its tensors
+ */
+export function typesOf(f: (tree: Params) => Params, types: Tree<ValueType>): Tree<ValueType> {
+  let names: readonly string[] = [];
+  const program = trace((inputs) => {
+    const result = f(named(Object.keys(types), inputs));
+    names = Object.keys(result);
+    return Object.values(result);
+  }, Object.values(types));
+  return Object.fromEntries(names.map((name, i) => [name, program.types[program.outputs[i]]]));
+}
+
+function named<Value>(names: readonly string[], values: readonly Value[]): Tree<Value> {
+  return Object.fromEntries(names.map((name, i) => [name, values[i]]));
+}
+
+/** The passes that a step goes through on a backend. */
+function passesOf(backend: BackendName): Pass {
+  if (backend === "tensorflow") return flow(simplify, multiplyRankOne, forwardCopies);
+  return tf.getKernel("_FusedMatMul", backend) === undefined ? simplify : flow(simplify, fuseBias);
+}
+
+/** A step's program, and the gradients in it. */
+interface Recorded {
+  readonly program: Program;
+  /** The buffers that hold them. */
+  readonly gradients: ReadonlySet<ValueId>;
+}
+
+function record<Batch extends Params>(step: PureStep<Batch>, types: StepTypes, options: PlanOptions): Recorded {
+  const { backend = tf.getBackend() as BackendName, precision } = options;
+  const groups = [types.frozen, types.trained, types.optimiser, types.batch];
+  let results = 0;
+  const traced = trace(
+    (inputs) => {
+      let next = 0;
+      const [frozen, trained, optimiser, batch] = groups.map((group) => {
+        const names = Object.keys(group);
+        return named(names, inputs.slice(next, next += names.length));
+      });
+      const [state, metrics] = step({ frozen, trained, optimiser }, batch as Batch);
+      const made = [state.trained, state.optimiser, metrics].flatMap((tree) => Object.values(tree));
+      results = made.length;
+      return [...made, ...Object.values(options.gradients?.() ?? {})];
+    },
+    groups.flatMap((group) => Object.values(group)),
+    precision,
+    backend,
+  );
+  const marked = passesOf(backend)(traced);
+  return {
+    // Nothing is computed for the sake of the marks.
+    program: removeDead({ ...marked, outputs: marked.outputs.slice(0, results) }),
+    gradients: new Set(marked.outputs.slice(results).map(sourceIn(marked))),
+  };
+}
+
+/** The value whose memory a value shares. */
+function sourceIn({ calls }: Program): (value: ValueId) => ValueId {
+  const shared = new Map(calls.filter(isAlias).map(({ inputs: [input], outputs: [output] }) => [output, input]));
+  const source = (value: ValueId): ValueId => shared.has(value) ? source(shared.get(value)!) : value;
+  return source;
+}
+
+function total(values: Iterable<ValueId>, bytes: BytesOf): number {
+  let sum = 0;
+  for (const value of values) sum += bytes(value);
+  return sum;
+}
+
+/** What is alive at the peak, by what it is. */
+function peakOf(
+  { program, gradients }: Recorded,
+  groups: Readonly<Record<"frozen" | "trained" | "optimiser" | "batch", readonly ValueId[]>>,
+  call: number,
+  bytes: BytesOf,
+): PeakBytes {
+  const inputs = new Set(program.inputs);
+  const outputs = new Set(program.outputs);
+  const sums = { gradients: 0, next: 0, activations: 0 };
+  for (const [buffer, values] of buffersAt(program, call)) {
+    if (inputs.has(buffer) || program.constants.has(buffer)) continue;
+    const isNext = [...values].some((value) => outputs.has(value));
+    sums[isNext ? "next" : gradients.has(buffer) ? "gradients" : "activations"] += bytes(buffer);
+  }
+  return {
+    frozen: total(groups.frozen, bytes),
+    trained: total(groups.trained, bytes),
+    optimiser: total(groups.optimiser, bytes),
+    batch: total(groups.batch, bytes),
+    constants: total(program.constants.keys(), bytes),
+    ...sums,
+  };
+}
+
+/**
+ * Foretells what a step will take. On tensorflow it is planned as the one graph that it is run as there, elsewhere as the
+ * program that {@linkcode compile} replays, whose {@linkcode planMemory} this agrees with byte for byte.
+ *
+ * @param step The pure step
+ * @param types Types of everything it reads
+ * @param options See {@linkcode PlanOptions}
+ *
+ * @example
+ * ```ts
+ * import { planStep, useBackend } from "@onelora/onelora/dsl";
+ * import { assertEquals } from "@std/assert";
+ * import * as tf from "@tensorflow/tfjs-core";
+ * await useBackend("cpu");
+ * const large = { shape: [1e6, 1e6], dtype: "float32" } as const;
+ * const plan = planStep(
+ *   ({ frozen, trained, optimiser }, { x }) => [
+ *     { frozen, trained: { b: tf.add(trained.b, tf.sum(tf.matMul(x, frozen.w))) }, optimiser },
+ *     { loss: tf.scalar(0) },
+ *   ],
+ *   { frozen: { w: large }, trained: { b: { shape: [], dtype: "float32" } }, optimiser: {}, batch: { x: large } },
+ * );
+ * assertEquals([plan.weights.float32, plan.productFlops], [4e12, 2e18]);
+ * ```
+ */
+export function planStep<Batch extends Params>(
+  step: PureStep<Batch>,
+  types: StepTypes,
+  options: PlanOptions = {},
+): StepPlan {
+  const recorded = record(step, types, options);
+  const { program } = recorded;
+  const half = options.precision === "bf16"
+    ? halve(program, Object.keys(types.frozen).length).values
+    : new Set<ValueId>();
+  const bytes: BytesOf = (value) => bytesOf(program.types[value]) / (half.has(value) ? 2 : 1);
+  let next = 0;
+  const take = (tree: Tree<ValueType>) => program.inputs.slice(next, next += Object.keys(tree).length);
+  const groups = {
+    frozen: take(types.frozen),
+    trained: take(types.trained),
+    optimiser: take(types.optimiser),
+    batch: take(types.batch),
+  };
+  const { peakBytes, peakCall } = planMemory(program, bytes);
+  const trained = total(groups.trained, bytes);
+  return {
+    weights: {
+      float32: total(groups.frozen.filter((value) => !half.has(value)), bytes),
+      bf16: total(groups.frozen.filter((value) => half.has(value)), bytes),
+    },
+    trained,
+    gradients: trained,
+    optimiser: total(groups.optimiser, bytes),
+    peakBytes,
+    atPeak: peakOf(recorded, groups, peakCall, bytes),
+    productFlops: productFlops(program),
+    calls: program.calls.length,
+  };
+}
