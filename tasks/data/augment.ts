@@ -7,6 +7,7 @@
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
 import type { ImageExample } from "./dataset.ts";
+import type { Origin } from "./origin.ts";
 import { type Box, crop, flipHorizontally, resize } from "./resize.ts";
 import { roundHalfEven } from "./round.ts";
 
@@ -14,8 +15,12 @@ import { roundHalfEven } from "./round.ts";
 export interface ImageTransform {
   /** [channels, height, width] of every result. */
   readonly shape: readonly [number, number, number];
-  /** The input of one image; its random choices are a pure function of the key. */
+  /** The input of one image, an array of its own; its random choices are a pure function of the key. */
   apply(example: ImageExample, key: Key): Float32Array;
+  /** How another thread makes this transform, if one can. */
+  readonly origin?: Origin;
+  /** Whether it makes random choices. */
+  readonly random?: boolean;
 }
 
 /** How bytes become the numbers that a model expects: (byte / 255 - mean) / std for each channel. */
@@ -160,6 +165,7 @@ export function evaluationTransform(options: TransformOptions): ImageTransform {
   const { size, channels } = options;
   return {
     shape: [channels, size, size],
+    origin: { module: import.meta.url, name: "evaluationTransform", arguments: [options] },
     apply: (example) => normalise(resize(example, size, size), options),
   };
 }
@@ -174,6 +180,8 @@ export function trainingTransform(options: TrainingTransformOptions): ImageTrans
   const { size, channels, crop: ranges = standardCrop, flip = 0.5 } = options;
   return {
     shape: [channels, size, size],
+    origin: { module: import.meta.url, name: "trainingTransform", arguments: [options] },
+    random: true,
     apply: (example, key) => {
       const box = ranges === false
         ? { top: 0, left: 0, height: example.height, width: example.width }

@@ -5,8 +5,9 @@
  */
 
 import type { ImageTransform } from "./augment.ts";
-import type { ImageDataset } from "./dataset.ts";
-import { type Position, stream, type StreamOptions } from "./stream.ts";
+import type { ImageDataset, ImageExample } from "./dataset.ts";
+import { type Origin, remake } from "./origin.ts";
+import { type ExampleSource, type Position, type Preparer, stream, type StreamOptions } from "./stream.ts";
 
 export type { Position } from "./stream.ts";
 
@@ -36,6 +37,63 @@ export interface BatchOptions extends StreamOptions {
   readonly transform: ImageTransform;
 }
 
+/** An image as a model reads it. */
+export interface PreparedImage {
+  /** Index into the data set's classes. */
+  readonly label: number;
+  /** [channels, height, width] numbers in row-major order. */
+  readonly values: Float32Array;
+}
+
+/**
+ * How another thread makes examples: with a data set that it opens itself, or of images that it is sent.
+ *
+ * @param transform How it makes the transform
+ * @param dataset How it opens the data set
+ */
+export async function imagePreparer(transform: Origin, dataset?: Origin): Promise<Preparer<PreparedImage>> {
+  const { apply } = await remake<ImageTransform>(transform);
+  const opened = dataset === undefined ? undefined : await remake<ImageDataset>(dataset);
+  return async (index, key, stored) => {
+    const example = opened === undefined ? stored as ImageExample : await opened.get(index);
+    return { label: example.label, values: apply(example, key) };
+  };
+}
+
+/** Inputs with fewer values are prepared in less time than another thread would save. */
+const LIGHT = 3 * 64 * 64;
+
+/**
+ * Prepared images as a stream takes them.
+ *
+ * @param dataset Where they come from
+ * @param transform From stored bytes to the model's input
+ */
+export function imageSource(dataset: ImageDataset, transform: ImageTransform): ExampleSource<PreparedImage> {
+  const { name, size, origin } = dataset;
+  const values = transform.shape.reduce((product, each) => product * each, 1);
+  const get = async (index: number) => await dataset.get(index);
+  return {
+    name,
+    size,
+    get: async (index, key) => {
+      const example = await get(index);
+      return { label: example.label, values: transform.apply(example, key) };
+    },
+    portable: transform.origin && {
+      origin: { module: import.meta.url, name: "imagePreparer", arguments: [transform.origin, origin] },
+      heavy: origin !== undefined || transform.random === true || values >= LIGHT,
+      stored: origin === undefined
+        ? async (index) => {
+          const example = await get(index);
+          // A copy: its bytes move to the other thread, and the data set's may be a view of all of them.
+          return { ...example, pixels: example.pixels.slice() };
+        }
+        : undefined,
+    },
+  };
+}
+
 /**
  * Batches of a data set, prepared ahead of use.
  *
@@ -62,14 +120,7 @@ export interface BatchOptions extends StreamOptions {
 export async function* batches(options: BatchOptions): AsyncGenerator<Batch, void, void> {
   const { dataset, transform } = options;
   const size = transform.shape.reduce((product, each) => product * each, 1);
-  const groups = stream({
-    name: dataset.name,
-    size: dataset.size,
-    get: async (index, key) => {
-      const example = await dataset.get(index);
-      return { label: example.label, values: transform.apply(example, key) };
-    },
-  }, options);
+  const groups = stream(imageSource(dataset, transform), options);
   for await (const { position, next, items, indices, skipped } of groups) {
     const pixels = new Float32Array(items.length * size);
     items.forEach(({ values }, i) => pixels.set(values, i * size));

@@ -12,6 +12,7 @@ export * from "./image_tree.ts";
 export * from "./loader.ts";
 export * from "./mnist.ts";
 export * from "./open.ts";
+export { type Origin, remake } from "./origin.ts";
 export * from "./resize.ts";
 export * from "./stream.ts";
 export * from "./turn.ts";

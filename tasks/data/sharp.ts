@@ -23,6 +23,8 @@ export interface PictureFacts {
 export interface Picture {
   /** Facts of the file. */
   metadata(): Promise<PictureFacts>;
+  /** Turned as its file says it is to be seen. */
+  autoOrient(): Picture;
   /** Without the channel of opacity. */
   removeAlpha(): Picture;
   /** In another colour space. */
@@ -40,7 +42,7 @@ export interface Picture {
 
 /** Opens a file, or takes plain bytes. */
 export type Sharp = (
-  input: string | Uint8Array,
+  input: string | Uint8Array | Uint16Array,
   options?: { raw: { width: number; height: number; channels: number } },
 ) => Picture;
 

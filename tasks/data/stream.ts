@@ -6,7 +6,10 @@
 
 import { setImmediate } from "node:timers/promises";
 import { OneloraError } from "../../dsl/error.ts";
-import { fold, type Key, key, permutation } from "../../dsl/random.ts";
+import { fold, key, permutation } from "../../dsl/random.ts";
+import { type ExampleSource, type Readers, startReaders, threadCount } from "./readers.ts";
+
+export type { ExampleSource, Portable, Preparer } from "./readers.ts";
 
 /** A place in the stream of examples; two runs that start at the same place see the same batches from there on. */
 export interface Position {
@@ -14,19 +17,6 @@ export interface Position {
   readonly epoch: number;
   /** Examples of this pass before this place. */
   readonly offset: number;
-}
-
-/** Where examples come from, ready for a model. */
-export interface ExampleSource<Item> {
-  /** For messages, e.g. `mnist/train`. */
-  readonly name: string;
-  /** How many examples. */
-  readonly size: number;
-  /**
-   * The example at an index, its random choices a pure function of the key; an unreadable one is an `OneloraError`. The
-   * work to move to another thread, if it ever limits the step.
-   */
-  get(index: number, key: Key): Item | Promise<Item>;
 }
 
 /** How to batch, whatever the examples are. */
@@ -47,10 +37,20 @@ export interface StreamOptions {
   readonly limit?: number;
   /** Batches in preparation while one is in use; 2 by default. */
   readonly prefetch?: number;
+  /**
+   * Other threads that prepare examples, with the same result whatever their number; by default none for light work, else
+   * one for every processor but one, at most four. 0 for none.
+   */
+  readonly workers?: number;
   /** Fail at the first unreadable example instead of leaving it out. */
   readonly strict?: boolean;
   /** Told why an example is left out, one line each, when its batch is handed over. */
   readonly onSkip?: (line: string) => void;
+  /**
+   * Told at the end of an epoch, and where the stream ends within one, how many examples were left out, if any: e.g.
+   * `3 of 1,000 examples of mnist/train left out in epoch 1`.
+   */
+  readonly onTotal?: (line: string) => void;
 }
 
 /** A group yet to be prepared. */
@@ -74,11 +74,13 @@ export interface ExampleGroup<Item> {
   readonly skipped: readonly string[];
 }
 
+const MOST_WORKERS = 256;
+
 /** What planning needs to know of a source. */
 type Extent = Pick<ExampleSource<unknown>, "name" | "size">;
 
 function checkOptions({ name, size }: Extent, options: StreamOptions, count: number): void {
-  const { batchSize, start = { epoch: 0, offset: 0 }, prefetch = 2, dropLast = false } = options;
+  const { batchSize, start = { epoch: 0, offset: 0 }, prefetch = 2, workers = 0, dropLast = false } = options;
   const whole = (value: number, least: number) => Number.isSafeInteger(value) && value >= least;
   const fail = (found: string, allowed: string): never => {
     throw new OneloraError({ attempted: `batching ${name}`, found, allowed });
@@ -87,6 +89,7 @@ function checkOptions({ name, size }: Extent, options: StreamOptions, count: num
   if (!whole(count, 1)) fail(`limit ${options.limit}`, "a positive whole number");
   if (!whole(batchSize, 1)) fail(`batch size ${batchSize}`, "a positive whole number");
   if (!whole(prefetch, 0)) fail(`prefetch ${prefetch}`, "a whole number");
+  if (!whole(workers, 0) || workers > MOST_WORKERS) fail(`${workers} workers`, `0 to ${MOST_WORKERS}`);
   if (!whole(start.epoch, 0) || !whole(start.offset, 0) || start.offset >= count) {
     fail(`start at epoch ${start.epoch}, offset ${start.offset}`, `offset 0 to ${count - 1} of a whole epoch`);
   }
@@ -113,20 +116,9 @@ function* plans({ size }: Extent, options: StreamOptions, count: number): Genera
   }
 }
 
-async function prepare<Item>(
-  plan: Plan,
-  source: ExampleSource<Item>,
-  options: StreamOptions,
-): Promise<ExampleGroup<Item>> {
+async function prepare<Item>(plan: Plan, readers: Readers<Item>, options: StreamOptions): Promise<ExampleGroup<Item>> {
   const root = fold(key(options.seed), "augment", plan.position.epoch);
-  const read = await Promise.all(Array.from(plan.indices, async (index) => {
-    try {
-      return { index, item: await source.get(index, fold(root, index)) };
-    } catch (error) {
-      if (error instanceof OneloraError) return error;
-      throw error;
-    }
-  }));
+  const read = await readers.read(plan.indices, root);
   const failures = read.filter((each) => each instanceof OneloraError);
   if (options.strict && failures.length > 0) throw failures[0];
   const good = read.filter((each): each is Exclude<typeof each, OneloraError> => !(each instanceof OneloraError));
@@ -139,6 +131,25 @@ async function prepare<Item>(
   };
 }
 
+/** Counts what is left out, and tells it at the end of every epoch. */
+function tally(name: string, onTotal: StreamOptions["onTotal"]) {
+  let [seen, skipped, epoch] = [0, 0, 0];
+  const tell = () => {
+    const [some, all] = [skipped, seen].map((count) => count.toLocaleString("en-US"));
+    if (skipped > 0) onTotal?.(`${some} of ${all} examples of ${name} left out in epoch ${epoch + 1}`);
+    [seen, skipped] = [0, 0];
+  };
+  return {
+    tell,
+    add: (group: ExampleGroup<unknown>) => {
+      epoch = group.position.epoch;
+      seen += group.items.length + group.skipped.length;
+      skipped += group.skipped.length;
+      if (group.next.epoch > epoch) tell();
+    },
+  };
+}
+
 /**
  * Groups of a source's examples, prepared ahead of use.
  *
@@ -146,6 +157,7 @@ async function prepare<Item>(
  * (seed, "augment", e, index): groups depend on neither history, batch size nor prefetching, and a run that restarts at
  * a group's `next` continues exactly. An example that cannot be read is left out of its group (never replaced, so every
  * other example keeps its place), and a group without any is passed over; if a whole pass has none, that is an error.
+ * Other threads, which are started with the first group and ended with the last, change nothing of all this.
  *
  * @param source Where examples come from
  * @param options How to batch
@@ -167,24 +179,28 @@ export async function* stream<Item>(
   const count = Math.min(options.limit ?? Infinity, source.size);
   checkOptions(source, options, count);
   const plan = plans(source, options, count);
-  const ahead = options.prefetch ?? 2;
+  const threads = threadCount(source, options.workers);
+  const ahead = Math.max(options.prefetch ?? 2, threads);
+  const readers = await startReaders(source, threads);
   const queue: Promise<ExampleGroup<Item>>[] = [];
   const fill = (length: number) => {
     while (queue.length < length) {
       const { value, done } = plan.next();
       if (done || value === undefined) return;
-      const group = prepare(value, source, options);
+      const group = prepare(value, readers, options);
       // A failure belongs to whoever takes the group, which may be later or never.
       group.catch(() => {});
       queue.push(group);
     }
   };
+  const total = tally(source.name, options.onTotal);
   let unread = 0;
   try {
     for (fill(ahead + 1); queue.length > 0; fill(1)) {
       const group = await queue[0];
       queue.shift();
       for (const line of group.skipped) options.onSkip?.(line);
+      total.add(group);
       unread = group.items.length > 0 ? 0 : unread + group.skipped.length;
       if (unread >= count) {
         throw new OneloraError({
@@ -202,5 +218,7 @@ export async function* stream<Item>(
     }
   } finally {
     await Promise.allSettled(queue);
+    readers.close();
+    total.tell();
   }
 }

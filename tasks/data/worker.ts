@@ -1,0 +1,42 @@
+/**
+ * A thread that prepares examples: it is told once how they are made, then answers every request in turn.
+ *
+ * @module
+ */
+
+import { OneloraError } from "../../dsl/error.ts";
+import { type Answer, buffersIn, type Fault, type Preparer, readAll, type Request } from "./readers.ts";
+import { remake } from "./origin.ts";
+
+/** This thread's side of its channel. */
+interface Channel {
+  onmessage: ((event: MessageEvent<Request>) => void) | null;
+  postMessage(message: Answer, transfer: ArrayBuffer[]): void;
+}
+
+const channel = globalThis as unknown as Channel;
+
+function faultOf(error: unknown): Fault {
+  if (error instanceof OneloraError) return { problem: error.problem, exitCode: error.exitCode };
+  const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
+  return { name, message, stack };
+}
+
+let prepare: Preparer<unknown> | undefined;
+
+async function answer(request: Request): Promise<Answer> {
+  if ("origin" in request) {
+    prepare = await remake<Preparer<unknown>>(request.origin);
+    return {};
+  }
+  const { indices, root, stored } = request;
+  const readings = await readAll(indices, root, (index, key, place) => prepare!(index, key, stored?.[place]));
+  return { readings: readings.map((each) => each instanceof OneloraError ? { fault: faultOf(each) } : each) };
+}
+
+let last: Promise<void> = Promise.resolve();
+channel.onmessage = ({ data }) => {
+  last = last.then(() => answer(data)).catch((error): Answer => ({ fault: faultOf(error) })).then((message) =>
+    channel.postMessage(message, [...buffersIn(message)])
+  );
+};
