@@ -5,7 +5,7 @@
  */
 import { useBackend } from "../dsl/mod.ts";
 import { saveModel } from "../models/mod.ts";
-import { type ClassificationRun, runClassification } from "../tasks/mod.ts";
+import { imageClassification, type Run, runTask } from "../tasks/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { choice, integer, main, text } from "./cli/mod.ts";
 import { backendFlag } from "./options.ts";
@@ -24,7 +24,7 @@ const flags = {
  * Full training of every parameter. Telling orientations apart as well as clothes, under slight crops, gives features that
  * serve other images too; mirroring would confuse left with right.
  */
-const recipe: Omit<ClassificationRun, "steps" | "seed"> = {
+const recipe: Omit<Run, "steps" | "seed"> = {
   model: "vit-micro",
   data: "fashion-mnist-turned",
   adapter: "all",
@@ -54,7 +54,7 @@ await main(
     const report = await useBackend(backend);
     console.log(`backend ${report.chosen}`);
     const reporter = reporterFor("pretraining");
-    const { metrics } = await runClassification({ ...recipe, steps, seed }, {
+    const { metrics } = await runTask(imageClassification, { ...recipe, steps, seed }, {
       reporter,
       signal: interruptible(),
       save: ({ model, params }) => saveModel(model, params, out, { dtype: "F16" }),

@@ -5,59 +5,51 @@
  */
 import { saveAdapter } from "../adapters/mod.ts";
 import { type BackendReport, useBackend } from "../dsl/mod.ts";
-import {
-  augmentsByDefault,
-  type ClassificationResult,
-  type ClassificationRun,
-  recipeFor,
-  runClassification,
-} from "../tasks/mod.ts";
+import { NO_METHOD, type Run, type RunResult, runTask, type TaskKind, taskKind } from "../tasks/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { main, toConfig } from "./cli/mod.ts";
 import { readRun, trainFlags, type TrainOptions, usage } from "./options.ts";
 import { interruptible, newFolder, peakRssBytes, reporterFor, unused, writeJson } from "./run_folder.ts";
 
-function augmentation(options: TrainOptions): boolean {
-  if (options.augment === undefined) return augmentsByDefault(options.data);
-  if (options.augment === "true" || options.augment === "false") return options.augment === "true";
-  throw usage("reading --augment", `"${options.augment}"`, "true, false");
+/** What the command line said. */
+type Given = ReadonlySet<keyof TrainOptions>;
+
+/** A run's settings, none of them missing. */
+type Resolved = TrainOptions & Pick<Run, "model" | "data" | "batchSize" | "lr" | "weightDecay" | "schedule">;
+
+function truth(name: string, value: string): boolean {
+  if (value === "true" || value === "false") return value === "true";
+  throw usage(`reading --${name}`, `"${value}"`, "true, false");
 }
 
-/** Every setting, with the recipe of the model where nothing was given. */
-function resolved(options: TrainOptions): TrainOptions {
+/** Every setting, with the recipe of the task for the model and data where nothing was given. */
+function resolved(options: TrainOptions, given: Given): Resolved {
   if (options.epochs !== undefined && options.steps !== undefined) {
     throw usage("reading the command line", "both --epochs and --steps", "one of them");
   }
-  const recipe = recipeFor(options.model);
-  const length = options.epochs === undefined && options.steps === undefined
-    ? { epochs: recipe.epochs, steps: recipe.steps }
-    : {};
+  const kind = taskKind(options.task);
+  const [model, data] = [options.model ?? kind.model, options.data ?? kind.data];
+  const { epochs, steps, augment, ...recipe } = kind.recipe(model, data);
+  const length = options.epochs === undefined && options.steps === undefined ? { epochs, steps } : {};
+  const spoken = Object.fromEntries(Object.entries(options).filter(([name]) => given.has(name as keyof TrainOptions)));
   return {
     ...options,
+    ...recipe,
     ...length,
-    batchSize: options.batchSize ?? recipe.batchSize,
-    lr: options.lr ?? recipe.lr,
-    weightDecay: options.weightDecay ?? recipe.weightDecay,
-    schedule: options.schedule ?? recipe.schedule,
-    augment: String(augmentation(options)),
-  };
+    ...spoken,
+    model,
+    data,
+    augment: options.augment ?? String(augment),
+  } as Resolved;
 }
 
 /** The settings that decide the result. */
-function runOf(options: TrainOptions): ClassificationRun {
-  const { batchSize, lr, weightDecay, schedule } = options;
-  return {
-    ...options,
-    batchSize: batchSize!,
-    lr: lr!,
-    weightDecay: weightDecay!,
-    schedule: schedule!,
-    augment: augmentation(options),
-  };
+function runOf(options: Resolved): Run {
+  return { ...options, augment: truth("augment", options.augment!) };
 }
 
 /** The settings that a run's folder holds; only its length and engine may be changed. */
-async function resumed(options: TrainOptions, given: ReadonlySet<keyof TrainOptions>): Promise<TrainOptions> {
+async function resumed(options: TrainOptions, given: Given): Promise<Resolved> {
   const folder = options.resume!;
   const extra = [...given].find((name) => !["resume", "steps", "epochs", "backend"].includes(name));
   if (extra !== undefined) {
@@ -66,21 +58,17 @@ async function resumed(options: TrainOptions, given: ReadonlySet<keyof TrainOpti
   const saved = await readRun(folder);
   const length = given.has("steps") || given.has("epochs") ? { steps: options.steps, epochs: options.epochs } : {};
   const backend = given.has("backend") ? { backend: options.backend } : {};
-  return { ...saved, ...length, ...backend, out: folder, resume: folder };
+  return { ...saved, ...length, ...backend, out: folder, resume: folder } as Resolved;
 }
 
-const percent = (share: number) => `${(share * 100).toFixed(2)} %`;
-
-function resultLines(name: string, { metrics, parameters, stepSeconds }: ClassificationResult): string {
-  const counts = `${parameters.adapter.toLocaleString("en-US")} trainable + ${
-    parameters.head.toLocaleString("en-US")
-  } in the head`;
-  return `${name.padEnd(12)} accuracy ${percent(metrics.accuracy)}  loss ${metrics.loss.toFixed(4)}  ${counts}  ${
-    (stepSeconds * 1000).toFixed(0)
-  } ms a step`;
+function resultLine(name: string, { inWords }: TaskKind, { metrics, parameters, stepSeconds }: RunResult): string {
+  const count = (numbers: number) => numbers.toLocaleString("en-US");
+  const head = parameters.head > 0 ? ` + ${count(parameters.head)} in the head` : "";
+  const counts = `${count(parameters.adapter)} trainable${head}`;
+  return `${name.padEnd(12)} ${inWords(metrics)}  ${counts}  ${(stepSeconds * 1000).toFixed(0)} ms a step`;
 }
 
-function summary(options: TrainOptions, report: BackendReport, result: ClassificationResult): Record<string, unknown> {
+function summary(options: Resolved, report: BackendReport, result: RunResult): Record<string, unknown> {
   return {
     task: options.task,
     model: options.model,
@@ -93,6 +81,8 @@ function summary(options: TrainOptions, report: BackendReport, result: Classific
     seconds: result.seconds,
     stepSeconds: result.stepSeconds,
     peakRssBytes: peakRssBytes(),
+    deciding: result.deciding,
+    best: result.best,
     metrics: result.metrics,
   };
 }
@@ -100,7 +90,8 @@ function summary(options: TrainOptions, report: BackendReport, result: Classific
 await main(
   { name: "train", summary: "Fine-tunes a pretrained model with a very-low-rank adapter.", flags: trainFlags },
   attempt(async ({ options: spoken, given }) => {
-    const options = spoken.resume === undefined ? resolved(spoken) : await resumed(spoken, given);
+    const options = spoken.resume === undefined ? resolved(spoken, given) : await resumed(spoken, given);
+    const kind = taskKind(options.task);
     const out = options.out ?? newFolder("runs", `${options.model}-${options.data}-${options.adapter}`);
     if (options.resume === undefined) unused(out);
     const run = runOf(options);
@@ -109,10 +100,12 @@ await main(
     if (report.advice !== "") console.log(report.advice);
     const signal = interruptible();
     // The comparison that shows what the adapter is for, made only where nobody asked for anything else.
-    const baseline = given.size === 0
-      ? await runClassification({ ...run, adapter: "head" }, { signal, reporter: reporterFor("head only") })
+    const [plain, named] = options.task === "image-classification" ? ["head", "head only"] : [NO_METHOD, "unadapted"];
+    const isDefault = [...given].every((name) => name === "task");
+    const baseline = isDefault
+      ? await runTask(kind, { ...run, adapter: plain }, { signal, reporter: reporterFor(named) })
       : undefined;
-    const result = await runClassification(run, {
+    const result = await runTask(kind, run, {
       out,
       resume: options.resume !== undefined,
       signal,
@@ -121,12 +114,14 @@ await main(
         const settings = { ...options, backend: report.chosen, out: undefined, resume: undefined };
         return writeJson(out, "config.json", toConfig(settings));
       },
-      save: ({ model: { modules: names, labels }, layer, params }) =>
-        saveAdapter(`${out}/adapter`, { layer, params, spec: run, names, labels, baseModel: run.model }),
+      save: async ({ model: { modules: names, labels }, layer, params }) => {
+        if (run.adapter === NO_METHOD) return;
+        await saveAdapter(`${out}/adapter`, { layer, params, spec: run, names, labels, baseModel: run.model });
+      },
     });
     await writeJson(out, "summary.json", summary(options, report, result));
-    if (baseline !== undefined) console.log(resultLines("head only", baseline));
-    console.log(resultLines(options.adapter, result));
+    if (baseline !== undefined) console.log(resultLine(named, kind, baseline));
+    console.log(resultLine(options.adapter, kind, result));
     console.log(`run folder: ${out}`);
   }),
 );

@@ -36,8 +36,8 @@ Deno.test("evaluate --run measures what the run's summary says", async () => {
   const named = ["--model", model, "--adapter", `${run}/adapter`, "--data", data, ...wasm];
   const spoken = await runTask("evaluate", ...named);
   assertEquals([spoken.code, spoken.err], [0, ""]);
-  assertStringIncludes(spoken.out, `accuracy  ${(metrics.accuracy * 100).toFixed(2)} %\n`);
-  assertMatch(await output("evaluate", ...named, "--limit", "7"), /^examples +7$/m);
+  assertStringIncludes(spoken.out, `accuracy ${(metrics.accuracy * 100).toFixed(2)} %  loss `);
+  assertMatch(await output("evaluate", ...named, "--limit", "7"), /^count +7$/m);
 });
 
 Deno.test("forward with an adapter equals forward of the merged folder", async () => {

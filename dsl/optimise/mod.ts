@@ -3,6 +3,7 @@
  *
  * @module
  */
+export * from "./accumulate.ts";
 export * from "./adamw.ts";
 export * from "./clip.ts";
 export * from "./ema.ts";

@@ -4,5 +4,8 @@
  * @module
  */
 export * from "./classifier.ts";
+export * from "./predict.ts";
 export * from "./recipe.ts";
-export * from "./run.ts";
+export { imageClassification } from "./task.ts";
+export type { AdaptedModel } from "./task.ts";
+export { openAdapted } from "./task.ts";

@@ -22,6 +22,8 @@ export interface Progress {
   readonly metrics?: Tree<number>;
   /** Best value so far of the task's deciding metric, and the step it was reached. */
   readonly best?: { readonly value: number; readonly step: number };
+  /** Evaluations since then. */
+  readonly since?: number;
 }
 
 /** What training moves. */

@@ -6,5 +6,7 @@
 export * from "./checkpoint.ts";
 export * from "./log.ts";
 export * from "./plan.ts";
+export * from "./run.ts";
 export * from "./step.ts";
+export * from "./task.ts";
 export * from "./train.ts";

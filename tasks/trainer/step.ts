@@ -18,8 +18,11 @@ export interface TrainState {
   readonly optimiser: Params;
 }
 
-/** The tensors of one batch: the task's inputs by name, and `rate`, the learning rate of this step. */
-export type BatchTensors = Params & { readonly rate: tf.Scalar };
+/**
+ * The tensors of one batch: the task's inputs by name, `rate`, the learning rate of this step, and `momentum`, where the
+ * schedule moves it too.
+ */
+export type BatchTensors = Params & { readonly rate: tf.Scalar; readonly momentum?: tf.Scalar };
 
 /** Scalars a step reports: `loss` and the task's own. */
 export type StepMetrics = Readonly<Record<string, tf.Scalar>>;
@@ -41,7 +44,7 @@ export function trainStep(
     const { loss, metrics, gradients } = valueAndGradients((moving) => objective(combine(moving, frozen), batch))(
       trained,
     );
-    const next = optimiser.update(gradients, state, trained, batch.rate);
+    const next = optimiser.update(gradients, state, trained, batch.rate, batch.momentum);
     return [{ frozen, trained: next.params, optimiser: next.state }, { loss, ...metrics }];
   };
 }

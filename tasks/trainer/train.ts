@@ -14,7 +14,7 @@ import { loadCheckpoint, type Progress, saveCheckpoint } from "./checkpoint.ts";
 import { type LogRecord, openLog } from "./log.ts";
 import type { BatchTensors, TrainState, TrainStep } from "./step.ts";
 
-/** A batch ready for a step. */
+/** A batch ready for a step, or for a part of one where gradients are accumulated. */
 export interface TaskBatch {
   /** Makes the batch's tensors; the trainer disposes them. */
   readonly tensors: () => Params;
@@ -26,7 +26,7 @@ export interface TaskBatch {
 export interface TrainingTask {
   /** Batches from a position on, without end. */
   readonly batches: (start: Position) => AsyncGenerator<TaskBatch, void, void>;
-  /** Metrics of the model with these parameters. */
+  /** Metrics of the model with these parameters, all of them, frozen ones included. */
   readonly evaluate: (params: Params) => Promise<Tree<number>>;
   /** The metric that decides which parameters are best. */
   readonly deciding: { readonly metric: string; readonly better: "higher" | "lower" };
@@ -54,6 +54,16 @@ export interface TrainSettings {
   readonly evalEvery: number;
   /** Checkpoint every so many steps; 0 only at the end. */
   readonly checkpointEvery: number;
+  /** Momentum by step, which the step then takes as `momentum`. */
+  readonly momentum?: Schedule;
+  /** Batches that make a step; the step's optimiser accumulates as many gradients (default 1). */
+  readonly accumulate?: number;
+  /** Stop after so many evaluations without a better one; 0 never (default). */
+  readonly patience?: number;
+  /** The parameters that count, of a state: evaluated, and kept as the best (default: all). */
+  readonly parametersOf?: (state: TrainState) => Params;
+  /** Told of every step's numbers, and of evaluations. */
+  readonly record?: (step: number, numbers: Tree<number>) => void;
   /** Precision of frozen weights and matrix products (default float32). */
   readonly precision?: Precision;
   /** The run's folder; nothing is written without one. */
@@ -110,18 +120,26 @@ function exists(path: string): boolean {
   }
 }
 
-/** Takes one step with a batch. */
+/** Takes one step with a batch, or a part of one. */
 async function advance(
   { step }: Resident<BatchTensors>,
   batch: TaskBatch,
-  rate: number,
+  rates: Readonly<Record<string, number>>,
 ): Promise<Tree<number>> {
-  const tensors: BatchTensors = { ...batch.tensors(), rate: tf.scalar(rate) };
+  const scalars = Object.fromEntries(Object.entries(rates).map(([name, value]) => [name, tf.scalar(value)]));
+  const tensors = { ...batch.tensors(), ...scalars } as unknown as BatchTensors;
   try {
     return await step(tensors);
   } finally {
     free(tensors);
   }
+}
+
+/** Means of numbers by name. */
+function meanOf(trees: readonly Tree<number>[]): Tree<number> {
+  return Object.fromEntries(
+    Object.keys(trees[0]).map((name) => [name, trees.reduce((sum, each) => sum + each[name], 0) / trees.length]),
+  );
 }
 
 /** The run's state at its start, or that of the folder's last checkpoint. */
@@ -155,7 +173,8 @@ export async function train(
   initial: TrainState,
   settings: TrainSettings,
 ): Promise<TrainResult> {
-  const { steps, schedule, out, reporter, evalEvery, checkpointEvery } = settings;
+  const { steps, schedule, out, reporter, evalEvery, checkpointEvery, accumulate = 1, patience = 0 } = settings;
+  const parametersOf = settings.parametersOf ?? (({ frozen, trained }) => ({ ...frozen, ...trained }));
   const stop = (attempted: string, found: string, allowed: string): never => {
     throw new OneloraError({ attempted, found, allowed });
   };
@@ -178,11 +197,12 @@ export async function train(
     };
     const evaluate = async () => {
       using state = scoped(resident.read());
-      const metrics = await task.evaluate({ ...state.frozen, ...state.trained });
+      const metrics = await task.evaluate(parametersOf(state));
       const { metric, better } = task.deciding;
       const [value, record] = [metrics[metric], progress.best?.value];
       const isBest = record === undefined || (better === "higher" ? value > record : value < record);
-      progress = { ...progress, metrics, best: isBest ? { value, step: progress.step } : progress.best };
+      const since = isBest ? 0 : (progress.since ?? 0) + 1;
+      progress = { ...progress, metrics, since, best: isBest ? { value, step: progress.step } : progress.best };
       if (isBest) await save(BEST);
       return metrics;
     };
@@ -195,19 +215,31 @@ export async function train(
     const batches = task.batches(progress.position);
     try {
       reporter.start(progress.step, steps);
-      while (progress.step < steps) {
+      const isPatient = () => patience === 0 || (progress.since ?? 0) < patience;
+      while (progress.step < steps && isPatient()) {
         if (settings.signal?.aborted) {
           await save(LAST);
           const allowed = out === undefined ? "starting again" : `continuing with --resume ${out}`;
           stop("training", `an interrupt after step ${progress.step}`, allowed);
         }
-        const { value: batch, done } = await batches.next();
-        if (done) return stop("training", "no more batches", "batches without end");
+        const next = async () => {
+          const { value: batch, done } = await batches.next();
+          return done ? stop("training", "no more batches", "batches without end") : batch;
+        };
         const lr = schedule(progress.step);
-        const begun = performance.now();
         using pending = isDue(checkpointEvery) && progress.step > saved ? scoped(resident.read()) : undefined;
-        const numbers = await advance(resident, batch, lr);
-        const seconds = (performance.now() - begun) / 1000;
+        const rates = { rate: lr, ...(settings.momentum && { momentum: settings.momentum(progress.step) }) };
+        const parts: Tree<number>[] = [];
+        let [position, seconds] = [progress.position, 0];
+        for (let part = 0; part < accumulate; part++) {
+          const batch = await next();
+          const begun = performance.now();
+          parts.push(await advance(resident, batch, rates));
+          seconds += (performance.now() - begun) / 1000;
+          position = batch.next;
+          if (!Number.isFinite(parts[part].loss)) break;
+        }
+        const numbers = meanOf(parts);
         const { loss } = numbers;
         if (!Number.isFinite(loss)) {
           const last = out === undefined || saved === 0 ? "" : `; the checkpoint of step ${saved} is kept`;
@@ -219,13 +251,19 @@ export async function train(
         }
         if (pending !== undefined) await saveState(LAST, pending);
         times.push(seconds);
-        const { best } = progress;
-        progress = { step: progress.step + 1, position: batch.next, seconds: elapsed(), best };
+        const { best, since } = progress;
+        progress = { step: progress.step + 1, position, seconds: elapsed(), best, since };
         reporter.progress(progress.step, { loss, lr });
         const record: LogRecord = { step: progress.step, ...numbers, lr, seconds };
         const evaluates = isDue(evalEvery) || progress.step === steps;
         const line: LogRecord = evaluates ? { ...record, evaluation: await evaluate() } : record;
         log?.write(line);
+        settings.record?.(progress.step, { ...numbers, lr, seconds, ...(evaluates ? progress.metrics : {}) });
+      }
+      if (progress.step < steps) {
+        reporter.line(
+          `stopped after step ${progress.step}: ${patience} evaluations without a better ${task.deciding.metric}`,
+        );
       }
       const metrics = progress.metrics ?? await evaluate();
       progress = { ...progress, seconds: elapsed() };

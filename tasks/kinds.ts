@@ -1,0 +1,27 @@
+/**
+ * The paper's tasks by name.
+ *
+ * @module
+ */
+import { unknownName } from "../dsl/error.ts";
+import { imageClassification } from "./image_classification/task.ts";
+import type { TaskKind } from "./trainer/task.ts";
+
+/** The tasks. */
+export const taskKinds: Readonly<Record<string, TaskKind>> = {
+  "image-classification": imageClassification,
+};
+
+/** Their names. */
+export const taskNames: readonly string[] = Object.keys(taskKinds);
+
+/**
+ * The task of that name.
+ *
+ * @param name One of {@linkcode taskNames}
+ * @throws OneloraError for any other name
+ */
+export function taskKind(name: string): TaskKind {
+  if (!Object.hasOwn(taskKinds, name)) throw unknownName("task", name, taskNames);
+  return taskKinds[name];
+}

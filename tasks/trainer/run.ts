@@ -1,0 +1,157 @@
+/**
+ * A whole run of any task: open, adapt, train, evaluate, save.
+ *
+ * @module
+ */
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { parameterCounts } from "../../adapters/mod.ts";
+import { OneloraError } from "../../dsl/error.ts";
+import { isTrainable } from "../../dsl/layer.ts";
+import {
+  accumulate,
+  adamw,
+  averageIn,
+  averaging,
+  chain,
+  clipByGlobalNorm,
+  ema,
+  type Optimiser,
+  parseSchedule,
+} from "../../dsl/optimise/mod.ts";
+import { key } from "../../dsl/random.ts";
+import { rematerialiseBlocks } from "../../dsl/rematerialise.ts";
+import { type Params, partition } from "../../dsl/tree.ts";
+import { loadParams } from "../../models/mod.ts";
+import { loadCheckpoint } from "./checkpoint.ts";
+import { trainStep } from "./step.ts";
+import type { ParametersOf, PreparedTask, Run, RunResult, RunSurroundings, TaskKind } from "./task.ts";
+import { BEST, train, type TrainResult } from "./train.ts";
+
+/** The method that changes nothing: its runs only evaluate. */
+export const NO_METHOD = "none";
+
+/** Steps in all: as given, or epochs times the batches of an epoch. */
+function totalSteps({ adapter, steps, epochs = 1, batchSize, limit = Infinity }: Run, examples: number): number {
+  if (adapter === NO_METHOD) return 0;
+  return steps ?? Math.max(1, Math.round(epochs * Math.ceil(Math.min(examples, limit) / batchSize)));
+}
+
+/** Examples of each part of a step. */
+function partSize({ batchSize, accumulate: parts = 1 }: Run): number {
+  if (batchSize % parts === 0) return batchSize / parts;
+  throw new OneloraError({
+    attempted: `splitting batches of ${batchSize} for gradient accumulation`,
+    found: `${parts} parts`,
+    allowed: "a number of parts that divides the batch",
+  }, { exitCode: 2 });
+}
+
+function optimiserOf({ weightDecay, clip, ema: decay = 0, accumulate: parts = 1 }: Run): Optimiser {
+  const plain = adamw({ weightDecay });
+  const clipped = clip > 0 ? chain(clipByGlobalNorm(clip))(plain) : plain;
+  return accumulate(parts)(decay > 0 ? averaging(ema(decay))(clipped) : clipped);
+}
+
+/** What counts of a state: the average of the trained parameters, if there is one, else they themselves. */
+function resultOf({ ema: decay = 0 }: Run): ParametersOf {
+  return ({ frozen, trained, optimiser }) => ({ ...frozen, ...decay > 0 ? averageIn(optimiser) : trained });
+}
+
+/** Disposes every tensor of some trees. */
+function free(...trees: readonly Params[]): void {
+  for (const tree of trees) for (const tensor of Object.values(tree)) tensor.dispose();
+}
+
+/** A trained state, or that of the best evaluation where it is wanted and was an earlier one. */
+async function chosen(run: Run, out: string | undefined, result: TrainResult): Promise<TrainResult> {
+  const { best, state } = result;
+  if (run.keep !== "best" || best === undefined || best.step === result.steps) return result;
+  if (out === undefined) {
+    throw new OneloraError({ attempted: "keeping the best parameters", found: "no run folder", allowed: "--out DIR" });
+  }
+  const { progress, ...moving } = await loadCheckpoint(`${out}/${BEST}`, state);
+  free(state.trained, state.optimiser);
+  return { ...result, state: { ...state, ...moving }, metrics: progress.metrics ?? result.metrics };
+}
+
+/**
+ * Trains and evaluates; with an `out` folder, writes metrics, checkpoints and pictures there.
+ *
+ * @param kind The task
+ * @param run Everything that decides the result
+ * @param surroundings Where it writes and reports
+ * @throws OneloraError for data, models and settings that cannot be used, and runs that diverge
+ */
+export async function runTask(kind: TaskKind, run: Run, surroundings: RunSurroundings): Promise<RunResult> {
+  const prepared = await kind.open({ ...run, batchSize: partSize(run) }, surroundings.reporter);
+  try {
+    return await runPrepared(prepared, run, surroundings);
+  } finally {
+    await prepared.close?.();
+  }
+}
+
+async function runPrepared(prepared: PreparedTask, run: Run, surroundings: RunSurroundings): Promise<RunResult> {
+  const { model, training } = prepared;
+  const { reporter, out } = surroundings;
+  const layer = prepared.layer;
+  const source = run.scratch ? { ...model, folder: undefined } : model;
+  const steps = totalSteps(run, prepared.examples);
+  const warmup = run.warmup < 1 ? Math.round(run.warmup * steps) : run.warmup;
+  const factor = parseSchedule(run.schedule)({ steps, warmup });
+  const optimiser = optimiserOf(run);
+  const parametersOf = resultOf(run);
+  const { params } = await loadParams(source, key(run.seed), layer);
+  const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
+  try {
+    await surroundings.ready?.();
+    if (source.folder === undefined) {
+      reporter.line(`note: ${run.model} has no weights here and starts from random ones`);
+    }
+    const last = await train(
+      training,
+      trainStep(prepared.objective, optimiser),
+      { frozen, trained, optimiser: optimiser.init(trained) },
+      {
+        ...surroundings,
+        steps,
+        schedule: (step) => run.lr * factor(step),
+        momentum: prepared.momentum?.({ steps, warmup }),
+        accumulate: run.accumulate,
+        precision: run.precision,
+        evalEvery: run.evalEvery,
+        checkpointEvery: run.checkpointEvery,
+        patience: run.patience,
+        parametersOf,
+      },
+    );
+    const { state, ...numbers } = await chosen(run, out, last);
+    try {
+      const result = parametersOf(state);
+      await surroundings.save?.({ model, layer, params: result });
+      if (out !== undefined && prepared.show !== undefined) {
+        await Deno.mkdir(`${out}/pictures`, { recursive: true });
+        await prepared.show(result, `${out}/pictures`);
+      }
+    } finally {
+      free(state.frozen, state.trained, state.optimiser);
+    }
+    return { ...numbers, parameters: parameterCounts(layer, model.headPath), deciding: training.deciding };
+  } finally {
+    // Whatever the trainer has disposed already stays so.
+    free(params);
+  }
+}
+
+/**
+ * A model with a method on it, blocks computed again for the gradient where the run asks for it.
+ *
+ * @param layer The adapted layer
+ * @param run The run
+ */
+export function underRun<Model extends PreparedTask["layer"]>(
+  layer: Model,
+  run: Pick<Run, "gradientCheckpointing">,
+): Model {
+  return run.gradientCheckpointing ? rematerialiseBlocks(layer) : layer;
+}
