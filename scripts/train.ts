@@ -4,10 +4,11 @@
  * @module
  */
 import { saveAdapter } from "../adapters/mod.ts";
-import { type BackendReport, useBackend } from "../dsl/mod.ts";
+import { type BackendReport, type StepPlan, useBackend } from "../dsl/mod.ts";
 import { NO_METHOD, type Run, type RunResult, runTask, type TaskKind, taskKind } from "../tasks/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { main, toConfig } from "./cli/mod.ts";
+import { bytesText } from "./params/plan.ts";
 import { readRun, trainFlags, type TrainOptions, usage } from "./options.ts";
 import { interruptible, newFolder, peakRssBytes, reporterFor, unused, writeJson } from "./run_folder.ts";
 
@@ -68,7 +69,12 @@ function resultLine(name: string, { inWords }: TaskKind, { metrics, parameters, 
   return `${name.padEnd(12)} ${inWords(metrics)}  ${counts}  ${(stepSeconds * 1000).toFixed(0)} ms a step`;
 }
 
-function summary(options: Resolved, report: BackendReport, result: RunResult): Record<string, unknown> {
+function summary(
+  options: Resolved,
+  report: BackendReport,
+  result: RunResult,
+  plan?: StepPlan,
+): Record<string, unknown> {
   return {
     task: options.task,
     model: options.model,
@@ -81,6 +87,7 @@ function summary(options: Resolved, report: BackendReport, result: RunResult): R
     seconds: result.seconds,
     stepSeconds: result.stepSeconds,
     peakRssBytes: peakRssBytes(),
+    plannedPeakBytes: plan?.peakBytes,
     deciding: result.deciding,
     best: result.best,
     metrics: result.metrics,
@@ -105,11 +112,22 @@ await main(
     const baseline = isDefault
       ? await runTask(kind, { ...run, adapter: plain }, { signal, reporter: reporterFor(named) })
       : undefined;
+    let plan: StepPlan | undefined;
+    const reporter = reporterFor(options.adapter);
     const result = await runTask(kind, run, {
       out,
       resume: options.resume !== undefined,
       signal,
-      reporter: reporterFor(options.adapter),
+      reporter,
+      planned: (foretold) => {
+        plan = foretold;
+        const { peakBytes, atPeak } = foretold;
+        reporter.line(
+          `a step needs ${bytesText(peakBytes)} by plan: ${bytesText(atPeak.frozen + atPeak.trained)} of parameters, ` +
+            `${bytesText(atPeak.optimiser + atPeak.gradients + atPeak.next)} of gradients and optimiser, ` +
+            `${bytesText(atPeak.activations + atPeak.batch + atPeak.constants)} of activations`,
+        );
+      },
       ready: () => {
         const settings = { ...options, backend: report.chosen, out: undefined, resume: undefined };
         return writeJson(out, "config.json", toConfig(settings));
@@ -119,7 +137,7 @@ await main(
         await saveAdapter(`${out}/adapter`, { layer, params, spec: run, names, labels, baseModel: run.model });
       },
     });
-    await writeJson(out, "summary.json", summary(options, report, result));
+    await writeJson(out, "summary.json", summary(options, report, result, plan));
     if (baseline !== undefined) console.log(resultLine(named, kind, baseline));
     console.log(resultLine(options.adapter, kind, result));
     console.log(`run folder: ${out}`);

@@ -52,9 +52,9 @@ Deno.test("train writes its settings, a line a step, a summary, the adapter and 
   const summary = await json(`${run}/summary.json`);
   assertEquals(Object.keys(summary), [
     ...["task", "model", "adapter", "backend", "precision", "seed", "parameters", "steps", "seconds", "stepSeconds"],
-    ...["peakRssBytes", "deciding", "best", "metrics"],
+    ...["peakRssBytes", "plannedPeakBytes", "deciding", "best", "metrics"],
   ]);
-  const { seconds, stepSeconds, peakRssBytes, metrics, best: record, ...fixed } = summary;
+  const { seconds, stepSeconds, peakRssBytes, plannedPeakBytes, metrics, best: record, ...fixed } = summary;
   await using published = await openSafetensors(`${model}/model.safetensors`);
   const body = published.names.filter((name) => !name.startsWith("classifier."));
   const bodySize = body.reduce((sum, name) => sum + sizeOf(published.info(name).shape), 0);
@@ -70,6 +70,8 @@ Deno.test("train writes its settings, a line a step, a summary, the adapter and 
     deciding: { metric: "accuracy", better: "higher" },
   });
   assertEquals(record.value, Math.max(lines[3].evaluation.accuracy, lines[5].evaluation.accuracy));
+  assert(plannedPeakBytes > 4 * fixed.parameters.total && plannedPeakBytes < peakRssBytes);
+  assertStringIncludes(shown, "a step needs ");
   assert(seconds > stepSeconds && stepSeconds > 0 && peakRssBytes > 2 ** 24);
   assertEquals(Object.keys(metrics), ["count", "accuracy", "loss", "top5", "ece"]);
   assertEquals(lines[5].evaluation, metrics);

@@ -4,6 +4,7 @@
  * @module
  */
 import type { ParameterCounts } from "../../adapters/mod.ts";
+import type { StepPlan } from "../../dsl/compile/mod.ts";
 import type { Objective } from "../../dsl/differentiate.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
 import type { Layer } from "../../dsl/layer.ts";
@@ -160,6 +161,8 @@ export interface RunSurroundings {
   readonly reporter: Reporter;
   /** Told of every step's numbers, and of evaluations. */
   readonly record?: (step: number, numbers: Tree<number>) => void;
+  /** Told what a step will take in memory, before the first one. */
+  readonly planned?: (plan: StepPlan) => void;
   /** Keeps what was trained; its tensors are freed afterwards. */
   readonly save?: (trained: TrainedModel) => Promise<void>;
 }

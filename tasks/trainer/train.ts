@@ -4,11 +4,11 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { type Resident, startResident } from "../../dsl/compile/mod.ts";
+import { planStep, type Resident, startResident, type StepPlan, type ValueType } from "../../dsl/compile/mod.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Schedule } from "../../dsl/optimise/mod.ts";
-import type { Params, Tree } from "../../dsl/tree.ts";
+import { mapTree, type Params, type Tree } from "../../dsl/tree.ts";
 import type { Position } from "../data/loader.ts";
 import { loadCheckpoint, type Progress, saveCheckpoint } from "./checkpoint.ts";
 import { type LogRecord, openLog } from "./log.ts";
@@ -64,6 +64,8 @@ export interface TrainSettings {
   readonly parametersOf?: (state: TrainState) => Params;
   /** Told of every step's numbers, and of evaluations. */
   readonly record?: (step: number, numbers: Tree<number>) => void;
+  /** Told what a step will take in memory, before the first one. */
+  readonly planned?: (plan: StepPlan) => void;
   /** Precision of frozen weights and matrix products (default float32). */
   readonly precision?: Precision;
   /** The run's folder; nothing is written without one. */
@@ -120,15 +122,17 @@ function exists(path: string): boolean {
   }
 }
 
-/** Takes one step with a batch, or a part of one. */
+/** Takes one step with a batch, or a part of one, which `seen` is shown. */
 async function advance(
   { step }: Resident<BatchTensors>,
   batch: TaskBatch,
   rates: Readonly<Record<string, number>>,
+  seen: (batch: BatchTensors) => void,
 ): Promise<Tree<number>> {
   const scalars = Object.fromEntries(Object.entries(rates).map(([name, value]) => [name, tf.scalar(value)]));
   const tensors = { ...batch.tensors(), ...scalars } as unknown as BatchTensors;
   try {
+    seen(tensors);
     return await step(tensors);
   } finally {
     free(tensors);
@@ -183,6 +187,11 @@ export async function train(
     throw error;
   });
   let progress = reached;
+  const typed = mapTree(({ shape, dtype }: tf.Tensor): ValueType => ({ shape, dtype }));
+  const types = { frozen: typed(state.frozen), trained: typed(state.trained), optimiser: typed(state.optimiser) };
+  const { planned, precision } = settings;
+  let foretell = planned &&
+    ((batch: BatchTensors) => planned(planStep(step, { ...types, batch: typed(batch) }, { precision })));
   const resident = startResident(step, state, { precision: settings.precision, onFallback: reporter.line });
   try {
     const isDue = (every: number) => every > 0 && progress.step > 0 && progress.step % every === 0;
@@ -233,8 +242,14 @@ export async function train(
         let [position, seconds] = [progress.position, 0];
         for (let part = 0; part < accumulate; part++) {
           const batch = await next();
-          const begun = performance.now();
-          parts.push(await advance(resident, batch, rates));
+          let begun = performance.now();
+          parts.push(
+            await advance(resident, batch, rates, (tensors) => {
+              foretell?.(tensors);
+              foretell = undefined;
+              begun = performance.now();
+            }),
+          );
           seconds += (performance.now() - begun) / 1000;
           position = batch.next;
           if (!Number.isFinite(parts[part].loss)) break;
