@@ -31,7 +31,9 @@ export async function copyCompanions(from: string, to: string): Promise<void> {
       try {
         await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
       } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
+        // Beside a file of weights, which is no folder, there are none.
+        const { NotFound, NotADirectory } = Deno.errors;
+        if (!(error instanceof NotFound || error instanceof NotADirectory)) throw error;
       }
     });
   }

@@ -1,10 +1,10 @@
 /**
- * Models by preset name or Hugging Face folder, and their parameters from safetensors.
+ * A model's parameters from its checkpoint, and back into a Hugging Face folder.
  *
  * @module
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
-import { nearest, OneloraError, unknownName } from "../dsl/error.ts";
+import { OneloraError } from "../dsl/error.ts";
 import { init, type Layer, specs } from "../dsl/layer.ts";
 import type { Key } from "../dsl/random.ts";
 import { guarded } from "../dsl/safetensors/file.ts";
@@ -12,7 +12,6 @@ import {
   type Checkpoint,
   fromTensor,
   type NamedSource,
-  openSafetensors,
   readAgreeing,
   toBfloat16,
   toFloat16,
@@ -20,70 +19,10 @@ import {
   writeSafetensors,
 } from "../dsl/safetensors/mod.ts";
 import { glob, type Params, type Path } from "../dsl/tree.ts";
-import { autoencoderFamily } from "./autoencoder_kl.ts";
-import type { Json } from "./config.ts";
-import { depthAnythingFamily } from "./depth_anything.ts";
-import { ditFamily } from "./dit.ts";
-import type { Description, DescriptionOptions, Family } from "./family.ts";
+import { openCheckpoint } from "./checkpoint.ts";
 import { divisions, gatherRows, published, type Rows, shapeOfRows } from "./fusion.ts";
 import { keyOf, keysOf, pathOf } from "./keys.ts";
-import { llamaFamily } from "./llama.ts";
-import { shippedFolder } from "./shipped.ts";
-import { vitFamily } from "./vit.ts";
-
-/** Every family this package knows. */
-export const families: readonly Family[] = [vitFamily, depthAnythingFamily, ditFamily, autoencoderFamily, llamaFamily];
-
-/** A model by name: description and where its weights are, no weights. */
-export interface Model extends Description {
-  /** Preset name or folder. */
-  readonly name: string;
-  /** Folder with its weights, if it has one. */
-  readonly folder?: string;
-}
-
-/** All preset names. */
-export const presetNames: readonly string[] = families.flatMap(({ presets }) => presets);
-
-async function readConfig(folder: string): Promise<Json> {
-  const path = `${folder}/config.json`;
-  let text: string;
-  try {
-    text = await Deno.readTextFile(path);
-  } catch (cause) {
-    const near = nearest(folder, presetNames);
-    const hint = near === undefined ? "" : ` (did you mean "${near}"?)`;
-    throw new OneloraError({
-      attempted: `opening model "${folder}"`,
-      found: cause instanceof Deno.errors.NotFound ? `no config.json there${hint}` : (cause as Error).message,
-      allowed: `a preset (${presetNames.join(", ")}) or a Hugging Face folder with config.json and model.safetensors`,
-    }, { cause, exitCode: 2 });
-  }
-  try {
-    const json = JSON.parse(text);
-    if (typeof json === "object" && json !== null && !Array.isArray(json)) return json;
-  } catch { /* reported below, as for any text that is not an object */ }
-  throw new OneloraError({ attempted: `reading ${path}`, found: "no JSON object", allowed: "a JSON object" });
-}
-
-/**
- * Opens a model's description; reads no weights.
- *
- * @param name A preset name or a Hugging Face folder
- * @param options See {@linkcode DescriptionOptions}
- * @throws OneloraError (exit code 2) if it is neither
- */
-export async function openModel(name: string, options: DescriptionOptions = {}): Promise<Model> {
-  const preset = families.find(({ presets }) => presets.includes(name));
-  const folder = preset === undefined ? name : await shippedFolder(name);
-  if (preset !== undefined && folder === undefined) return { ...preset.preset(name, options), name };
-  const json = await readConfig(folder!);
-  const named = (each: Family) => json.model_type === undefined ? each.className : each.name;
-  const written = json.model_type ?? json._class_name;
-  const family = families.find((each) => written !== undefined && named(each) === written);
-  if (family === undefined) throw unknownName("model_type", String(written), families.map((each) => each.name));
-  return { ...family.read(json, options), name, folder };
-}
+import type { Model } from "./open.ts";
 
 /** What was found in a checkpoint. */
 export interface Loaded {
@@ -91,6 +30,8 @@ export interface Loaded {
   readonly params: Params;
   /** Paths that the checkpoint did not hold and that got their first value from the key (head and adapters only). */
   readonly initialised: readonly Path[];
+  /** The entry that was taken of a file of PyTorch's that holds several, e.g. `ema`. */
+  readonly part?: string;
 }
 
 function mismatch(model: Model, key: string, found: string, allowed: string): OneloraError {
@@ -168,8 +109,10 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
   const within = (path?: Path) => path === undefined ? () => false : glob(`${path}.**`);
   const [isHead, isSized] = [within(model.headPath), within(model.classPart?.path)];
   const given: Record<Path, Tensor> = {};
+  let part: string | undefined;
   if (model.folder !== undefined) {
-    await using checkpoint = await openSafetensors(model.folder);
+    await using checkpoint = await openCheckpoint(model.folder);
+    part = checkpoint.part;
     const keys = resolve(model, checkpoint);
     const sources = Object.entries(wanted).flatMap(([path, { shape, adapter }]) => {
       if (adapter !== undefined || (model.freshClasses && isSized(path))) return [];
@@ -188,6 +131,7 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
   return {
     params: init(layer, key, given),
     initialised: Object.keys(wanted).filter((path) => given[path] === undefined),
+    part,
   };
 }
 

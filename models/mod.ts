@@ -3,6 +3,7 @@
  *
  * @module
  */
+export * from "./checkpoint.ts";
 export * from "./companions.ts";
 export * from "./autoencoder_config.ts";
 export * from "./autoencoder_kl.ts";
@@ -19,6 +20,8 @@ export * from "./keys.ts";
 export * from "./llama.ts";
 export * from "./llama_config.ts";
 export * from "./load.ts";
+export * from "./open.ts";
+export * from "./pytorch/reader.ts";
 export * from "./signature.ts";
 export * from "./tokenizer.ts";
 export * from "./vit.ts";

@@ -1,0 +1,92 @@
+/**
+ * Models by name: presets, Hugging Face folders and repositories, and presets with weights of one's own.
+ *
+ * @module
+ */
+import { nearest, OneloraError, unknownName } from "../dsl/error.ts";
+import { autoencoderFamily } from "./autoencoder_kl.ts";
+import { isWeights } from "./checkpoint.ts";
+import type { Json } from "./config.ts";
+import { depthAnythingFamily } from "./depth_anything.ts";
+import { ditFamily } from "./dit.ts";
+import type { Description, DescriptionOptions, Family } from "./family.ts";
+import { llamaFamily } from "./llama.ts";
+import { shippedFolder } from "./shipped.ts";
+import { vitFamily } from "./vit.ts";
+
+/** Every family this package knows. */
+export const families: readonly Family[] = [vitFamily, depthAnythingFamily, ditFamily, autoencoderFamily, llamaFamily];
+
+/** A model by name: description and where its weights are, no weights. */
+export interface Model extends Description {
+  /** Preset name, folder, or preset name = weights. */
+  readonly name: string;
+  /** Folder with its weights, or the file that they are, if it has any. */
+  readonly folder?: string;
+}
+
+/** All preset names. */
+export const presetNames: readonly string[] = families.flatMap(({ presets }) => presets);
+
+/** What names a model, in words. */
+const NAMES =
+  `a preset (${presetNames.join(", ")}), a Hugging Face folder with config.json and model.safetensors, or ` +
+  "PRESET=FILE with weights of one's own";
+
+async function readConfig(folder: string): Promise<Json> {
+  const path = `${folder}/config.json`;
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (cause) {
+    const near = nearest(folder, presetNames);
+    const meant = isWeights(folder) ? `PRESET=${folder}` : near;
+    const hint = meant === undefined ? "" : ` (did you mean "${meant}"?)`;
+    throw new OneloraError({
+      attempted: `opening model "${folder}"`,
+      found: cause instanceof Deno.errors.NotFound ? `no config.json there${hint}` : (cause as Error).message,
+      allowed: NAMES,
+    }, { cause, exitCode: 2 });
+  }
+  try {
+    const json = JSON.parse(text);
+    if (typeof json === "object" && json !== null && !Array.isArray(json)) return json;
+  } catch { /* reported below, as for any text that is not an object */ }
+  throw new OneloraError({ attempted: `reading ${path}`, found: "no JSON object", allowed: "a JSON object" });
+}
+
+/** The family of a preset. */
+function familyOf(preset: string): Family | undefined {
+  return families.find(({ presets }) => presets.includes(preset));
+}
+
+/** A preset and a place of its weights: `dit-xl-2=DiT-XL-2-256x256.pt`. */
+function presetAndWeights(name: string): readonly [preset: string, weights: string] | undefined {
+  const [preset, ...weights] = name.split("=");
+  return weights.length > 0 && familyOf(preset) !== undefined ? [preset, weights.join("=")] : undefined;
+}
+
+/**
+ * Opens a model's description; reads no weights.
+ *
+ * @param name A preset name, a Hugging Face folder, or a preset and a file or folder of weights for it, joined by `=`:
+ *   published weights without a `config.json` are PyTorch files of original repositories, such as DiT's and Depth Anything's
+ * @param options See {@linkcode DescriptionOptions}
+ * @throws OneloraError (exit code 2) if it is none of these
+ */
+export async function openModel(name: string, options: DescriptionOptions = {}): Promise<Model> {
+  const given = presetAndWeights(name);
+  if (given !== undefined) {
+    const [preset, folder] = given;
+    return { ...familyOf(preset)!.preset(preset, options), name, folder };
+  }
+  const preset = familyOf(name);
+  const folder = preset === undefined ? name : await shippedFolder(name);
+  if (preset !== undefined && folder === undefined) return { ...preset.preset(name, options), name };
+  const json = await readConfig(folder!);
+  const named = (each: Family) => json.model_type === undefined ? each.className : each.name;
+  const written = json.model_type ?? json._class_name;
+  const family = families.find((each) => written !== undefined && named(each) === written);
+  if (family === undefined) throw unknownName("model_type", String(written), families.map((each) => each.name));
+  return { ...family.read(json, options), name, folder };
+}
