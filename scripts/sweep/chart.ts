@@ -4,8 +4,7 @@
  *
  * @module
  */
-import type { Shown } from "./table.ts";
-import { unitOf } from "./table.ts";
+import { type Shown, unitOf } from "./table.ts";
 
 type Spec = Readonly<Record<string, unknown>>;
 
@@ -39,8 +38,9 @@ export function chartOf({ title, rows, deciding: { metric, better } }: Omit<Show
     field: "method",
     type: "nominal",
     sort: null,
-    scale: { domain: methods, scheme: "tableau20" },
-    legend: { title: null, symbolType: "circle", symbolSize: 100 },
+    scale: { domain: methods, scheme: methods.length > 10 ? "tableau20" : "tableau10" },
+    // The bars' names are the legend.
+    legend: null,
   };
   const timed = { filter: "datum.time !== null" };
   const x = { field: "time", type: "quantitative", title: "ms a step", scale: { zero: false, padding: 30 } };

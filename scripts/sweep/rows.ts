@@ -38,6 +38,8 @@ export interface Row {
   readonly reference: boolean;
   /** The learning rate that did best; undefined if no run has finished. */
   readonly best?: Trial;
+  /** The learning rates there are runs with; undefined is the recipe's. */
+  readonly rates: readonly (number | undefined)[];
   /** Every learning rate with a finished run, in the order of the sweep. */
   readonly tried: readonly Trial[];
   /** Runs that failed. */
@@ -115,6 +117,7 @@ export function rowsOf(
       label: label(method),
       reference: REFERENCES.includes(placed(method).adapter),
       best,
+      rates: [...new Set(own.map(({ cell }) => cell.rate))],
       tried,
       failed: own.filter(({ state }) => state === "failed").length,
       pending: own.filter(({ state }) => state === "pending").length,

@@ -93,7 +93,8 @@ export function tableOf({ title, rows, deciding: { metric, better }, beside = []
   const decimals = decimalsOf(trials.map((trial) => trial.metric.mean * factor));
   const seeds = Math.max(...trials.map((trial) => trial.metric.count));
   const isShared = trials.some(({ shared }) => shared);
-  const tried = rows.some((row) => row.tried.length > 1);
+  const rates = new Set(rows.flatMap((row) => row.rates).filter((rate) => rate !== undefined));
+  const chosen = rows.some((row) => row.rates.length > 1);
   const heads = [...new Set(trials.map(({ head }) => head))].filter((head) => head > 0);
   const columns: readonly Column[] = [
     { title: "method", cells: rows.map(({ label }) => ({ text: label })) },
@@ -122,7 +123,7 @@ export function tableOf({ title, rows, deciding: { metric, better }, beside = []
       of: ({ peakRssBytes }) => peakRssBytes / 1e6,
     }),
     column({ title: "trained", better: "lower", rows, decimals: 0, of: ({ parameters }) => parameters }),
-    ...(tried
+    ...(rates.size > 1
       ? [{ title: "rate", cells: rows.map(({ best }) => ({ text: best?.rate === undefined ? "-" : `${best.rate}` })) }]
       : []),
     ...beside,
@@ -131,7 +132,7 @@ export function tableOf({ title, rows, deciding: { metric, better }, beside = []
   const legend = [
     `Marked: ${marksInWords} of each column${references.length === 0 ? "" : `, without ${listed(references)}`}.`,
     seeds > 1 ? `Means over ${seeds} seeds ± sample standard deviation.` : "One seed.",
-    ...(tried ? ["Of several learning rates, the one with the best mean."] : []),
+    ...(chosen ? ["Of several learning rates, the one with the best mean."] : []),
     ...(isShared ? ["Runs shared the machine: their times are not comparable with others'."] : []),
     ...heads.map((head) => `The head's ${head.toLocaleString("en-US")} parameters are trained besides.`),
     ...missing(rows),
