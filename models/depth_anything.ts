@@ -213,9 +213,10 @@ export const depthAnythingFamily: Family = family<DepthAnythingConfig>({
   }),
   withBiases: (config) => ({ ...config, backbone: { ...config.backbone, qkvBias: true } }),
   withQkv: (config, qkv) => ({ ...config, backbone: { ...config.backbone, fusedQkv: qkv === "fused" } }),
-  image: ({ backbone: { image, channels } }) => ({
+  image: ({ backbone: { image, channels, patch } }) => ({
     height: image,
     width: image,
+    multipleOf: patch,
     channels,
     // ImageNet's
     mean: [0.485, 0.456, 0.406],

@@ -23,6 +23,8 @@ export interface ImageInput {
   readonly mean: readonly number[];
   /** Of values in 0..1, per channel. */
   readonly std: readonly number[];
+  /** What height and width of images of other sizes must be multiples of, if it takes any. */
+  readonly multipleOf?: number;
 }
 
 /** Query, key and value projections: one linear layer of all three, or three. */

@@ -26,10 +26,12 @@ function damaged(path: string, cause: unknown, allowed: string): OneloraError {
  *
  * @param sharp The decoder
  * @param path The file
+ * @param turn Whether it is turned as the file says; data sets go with depth that is not
  */
-export async function readColours(sharp: Sharp, path: string): Promise<Decoded<Uint8Array>> {
+export async function readColours(sharp: Sharp, path: string, turn: boolean = false): Promise<Decoded<Uint8Array>> {
   try {
-    const decoded = sharp(path).removeAlpha().toColourspace("srgb").raw({ depth: "uchar" });
+    const stored = sharp(path);
+    const decoded = (turn ? stored.autoOrient() : stored).removeAlpha().toColourspace("srgb").raw({ depth: "uchar" });
     const { data, info: { height, width, channels } } = await decoded.toBuffer({ resolveWithObject: true });
     if (channels === 3) return { values: new Uint8Array(data.buffer, data.byteOffset, data.length), height, width };
     return { values: Uint8Array.from({ length: 3 * data.length }, (_, i) => data[Math.trunc(i / 3)]), height, width };

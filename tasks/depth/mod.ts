@@ -14,6 +14,7 @@ export {
   type DepthSplits,
 } from "./dataset.ts";
 export * from "./diode.ts";
+export * from "./encode.ts";
 export * from "./kitti.ts";
 export * from "./lists.ts";
 export * from "./loader.ts";
@@ -22,6 +23,7 @@ export * from "./npy.ts";
 export * from "./nyu.ts";
 export * from "./open.ts";
 export * from "./pictures.ts";
+export * from "./predict.ts";
 export * from "./resample.ts";
 export type { SceneDomain } from "./scene.ts";
 export * from "./scenes.ts";

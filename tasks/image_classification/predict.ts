@@ -1,0 +1,51 @@
+/**
+ * What a classifier sees in a picture.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { apply, type Layer } from "../../dsl/layer.ts";
+import { key } from "../../dsl/random.ts";
+import type { Params } from "../../dsl/tree.ts";
+import type { Model } from "../../models/mod.ts";
+import { evaluationTransform } from "../data/augment.ts";
+import type { ImageExample } from "../data/dataset.ts";
+import { squareImages } from "./classifier.ts";
+
+/** A class and how likely it is. */
+export interface ClassProbability {
+  /** The class's name. */
+  readonly label: string;
+  /** softmax(logits) of it. */
+  readonly probability: number;
+}
+
+/**
+ * The likeliest classes of a picture, likeliest first.
+ *
+ * @param model The model's description
+ * @param layer Its layer, adapted or not
+ * @param params Its parameters
+ * @param picture The picture, any size
+ * @param count How many classes at most (default 5)
+ * @throws OneloraError for a model that takes no square images
+ */
+export async function predictClasses(
+  model: Model,
+  layer: Layer,
+  params: Params,
+  picture: Omit<ImageExample, "label">,
+  count: number = 5,
+): Promise<readonly ClassProbability[]> {
+  const { height: size, channels, mean, std } = squareImages(model);
+  const { shape, apply: prepare } = evaluationTransform({ size, channels, mean, std });
+  const pixels = prepare({ ...picture, label: 0 }, key(0));
+  const found = tf.tidy(() => tf.softmax(apply(layer, params)(tf.tensor(pixels, [1, ...shape]))));
+  try {
+    const probabilities = await found.data<"float32">();
+    return [...probabilities].map((probability, i) => ({ label: model.labels?.[i] ?? `${i}`, probability }))
+      .sort((a, b) => b.probability - a.probability).slice(0, count);
+  } finally {
+    found.dispose();
+  }
+}
