@@ -11,7 +11,8 @@ import { loadSharp, type Sharp } from "./sharp.ts";
 import { checked, type ImageDataset, type ImageSplits } from "./dataset.ts";
 import { firstLine, listFolder } from "./files.ts";
 
-const EXTENSIONS: readonly string[] = [".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif"];
+/** How the names of files end that are taken for images. */
+export const imageExtensions: readonly string[] = [".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif"];
 const TEST_FOLDERS: readonly string[] = ["test", "val", "validation"];
 
 interface Entry {
@@ -46,7 +47,9 @@ async function imagesUnder(folder: string, prefix = ""): Promise<string[]> {
   const found: string[] = [];
   for (const { name, isFile, isDirectory } of await listFolder(folder)) {
     if (isDirectory) found.push(...await imagesUnder(`${folder}/${name}`, `${prefix}${name}/`));
-    if (isFile && EXTENSIONS.some((extension) => name.toLowerCase().endsWith(extension))) found.push(prefix + name);
+    if (isFile && imageExtensions.some((extension) => name.toLowerCase().endsWith(extension))) {
+      found.push(prefix + name);
+    }
   }
   return found;
 }
@@ -62,7 +65,7 @@ async function readClasses(folder: string): Promise<ReadonlyMap<string, readonly
     throw new OneloraError({
       attempted: `reading the class folders of ${folder}`,
       found: classes.size === 0 ? "none" : `no image in ${empty.join(", ")}`,
-      allowed: `a folder a class, with at least one image each (${EXTENSIONS.join(" ")})`,
+      allowed: `a folder a class, with at least one image each (${imageExtensions.join(" ")})`,
     });
   }
   return classes;
