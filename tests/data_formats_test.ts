@@ -168,7 +168,8 @@ Deno.test("an unknown or incomplete specification is wrong usage, with the forms
   const refused: readonly (readonly [string, string])[] = [
     ["mnits", `did you mean "mnist"?`],
     ["cifr10:/data", `did you mean "cifar10:DIR"?`],
-    ["imagenet", "allowed: mnist, fashion-mnist, fashion-mnist-turned, cifar10:DIR, cifar100:DIR, images:DIR"],
+    ["imagenet", "fashion-mnist-turned, cifar10:DIR, cifar100:DIR, food101:DIR, images:DIR, parquet:DIR, cifar10:FILE"],
+    ["parkuet:/data", `did you mean "parquet:DIR"?`],
     ["", "allowed: mnist"],
     ["toString", "allowed: mnist"],
     ["mnist:/data", "allowed: mnist, without a folder"],

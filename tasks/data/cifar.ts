@@ -6,8 +6,9 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
+import { readArchive } from "./archive.ts";
 import { checked, type ImageDataset, type ImageSplits } from "./dataset.ts";
-import { listFolder, readBytes } from "./files.ts";
+import { isFile, listFolder, readBytes } from "./files.ts";
 
 const SIDE = 32;
 const PLANE = SIDE * SIDE;
@@ -43,31 +44,51 @@ const EDITIONS = {
   },
 } as const satisfies Record<string, Edition>;
 
-/** The class names, a line each; a folder without the file has numbered classes. */
-async function readNames(edition: Edition, folder: string, present: readonly string[]): Promise<readonly string[]> {
+/** Where an edition's files are: a folder or an archive. */
+interface Store {
+  readonly at: string;
+  readonly names: readonly string[];
+  readonly read: (name: string) => Promise<Uint8Array>;
+}
+
+async function folderStore(edition: Edition, folder: string): Promise<Store> {
+  const listed = await listFolder(folder);
+  const nested = listed.some(({ name, isDirectory }) => isDirectory && name === edition.folder);
+  const at = nested ? `${folder}/${edition.folder}` : folder;
+  const names = (nested ? await listFolder(at) : listed).filter(({ isFile }) => isFile).map(({ name }) => name);
+  return { at, names, read: (name) => readBytes(`${at}/${name}`) };
+}
+
+async function archiveStore({ train, test, names }: Edition, path: string): Promise<Store> {
+  const files = await readArchive(path, (name) => train.test(name) || name === test || name === names);
+  return { at: path, names: [...files.keys()], read: (name) => Promise.resolve(files.get(name)!) };
+}
+
+/** The class names, a line each; without their file, classes are numbered. */
+async function readNames(edition: Edition, { at, names: present, read }: Store): Promise<readonly string[]> {
   if (!present.includes(edition.names)) return Array.from({ length: edition.classes }, (_, i) => `${i}`);
-  const path = `${folder}/${edition.names}`;
-  const names = new TextDecoder().decode(await readBytes(path)).split("\n").map((line) => line.trim()).filter(Boolean);
+  const text = new TextDecoder().decode(await read(edition.names));
+  const names = text.split("\n").map((line) => line.trim()).filter(Boolean);
   if (names.length === edition.classes) return names;
   throw new OneloraError({
-    attempted: `reading ${path}`,
+    attempted: `reading ${at}/${edition.names}`,
     found: `${names.length} class names`,
     allowed: `${edition.classes}, a line each`,
   });
 }
 
-async function readRecords(edition: Edition, path: string): Promise<Uint8Array> {
-  const bytes = await readBytes(path);
+async function readRecords(edition: Edition, { at, read }: Store, name: string): Promise<Uint8Array> {
+  const bytes = await read(name);
   const record = edition.labelBytes + 3 * PLANE;
   const fail = (found: string, allowed: string): never => {
-    throw new OneloraError({ attempted: `reading ${path}`, found, allowed });
+    throw new OneloraError({ attempted: `reading ${at}/${name}`, found, allowed });
   };
   if (bytes.length === 0 || bytes.length % record !== 0) {
     fail(`${bytes.length} bytes`, `whole records of ${record} bytes, at least one`);
   }
-  for (let at = edition.labelBytes - 1; at < bytes.length; at += record) {
-    if (bytes[at] >= edition.classes) {
-      fail(`label ${bytes[at]} in record ${Math.floor(at / record)}`, `0 to ${edition.classes - 1}`);
+  for (let place = edition.labelBytes - 1; place < bytes.length; place += record) {
+    if (bytes[place] >= edition.classes) {
+      fail(`label ${bytes[place]} in record ${Math.floor(place / record)}`, `0 to ${edition.classes - 1}`);
     }
   }
   return bytes;
@@ -101,30 +122,28 @@ function dataset(
 
 /**
  * CIFAR-10 or CIFAR-100 (Krizhevsky, 2009): 32x32 colour images, 50,000 for training and 10,000 for testing when the
- * folder is complete; the training part is every `data_batch_N.bin` that is there, in order of N.
+ * data are complete; the training part is every `data_batch_N.bin` that is there, in order of N.
  *
  * @param edition Which of the two; CIFAR-100 is labelled with its 100 fine classes
- * @param folder The unpacked folder, or the one that holds it
+ * @param path The archive as it is published (`cifar-10-binary.tar.gz`), the unpacked folder, or the one that holds it
  */
-export async function openCifar(edition: "cifar10" | "cifar100", folder: string): Promise<ImageSplits> {
+export async function openCifar(edition: "cifar10" | "cifar100", path: string): Promise<ImageSplits> {
   const about: Edition = EDITIONS[edition];
-  const listed = await listFolder(folder);
-  const nested = listed.some(({ name, isDirectory }) => isDirectory && name === about.folder);
-  const at = nested ? `${folder}/${about.folder}` : folder;
-  const present = (nested ? await listFolder(at) : listed).filter(({ isFile }) => isFile).map(({ name }) => name);
-  const training = present.filter((name) => about.train.test(name))
+  const store = await isFile(path) ? await archiveStore(about, path) : await folderStore(about, path);
+  const training = store.names.filter((name) => about.train.test(name))
     .sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
-  if (training.length === 0 || !present.includes(about.test)) {
+  if (training.length === 0 || !store.names.includes(about.test)) {
+    const test = store.names.includes(about.test) ? "the" : "no";
     throw new OneloraError({
-      attempted: `reading ${edition} from ${at}`,
-      found: `${training.length} training files and ${present.includes(about.test) ? "the" : "no"} ${about.test}`,
+      attempted: `reading ${edition} from ${store.at}`,
+      found: `${training.length} training files and ${test} ${about.test}`,
       allowed: `the binary version: ${edition === "cifar10" ? "data_batch_1.bin to data_batch_5.bin" : "train.bin"} ` +
-        `and ${about.test}, in this folder or in ${about.folder} inside it`,
+        `and ${about.test}, in this place or in ${about.folder} inside it`,
     });
   }
-  const classes = await readNames(about, at, present);
+  const classes = await readNames(about, store);
   const train: Uint8Array[] = [];
-  for (const name of training) train.push(await readRecords(about, `${at}/${name}`));
-  const test = await readRecords(about, `${at}/${about.test}`);
+  for (const name of training) train.push(await readRecords(about, store, name));
+  const test = await readRecords(about, store, about.test);
   return { train: dataset(about, "train", classes, train), test: dataset(about, "test", classes, [test]) };
 }

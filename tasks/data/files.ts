@@ -29,6 +29,15 @@ export async function readBytes(path: string | URL): Promise<Uint8Array> {
 }
 
 /**
+ * Whether a path leads to a file.
+ *
+ * @param path Where to look
+ */
+export async function isFile(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(({ isFile }) => isFile, () => false);
+}
+
+/**
  * The entries of a folder in code-unit order of their names, hidden ones left out, links followed.
  *
  * @param path Where it lies

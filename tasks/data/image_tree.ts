@@ -7,37 +7,37 @@
 
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, key, uniform } from "../../dsl/random.ts";
-import { loadSharp, type Sharp } from "./sharp.ts";
 import { checked, type ImageDataset, type ImageSplits } from "./dataset.ts";
-import { firstLine, listFolder } from "./files.ts";
+import { listFolder } from "./files.ts";
+import { withOrigins } from "./origin.ts";
+import { decodeImage, loadSharp, type Sharp } from "./sharp.ts";
 
 /** How the names of files end that are taken for images. */
 export const imageExtensions: readonly string[] = [".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif"];
 const TEST_FOLDERS: readonly string[] = ["test", "val", "validation"];
 
-interface Entry {
+/** A labelled file. */
+export interface Entry {
+  /** Where it lies. */
   readonly path: string;
+  /** Index of its class. */
   readonly label: number;
 }
 
-function imageDataset(name: string, classes: readonly string[], entries: readonly Entry[], sharp: Sharp): ImageDataset {
+/** Labelled files, decoded when they are read. */
+export function fileDataset(
+  name: string,
+  classes: readonly string[],
+  entries: readonly Entry[],
+  sharp: Sharp,
+): ImageDataset {
   return checked({
     name,
     size: entries.length,
     classes,
     get: async (index) => {
       const { path, label } = entries[index];
-      try {
-        const decoded = sharp(path).removeAlpha().toColourspace("srgb").raw({ depth: "uchar" });
-        const { data, info: { height, width, channels } } = await decoded.toBuffer({ resolveWithObject: true });
-        return { pixels: new Uint8Array(data.buffer, data.byteOffset, data.length), height, width, channels, label };
-      } catch (cause) {
-        throw new OneloraError({
-          attempted: `decoding ${path}`,
-          found: firstLine(cause),
-          allowed: "an intact image",
-        }, { cause });
-      }
+      return { ...await decodeImage(sharp, path, path), label };
     },
   });
 }
@@ -125,8 +125,8 @@ export async function openImageTree(folder: string): Promise<ImageSplits> {
     test.push(...files.filter((file) => held.has(file)).map(entry("")));
   });
   const sharp = await loadSharp();
-  return {
-    train: imageDataset("images/train", classes, train, sharp),
-    test: imageDataset("images/test", classes, test, sharp),
-  };
+  return withOrigins({
+    train: fileDataset("images/train", classes, train, sharp),
+    test: fileDataset("images/test", classes, test, sharp),
+  }, { module: import.meta.url, name: "openImageTree", arguments: [folder] });
 }

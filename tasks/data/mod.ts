@@ -7,12 +7,14 @@
 export * from "./augment.ts";
 export * from "./cifar.ts";
 export type { ImageDataset, ImageExample, ImageSplits } from "./dataset.ts";
+export * from "./food.ts";
 export * from "./idx.ts";
-export * from "./image_tree.ts";
+export { openImageTree } from "./image_tree.ts";
 export * from "./loader.ts";
 export * from "./mnist.ts";
 export * from "./open.ts";
 export { type Origin, remake } from "./origin.ts";
+export * from "./parquet_images.ts";
 export * from "./resize.ts";
 export * from "./stream.ts";
 export * from "./turn.ts";

@@ -7,8 +7,10 @@
 import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { openCifar } from "./cifar.ts";
 import type { ImageSplits } from "./dataset.ts";
+import { openFood } from "./food.ts";
 import { openImageTree } from "./image_tree.ts";
 import { openFashionMnist, openMnist } from "./mnist.ts";
+import { openParquetImages } from "./parquet_images.ts";
 import { turnedSplits } from "./turn.ts";
 
 const BUILT_IN: Readonly<Record<string, () => Promise<ImageSplits>>> = {
@@ -17,30 +19,35 @@ const BUILT_IN: Readonly<Record<string, () => Promise<ImageSplits>>> = {
   "fashion-mnist-turned": async () => turnedSplits(await openFashionMnist()),
 };
 
-const FOLDERS: Readonly<Record<string, (folder: string) => Promise<ImageSplits>>> = {
-  cifar10: (folder) => openCifar("cifar10", folder),
-  cifar100: (folder) => openCifar("cifar100", folder),
+const STORED: Readonly<Record<string, (path: string) => Promise<ImageSplits>>> = {
+  cifar10: (path) => openCifar("cifar10", path),
+  cifar100: (path) => openCifar("cifar100", path),
+  food101: openFood,
   images: openImageTree,
+  parquet: openParquetImages,
 };
 
 /** Every form of specification that {@linkcode openImageData} takes. */
 export const imageDataForms: readonly string[] = [
   ...Object.keys(BUILT_IN),
-  ...Object.keys(FOLDERS).map((name) => `${name}:DIR`),
+  ...Object.keys(STORED).map((name) => `${name}:DIR`),
+  ...["cifar10", "cifar100"].map((name) => `${name}:FILE.tar.gz`),
 ];
 
 /**
  * Opens a data set; errors in the specification itself carry exit code 2.
  *
- * @param spec `mnist`, `fashion-mnist`, `fashion-mnist-turned` (four orientations, 40 classes), `cifar10:DIR`, `cifar100:DIR` or `images:DIR`
+ * @param spec `mnist`, `fashion-mnist`, `fashion-mnist-turned` (four orientations, 40 classes), `cifar10:DIR`,
+ * `cifar100:DIR`, `food101:DIR`, `images:DIR` (a folder a class), `parquet:DIR` (as on the Hugging Face hub), or an archive
+ * of CIFAR's binary version as it is, `cifar10:FILE.tar.gz`, `cifar100:FILE.tar.gz`
  */
 export async function openImageData(spec: string): Promise<ImageSplits> {
   const colon = spec.indexOf(":");
   const name = colon < 0 ? spec : spec.slice(0, colon);
-  const folder = colon < 0 ? "" : spec.slice(colon + 1).replace(/(?<=[^/\\])[/\\]+$/, "");
+  const path = colon < 0 ? "" : spec.slice(colon + 1).replace(/(?<=[^/\\])[/\\]+$/, "");
   if (Object.hasOwn(BUILT_IN, name) && colon < 0) return await BUILT_IN[name]();
-  if (Object.hasOwn(FOLDERS, name) && folder !== "") return await FOLDERS[name](folder);
-  if (Object.hasOwn(BUILT_IN, name) || Object.hasOwn(FOLDERS, name)) {
+  if (Object.hasOwn(STORED, name) && path !== "") return await STORED[name](path);
+  if (Object.hasOwn(BUILT_IN, name) || Object.hasOwn(STORED, name)) {
     throw new OneloraError({
       attempted: "choosing data set",
       found: `"${spec}"`,

@@ -5,6 +5,7 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
+import type { ImageExample } from "./dataset.ts";
 import { firstLine } from "./files.ts";
 
 const SHARP = "npm:sharp@0.35.5";
@@ -58,5 +59,29 @@ export async function loadSharp(): Promise<Sharp> {
       found: firstLine(cause),
       allowed: "an npm registry in reach on first use, and --allow-ffi --allow-env --allow-sys --allow-read",
     }, { cause });
+  }
+}
+
+/**
+ * A picture as bytes, grey ones of one channel or three, others of three; opacity is left out.
+ *
+ * @param sharp The library
+ * @param input Path of a file, or its bytes
+ * @param name What to call it in errors
+ * @throws OneloraError for what is no intact picture
+ */
+export async function decodeImage(
+  sharp: Sharp,
+  input: string | Uint8Array,
+  name: string,
+): Promise<Omit<ImageExample, "label">> {
+  try {
+    const decoded = sharp(input).removeAlpha().toColourspace("srgb").raw({ depth: "uchar" });
+    const { data, info: { height, width, channels } } = await decoded.toBuffer({ resolveWithObject: true });
+    return { pixels: new Uint8Array(data.buffer, data.byteOffset, data.length), height, width, channels };
+  } catch (cause) {
+    throw new OneloraError({ attempted: `decoding ${name}`, found: firstLine(cause), allowed: "an intact image" }, {
+      cause,
+    });
   }
 }

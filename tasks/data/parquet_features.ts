@@ -1,0 +1,96 @@
+/**
+ * Which columns of a Hugging Face data set are images and labels, and what the labels are called.
+ *
+ * @module
+ */
+
+import { parse } from "yaml";
+import { OneloraError } from "../../dsl/error.ts";
+import { readBytes } from "./files.ts";
+import type { ParquetFile } from "./parquet.ts";
+
+/** The two columns. */
+export interface ImageColumns {
+  /** Pictures as encoded bytes: `{ bytes, path }`, or bytes alone. */
+  readonly image: string;
+  /** Whole numbers. */
+  readonly label: string;
+  /** Names of the labels, where the data set says them. */
+  readonly names?: readonly string[];
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** A value as an object, an empty one if it is none. */
+function fields(value: unknown): Fields {
+  return typeof value === "object" && value !== null ? value as Fields : {};
+}
+
+function texts(value: unknown): readonly string[] | undefined {
+  const list = Array.isArray(value) ? value : Object.values(fields(value));
+  return list.length > 0 && list.every((each) => typeof each === "string") ? list : undefined;
+}
+
+/** Features that a Parquet file's writer noted: `{info: {features: {NAME: {_type, names}}}}`. */
+function notedFeatures({ notes }: ParquetFile): ReadonlyMap<string, Fields> {
+  try {
+    const { features } = fields(fields(JSON.parse(notes.get("huggingface") ?? "{}")).info);
+    return new Map(Object.entries(fields(features)).map(([name, feature]) => [name, fields(feature)]));
+  } catch {
+    return new Map();
+  }
+}
+
+/** Names of a column's labels in a data set's card: `features: [{name, dtype: {class_label: {names}}}]`. */
+function namesInCard(card: unknown, column: string): readonly string[] | undefined {
+  const info = fields(card).dataset_info;
+  for (const each of Array.isArray(info) ? info : [info]) {
+    const { features } = fields(each);
+    const feature = Array.isArray(features) ? features.find((one) => fields(one).name === column) : undefined;
+    // Keys that are whole numbers come in their order, whatever the card's.
+    const found = texts(fields(fields(fields(feature).dtype).class_label).names);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** What is between the lines `---` at the top of a card. */
+async function readCard(path: string): Promise<unknown> {
+  const text = new TextDecoder().decode(await readBytes(path));
+  const [, front] = /^---\r?\n([^]*?)\r?\n---/.exec(text) ?? [];
+  try {
+    return front === undefined ? undefined : parse(front);
+  } catch {
+    // A card is for people first; what cannot be read of it is as if it were not there.
+    return undefined;
+  }
+}
+
+/**
+ * The columns of images and labels: as the writer noted them in the footer (`Image`, `ClassLabel`), else by the names that
+ * data sets use. Of several labels, the one called `label`, `labels` or `fine_label`, else the first.
+ *
+ * @param file Any of the data set's files
+ * @param card Its README.md, if there is one
+ * @throws OneloraError if there are none such
+ */
+export async function imageColumns(file: ParquetFile, card?: string): Promise<ImageColumns> {
+  const features = notedFeatures(file);
+  const ofType = (type: string) => file.columns.filter((name) => features.get(name)?._type === type);
+  const among = (names: readonly string[], columns: readonly string[]) => names.find((name) => columns.includes(name));
+  const images = ofType("Image");
+  const labels = ofType("ClassLabel");
+  const image = among(["image", "img"], images) ?? images[0] ?? among(["image", "img"], file.columns);
+  const usual = ["label", "labels", "fine_label"];
+  const label = among(usual, labels) ?? labels[0] ?? among(usual, file.columns);
+  if (image === undefined || label === undefined) {
+    throw new OneloraError({
+      attempted: `reading images from ${file.path}`,
+      found: file.columns.length === 0 ? "no column" : `columns ${file.columns.join(", ")}`,
+      allowed: `a column of images (image, img) and one of labels (${usual.join(", ")})`,
+    });
+  }
+  const noted = texts(features.get(label)?.names);
+  const names = noted ?? (card === undefined ? undefined : namesInCard(await readCard(card), label));
+  return { image, label, names };
+}
