@@ -4,7 +4,7 @@
  * @module
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
-import { fromTensor, openSafetensors, toTensor, useBackend, writeSafetensors } from "../dsl/mod.ts";
+import { compile, fromTensor, openSafetensors, type Params, toTensor, useBackend, writeSafetensors } from "../dsl/mod.ts";
 import { checkInputs, checkValues, namedForward, signatureFor } from "../models/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { main, required, text } from "./cli/mod.ts";
@@ -39,7 +39,10 @@ await main(
     const inputs: Record<string, Tensor> = {};
     for (const each of file.names) inputs[each] = toTensor(await file.read(each));
     await checkValues(signature, inputs, `reading ${input}`);
-    const outputs: Record<string, Tensor> = { ...namedForward(signature, layer, params)(inputs) };
+    // Compiled, so that every tensor is freed after its last use.
+    const forward = compile((all: Params, given: Params) => namedForward(signature, layer, all)(given));
+    const outputs: Record<string, Tensor> = { ...forward(params, inputs) };
+    forward.dispose();
     dispose([params as Record<string, Tensor>, inputs]);
     const entries = Object.entries(outputs).map(async ([each, tensor]) => [each, await fromTensor(tensor)] as const);
     await writeSafetensors(output, await Promise.all(entries));
