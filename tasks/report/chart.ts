@@ -1,0 +1,231 @@
+/**
+ * Line charts as SVG: d3's scales decide where ticks are, this file draws.
+ *
+ * @module
+ */
+// @ts-types="@types/d3-scale"
+import { scaleLinear, scaleLog } from "d3-scale";
+import { element, escaped, type Markup } from "./markup.ts";
+import { chartStyle } from "./style.ts";
+
+/** x and y. */
+export type Point = readonly [x: number, y: number];
+
+/** A line of a chart. */
+export interface Series {
+  /** What the legend calls it. */
+  readonly name: string;
+  /** In order of x; others than finite ones are left out. */
+  readonly points: readonly Point[];
+  /** Least and most around the line: x, low, high. */
+  readonly band?: readonly (readonly [x: number, low: number, high: number])[];
+  /** Whether points are marked; a single one always is. */
+  readonly marked?: boolean;
+}
+
+/** An axis. */
+export interface Axis {
+  /** What is on it, with its unit. */
+  readonly label: string;
+  /** Its ends; by default round numbers around the data. */
+  readonly domain?: Point;
+  /** Whether zero is on it. */
+  readonly zero?: boolean;
+  /** Equal steps are equal factors; data above 0. */
+  readonly log?: boolean;
+  /** A tick's text. */
+  readonly format?: (value: number) => string;
+}
+
+/** A chart. */
+export interface Chart {
+  /** Shown above it. */
+  readonly title: string;
+  /** From left to right. */
+  readonly x: Axis;
+  /** From bottom to top. */
+  readonly y: Axis;
+  /** Its lines. */
+  readonly series: readonly Series[];
+  /** Whether the line x = y is drawn. */
+  readonly diagonal?: boolean;
+}
+
+/** Size of a chart without its legend, and what lies around the plot, in pixels. */
+const [WIDTH, HEIGHT] = [460, 260];
+const MARGIN = { left: 64, right: 16, top: 32, bottom: 44 };
+const ROW = 18;
+
+/** Pixels to a tenth. */
+const px = (value: number) => Number(value.toFixed(1));
+
+/** Ends of an axis: as given, or those of the data, never equal. */
+function ends(values: readonly number[], { domain, zero }: Axis): Point {
+  if (domain !== undefined) return domain;
+  const own = zero ? [0, ...values] : values;
+  const [low, high] = own.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [
+    Infinity,
+    -Infinity,
+  ]);
+  if (low < high) return [low, high];
+  return low === 0 ? [0, 1] : [low - Math.abs(low) / 2, low + Math.abs(low) / 2];
+}
+
+/** Where values lie, and which of them get a tick. */
+interface Scale {
+  readonly at: (value: number) => number;
+  readonly ticks: readonly { readonly at: number; readonly text: string }[];
+}
+
+function scaleOf(values: readonly number[], axis: Axis, range: Point, count: number): Scale {
+  const scale = (axis.log ? scaleLog() : scaleLinear()).domain(ends(values, axis)).range(range);
+  if (axis.domain === undefined) scale.nice();
+  const format = axis.format ?? scale.tickFormat(count);
+  // On a logarithmic axis the powers of ten are enough.
+  const ticks = scale.ticks(count).filter((value) =>
+    !axis.log || Number.isInteger(Math.round(Math.log10(value) * 1e9) / 1e9)
+  );
+  return {
+    at: (value) => px(scale(value)),
+    ticks: ticks.map((value) => ({ at: px(scale(value)), text: format(value) })),
+  };
+}
+
+function line(className: string, x1: number, y1: number, x2: number, y2: number): Markup {
+  return element("line", { class: className, x1, y1, x2, y2 });
+}
+
+function label(className: string, x: number, y: number, text: string, more: Record<string, string> = {}): Markup {
+  return element("text", { class: className, x, y, ...more }, escaped(text));
+}
+
+/** Colour by position; beyond the last colour, dashed. */
+function look(i: number): { readonly stroke: string; readonly fill: string } {
+  return { stroke: `s${i % 6}${i < 6 ? "" : " dashed"}`, fill: `f${i % 6}` };
+}
+
+function drawn({ points, band = [], marked }: Series, i: number, x: Scale, y: Scale): Markup {
+  const { stroke, fill } = look(i);
+  const place = ([a, b]: Point) => `${x.at(a)},${y.at(b)}`;
+  const outline: readonly Point[] = [
+    ...band.map(([at, , high]): Point => [at, high]),
+    ...band.toReversed().map(([at, low]): Point => [at, low]),
+  ];
+  return [
+    ...(band.length === 0 ? [] : [element("polygon", { class: `band ${fill}`, points: outline.map(place).join(" ") })]),
+    ...(points.length < 2
+      ? []
+      : [element("polyline", { class: `series ${stroke}`, points: points.map(place).join(" ") })]),
+    ...(marked || points.length === 1
+      ? points.map(([a, b]) => element("circle", { class: fill, cx: x.at(a), cy: y.at(b), r: 2.5 }))
+      : []),
+  ].join("");
+}
+
+/**
+ * A chart as a group of SVG elements, its top left corner at the origin.
+ *
+ * @param chart What is on it
+ */
+function group({ title, x, y, series, diagonal }: Chart): Markup {
+  const [left, right, top, bottom] = [MARGIN.left, WIDTH - MARGIN.right, MARGIN.top, HEIGHT - MARGIN.bottom];
+  const shown = series.map((each) => ({
+    ...each,
+    points: each.points.filter((point) => point.every(Number.isFinite)),
+  }));
+  const points = shown.flatMap(({ points }) => points);
+  const heights = [...points.map(([, at]) => at), ...shown.flatMap(({ band = [] }) => band.flatMap(([, ...at]) => at))];
+  const across = scaleOf(points.map(([at]) => at), x, [left, right], 6);
+  const upward = scaleOf(heights, y, [bottom, top], 5);
+  const middle = px((top + bottom) / 2);
+  return [
+    label("title", 0, 14, title),
+    ...upward.ticks.flatMap(({ at, text }) => [
+      line("grid", left, at, right, at),
+      label("tick", left - 6, at + 4, text, { "text-anchor": "end" }),
+    ]),
+    ...across.ticks.flatMap(({ at, text }) => [
+      line("axis", at, bottom, at, bottom + 4),
+      label("tick", at, bottom + 16, text, { "text-anchor": "middle" }),
+    ]),
+    line("axis", left, bottom, right, bottom),
+    label("tick", px((left + right) / 2), HEIGHT - 10, x.label, { "text-anchor": "middle" }),
+    label("tick", 12, middle, y.label, { "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` }),
+    ...(diagonal ? [line("equal", across.at(0), upward.at(0), across.at(1), upward.at(1))] : []),
+    ...shown.map((each, i) => drawn(each, i, across, upward)),
+  ].join("");
+}
+
+/** Longest name in a legend. */
+const LONGEST = 70;
+
+/** Names of the series, one below the other. */
+function legend(names: readonly string[]): readonly Markup[] {
+  return names.flatMap((name, i) => {
+    const y = HEIGHT + i * ROW;
+    const short = [...name].length > LONGEST ? `${[...name].slice(0, LONGEST).join("")}...` : name;
+    return [
+      line(`series ${look(i).stroke}`, MARGIN.left, y, MARGIN.left + 22, y),
+      label("", MARGIN.left + 30, y + 4, short),
+    ];
+  });
+}
+
+/**
+ * Charts of the same series side by side as an SVG element, with one legend if there are several series. Its colours come
+ * from the page's style; {@linkcode svgFile} makes a file of it.
+ *
+ * @param charts What is on them
+ */
+export function charts(...charts: readonly Chart[]): Markup {
+  const names = charts[0].series.map(({ name }) => name);
+  const rows = names.length > 1 ? names : [];
+  const [width, height] = [charts.length * WIDTH, HEIGHT + rows.length * ROW];
+  const title = charts.map(({ title }) => title).join("; ");
+  return element(
+    "svg",
+    { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title },
+    ...charts.map((chart, i) => element("g", { transform: `translate(${i * WIDTH} 0)` }, group(chart))),
+    ...legend(rows),
+  );
+}
+
+/**
+ * An SVG element as a file of its own.
+ *
+ * @param svg The element
+ */
+export function svgFile(svg: string): string {
+  const background = "svg { background: var(--paper); }";
+  return `${svg.replace(">", `>${element("style", {}, `${chartStyle}${background}`)}`)}\n`;
+}
+
+/** Points of a line that a chart shows one by one. */
+const MOST_POINTS = 300;
+
+/**
+ * A line of at most 300 points: means of as many neighbours as needed, with a band from their least to their most.
+ *
+ * @param name The series' name
+ * @param points All points, in order of x
+ * @returns The series, and how many neighbours are one
+ */
+export function thinned(name: string, points: readonly Point[]): { readonly series: Series; readonly each: number } {
+  const finite = points.filter(([, y]) => Number.isFinite(y));
+  const each = Math.ceil(finite.length / MOST_POINTS);
+  if (each <= 1) return { series: { name, points: finite }, each: 1 };
+  const groups = Array.from(
+    { length: Math.ceil(finite.length / each) },
+    (_, i) => finite.slice(i * each, (i + 1) * each),
+  );
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const parts = groups.map((group) => ({ x: mean(group.map(([x]) => x)), ys: group.map(([, y]) => y) }));
+  return {
+    each,
+    series: {
+      name,
+      points: parts.map(({ x, ys }): Point => [x, mean(ys)]),
+      band: parts.map(({ x, ys }) => [x, Math.min(...ys), Math.max(...ys)] as const),
+    },
+  };
+}
