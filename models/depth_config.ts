@@ -92,7 +92,7 @@ export const depthAnythingPresets: Readonly<Record<DepthAnythingPreset, DepthAny
     fusion: 24,
     headHidden: 16,
     metric: true,
-    maxDepth: 10,
+    maxDepth: 80,
   },
   "depth-anything-small": sizes.small,
   "depth-anything-base": sizes.base,

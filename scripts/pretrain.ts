@@ -1,65 +1,82 @@
 /**
- * `deno task pretrain`: makes the weights that this package ships again, from random numbers and Fashion-MNIST.
+ * `deno task pretrain`: makes the weights that this package ships again, from random numbers and data that is at hand.
  *
  * @module
  */
 import { useBackend } from "../dsl/mod.ts";
 import { saveModel } from "../models/mod.ts";
-import { imageClassification, type Run, runTask } from "../tasks/mod.ts";
+import { type Run, runTask, taskKind } from "../tasks/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { choice, integer, main, text } from "./cli/mod.ts";
 import { backendFlag } from "./options.ts";
 import { interruptible, reporterFor } from "./run_folder.ts";
 
-const flags = {
-  model: choice({ help: "What to pretrain", allowed: ["vit-micro"], default: "vit-micro" }),
-  steps: integer({ help: "Steps of 64 images", min: 1, default: 9400 }),
-  seed: integer({ help: "Seed of everything random", min: 0, default: 0 }),
-  ...backendFlag,
-  backend: { ...backendFlag.backend, default: "wasm" as const },
-  out: text({ help: "Folder of the weights", value: "DIR", default: "models/weights/vit-micro" }),
-};
+/** How a model is pretrained: the task, and what of its settings is not common to all. */
+interface Pretraining extends Omit<Run, keyof typeof common | "model" | "seed"> {
+  readonly task: string;
+}
 
-/**
- * Full training of every parameter. Telling orientations apart as well as clothes, under slight crops, gives features that
- * serve other images too; mirroring would confuse left with right.
- */
-const recipe: Omit<Run, "steps" | "seed"> = {
-  model: "vit-micro",
-  data: "fashion-mnist-turned",
+/** Full training of every parameter. */
+const common = {
   adapter: "all",
   target: "all-linear",
   scratch: true,
-  batchSize: 64,
-  lr: 1.5e-3,
-  weightDecay: 0.05,
   schedule: "cosine",
   warmup: 0.05,
   clip: 1,
   shuffle: true,
-  augment: { crop: { scale: [0.6, 1], ratio: [3 / 4, 4 / 3] }, flip: 0 },
   strict: true,
   evalEvery: 0,
   checkpointEvery: 0,
+} as const;
+
+const recipes: Readonly<Record<string, Pretraining>> = {
+  // Telling orientations apart as well as clothes, under slight crops, gives features that serve other images too; mirroring
+  // would confuse left with right.
+  "vit-micro": {
+    task: "image-classification",
+    data: "fashion-mnist-turned",
+    steps: 9400,
+    batchSize: 64,
+    lr: 1.5e-3,
+    weightDecay: 0.05,
+    augment: { crop: { scale: [0.6, 1], ratio: [3 / 4, 4 / 3] }, flip: 0 },
+  },
+  "dpt-micro": {
+    task: "depth",
+    data: "scenes-indoor",
+    steps: 6000,
+    batchSize: 16,
+    lr: 2e-3,
+    weightDecay: 0.05,
+    augment: true,
+  },
+};
+
+const flags = {
+  model: choice({ help: "What to pretrain", allowed: Object.keys(recipes), default: "vit-micro" }),
+  steps: integer({ help: "Steps (default: as for the shipped weights)", min: 1 }),
+  seed: integer({ help: "Seed of everything random", min: 0, default: 0 }),
+  ...backendFlag,
+  backend: { ...backendFlag.backend, default: "wasm" as const },
+  out: text({ help: "Folder of the weights (default: where the shipped ones are)", value: "DIR" }),
 };
 
 await main(
-  {
-    name: "pretrain",
-    summary: "Pretrains vit-micro on Fashion-MNIST in four orientations, as it was done for the shipped weights.",
-    flags,
-  },
-  attempt(async ({ options }) => {
-    const { steps, seed, backend, out } = options;
+  { name: "pretrain", summary: "Pretrains a micro model, as it was done for the shipped weights.", flags },
+  attempt(async ({ options: { model, seed, backend, ...options } }) => {
+    const { task, ...recipe } = recipes[model];
+    const steps = options.steps ?? recipe.steps;
+    const out = options.out ?? `models/weights/${model}`;
     const report = await useBackend(backend);
     console.log(`backend ${report.chosen}`);
-    const reporter = reporterFor("pretraining");
-    const { metrics } = await runTask(imageClassification, { ...recipe, steps, seed }, {
-      reporter,
+    const kind = taskKind(task);
+    const { metrics } = await runTask(kind, { ...common, ...recipe, model, steps, seed }, {
+      reporter: reporterFor("pretraining"),
       signal: interruptible(),
       save: ({ model, params }) => saveModel(model, params, out, { dtype: "F16" }),
     });
-    console.log(`accuracy ${(metrics.accuracy * 100).toFixed(2)} % of 40 classes`);
+    console.log(kind.inWords(metrics));
     console.log(`weights: ${out}`);
   }),
 );

@@ -4,12 +4,14 @@
  * @module
  */
 import { unknownName } from "../dsl/error.ts";
+import { monocularDepth } from "./depth/task.ts";
 import { imageClassification } from "./image_classification/task.ts";
 import type { TaskKind } from "./trainer/task.ts";
 
 /** The tasks. */
 export const taskKinds: Readonly<Record<string, TaskKind>> = {
   "image-classification": imageClassification,
+  "depth": monocularDepth,
 };
 
 /** Their names. */

@@ -106,6 +106,9 @@ export const schedules: Readonly<Record<string, (span: Span) => Schedule>> = {
   linear: ({ steps, warmup }) => warmUp(warmup)(linearDecay(steps - warmup)),
   cosine: ({ steps, warmup }) => warmUp(warmup)(cosineDecay(steps - warmup)),
   "one-cycle": ({ steps, warmup }) => oneCycle({ steps, rise: warmup > 0 ? warmup / steps : undefined }),
+  // Depth Anything's: the rate starts at its peak, and only momentum moves while others rise.
+  "one-cycle-flat": ({ steps, warmup }) =>
+    oneCycle({ steps, rise: warmup > 0 ? warmup / steps : undefined, divisor: 1 }),
 };
 
 /**

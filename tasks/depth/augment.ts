@@ -7,6 +7,7 @@
 
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
+import type { Origin } from "../data/origin.ts";
 import type { DepthExample } from "./dataset.ts";
 import { resampleMap } from "./resample.ts";
 
@@ -28,6 +29,8 @@ export interface DepthTransform {
   readonly shape: readonly [3, number, number];
   /** The sample of one example; its random choices are a pure function of the key. */
   apply(example: DepthExample, key: Key): DepthSample;
+  /** How another thread makes this transform, if one can. */
+  readonly origin?: Origin;
 }
 
 /** What the model reads. */
@@ -152,6 +155,7 @@ export function depthEvaluationTransform(options: DepthTransformOptions): DepthT
   checkOptions(options);
   return {
     shape: [3, options.height, options.width],
+    origin: { module: import.meta.url, name: "depthEvaluationTransform", arguments: [options] },
     apply: (example) => {
       const { depth, height, width } = example;
       return { pixels: inputOf(example, PLAIN, options), depth, height, width };
@@ -185,6 +189,7 @@ export function depthTrainingTransform(
   const { gamma = [0.9, 1.1], brightness = [0.75, 1.25], colour = [0.9, 1.1] } = augmentation;
   return {
     shape: [3, options.height, options.width],
+    origin: { module: import.meta.url, name: "depthTrainingTransform", arguments: [options, augmentation] },
     apply: (example, key) => {
       const [angle, flipped, jittered, exponent, bright, ...colours] = uniform(fold(key, "depth"), 8);
       const between = ([low, high]: readonly [number, number], draw: number) => low + (high - low) * draw;

@@ -5,9 +5,10 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
-import { type Position, stream, type StreamOptions } from "../data/stream.ts";
-import type { DepthTransform } from "./augment.ts";
-import type { DepthDataset } from "./dataset.ts";
+import { type Origin, remake } from "../data/origin.ts";
+import { type ExampleSource, type Position, type Preparer, stream, type StreamOptions } from "../data/stream.ts";
+import type { DepthSample, DepthTransform } from "./augment.ts";
+import type { DepthDataset, DepthExample } from "./dataset.ts";
 
 /** Examples as one step takes them. */
 export interface DepthBatch {
@@ -38,6 +39,45 @@ export interface DepthBatchOptions extends StreamOptions {
 }
 
 /**
+ * How another thread makes samples: with a data set that it opens itself, or of examples that it is sent.
+ *
+ * @param transform How it makes the transform
+ * @param dataset How it opens the data set
+ */
+export async function depthPreparer(transform: Origin, dataset?: Origin): Promise<Preparer<DepthSample>> {
+  const { apply } = await remake<DepthTransform>(transform);
+  const opened = dataset === undefined ? undefined : await remake<DepthDataset>(dataset);
+  return async (index, key, stored) =>
+    apply(opened === undefined ? stored as DepthExample : await opened.get(index), key);
+}
+
+/**
+ * Depth samples as a stream takes them.
+ *
+ * @param dataset Where they come from
+ * @param transform From stored examples to the model's input
+ */
+export function depthSource(dataset: DepthDataset, transform: DepthTransform): ExampleSource<DepthSample> {
+  const { name, size, origin } = dataset;
+  const get = async (index: number) => await dataset.get(index);
+  return {
+    name,
+    size,
+    get: async (index, key) => transform.apply(await get(index), key),
+    portable: transform.origin && {
+      origin: { module: import.meta.url, name: "depthPreparer", arguments: [transform.origin, origin] },
+      heavy: true,
+      stored: origin === undefined
+        ? async (index) => {
+          const example = await get(index);
+          return { ...example, pixels: example.pixels.slice(), depth: example.depth.slice() };
+        }
+        : undefined,
+    },
+  };
+}
+
+/**
  * Batches of a depth data set, prepared ahead of use; order, keys and unreadable examples are those of `stream`. The truths
  * of a batch must have one size: pictures of several sizes can only be batched one by one.
  *
@@ -55,11 +95,7 @@ export interface DepthBatchOptions extends StreamOptions {
  */
 export async function* depthBatches(options: DepthBatchOptions): AsyncGenerator<DepthBatch, void, void> {
   const { dataset, transform } = options;
-  const groups = stream({
-    name: dataset.name,
-    size: dataset.size,
-    get: async (index, key) => transform.apply(await dataset.get(index), key),
-  }, options);
+  const groups = stream(depthSource(dataset, transform), options);
   for await (const { items, ...group } of groups) {
     const [{ height, width }] = items;
     const other = items.find((item) => item.height !== height || item.width !== width);

@@ -15,6 +15,7 @@ export {
 } from "./dataset.ts";
 export * from "./diode.ts";
 export * from "./encode.ts";
+export * from "./estimator.ts";
 export * from "./kitti.ts";
 export * from "./lists.ts";
 export * from "./loader.ts";
@@ -24,7 +25,9 @@ export * from "./nyu.ts";
 export * from "./open.ts";
 export * from "./pictures.ts";
 export * from "./predict.ts";
+export * from "./recipe.ts";
 export * from "./resample.ts";
 export type { SceneDomain } from "./scene.ts";
 export * from "./scenes.ts";
 export * from "./silog.ts";
+export * from "./task.ts";

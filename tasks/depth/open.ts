@@ -5,6 +5,7 @@
  */
 
 import { OneloraError, unknownName } from "../../dsl/error.ts";
+import { withOrigins } from "../data/origin.ts";
 import type { DepthSplits } from "./dataset.ts";
 import { openDiode } from "./diode.ts";
 import { openKitti } from "./kitti.ts";
@@ -42,7 +43,10 @@ export async function openDepthData(spec: string, scenes: SceneOptions = {}): Pr
   const name = colon < 0 ? spec : spec.slice(0, colon);
   const path = colon < 0 ? "" : spec.slice(colon + 1).replace(/(?<=[^/\\])[/\\]+$/, "");
   if (Object.hasOwn(BUILT_IN, name) && colon < 0) return BUILT_IN[name](scenes);
-  if (Object.hasOwn(STORED, name) && path !== "") return await STORED[name](path);
+  if (Object.hasOwn(STORED, name) && path !== "") {
+    const splits = await STORED[name](path);
+    return { ...splits, ...withOrigins(splits, { module: import.meta.url, name: "openDepthData", arguments: [spec] }) };
+  }
   if (Object.hasOwn(BUILT_IN, name) || Object.hasOwn(STORED, name)) {
     throw new OneloraError({
       attempted: "choosing data set",

@@ -76,5 +76,16 @@ export function resampleMap(
  * ```
  */
 export function flipAveraged(prediction: Float32Array, ofMirrored: Float32Array, width: number): Float32Array {
-  return prediction.map((value, i) => (value + ofMirrored[i - i % width + width - 1 - i % width]) / 2);
+  const back = mirroredMap(ofMirrored, width);
+  return prediction.map((value, i) => (value + back[i]) / 2);
+}
+
+/**
+ * Maps mirrored left to right.
+ *
+ * @param maps Rows one after another, [..., width]
+ * @param width Columns
+ */
+export function mirroredMap(maps: Float32Array, width: number): Float32Array {
+  return maps.map((_, i) => maps[i - i % width + width - 1 - i % width]);
 }

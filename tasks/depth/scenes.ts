@@ -8,6 +8,7 @@
 
 import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { fold, type Key, key } from "../../dsl/random.ts";
+import { withOrigins } from "../data/origin.ts";
 import { checkedDepth, type DepthDataset, type DepthExample, depthProtocols, type DepthSplits } from "./dataset.ts";
 import { colourAt, firstHit, type Hit, innerHit, type Vector } from "./ray.ts";
 import { room } from "./room.ts";
@@ -125,9 +126,9 @@ export function sceneSplits(domain: SceneDomain, options: SceneOptions = {}): De
       size,
       get: (index) => renderScene(domain, fold(key(seed), "scenes", domain, name, index), { height, width }),
     });
+  const origin = { module: import.meta.url, name: "sceneSplits", arguments: [domain, options] };
   return {
-    train: part("train", train),
-    test: part("test", test),
+    ...withOrigins({ train: part("train", train), test: part("test", test) }, origin),
     protocol: domain === "indoor" ? depthProtocols.scenesIndoor : depthProtocols.scenesDriving,
   };
 }

@@ -1,0 +1,247 @@
+/**
+ * Monocular depth (paper, section 4.1) as loss, batches and metrics.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { compile } from "../../dsl/compile/mod.ts";
+import type { Objective } from "../../dsl/differentiate.ts";
+import { OneloraError } from "../../dsl/error.ts";
+import { apply, type Layer } from "../../dsl/layer.ts";
+import type { Params } from "../../dsl/tree.ts";
+import type { Model } from "../../models/open.ts";
+import type { TrainingTask } from "../trainer/train.ts";
+import { depthEvaluationTransform, depthTrainingTransform, type DepthTransformOptions } from "./augment.ts";
+import type { DepthDataset, DepthProtocol, DepthSplits } from "./dataset.ts";
+import { depthKindOf } from "./encode.ts";
+import { type DepthBatch, depthBatches } from "./loader.ts";
+import { type DepthMetrics, depthMetrics, startDepth, updateDepth } from "./metrics.ts";
+import { flipAveraged, mirroredMap, resampleMap } from "./resample.ts";
+import { silog, validDepth } from "./silog.ts";
+
+/** How examples are fed in training. */
+export interface DepthFeed {
+  /** Examples a step. */
+  readonly batchSize: number;
+  /** Seed of order and augmentation. */
+  readonly seed: number;
+  /** A new order every epoch. */
+  readonly shuffle: boolean;
+  /** Depth Anything's augmentation, or none. */
+  readonly augment: boolean;
+  /** Use only so many training and test examples. */
+  readonly limit?: number;
+  /** Fail at an unreadable example instead of leaving it out. */
+  readonly strict?: boolean;
+  /** Threads that prepare examples. */
+  readonly workers?: number;
+  /** Told of every example left out. */
+  readonly onSkip?: (line: string) => void;
+  /** Told at the end of an epoch how many were left out. */
+  readonly onTotal?: (line: string) => void;
+  /** Evaluate the mean of a picture's and its mirror image's predictions. */
+  readonly flip?: boolean;
+}
+
+/** Side of the published models' images, and what Depth Anything stretches pictures to when it trains metric ones. */
+const [PUBLISHED_SIDE, PUBLISHED_INPUT] = [518, { height: 392, width: 518 }] as const;
+
+/**
+ * What a model reads when it is trained and evaluated: 392x518 for those published, as Depth Anything has it, else the
+ * model's own size.
+ *
+ * @param model The model
+ * @throws OneloraError (exit code 2) if it gives no metres
+ */
+export function metricInput(model: Pick<Model, "name" | "family" | "image" | "config">): DepthTransformOptions {
+  const { name, family, image, config } = model;
+  const isDepth = family === "depth_anything" && image !== undefined;
+  if (!isDepth || depthKindOf({ config }).kind !== "metric") {
+    throw new OneloraError({
+      attempted: `training or judging ${name} by depth in metres`,
+      found: isDepth ? "a model of relative depth" : `a ${family} model`,
+      allowed: "a metric depth_anything model, such as depth-anything-large-outdoor",
+    }, { exitCode: 2 });
+  }
+  const { height, width, mean, std } = image;
+  const isPublished = height === PUBLISHED_SIDE && width === PUBLISHED_SIDE;
+  return { ...(isPublished ? PUBLISHED_INPUT : { height, width }), mean, std };
+}
+
+/**
+ * The scale-invariant logarithmic loss of a batch (see {@linkcode silog}) over the pixels within a data set's range.
+ *
+ * @param layer The model, pixels to metres
+ * @param range The data set's range
+ */
+export function depthObjective(
+  layer: Layer,
+  range: Pick<DepthProtocol, "minDepth" | "maxDepth">,
+): (params: Params, batch: Params) => Objective {
+  return (params, { pixels, depth }) => ({
+    loss: silog(apply(layer, params)(pixels), depth, validDepth(depth, range)) as tf.Scalar,
+  });
+}
+
+/** A batch's tensors: pixels [B, 3, h, w] and depth [B, H, W]. */
+function batchTensors({ pixels, shape, depth, depthShape }: DepthBatch): Params {
+  return { pixels: tf.tensor4d(pixels, [...shape]), depth: tf.tensor3d(depth, [...depthShape]) };
+}
+
+/** A model with its parameters, as a function from pixels to metres. */
+export interface DepthPredictor {
+  /**
+   * Metres for pictures that a {@linkcode DepthTransformOptions} has prepared, at the model's size.
+   *
+   * @param pixels [B, 3, h, w]
+   * @param shape B, 3, h and w
+   * @returns [B, h, w]
+   */
+  readonly predict: (pixels: Float32Array, shape: DepthBatch["shape"]) => Promise<Float32Array>;
+  /** Lets go of what was compiled. */
+  readonly dispose: () => void;
+}
+
+/**
+ * Compiles a model for prediction.
+ *
+ * @param layer The model
+ * @param params Its parameters
+ * @param flip Whether to average with the prediction for the mirrored picture, mirrored back
+ */
+export function depthPredictor(layer: Layer, params: Params, flip: boolean = false): DepthPredictor {
+  const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels));
+  const plain = async (pixels: Float32Array, shape: DepthBatch["shape"]): Promise<Float32Array> => {
+    const depth = tf.tidy(() => forward(params, tf.tensor4d(pixels, [...shape])));
+    try {
+      return await depth.data() as Float32Array;
+    } finally {
+      depth.dispose();
+    }
+  };
+  return {
+    predict: async (pixels, shape) => {
+      const [, , , width] = shape;
+      const depth = await plain(pixels, shape);
+      return flip ? flipAveraged(depth, await plain(mirroredMap(pixels, width), shape), width) : depth;
+    },
+    dispose: forward.dispose,
+  };
+}
+
+/** Values of the input of an evaluation batch, at most, where that leaves a picture: memory for what is computed of them. */
+const EVALUATION_VALUES = 2 ** 20;
+
+/** What {@linkcode depthPredictions} takes. */
+export interface DepthEvaluation {
+  /** Test data. */
+  readonly dataset: DepthDataset;
+  /** What the model reads. */
+  readonly input: DepthTransformOptions;
+  /** Average with the prediction for the mirrored picture. */
+  readonly flip?: boolean;
+  /** Use only a fixed choice of so many pictures. */
+  readonly limit?: number;
+}
+
+/** A picture's prediction beside its truth. */
+export interface DepthPrediction {
+  /** Index in the data set. */
+  readonly index: number;
+  /** Metres, [height, width] of the truth. */
+  readonly prediction: Float32Array;
+  /** Metres, [height, width]; 0 where nothing was measured. */
+  readonly truth: Float32Array;
+  /** Rows of the truth. */
+  readonly height: number;
+  /** Columns of the truth. */
+  readonly width: number;
+}
+
+/**
+ * Predictions for test pictures, brought to the truth's size (bilinear, corners aligned).
+ *
+ * @param layer The model
+ * @param params Its parameters
+ * @param evaluation Of what
+ */
+export async function* depthPredictions(
+  layer: Layer,
+  params: Params,
+  { dataset, input, flip, limit }: DepthEvaluation,
+): AsyncGenerator<DepthPrediction, void, void> {
+  const predictor = depthPredictor(layer, params, flip);
+  const stream = depthBatches({
+    dataset,
+    transform: depthEvaluationTransform(input),
+    batchSize: Math.max(1, Math.trunc(EVALUATION_VALUES / (3 * input.height * input.width))),
+    seed: 0,
+    // A choice, since the first pictures of a data set are often of one scene.
+    shuffle: limit !== undefined,
+    limit,
+  });
+  try {
+    for await (const { pixels, shape, depth, depthShape: [count, height, width], indices } of stream) {
+      const maps = await predictor.predict(pixels, shape);
+      const [, , rows, columns] = shape;
+      for (let i = 0; i < count; i++) {
+        const map = maps.subarray(i * rows * columns, (i + 1) * rows * columns);
+        const prediction = resampleMap(map, { height: rows, width: columns, channels: 1 }, [height, width]);
+        const truth = depth.subarray(i * height * width, (i + 1) * height * width);
+        yield { index: indices[i], prediction, truth, height, width };
+      }
+    }
+  } finally {
+    predictor.dispose();
+  }
+}
+
+/**
+ * All measures of a model on test data, by the data set's rules.
+ *
+ * @param layer The model
+ * @param params Its parameters
+ * @param evaluation Of what
+ * @param protocol The rules
+ */
+export async function evaluateDepth(
+  layer: Layer,
+  params: Params,
+  evaluation: DepthEvaluation,
+  protocol: DepthProtocol,
+): Promise<DepthMetrics> {
+  let state = startDepth(protocol);
+  for await (const { prediction, truth, height, width } of depthPredictions(layer, params, evaluation)) {
+    state = updateDepth(state, prediction, truth, height, width);
+  }
+  return depthMetrics(state);
+}
+
+/**
+ * The task for the trainer; the root mean squared error decides, as in the paper's figures.
+ *
+ * @param layer The model
+ * @param input What it reads
+ * @param data Training and test data
+ * @param feed How examples are fed
+ */
+export function depthTask(
+  layer: Layer,
+  input: DepthTransformOptions,
+  data: DepthSplits,
+  feed: DepthFeed,
+): TrainingTask {
+  const { protocol: { brightness }, protocol } = data;
+  const { flip, limit, augment, ...order } = feed;
+  const transform = augment ? depthTrainingTransform(input, { brightness }) : depthEvaluationTransform(input);
+  return {
+    deciding: { metric: "rmse", better: "lower" },
+    evaluate: async (params) => ({
+      ...await evaluateDepth(layer, params, { dataset: data.test, input, flip, limit }, protocol),
+    }),
+    async *batches(start) {
+      const stream = depthBatches({ ...order, limit, dataset: data.train, transform, start, epochs: Infinity });
+      for await (const batch of stream) yield { tensors: () => batchTensors(batch), next: batch.next };
+    },
+  };
+}

@@ -1,0 +1,42 @@
+/**
+ * Default settings of monocular depth by model: Depth Anything's for metric models, which the paper uses, and one for the
+ * built-in example.
+ *
+ * @module
+ */
+import type { RunRecipe } from "../trainer/task.ts";
+
+/** Depth Anything's metric training: the rate stays for 70 % of the steps while momentum falls, then goes to almost 0. */
+const published: RunRecipe = {
+  epochs: 5,
+  batchSize: 16,
+  lr: 1.61e-4,
+  weightDecay: 0.01,
+  schedule: "one-cycle-flat",
+  warmup: 0.7,
+  clip: 0.1,
+  augment: true,
+  flip: true,
+};
+
+const RECIPES: Readonly<Record<string, RunRecipe>> = {
+  "dpt-micro": {
+    steps: 500,
+    batchSize: 16,
+    lr: 1e-2,
+    weightDecay: 0.01,
+    schedule: "one-cycle",
+    warmup: 0.3,
+    clip: 1,
+    augment: true,
+  },
+};
+
+/**
+ * The default settings for a model.
+ *
+ * @param model Preset name or folder
+ */
+export function depthRecipe(model: string): RunRecipe {
+  return RECIPES[model] ?? published;
+}
