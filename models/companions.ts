@@ -6,7 +6,7 @@
 import { guarded } from "../dsl/safetensors/file.ts";
 
 /** Their names, as Hugging Face's libraries write them. */
-const COMPANIONS: readonly string[] = [
+export const companions: readonly string[] = [
   "added_tokens.json",
   "chat_template.jinja",
   "generation_config.json",
@@ -26,7 +26,7 @@ const COMPANIONS: readonly string[] = [
  * @throws OneloraError for a file that cannot be copied
  */
 export async function copyCompanions(from: string, to: string): Promise<void> {
-  for (const name of COMPANIONS) {
+  for (const name of companions) {
     await guarded(`copying ${from}/${name}`, "a file that can be read, and a folder that can be written", async () => {
       try {
         await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);

@@ -21,6 +21,7 @@ import {
 import { glob, type Params, type Path } from "../dsl/tree.ts";
 import { openCheckpoint } from "./checkpoint.ts";
 import { divisions, gatherRows, published, type Rows, shapeOfRows } from "./fusion.ts";
+import { fetchModel } from "./hub/fetch.ts";
 import { keyOf, keysOf, pathOf } from "./keys.ts";
 import type { Model } from "./open.ts";
 
@@ -111,7 +112,9 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
   const given: Record<Path, Tensor> = {};
   let part: string | undefined;
   if (model.folder !== undefined) {
-    await using checkpoint = await openCheckpoint(model.folder);
+    const { repository, folder } = model;
+    if (repository !== undefined) await fetchModel(repository.name, repository.options);
+    await using checkpoint = await openCheckpoint(folder);
     part = checkpoint.part;
     const keys = resolve(model, checkpoint);
     const sources = Object.entries(wanted).flatMap(([path, { shape, adapter }]) => {

@@ -16,6 +16,7 @@ export * from "./dit_config.ts";
 export * from "./family.ts";
 export * from "./fusion.ts";
 export * from "./generate.ts";
+export * from "./hub/mod.ts";
 export * from "./keys.ts";
 export * from "./llama.ts";
 export * from "./llama_config.ts";

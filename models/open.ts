@@ -10,6 +10,8 @@ import type { Json } from "./config.ts";
 import { depthAnythingFamily } from "./depth_anything.ts";
 import { ditFamily } from "./dit.ts";
 import type { Description, DescriptionOptions, Family } from "./family.ts";
+import { fetchModel } from "./hub/fetch.ts";
+import type { HubOptions } from "./hub/settings.ts";
 import { llamaFamily } from "./llama.ts";
 import { shippedFolder } from "./shipped.ts";
 import { vitFamily } from "./vit.ts";
@@ -19,19 +21,34 @@ export const families: readonly Family[] = [vitFamily, depthAnythingFamily, ditF
 
 /** A model by name: description and where its weights are, no weights. */
 export interface Model extends Description {
-  /** Preset name, folder, or preset name = weights. */
+  /** Preset name, folder, repository with its commit, or preset name = weights. */
   readonly name: string;
   /** Folder with its weights, or the file that they are, if it has any. */
   readonly folder?: string;
+  /** The repository that its weights come from when they are first needed, if it is one of the hub's. */
+  readonly repository?: ModelRepository;
+}
+
+/** A model of Hugging Face's hub. */
+export interface ModelRepository {
+  /** Its name, the revision pinned. */
+  readonly name: string;
+  /** Where it comes from and goes. */
+  readonly options: HubOptions;
+}
+
+/** Options of {@linkcode openModel}. */
+export interface OpenModelOptions extends DescriptionOptions {
+  /** Where models of Hugging Face's hub come from and go. */
+  readonly hub?: HubOptions;
 }
 
 /** All preset names. */
 export const presetNames: readonly string[] = families.flatMap(({ presets }) => presets);
 
 /** What names a model, in words. */
-const NAMES =
-  `a preset (${presetNames.join(", ")}), a Hugging Face folder with config.json and model.safetensors, or ` +
-  "PRESET=FILE with weights of one's own";
+const NAMES = `a preset (${presetNames.join(", ")}), a Hugging Face folder with config.json and model.safetensors, ` +
+  "hf:ORG/NAME of Hugging Face's hub, or PRESET=FILE with weights of one's own";
 
 async function readConfig(folder: string): Promise<Json> {
   const path = `${folder}/config.json`;
@@ -66,27 +83,35 @@ function presetAndWeights(name: string): readonly [preset: string, weights: stri
   return weights.length > 0 && familyOf(preset) !== undefined ? [preset, weights.join("=")] : undefined;
 }
 
-/**
- * Opens a model's description; reads no weights.
- *
- * @param name A preset name, a Hugging Face folder, or a preset and a file or folder of weights for it, joined by `=`:
- *   published weights without a `config.json` are PyTorch files of original repositories, such as DiT's and Depth Anything's
- * @param options See {@linkcode DescriptionOptions}
- * @throws OneloraError (exit code 2) if it is none of these
- */
-export async function openModel(name: string, options: DescriptionOptions = {}): Promise<Model> {
-  const given = presetAndWeights(name);
-  if (given !== undefined) {
-    const [preset, folder] = given;
-    return { ...familyOf(preset)!.preset(preset, options), name, folder };
-  }
-  const preset = familyOf(name);
-  const folder = preset === undefined ? name : await shippedFolder(name);
-  if (preset !== undefined && folder === undefined) return { ...preset.preset(name, options), name };
-  const json = await readConfig(folder!);
+/** The description that a folder's configuration gives. */
+async function openFolder(folder: string, options: DescriptionOptions): Promise<Description> {
+  const json = await readConfig(folder);
   const named = (each: Family) => json.model_type === undefined ? each.className : each.name;
   const written = json.model_type ?? json._class_name;
   const family = families.find((each) => written !== undefined && named(each) === written);
   if (family === undefined) throw unknownName("model_type", String(written), families.map((each) => each.name));
-  return { ...family.read(json, options), name, folder };
+  return family.read(json, options);
+}
+
+/**
+ * Opens a model's description; reads no weights, and of a model on Hugging Face's hub downloads none.
+ *
+ * @param name A preset name; a Hugging Face folder; `hf:ORG/NAME`, with `/FOLDER` and `@REVISION` where needed; or a preset and
+ *   its weights joined by `=`, `dit-xl-2=DiT-XL-2-256x256.pt`: files of original repositories have no configuration beside them
+ * @param options See {@linkcode OpenModelOptions}
+ * @throws OneloraError (exit code 2) if it is none of these
+ */
+export async function openModel(name: string, options: OpenModelOptions = {}): Promise<Model> {
+  const [preset, given] = presetAndWeights(name) ?? (familyOf(name) === undefined ? [undefined, name] : [name]);
+  const hub = options.hub ?? {};
+  const fetched = given === undefined ? undefined : await fetchModel(given, { ...hub, weights: false });
+  const folder = fetched?.folder ?? given ?? await shippedFolder(preset!);
+  const repository = fetched === undefined ? {} : { repository: { name: fetched.name, options: hub } };
+  const place = fetched?.name ?? given;
+  const full = preset === undefined ? place! : place === undefined ? preset : `${preset}=${place}`;
+  // A preset with weights of this package has their labels.
+  const description = preset === undefined || (given === undefined && folder !== undefined)
+    ? await openFolder(folder!, options)
+    : familyOf(preset)!.preset(preset, options);
+  return { ...description, name: full, folder, ...repository };
 }
