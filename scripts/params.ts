@@ -42,7 +42,11 @@ const flags = {
 };
 
 await main(
-  { name: "params", summary: "Counts the trainable parameters of a method on a model.", flags },
+  {
+    name: "params",
+    summary: "Counts the trainable parameters of a method on a model, and plans a training step's memory.",
+    flags,
+  },
   attempt(async ({ options }) => {
     const { model: name, adapter, classes, qkv } = options;
     const model = await openModel(name, { labels: classes === undefined ? undefined : labelNames(classes), qkv });

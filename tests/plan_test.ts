@@ -122,6 +122,13 @@ Deno.test("params --plan prints what adds up to the peak, for the largest models
     assertEquals(plan.weights.bf16 > plan.weights.float32, plan.precision === "bf16");
     assert(plan.productFlops > 1e11);
   }
+  const lengths = await Promise.all(["8", "16"].map(async (length) => {
+    const args = ["--model", "llama-micro", "--plan", "--json", "--length", length, "--backend", "cpu"];
+    return JSON.parse(await output("params", ...args)).plan;
+  }));
+  // Ids and labels, the weight and the rate.
+  assertEquals(lengths.map(({ atPeak }) => atPeak.batch), [2 * 8 * 4 + 8, 2 * 16 * 4 + 8]);
+  assert(lengths[0].peakBytes < lengths[1].peakBytes);
   const printed = await output("params", "--plan");
   for (const row of ["weights", "gradients", "activations", "peak"]) assert(printed.includes(`\n${row} `), printed);
 });
