@@ -94,6 +94,20 @@ async function openFolder(folder: string, options: DescriptionOptions): Promise<
 }
 
 /**
+ * Brings a model of Hugging Face's hub into the cache, weights included, and pins its revision: the name that is returned
+ * stands for the same files for ever, and opening it again needs no network.
+ *
+ * @param name What {@linkcode openModel} takes
+ * @param options Where models of the hub come from and go
+ * @returns The name with a commit; any name without `hf:` as it is
+ */
+export async function pinModel(name: string, options: HubOptions = {}): Promise<string> {
+  const [preset, given] = presetAndWeights(name) ?? [undefined, name];
+  const fetched = await fetchModel(given, options);
+  return fetched === undefined ? name : preset === undefined ? fetched.name : `${preset}=${fetched.name}`;
+}
+
+/**
  * Opens a model's description; reads no weights, and of a model on Hugging Face's hub downloads none.
  *
  * @param name A preset name; a Hugging Face folder; `hf:ORG/NAME`, with `/FOLDER` and `@REVISION` where needed; or a preset and

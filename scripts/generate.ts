@@ -12,7 +12,9 @@ import { backendFlag, trainedFlags } from "./options.ts";
 
 const flags = {
   ...trainedFlags,
-  model: required(text({ help: "Hugging Face folder of a LLaMA, with its tokenizer.json", value: "DIR" })),
+  model: required(
+    text({ help: "A LLaMA with its tokenizer.json: Hugging Face folder or hf:ORG/NAME", value: "NAME|DIR" }),
+  ),
   prompt: required(text({ help: "Text to go on with" })),
   maxTokens: integer({ help: "Most tokens to add", min: 1, default: 128 }),
   temperature: number({ help: "The logits' divisor; 0 takes the likeliest token", min: 0, default: 0 }),
@@ -35,7 +37,7 @@ await main(
   { name: "generate", summary: "Goes on with a text, as it comes.", flags },
   attempt(async ({ options }) => {
     const { model: name, adapter, prompt, maxTokens, temperature, topP, seed, backend } = options;
-    const { family, layer: plain, folder } = await openModel(name);
+    const { family, layer: plain, folder, name: pinned } = await openModel(name);
     asLanguageModel({ family }, plain);
     if (folder === undefined) {
       const allowed = "a folder with tokenizer.json";
@@ -45,7 +47,7 @@ await main(
     }
     const tokenizer = await openTokenizer(folder);
     const { chosen } = await useBackend(backend);
-    const { model, layer, params } = await openNoting(name, adapter);
+    const { model, layer, params } = await openNoting(pinned, adapter);
     const ids = [...tokenizer.encode(prompt)];
     const end = endIds(model.config.eos_token_id, tokenizer.end);
 

@@ -12,7 +12,9 @@ import { type TaskKind, taskKinds, taskNames } from "../tasks/mod.ts";
 import { boolean, choice, integer, number, type Options, readConfig, readOptions, text } from "./cli/mod.ts";
 
 /** What `--model` takes, in words. */
-export const modelHelp: string = `Preset (${presetNames.join(", ")}) or Hugging Face folder`;
+export const modelHelp: string =
+  `Preset (${presetNames.join(", ")}), Hugging Face folder, hf:ORG/NAME[/FOLDER][@REVISION] of ` +
+  "Hugging Face's hub, or PRESET=FILE with weights of an original repository, such as dit-xl-2=DiT-XL-2-256x256.pt";
 
 /** The method and where it goes. */
 export const methodFlags = {
@@ -72,6 +74,15 @@ export const taskFlags = {
   ema: number({ help: "Generation: decay of the average of parameters that is the result; 0 for none", min: 0 }),
   samplingSteps: integer({ help: "Generation: steps of a sample", min: 1 }),
   guidance: number({ help: "Generation: scale of classifier-free guidance; 1 for none", min: 0 }),
+  features: text({
+    help:
+      "Generation: vit or inception_v3 whose features samples are measured in (default for grey pictures: vit-micro)",
+    value: "NAME|DIR",
+  }),
+  vae: text({
+    help: "Generation: autoencoder of a model of latents (default: vae/ in the model's folder or beside it)",
+    value: "NAME|DIR",
+  }),
   samples: integer({ help: "Questions answered, pictures sampled or shown in an evaluation", min: 1 }),
 };
 

@@ -79,7 +79,7 @@ async function depthOf(
 await main(
   { name: "predict", summary: "Predicts the depth of pictures, or what is in them.", flags },
   attempt(async ({ options: { model: name, adapter, image, output, backend, json } }) => {
-    const { family } = await openModel(name);
+    const { family, name: pinned } = await openModel(name);
     const isDepth = family === "depth_anything";
     if (!isDepth && family !== "vit") {
       throw usage(`predicting for pictures with ${name}`, `a ${family} model`, "a vit or depth_anything model");
@@ -97,7 +97,7 @@ await main(
     // What cannot be read is said before a model is loaded.
     const first = await read(paths[0]);
     await useBackend(backend);
-    const opened = await openNoting(name, adapter);
+    const opened = await openNoting(pinned, adapter);
     try {
       for (const [i, path] of paths.entries()) {
         const picture = i === 0 ? first : await read(path);

@@ -8,6 +8,7 @@ import { type BackendReport, type StepPlan, useBackend } from "../dsl/mod.ts";
 import { NO_METHOD, type Run, type RunResult, runTask, type TaskKind, taskKind } from "../tasks/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { main, toConfig } from "./cli/mod.ts";
+import { fetched } from "./fetched.ts";
 import { bytesText } from "./params/plan.ts";
 import { readRun, trainFlags, type TrainOptions, usage } from "./options.ts";
 import { interruptible, newFolder, peakRssBytes, reporterFor, unused, writeJson } from "./run_folder.ts";
@@ -97,7 +98,9 @@ function summary(
 await main(
   { name: "train", summary: "Fine-tunes a pretrained model with a very-low-rank adapter.", flags: trainFlags },
   attempt(async ({ options: spoken, given }) => {
-    const options = spoken.resume === undefined ? resolved(spoken, given) : await resumed(spoken, given);
+    const asked = spoken.resume === undefined ? resolved(spoken, given) : await resumed(spoken, given);
+    // The run's folder says which commit it began from.
+    const options = { ...asked, model: await fetched(asked.model) };
     const kind = taskKind(options.task);
     const out = options.out ?? newFolder("runs", `${options.model}-${options.data}-${options.adapter}`);
     if (options.resume === undefined) unused(out);

@@ -9,7 +9,7 @@ import { OneloraError } from "../dsl/error.ts";
 import { init, type Layer, specs } from "../dsl/layer.ts";
 import { type Key, key } from "../dsl/random.ts";
 import type { Params, Path } from "../dsl/tree.ts";
-import { labelNames, loadParams, type Model, openModel } from "../models/mod.ts";
+import { type HubOptions, labelNames, loadParams, type Model, openModel } from "../models/mod.ts";
 
 /** Options of {@linkcode openTrained}. */
 export interface OpenOptions {
@@ -17,6 +17,8 @@ export interface OpenOptions {
   readonly adapter?: string;
   /** First values of what no file holds. */
   readonly key: Key;
+  /** Where models of Hugging Face's hub come from and go. */
+  readonly hub?: HubOptions;
 }
 
 /** A model ready to run. */
@@ -29,6 +31,8 @@ export interface OpenedModel {
   readonly params: Params;
   /** Paths that no file held and that start from the key. */
   readonly initialised: readonly Path[];
+  /** The entry that was taken of a file of PyTorch's that holds several, e.g. `ema`. */
+  readonly part?: string;
 }
 
 /**
@@ -55,7 +59,7 @@ function overlay(base: Params, above: Params): Params {
  * Opens a model by preset name or folder with all its parameters, and an adapter folder on it. The head gets the adapter's
  * classes, whatever the model's own were.
  *
- * @param name Preset name or Hugging Face folder
+ * @param name What `openModel` takes: preset name, Hugging Face folder, `hf:ORG/NAME`, PRESET=FILE
  * @param options See {@linkcode OpenOptions}
  * @throws OneloraError for a model or adapter that cannot be read, and an adapter of another model
  *
@@ -70,11 +74,11 @@ function overlay(base: Params, above: Params): Params {
  * ```
  */
 export async function openTrained(name: string, options: OpenOptions): Promise<OpenedModel> {
-  const { adapter } = options;
-  const published = await openModel(name);
+  const { adapter, hub } = options;
+  const published = await openModel(name, { hub });
   const model = adapter === undefined
     ? published
-    : await openModel(name, { labels: await classesOf(adapter, published) });
+    : await openModel(published.name, { labels: await classesOf(adapter, published), hub });
   const base = await loadParams(model, options.key);
   if (adapter === undefined) return { model, layer: model.layer, ...base };
   try {
@@ -83,7 +87,13 @@ export async function openTrained(name: string, options: OpenOptions): Promise<O
     const read = await readAdapterParams(adapter, layer, model.modules);
     // What an adapter computes from the base weights (DoRA's norms) is in no file.
     const params = init(layer, options.key, overlay(base.params, read));
-    return { model, layer, params, initialised: base.initialised.filter((path) => read[path] === undefined) };
+    return {
+      model,
+      layer,
+      params,
+      initialised: base.initialised.filter((path) => read[path] === undefined),
+      part: base.part,
+    };
   } catch (error) {
     dispose(base.params as Record<Path, Tensor>);
     throw error;
@@ -105,7 +115,11 @@ export async function mergeOpened({ model, layer, params }: OpenedModel): Promis
   const merged: Params = tidy(() => ({ ...mergeParams(layer, params).params }));
   const added = Object.keys(merged).filter((path) => specs(model.layer)[path] === undefined);
   if (added.length === 0) return { model, params: merged };
-  const biased = await openModel(model.name, { labels: model.labels, biases: true });
+  const biased = await openModel(model.name, {
+    labels: model.labels,
+    biases: true,
+    hub: model.repository?.options,
+  });
   const missing = added.find((path) => specs(biased.layer)[path] === undefined);
   if (missing !== undefined) {
     dispose(Object.values(merged).filter((tensor) => !Object.values(params).includes(tensor)));
