@@ -5,6 +5,7 @@
  * @module
  */
 import { OneloraError } from "../dsl/error.ts";
+import { taskKind } from "../tasks/mod.ts";
 import { draw } from "./bench/process.ts";
 import { attempt } from "./cli/attempt.ts";
 import { boolean, choice, integer, main, type Options, span, text, toConfig } from "./cli/mod.ts";
@@ -70,11 +71,10 @@ function ofPaper(name: string, { micro }: SweepOptions, given: Given): Configura
   const { experiment, data } = paperTables[name];
   const lacking = (["model", "data"] as const).find((flag) => !given.has(flag));
   if (lacking === undefined) return fullSize(name);
-  const { weights } = experiments[experiment];
   throw usage(
     `sweeping --paper ${name}`,
     `no --${lacking}`,
-    `--model DIR (${weights}) and --data ${data}, or --micro for built-in ones`,
+    `--data ${data} and --model ${experiments[experiment].model}; or --micro for built-in ones`,
   );
 }
 
@@ -99,8 +99,9 @@ function configurationOf(options: SweepOptions, given: Given): Configuration {
     seeds: seeds === undefined ? base.seeds : readNumbers("--seeds", seeds, isSeed, "integers, at least 0"),
     rates: rates === undefined ? base.rates : () => rates,
   };
-  const { task, model, data } = { ...options, ...configuration.settings };
-  return { ...configuration, title: base.title || [task, model, data].filter(Boolean).join(", ") };
+  const kind = taskKind(options.task);
+  const { model = kind.model, data = kind.data } = configuration.settings;
+  return { ...configuration, title: base.title || `${options.task}, ${model}, ${data}` };
 }
 
 /** The folder of a sweep that was not given one. */

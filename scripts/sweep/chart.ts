@@ -56,7 +56,11 @@ export function chartOf({ title, rows, deciding: { metric, better } }: Omit<Show
     background: "white",
     title: {
       text: title,
-      subtitle: `bubble area: trained parameters${capped.length === 0 ? "" : ` (${capped.join(", ")} capped)`}`,
+      subtitle: [
+        `bubble area: trained parameters${capped.length === 0 ? "" : ` (${capped.join(", ")} capped)`}`,
+        // As a line it would press the others together: it is often far off.
+        ...values.filter(({ time }) => time === null).map(({ method, mean }) => `${method}: ${mean.toPrecision(4)}`),
+      ].join("; "),
       anchor: "start",
     },
     data: { values },
@@ -86,11 +90,6 @@ export function chartOf({ title, rows, deciding: { metric, better } }: Omit<Show
             },
           },
           { transform: [timed], mark: { type: "circle", size: 16 }, encoding: { x, y: y("mean"), color: colour } },
-          {
-            transform: [{ filter: "datum.time === null" }],
-            mark: { type: "rule", strokeDash: [4, 3] },
-            encoding: { y: y("mean"), color: colour },
-          },
         ],
       },
       {

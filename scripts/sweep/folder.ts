@@ -89,8 +89,7 @@ export async function stageOf(run: string): Promise<Stage> {
  */
 export async function readSummary(run: string): Promise<Summary> {
   const path = `${run}/summary.json`;
-  const written = await jsonOf(path) as Partial<Summary> | undefined;
-  const summary = { deciding: { metric: "accuracy", better: "higher" }, ...written } as Partial<Summary>;
+  const summary = await jsonOf(path) as Partial<Summary> | undefined;
   const value = summary?.metrics?.[summary.deciding?.metric ?? ""];
   const numbers = [value, summary?.parameters?.adapter, summary?.parameters?.head];
   if (numbers.every((number) => typeof number === "number")) return summary as Summary;
@@ -99,6 +98,16 @@ export async function readSummary(run: string): Promise<Summary> {
     found: "no deciding metric or no parameter counts",
     allowed: "a summary of this version; remove the folder to run the cell again",
   });
+}
+
+/**
+ * A run's learning rate, the recipe's if none was given.
+ *
+ * @param run Its folder
+ */
+export async function readRate(run: string): Promise<number | undefined> {
+  const config = await jsonOf(`${run}/config.json`) as { readonly lr?: number } | undefined;
+  return config?.lr;
 }
 
 const SHARED = "shared.json";

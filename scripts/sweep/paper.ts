@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { NO_METHOD } from "../../tasks/mod.ts";
+import { paperNote } from "../params/paper.ts";
 import type { Column } from "./markdown.ts";
 import { type PaperTable, paperTables } from "./paper_tables.ts";
-import { placed, UNADAPTED } from "./plan.ts";
+import { placed } from "./plan.ts";
 import type { Settings } from "./folder.ts";
 
 /** What a sweep over a table's methods is. */
@@ -22,121 +24,67 @@ export interface Configuration {
   readonly rates: (method: string) => readonly number[];
 }
 
-/** What experiments with one model have in common. */
+/** What experiments with one model have in common; the rest of the recipe is what `train` does with that model. */
 export interface Experiment {
   /** The preset that has the model's sizes. */
   readonly preset: string;
   /** Classes to learn, where they decide how many parameters are trained. */
   readonly classes?: number;
-  /** Query, key and value as the paper has them, where that is not how the weights are published. */
-  readonly qkv?: "fused";
-  /** Where the weights are published. */
-  readonly weights: string;
+  /** What `--model` takes. */
+  readonly model: string;
   /** The metric's name in the table, and the unit of its times. */
   readonly columns: readonly [metric: string, time: string];
   /** Models whose parameters the table's figures add up. */
   readonly copies: number;
-  /** Why our parameters differ from the table's, by method. */
-  readonly differing: Readonly<Record<string, string>>;
-  /** The recipe, and the learning rate. */
+  /** Settings of `train`. */
   readonly settings: Settings;
-  /** Peak learning rate. */
-  readonly rate: number;
   /** Independent runs. */
   readonly runs: number;
-  /** The same in micro size. */
-  readonly micro: {
-    /** Settings besides the data. */
-    readonly settings: Settings;
-    /** Learning rates. */
-    readonly rates: readonly number[];
-    /** Learning rates of full fine-tuning. */
-    readonly fullRates: readonly number[];
-  };
+  /** The same in micro size: settings besides the data, and the learning rate of full fine-tuning. */
+  readonly micro: { readonly settings: Settings; readonly fullRate: number };
 }
 
-const reasoning: Omit<Experiment, "preset" | "weights"> = {
+const reasoning: Omit<Experiment, "preset" | "model"> = {
   columns: ["loss", "min"],
   copies: 1,
-  differing: { difffit: "the paper's DiffFit has no scaling factors here, and one bias as long as the vocabulary" },
-  // MoRA's recipe, which the paper takes over.
-  settings: {
-    "task": "reasoning",
-    "epochs": 3,
-    "batch-size": 128,
-    "weight-decay": 0,
-    "schedule": "cosine",
-    "warmup": 0.03,
-    "precision": "bf16",
-  },
-  rate: 3e-4,
+  settings: { task: "reasoning", precision: "bf16" },
   runs: 4,
-  micro: {
-    settings: { task: "reasoning", model: "llama-micro", steps: 100 },
-    rates: [5e-3],
-    fullRates: [5e-4],
-  },
+  micro: { settings: { task: "reasoning", model: "llama-micro", steps: 100 }, fullRate: 1e-3 },
 };
 
 /** Experiments by name. */
 export const experiments: Readonly<Record<PaperTable["experiment"], Experiment>> = {
   "classification": {
     preset: "vit-base",
-    weights: "google/vit-base-patch16-224-in21k",
+    model: "DIR, of google/vit-base-patch16-224-in21k",
     columns: ["accuracy %", "min"],
     copies: 4,
-    differing: {},
-    // Epochs and schedule are not stated.
-    settings: {
-      "task": "image-classification",
-      "epochs": 3,
-      "batch-size": 10,
-      "weight-decay": 0.01,
-      "schedule": "linear",
-      "augment": "true",
-    },
-    rate: 2e-5,
+    settings: { task: "image-classification" },
     runs: 4,
-    micro: {
-      settings: { "task": "image-classification", "model": "vit-micro", "steps": 200, "batch-size": 64 },
-      rates: [8e-3],
-      fullRates: [1e-3],
-    },
+    micro: { settings: { task: "image-classification", model: "vit-micro", steps: 200 }, fullRate: 1e-3 },
   },
   "depth": {
     preset: "depth-anything-large",
-    qkv: "fused",
-    weights: "a Depth Anything large fine-tuned to metric depth on the first data set",
+    // The preset has query, key and value in one layer, as the paper's model.
+    model: "depth-anything-large-indoor=FILE or -outdoor=FILE, fine-tuned to the first data set",
     columns: ["RMSE", "min"],
     copies: 1,
-    differing: { difffit: "the paper's DiffFit has no scaling factors here" },
-    // Depth Anything's own.
-    settings: {
-      "task": "depth",
-      "epochs": 5,
-      "batch-size": 16,
-      "weight-decay": 0.01,
-      "schedule": "one-cycle",
-      "clip": 0.1,
-    },
-    rate: 1.61e-4,
+    settings: { task: "depth" },
     runs: 4,
-    micro: { settings: { task: "depth", model: "dpt-micro", steps: 100 }, rates: [5e-3], fullRates: [5e-4] },
+    micro: { settings: { task: "depth", model: "dpt-micro", steps: 100 }, fullRate: 1e-3 },
   },
-  "reasoning-7b": { ...reasoning, preset: "llama-2-7b", weights: "meta-llama/Llama-2-7b-hf" },
-  "reasoning-13b": { ...reasoning, preset: "llama-2-13b", weights: "meta-llama/Llama-2-13b-hf" },
+  "reasoning-7b": { ...reasoning, preset: "llama-2-7b", model: "DIR, of meta-llama/Llama-2-7b-hf" },
+  "reasoning-13b": { ...reasoning, preset: "llama-2-13b", model: "DIR, of meta-llama/Llama-2-13b-hf" },
   "generation": {
     preset: "dit-xl-2",
     classes: 101,
-    weights: "facebook/DiT-XL-2-256",
+    model: "dit-xl-2=DiT-XL-2-256x256.pt",
     columns: ["FID", "h"],
     copies: 1,
-    differing: {},
-    // DiffFit's; the paper stopped every run after 24 hours.
-    settings: { "task": "generation", "weight-decay": 0, "schedule": "constant" },
-    rate: 1e-3,
+    settings: { task: "generation" },
+    // The paper stopped each after 24 hours.
     runs: 1,
-    micro: { settings: { task: "generation", model: "dit-micro", steps: 100 }, rates: [5e-3], fullRates: [5e-4] },
+    micro: { settings: { task: "generation", model: "dit-micro", steps: 100 }, fullRate: 1e-3 },
   },
 };
 
@@ -147,13 +95,13 @@ export const experiments: Readonly<Record<PaperTable["experiment"], Experiment>>
  */
 export function fullSize(name: string): Configuration {
   const { title, experiment, rows } = paperTables[name];
-  const { settings, rate, runs } = experiments[experiment];
+  const { settings, runs } = experiments[experiment];
   return {
     title: `Table ${name}: ${title}`,
     settings,
     methods: rows.map(({ method }) => method),
     seeds: Array.from({ length: runs }, (_, seed) => seed),
-    rates: () => [rate],
+    rates: () => [],
   };
 }
 
@@ -164,13 +112,13 @@ export function fullSize(name: string): Configuration {
  */
 export function microSize(name: string): Configuration {
   const { title, experiment, micro: data, rows } = paperTables[name];
-  const { settings, rates, fullRates } = experiments[experiment].micro;
+  const { settings, fullRate } = experiments[experiment].micro;
   return {
     title: `Table ${name} in micro size: ${settings.model}, ${data}, for ${title}`,
     settings: { ...settings, data },
-    methods: [UNADAPTED, ...rows.map(({ method }) => method)],
+    methods: [NO_METHOD, ...rows.map(({ method }) => method)],
     seeds: [0, 1, 2],
-    rates: (method) => placed(method).adapter === "all" ? fullRates : rates,
+    rates: (method) => placed(method).adapter === "all" ? [fullRate] : [],
   };
 }
 
@@ -212,22 +160,28 @@ export function paperColumns(name: string, methods: readonly string[]): readonly
  * @param name The table's name
  */
 export function paperNotes(name: string): readonly string[] {
-  const { copies, differing } = experiments[paperTables[name].experiment];
+  const { experiment, rows } = paperTables[name];
+  const { copies, preset } = experiments[experiment];
+  const differing = copies > 1
+    ? [`The paper's parameters are those of ${copies} models.`]
+    : rows.flatMap(({ label, method }) => {
+      const note = paperNote(preset, placed(method).adapter, 0);
+      return note === undefined ? [] : [`${label}: ${note}.`];
+    });
   return [
     "The paper's memory is of an A100 with 40 GB; its time is that of training and validation.",
-    ...(copies === 1 ? [] : [`The paper's parameters are those of ${copies} models.`]),
-    ...Object.entries(differing).map(([method, why]) => `${paperLabel(name, method)}: ${why}.`),
+    ...differing,
   ];
 }
 
 /** A line for each table. */
 export function paperList(): string {
   return Object.entries(paperTables).map(([name, { title, experiment, data, micro, rows }]) => {
-    const { weights, settings, micro: { settings: { model } } } = experiments[experiment];
+    const { model, settings, micro: small } = experiments[experiment];
     return [
       `${name.padEnd(4)}${title}: ${settings.task}, ${rows.length} methods`,
-      `    --paper ${name} --data ${data} --model DIR   (${weights})`,
-      `    --paper ${name} --micro   (${model} on ${micro})`,
+      `    --paper ${name} --data ${data} --model ${model}`,
+      `    --paper ${name} --micro   (${small.settings.model} on ${micro})`,
     ].join("\n");
   }).join("\n");
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { parseMethods } from "../../adapters/mod.ts";
+import { NO_METHOD } from "../../tasks/mod.ts";
 import { usage } from "../options.ts";
 
 /** One training run of a sweep. */
@@ -22,9 +23,6 @@ export interface Cell {
   readonly seed: number;
 }
 
-/** The method that trains nothing: the model as it is. */
-export const UNADAPTED = "none";
-
 /**
  * Methods separated by commas. A comma followed by `name=` belongs to a method's settings: `lora:rank=4,alpha=8,1lora`
  * are two. `@` places a method: `lora@qkv`.
@@ -36,7 +34,7 @@ export function readMethods(written: string): readonly string[] {
   const methods = written.split(/,(?!\s*[a-z]+=)/).map((method) => method.trim());
   for (const method of methods) {
     const { adapter, target } = placed(method);
-    if (adapter !== UNADAPTED) parseMethods(adapter, { target });
+    if (adapter !== NO_METHOD) parseMethods(adapter, { target });
   }
   return once("--adapters", methods);
 }
@@ -102,7 +100,7 @@ export interface Grid {
 export function planCells({ methods, seeds, rates }: Grid): readonly Cell[] {
   return seeds.flatMap((seed) =>
     methods.flatMap((method) => {
-      const tried = method === UNADAPTED ? [] : rates(method);
+      const tried = method === NO_METHOD ? [] : rates(method);
       return (tried.length === 0 ? [undefined] : tried).map((rate) => {
         const parts = [method, ...(rate === undefined ? [] : [`lr${rate}`]), `seed${seed}`];
         return { name: parts.join("-").replace(/[^\w.+=@-]+/g, "-"), method, ...placed(method), rate, seed };

@@ -3,14 +3,15 @@
  *
  * @module
  */
+import { NO_METHOD } from "../../tasks/mod.ts";
 import type { Summary } from "./folder.ts";
-import { placed, UNADAPTED } from "./plan.ts";
+import { placed } from "./plan.ts";
 import type { CellResult } from "./run.ts";
 import { type Mean, meanOf } from "./statistics.ts";
 
 /** A method with one learning rate, over its seeds; other numbers than the metric are means. */
 export interface Trial {
-  /** The learning rate; undefined for the recipe's. */
+  /** The learning rate; undefined where no step was taken. */
   readonly rate?: number;
   /** The deciding metric. */
   readonly metric: Mean;
@@ -38,8 +39,8 @@ export interface Row {
   readonly reference: boolean;
   /** The learning rate that did best; undefined if no run has finished. */
   readonly best?: Trial;
-  /** The learning rates there are runs with; undefined is the recipe's. */
-  readonly rates: readonly (number | undefined)[];
+  /** How many learning rates there are runs with. */
+  readonly rates: number;
   /** Every learning rate with a finished run, in the order of the sweep. */
   readonly tried: readonly Trial[];
   /** Runs that failed. */
@@ -51,7 +52,7 @@ export interface Row {
 /** What decides between methods. */
 export type Deciding = Summary["deciding"];
 
-const REFERENCES: readonly string[] = [UNADAPTED, "head", "all", "full"];
+const REFERENCES: readonly string[] = [NO_METHOD, "head", "all", "full"];
 
 type Finished = Extract<CellResult, { readonly state: "finished" }>;
 
@@ -75,11 +76,11 @@ export function order(better: Deciding["better"]): (a: number, b: number) => num
   return (a, b) => better === "higher" ? b - a : a - b;
 }
 
-function trialOf(rate: number | undefined, runs: readonly Finished[], { metric }: Deciding): Trial {
+function trialOf(runs: readonly Finished[], { metric }: Deciding): Trial {
   const mean = (of: (summary: Summary) => number) => meanOf(runs.map(({ summary }) => of(summary))).mean;
-  const [{ summary: { parameters, steps } }] = runs;
+  const [{ rate, summary: { parameters, steps } }] = runs;
   return {
-    rate,
+    rate: steps === 0 ? undefined : rate,
     metric: meanOf(runs.map(({ summary }) => summary.metrics[metric])),
     stepSeconds: steps === 0 ? undefined : mean(({ stepSeconds }) => stepSeconds),
     seconds: mean(({ seconds }) => seconds),
@@ -106,7 +107,7 @@ export function rowsOf(
     const own = results.filter(({ cell }) => cell.method === method);
     const finished = own.filter(isFinished);
     const tried = [...new Set(finished.map(({ cell }) => cell.rate))].map((rate) =>
-      trialOf(rate, finished.filter(({ cell }) => cell.rate === rate), deciding)
+      trialOf(finished.filter(({ cell }) => cell.rate === rate), deciding)
     );
     const most = Math.max(...tried.map(({ metric }) => metric.count));
     const inOrder = order(deciding.better);
@@ -117,7 +118,7 @@ export function rowsOf(
       label: label(method),
       reference: REFERENCES.includes(placed(method).adapter),
       best,
-      rates: [...new Set(own.map(({ cell }) => cell.rate))],
+      rates: new Set(own.map(({ cell }) => cell.rate)).size,
       tried,
       failed: own.filter(({ state }) => state === "failed").length,
       pending: own.filter(({ state }) => state === "pending").length,

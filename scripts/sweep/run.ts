@@ -4,12 +4,20 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import { noteShared, readSummary, stageOf, type Summary, wasShared } from "./folder.ts";
+import { noteShared, readRate, readSummary, stageOf, type Summary, wasShared } from "./folder.ts";
 import type { Cell } from "./plan.ts";
 
 /** What came of a cell. */
 export type CellResult =
-  | { readonly cell: Cell; readonly state: "finished"; readonly summary: Summary; readonly shared: boolean }
+  | {
+    readonly cell: Cell;
+    readonly state: "finished";
+    readonly summary: Summary;
+    /** The learning rate, the recipe's too. */
+    readonly rate?: number;
+    /** Whether it shared the machine with others. */
+    readonly shared: boolean;
+  }
   | { readonly cell: Cell; readonly state: "failed"; readonly why: string }
   | { readonly cell: Cell; readonly state: "pending" };
 
@@ -30,7 +38,8 @@ export interface Surroundings {
 /** The result of a cell that has ended. */
 async function resultOf(cell: Cell, folder: string): Promise<CellResult> {
   const run = `${folder}/${cell.name}`;
-  return { cell, state: "finished", summary: await readSummary(run), shared: await wasShared(run) };
+  const [summary, rate, shared] = await Promise.all([readSummary(run), readRate(run), wasShared(run)]);
+  return { cell, state: "finished", summary, rate, shared };
 }
 
 /** A cell whose run failed, or whose summary cannot be used. */

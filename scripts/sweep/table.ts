@@ -93,8 +93,8 @@ export function tableOf({ title, rows, deciding: { metric, better }, beside = []
   const decimals = decimalsOf(trials.map((trial) => trial.metric.mean * factor));
   const seeds = Math.max(...trials.map((trial) => trial.metric.count));
   const isShared = trials.some(({ shared }) => shared);
-  const rates = new Set(rows.flatMap((row) => row.rates).filter((rate) => rate !== undefined));
-  const chosen = rows.some((row) => row.rates.length > 1);
+  const chosen = rows.some((row) => row.rates > 1);
+  const rates = new Set(trials.flatMap(({ rate }) => rate === undefined ? [] : [rate]));
   const heads = [...new Set(trials.map(({ head }) => head))].filter((head) => head > 0);
   const columns: readonly Column[] = [
     { title: "method", cells: rows.map(({ label }) => ({ text: label })) },
@@ -123,7 +123,7 @@ export function tableOf({ title, rows, deciding: { metric, better }, beside = []
       of: ({ peakRssBytes }) => peakRssBytes / 1e6,
     }),
     column({ title: "trained", better: "lower", rows, decimals: 0, of: ({ parameters }) => parameters }),
-    ...(rates.size > 1
+    ...(chosen || rates.size > 1
       ? [{ title: "rate", cells: rows.map(({ best }) => ({ text: best?.rate === undefined ? "-" : `${best.rate}` })) }]
       : []),
     ...beside,
