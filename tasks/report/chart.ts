@@ -15,7 +15,7 @@ export type Point = readonly [x: number, y: number];
 export interface Series {
   /** What the legend calls it. */
   readonly name: string;
-  /** In order of x; others than finite ones are left out. */
+  /** In order of x; those that are not finite, or beyond 1e300, are left out. */
   readonly points: readonly Point[];
   /** Least and most around the line: x, low, high. */
   readonly band?: readonly (readonly [x: number, low: number, high: number])[];
@@ -53,16 +53,20 @@ export interface Chart {
 
 /** Size of a chart without its legend, and what lies around the plot, in pixels. */
 const [WIDTH, HEIGHT] = [460, 260];
-const MARGIN = { left: 64, right: 16, top: 32, bottom: 44 };
+const MARGIN = { left: 64, right: 24, top: 32, bottom: 44 };
 const ROW = 18;
 
 /** Pixels to a tenth. */
 const px = (value: number) => Number(value.toFixed(1));
 
+/** Whether a value can be drawn beside others: spans and sums of such values stay finite. */
+const isDrawable = (value: number) => Math.abs(value) < 1e300;
+
 /** Ends of an axis: as given, or those of the data, never equal. */
 function ends(values: readonly number[], { domain, zero }: Axis): Point {
   if (domain !== undefined) return domain;
   const own = zero ? [0, ...values] : values;
+  if (own.length === 0) return [0, 1];
   const [low, high] = own.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [
     Infinity,
     -Infinity,
@@ -79,7 +83,7 @@ interface Scale {
 
 function scaleOf(values: readonly number[], axis: Axis, range: Point, count: number): Scale {
   const scale = (axis.log ? scaleLog() : scaleLinear()).domain(ends(values, axis)).range(range);
-  if (axis.domain === undefined) scale.nice();
+  if (axis.domain === undefined) scale.nice(count);
   const format = axis.format ?? scale.tickFormat(count);
   // On a logarithmic axis the powers of ten are enough.
   const ticks = scale.ticks(count).filter((value) =>
@@ -131,7 +135,7 @@ function group({ title, x, y, series, diagonal }: Chart): Markup {
   const [left, right, top, bottom] = [MARGIN.left, WIDTH - MARGIN.right, MARGIN.top, HEIGHT - MARGIN.bottom];
   const shown = series.map((each) => ({
     ...each,
-    points: each.points.filter((point) => point.every(Number.isFinite)),
+    points: each.points.filter((point) => point.every(isDrawable)),
   }));
   const points = shown.flatMap(({ points }) => points);
   const heights = [...points.map(([, at]) => at), ...shown.flatMap(({ band = [] }) => band.flatMap(([, ...at]) => at))];
@@ -150,7 +154,9 @@ function group({ title, x, y, series, diagonal }: Chart): Markup {
     ]),
     line("axis", left, bottom, right, bottom),
     label("tick", px((left + right) / 2), HEIGHT - 10, x.label, { "text-anchor": "middle" }),
-    label("tick", 12, middle, y.label, { "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` }),
+    y.label === ""
+      ? ""
+      : label("tick", 12, middle, y.label, { "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` }),
     ...(diagonal ? [line("equal", across.at(0), upward.at(0), across.at(1), upward.at(1))] : []),
     ...shown.map((each, i) => drawn(each, i, across, upward)),
   ].join("");
@@ -162,7 +168,7 @@ const LONGEST = 70;
 /** Names of the series, one below the other. */
 function legend(names: readonly string[]): readonly Markup[] {
   return names.flatMap((name, i) => {
-    const y = HEIGHT + i * ROW;
+    const y = HEIGHT + 8 + i * ROW;
     const short = [...name].length > LONGEST ? `${[...name].slice(0, LONGEST).join("")}...` : name;
     return [
       line(`series ${look(i).stroke}`, MARGIN.left, y, MARGIN.left + 22, y),
@@ -180,7 +186,7 @@ function legend(names: readonly string[]): readonly Markup[] {
 export function charts(...charts: readonly Chart[]): Markup {
   const names = charts[0].series.map(({ name }) => name);
   const rows = names.length > 1 ? names : [];
-  const [width, height] = [charts.length * WIDTH, HEIGHT + rows.length * ROW];
+  const [width, height] = [charts.length * WIDTH, HEIGHT + rows.length * ROW + 8];
   const title = charts.map(({ title }) => title).join("; ");
   return element(
     "svg",
@@ -211,7 +217,7 @@ const MOST_POINTS = 300;
  * @returns The series, and how many neighbours are one
  */
 export function thinned(name: string, points: readonly Point[]): { readonly series: Series; readonly each: number } {
-  const finite = points.filter(([, y]) => Number.isFinite(y));
+  const finite = points.filter(([, y]) => isDrawable(y));
   const each = Math.ceil(finite.length / MOST_POINTS);
   if (each <= 1) return { series: { name, points: finite }, each: 1 };
   const groups = Array.from(

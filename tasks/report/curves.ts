@@ -33,10 +33,6 @@ function pointsOf(records: readonly LogRecord[], valueOf: (record: LogRecord) =>
   });
 }
 
-function chartOf(title: string, series: readonly Series[], zero: boolean): Chart {
-  return { title, x: { label: "step" }, y: { label: "", zero }, series };
-}
-
 /**
  * A chart of each number that training logs, and of each metric that was evaluated more than once.
  *
@@ -45,18 +41,24 @@ function chartOf(title: string, series: readonly Series[], zero: boolean): Chart
 export function curves(records: readonly LogRecord[]): readonly Markup[] {
   const evaluations = records.filter((record) => record.evaluation !== undefined);
   const evaluated = (metric: string) => pointsOf(evaluations, (record) => evaluationOf(record)[metric]);
+  const last = records.at(-1)?.step ?? 1;
+  const chartOf = (title: string, series: readonly Series[], each = 1): Chart => ({
+    title,
+    x: { label: each > 1 ? `step; means of ${each}, and their range` : "step", domain: [0, last] },
+    y: { label: "", zero: title === TITLES.lr },
+    series,
+  });
   const own = names(records).filter((name) => !LEFT_OUT.includes(name));
   const trained = own.map((name) => {
     const { series, each } = thinned("training", pointsOf(records, (record) => record[name]));
     const beside = name === "loss" ? evaluated(name) : [];
-    const merged = each > 1 ? `, mean of ${each} steps and their range` : "";
     const more = beside.length > 0 ? [{ name: "evaluation", points: beside, marked: true }] : [];
-    return chartOf(`${TITLES[name] ?? name}${merged}`, [series, ...more], name === "lr");
+    return chartOf(TITLES[name] ?? name, [series, ...more], each);
   });
   const metrics = names(evaluations.map(evaluationOf))
     .filter((name) => name !== "count" && !(name === "loss" && own.includes("loss")))
     .map((name) => ({ name, points: evaluated(name) }))
     .filter(({ points }) => points.length > 1)
-    .map(({ name, points }) => chartOf(`${name}, evaluated`, [{ name, points, marked: true }], false));
+    .map(({ name, points }) => chartOf(`${name}, evaluated`, [{ name, points, marked: true }]));
   return [...trained, ...metrics].map((chart) => charts(chart));
 }

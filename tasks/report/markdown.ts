@@ -7,6 +7,8 @@ import { Marked } from "marked";
 import { element, escaped, type Markup, plainText } from "./markup.ts";
 
 const marked = new Marked({
+  // Addresses in plain text stay plain text.
+  tokenizer: { url: () => undefined },
   renderer: {
     // Raw HTML is shown as text; a line break is all that our own tables use.
     html: ({ text }) => text === "<br>" ? "<br />" : escaped(text),

@@ -13,20 +13,18 @@ import { chartStyle, pageStyle } from "./style.ts";
 /** A name and what it is. */
 type Row = readonly [name: string, value: unknown];
 
-/** A value in a table's cell. */
-function cell(value: unknown): Markup {
-  if (typeof value !== "number") {
-    return element("td", {}, escaped(typeof value === "string" ? value : JSON.stringify(value)));
-  }
-  const text = Number.isInteger(value) ? value.toLocaleString("en-US") : String(Number(value.toPrecision(5)));
-  return element("td", { class: "number" }, escaped(text));
+/** A value as text. */
+function shown(value: unknown): string {
+  if (typeof value !== "number") return typeof value === "string" ? value : JSON.stringify(value);
+  return Number.isInteger(value) ? value.toLocaleString("en-US") : String(Number(value.toPrecision(5)));
 }
 
 /** A section with a table; nothing without rows. */
 function table(title: string, rows: readonly Row[]): Markup {
   if (rows.length === 0) return "";
+  const look = { class: rows.every(([, value]) => typeof value === "number") ? "number" : "word" };
   const lines = rows.map(([name, value]) =>
-    element("tr", {}, element("th", { scope: "row" }, escaped(name)), cell(value))
+    element("tr", {}, element("th", { scope: "row" }, escaped(name)), element("td", look, escaped(shown(value))))
   );
   return element(
     "section",
@@ -78,14 +76,16 @@ function parameterRows(parameters: Json): readonly Row[] {
   });
 }
 
-/** What the summary holds: metrics, parameters, cost, and the rest. */
-function results(summary: Json): Markup {
+/** What the summary holds: metrics, parameters, cost, and what is not among the settings. */
+function results(summary: Json, config: Json): Markup {
   const { metrics, parameters, ...others } = summary;
   const costs = COSTS.flatMap(([key, name, show]): readonly Row[] => {
     const value = others[key];
     return typeof value === "number" ? [[name, show(value)]] : [];
   });
-  const rest = Object.fromEntries(Object.entries(others).filter(([key]) => !COSTS.some(([known]) => known === key)));
+  const rest = Object.fromEntries(
+    Object.entries(others).filter(([key, value]) => !COSTS.some(([known]) => known === key) && config[key] !== value),
+  );
   return element(
     "div",
     { class: "tables" },
@@ -130,7 +130,7 @@ export function page({ config, summary, records, pictures, texts, evaluation }: 
   const body = [
     element("h1", {}, escaped(title)),
     element("p", {}, escaped(summary === undefined ? `${text("task")}; this run has not ended` : text("task"))),
-    results(summary ?? {}),
+    results(summary ?? {}, config),
     section("Curves", "charts", curves(records)),
     section(
       "Error distribution and calibration",
