@@ -45,11 +45,22 @@ const recipes: Readonly<Record<string, Pretraining>> = {
   "dpt-micro": {
     task: "depth",
     data: "scenes-indoor",
-    steps: 6000,
+    steps: 1500,
     batchSize: 16,
     lr: 2e-3,
     weightDecay: 0.05,
     augment: true,
+  },
+  // Shoes point to the left, and shall.
+  "dit-micro": {
+    task: "generation",
+    data: "fashion-mnist",
+    steps: 3000,
+    batchSize: 64,
+    lr: 2e-3,
+    weightDecay: 0,
+    augment: false,
+    ema: 0.995,
   },
 };
 

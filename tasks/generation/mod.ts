@@ -4,10 +4,18 @@
  *
  * @module
  */
+export * from "./autoencoder.ts";
 export * from "./diffusion.ts";
+export * from "./evaluate.ts";
+export * from "./features.ts";
 export * from "./fid.ts";
 export * from "./latents.ts";
+export * from "./objective.ts";
 export * from "./pictures.ts";
 export * from "./preprocess.ts";
+export * from "./recipe.ts";
+export * from "./sampler.ts";
 export * from "./sampling.ts";
 export * from "./schedule.ts";
+export * from "./source.ts";
+export { generation } from "./task.ts";

@@ -14,7 +14,7 @@ import { mapTree, type Params, partition, type Tree } from "../../dsl/tree.ts";
 import { asConditionalDiffusion, asLanguageModel, type Model } from "../../models/mod.ts";
 import { depthProtocols } from "../depth/dataset.ts";
 import { silog, validDepth } from "../depth/silog.ts";
-import { diffusionLoss, qSample } from "../generation/diffusion.ts";
+import { diffusionInput, generationObjective } from "../generation/objective.ts";
 import type { DiffusionCoefficients } from "../generation/schedule.ts";
 import { classificationObjective } from "../image_classification/classifier.ts";
 import { reasoningObjective } from "../reasoning/objective.ts";
@@ -66,8 +66,7 @@ const TASKS: Readonly<Record<string, (model: Model, layer: Layer, size: BatchSiz
     };
   },
   dit: (model, layer, { batch }) => {
-    const denoise = asConditionalDiffusion(model, layer);
-    const [, ...latents] = model.signature.inputs[0].shape as readonly [string, number, number, number];
+    const { shape: latents } = diffusionInput(model);
     const each = floats(batch, 1, 1, 1);
     const coefficients: Readonly<Record<keyof DiffusionCoefficients, ValueType>> = {
       signal: each,
@@ -85,11 +84,7 @@ const TASKS: Readonly<Record<string, (model: Model, layer: Layer, size: BatchSiz
         labels: integers(batch),
         ...coefficients,
       },
-      objective: (params, { clean, noise, timesteps, labels, ...rest }) => {
-        const looked = rest as Params & DiffusionCoefficients;
-        const output = apply(denoise, params)(qSample(clean, noise, looked), timesteps, labels);
-        return { loss: diffusionLoss(output, clean, noise, looked).loss };
-      },
+      objective: generationObjective(asConditionalDiffusion(model, layer)),
     };
   },
   llama: (model, layer, { batch, length }) => ({

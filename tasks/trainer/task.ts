@@ -82,6 +82,10 @@ export interface Run {
   readonly samplingSteps?: number;
   /** Generation: scale of classifier-free guidance; 1 for none. */
   readonly guidance?: number;
+  /** Generation: model in whose features the distance of samples is measured. */
+  readonly features?: string;
+  /** Generation: autoencoder of a model of latents. */
+  readonly vae?: string;
   /** How many examples are answered, sampled or shown where that is slow. */
   readonly samples?: number;
 }
@@ -115,7 +119,9 @@ export interface PreparedTask {
 /** What an evaluation of a trained model takes. */
 export type EvaluationRun =
   & Pick<Run, "data">
-  & Partial<Pick<Run, "limit" | "seed" | "flip" | "length" | "samplingSteps" | "guidance" | "samples">>;
+  & Partial<
+    Pick<Run, "limit" | "seed" | "flip" | "length" | "samplingSteps" | "guidance" | "samples" | "features" | "vae">
+  >;
 
 /** What an evaluation finds. */
 export interface EvaluationReport {

@@ -1,0 +1,113 @@
+/**
+ * What a diffusion model is judged by: its loss on held-out images under fixed noise, and how far its samples are from them.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { compile } from "../../dsl/compile/mod.ts";
+import { fold, key } from "../../dsl/random.ts";
+import type { Params, Tree } from "../../dsl/tree.ts";
+import type { ConditionalDiffusion } from "../../models/mod.ts";
+import type { ImageDataset } from "../data/dataset.ts";
+import type { Autoencoder } from "./autoencoder.ts";
+import type { FeatureExtractor } from "./features.ts";
+import { type FeatureStatistics, frechetDistance } from "./fid.ts";
+import { type DiffusionInput, generationObjective, noisedBatch } from "./objective.ts";
+import { evenLabels, samplePictures, type SamplerSettings } from "./sampler.ts";
+import { diffusionSchedule, linearBetas } from "./schedule.ts";
+import { heldOutBatches } from "./source.ts";
+
+/** A model to judge, and the images to judge it by. */
+export interface Judged {
+  /** The model. */
+  readonly layer: ConditionalDiffusion;
+  /** What it takes. */
+  readonly input: DiffusionInput;
+  /** Held-out images. */
+  readonly dataset: ImageDataset;
+  /** The model's autoencoder, if it works on latents. */
+  readonly autoencoder?: Autoencoder;
+  /** Whether the images' labels are the model's; otherwise it is judged without labels. */
+  readonly labelled: boolean;
+}
+
+/** How a model is judged. */
+export interface JudgingOptions extends SamplerSettings {
+  /** Use only so many images. */
+  readonly limit?: number;
+  /** Pictures sampled for the distance; every class as often as every other. */
+  readonly samples: number;
+  /** Seed of the sampled pictures. */
+  readonly seed: number;
+}
+
+/** Images that the loss is a mean of, at most. */
+const HELD_OUT = 1000;
+const BATCH = 100;
+
+/**
+ * Mean loss and its parts on a fixed choice of at most 1000 images, with noise and steps that depend on nothing but their
+ * place.
+ *
+ * @param judged Model and images
+ * @param params The model's parameters
+ * @param limit Use only so many images
+ */
+export async function heldOutLoss(judged: Judged, params: Params, limit: number = HELD_OUT): Promise<Tree<number>> {
+  const { layer, input, dataset, autoencoder, labelled } = judged;
+  const schedule = diffusionSchedule(linearBetas());
+  const objective = generationObjective(layer);
+  const numbers = compile((all: Params, batch: Params): Params => {
+    const { loss, metrics } = objective(all, batch);
+    return { loss, ...metrics };
+  });
+  const options = { batchSize: BATCH, seed: 0, shuffle: true, limit: Math.min(limit, HELD_OUT, dataset.size) };
+  const sums: Record<string, number> = {};
+  let count = 0;
+  try {
+    for await (const { position, ...batch } of heldOutBatches(dataset, input, autoencoder, options)) {
+      const labels = labelled ? batch.labels : batch.labels.map(() => input.classes);
+      const found = tf.tidy(() =>
+        numbers(params, noisedBatch(schedule, { ...batch, labels }, fold(key(0), "held out", position.offset)))
+      );
+      for (const [name, value] of Object.entries(found)) {
+        const [mean] = await value.data<"float32">();
+        sums[name] = (sums[name] ?? 0) + mean * labels.length;
+        value.dispose();
+      }
+      count += labels.length;
+    }
+  } finally {
+    numbers.dispose();
+  }
+  return { count, ...Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / count])) };
+}
+
+/** Distances of samples to a set of images, whose statistics are computed once. */
+export interface DistanceMeter {
+  /** The Fréchet distance of a model's samples. */
+  readonly distance: (params: Params) => Promise<number>;
+}
+
+/**
+ * Fréchet distances between a model's samples and held-out images. Few samples and few images make it larger, so only
+ * distances of equal numbers compare.
+ *
+ * @param judged Model and images
+ * @param features What tells pictures apart
+ * @param options See {@linkcode JudgingOptions}
+ */
+export function distanceMeter(judged: Judged, features: FeatureExtractor, options: JudgingOptions): DistanceMeter {
+  const { layer, input, dataset, labelled } = judged;
+  const { samples, seed, limit } = options;
+  let real: Promise<FeatureStatistics> | undefined;
+  const labels = labelled ? evenLabels(samples, input.classes) : new Int32Array(samples).fill(input.classes);
+  return {
+    distance: async (params) => {
+      real ??= features.ofImages(dataset, limit);
+      const noise = fold(key(seed), "samples");
+      const pictures = samplePictures(layer, params, input, labels, noise, options);
+      return frechetDistance(await real, await features.ofPictures(pictures));
+    },
+  };
+}

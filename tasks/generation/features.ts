@@ -1,0 +1,107 @@
+/**
+ * The distance between sampled pictures and real ones, in the features of a model that tells pictures apart.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { compile } from "../../dsl/compile/mod.ts";
+import { OneloraError } from "../../dsl/error.ts";
+import { apply, type Layer } from "../../dsl/layer.ts";
+import { key } from "../../dsl/random.ts";
+import type { Params } from "../../dsl/tree.ts";
+import { loadParams, type Model, openModel } from "../../models/mod.ts";
+import { evaluationTransform } from "../data/augment.ts";
+import type { ImageDataset } from "../data/dataset.ts";
+import { batches } from "../data/loader.ts";
+import { type FeatureStatistics, startFeatures, updateFeatures } from "./fid.ts";
+import type { CleanBatch } from "./objective.ts";
+import { toBytes } from "./preprocess.ts";
+
+/** Features of pictures. */
+export interface FeatureExtractor extends Disposable {
+  /** Statistics of a data set's images, all of them or a fixed choice of so many. */
+  readonly ofImages: (dataset: ImageDataset, limit?: number) => Promise<FeatureStatistics>;
+  /** Statistics of sampled pictures, each rounded to bytes as a file would hold it. */
+  readonly ofPictures: (pictures: AsyncIterable<CleanBatch>) => Promise<FeatureStatistics>;
+}
+
+/** Images of one evaluation batch. */
+const BATCH = 100;
+
+/** A classifier without its head: what the head is given. A model without one gives its features itself. */
+function withoutHead({ layer, headPath, signature, name, family }: Model): Layer {
+  if (headPath !== undefined && layer.parts[headPath] !== undefined) {
+    const same: Layer = { kind: "identity", params: {}, parts: {}, forward: (_, x) => x };
+    return { ...layer, parts: { ...layer.parts, [headPath]: same } };
+  }
+  if (signature.outputs.includes("features")) return layer;
+  throw new OneloraError({
+    attempted: `measuring distances in the features of ${name}`,
+    found: `a ${family} model`,
+    allowed: "a vit or inception_v3 model",
+  }, { exitCode: 2 });
+}
+
+/** Sampled pictures as a data set. */
+function asDataset({ values, shape: [count, channels, height, width], labels }: CleanBatch): ImageDataset {
+  const bytes = toBytes(values);
+  const area = height * width;
+  return {
+    name: "samples",
+    size: count,
+    classes: [],
+    get: (index) => {
+      const from = index * channels * area;
+      const pixels = Uint8Array.from({ length: channels * area }, (_, i) => {
+        const [place, channel] = [Math.floor(i / channels), i % channels];
+        return bytes[from + channel * area + place];
+      });
+      return { pixels, height, width, channels, label: labels[index] };
+    },
+  };
+}
+
+/**
+ * Opens a model as a measure of pictures: the features that its head is given, ViT's class token after the last norm,
+ * InceptionV3's pooled 2048. Pictures are resized to what the model takes.
+ *
+ * @param name Preset name or folder
+ * @throws OneloraError for a model that gives no features, or has no weights
+ */
+export async function openFeatures(name: string): Promise<FeatureExtractor> {
+  const model = await openModel(name);
+  const layer = withoutHead(model);
+  if (model.folder === undefined || model.image === undefined) {
+    throw new OneloraError({
+      attempted: `measuring distances in the features of ${name}`,
+      found: model.image === undefined ? `a ${model.family} model` : "no weights",
+      allowed: "a model of images, with weights",
+    }, { exitCode: 2 });
+  }
+  const { height, channels, mean, std } = model.image;
+  const transform = evaluationTransform({ size: height, channels, mean, std });
+  const { params } = await loadParams(model, key(0));
+  const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels));
+  const gather = async (start: FeatureStatistics | undefined, dataset: ImageDataset, limit?: number) => {
+    let state = start;
+    const options = { dataset, transform, batchSize: BATCH, seed: 0, shuffle: limit !== undefined, limit };
+    for await (const { pixels, shape } of batches(options)) {
+      const features = tf.tidy(() => forward(params, tf.tensor4d(pixels, [...shape])));
+      state = updateFeatures(state ?? startFeatures(features.shape[1]!), await features.data<"float32">());
+      features.dispose();
+    }
+    return state!;
+  };
+  return {
+    ofImages: (dataset, limit) => gather(undefined, dataset, limit),
+    ofPictures: async (pictures) => {
+      let state: FeatureStatistics | undefined;
+      for await (const batch of pictures) state = await gather(state, asDataset(batch));
+      return state!;
+    },
+    [Symbol.dispose]: () => {
+      forward.dispose();
+      tf.dispose(Object.values(params));
+    },
+  };
+}

@@ -1,0 +1,78 @@
+/**
+ * What a diffusion transformer is trained on: batches with noise, steps and labels drawn by keys, and the loss of them.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Objective } from "../../dsl/differentiate.ts";
+import { apply } from "../../dsl/layer.ts";
+import type { Key } from "../../dsl/random.ts";
+import type { Params } from "../../dsl/tree.ts";
+import { asConditionalDiffusion, type ConditionalDiffusion, type Model } from "../../models/mod.ts";
+import { diffusionLoss, drawNoise, drawSteps, qSample } from "./diffusion.ts";
+import { type DiffusionCoefficients, diffusionCoefficients, type DiffusionSchedule } from "./schedule.ts";
+
+/** A diffusion model's inputs in numbers. */
+export interface DiffusionInput {
+  /** [C, H, W] of what it denoises, pixels or latents. */
+  readonly shape: readonly [channels: number, height: number, width: number];
+  /** Its classes, whose number is the label of none. */
+  readonly classes: number;
+}
+
+/**
+ * What a diffusion model takes.
+ *
+ * @param model The model
+ * @throws OneloraError (exit code 2) for a model of another kind
+ */
+export function diffusionInput(model: Model): DiffusionInput {
+  asConditionalDiffusion(model, model.layer);
+  const [, channels, height, width] = model.signature.inputs[0].shape as readonly [string, number, number, number];
+  return { shape: [channels, height, width], classes: model.labels!.length };
+}
+
+/** Clean examples of a batch. */
+export interface CleanBatch {
+  /** [B, C, H, W] numbers in row-major order. */
+  readonly values: Float32Array;
+  /** [B, C, H, W]. */
+  readonly shape: readonly number[];
+  /** Label of each, the number of classes for none. */
+  readonly labels: Int32Array;
+}
+
+/**
+ * A batch's tensors: `clean` and `noise` [B, C, H, W], `timesteps` and `labels` [B], and the coefficients of the steps. Noise
+ * and steps are a pure function of the key.
+ *
+ * @param schedule The process
+ * @param batch Clean examples
+ * @param key Key of the batch
+ */
+export function noisedBatch(schedule: DiffusionSchedule, { values, shape, labels }: CleanBatch, key: Key): Params {
+  const at = drawSteps(schedule.steps, key, labels.length);
+  return {
+    clean: tf.tensor(values, [...shape]),
+    noise: drawNoise(key, shape),
+    timesteps: tf.tensor1d(at.map((step) => schedule.timesteps[step]), "int32"),
+    labels: tf.tensor1d(labels, "int32"),
+    ...diffusionCoefficients(schedule, at),
+  };
+}
+
+/**
+ * The loss of a batch of {@linkcode noisedBatch}, and its parts: `mse`, and `variational` where the variance is learned.
+ *
+ * @param layer The model
+ */
+export function generationObjective(layer: ConditionalDiffusion): (params: Params, batch: Params) => Objective {
+  return (params, { clean, noise, timesteps, labels, ...rest }) => {
+    const coefficients = rest as Params & DiffusionCoefficients;
+    const output = apply(layer, params)(qSample(clean, noise, coefficients), timesteps, labels);
+    const { loss, mse, variational } = diffusionLoss(output, clean, noise, coefficients);
+    const parts = { mse, ...(variational && { variational }) };
+    const metrics = Object.fromEntries(Object.entries(parts).map(([name, each]) => [name, tf.mean(each) as tf.Scalar]));
+    return { loss, metrics };
+  };
+}

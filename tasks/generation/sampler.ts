@@ -1,0 +1,86 @@
+/**
+ * Pictures of a diffusion model: sampled batch by batch, decoded where the model works on latents.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { compile } from "../../dsl/compile/mod.ts";
+import { apply } from "../../dsl/layer.ts";
+import type { Key } from "../../dsl/random.ts";
+import type { Params } from "../../dsl/tree.ts";
+import type { ConditionalDiffusion } from "../../models/mod.ts";
+import type { CleanBatch, DiffusionInput } from "./objective.ts";
+import { guided, keyedNoise, sampleImages } from "./sampling.ts";
+import { diffusionSchedule, linearBetas, respaced } from "./schedule.ts";
+
+/** How pictures are sampled. */
+export interface SamplerSettings {
+  /** Steps of a sample: from 100 on DDPM, as in DiT's evaluation; fewer are taken by DDIM, which needs less. */
+  readonly samplingSteps: number;
+  /** Scale of classifier-free guidance; 1 for none. */
+  readonly guidance: number;
+  /** Latents [B, L, h, w] to pixels, for a model of latents. */
+  readonly decode?: (latents: tf.Tensor) => tf.Tensor;
+  /** Pictures sampled at a time (default 64). */
+  readonly batchSize?: number;
+}
+
+/** Fewer steps than these are DDIM's. */
+const DDPM_STEPS = 100;
+
+/**
+ * Samples a picture for each label, [B, C, H, W] from about -1 to 1 a batch. Noise is a pure function of key and index, so
+ * a picture depends on no other.
+ *
+ * @param layer The model
+ * @param params Its parameters
+ * @param input What it takes
+ * @param labels Class of each picture, the number of classes for none
+ * @param key Key of the noise
+ * @param settings See {@linkcode SamplerSettings}
+ * @throws OneloraError for a number of steps that the process does not have
+ */
+export async function* samplePictures(
+  layer: ConditionalDiffusion,
+  params: Params,
+  { shape, classes }: DiffusionInput,
+  labels: Int32Array,
+  key: Key,
+  { samplingSteps, guidance, decode, batchSize = 64 }: SamplerSettings,
+): AsyncGenerator<CleanBatch, void, void> {
+  const schedule = respaced(diffusionSchedule(linearBetas()), samplingSteps);
+  const method = samplingSteps < DDPM_STEPS ? "ddim" : "ddpm";
+  const denoise = compile((all: Params, x: tf.Tensor, timesteps: tf.Tensor, y: tf.Tensor) => {
+    const model = apply(layer, all);
+    if (guidance === 1) return model(x, timesteps, y);
+    return guided(model, { scale: guidance, nullClass: classes, channels: "first-three" })(x, timesteps, y);
+  });
+  try {
+    for (let start = 0; start < labels.length; start += batchSize) {
+      const some = labels.slice(start, start + batchSize);
+      const sampled = await sampleImages((...inputs) => denoise(params, ...inputs), schedule, some, shape, {
+        method,
+        clipDenoised: decode === undefined,
+        noise: keyedNoise(key, start),
+      });
+      const pictures = decode === undefined ? sampled : tf.tidy(() => decode(sampled));
+      try {
+        yield { values: await pictures.data<"float32">(), shape: pictures.shape, labels: some };
+      } finally {
+        tf.dispose([sampled, pictures]);
+      }
+    }
+  } finally {
+    denoise.dispose();
+  }
+}
+
+/**
+ * Labels of so many pictures, every class as often as every other: 0, 1, ..., 0, 1, ...
+ *
+ * @param count Pictures
+ * @param classes Classes
+ */
+export function evenLabels(count: number, classes: number): Int32Array {
+  return Int32Array.from({ length: count }, (_, i) => i % classes);
+}
