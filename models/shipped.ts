@@ -5,13 +5,19 @@
  */
 import { OneloraError } from "../dsl/error.ts";
 
-/** Presets with weights, and where they lie beside this file. */
-const SHIPPED: Readonly<Record<string, URL>> = { "vit-micro": new URL("./weights/vit-micro/", import.meta.url) };
+/** Files of every model. */
+const MODEL = ["config.json", "model.safetensors"];
+
+/** Presets with weights, and the files that lie beside this one. */
+const SHIPPED: Readonly<Record<string, readonly string[]>> = {
+  "vit-micro": MODEL,
+  "llama-micro": [...MODEL, "tokenizer.json", "tokenizer_config.json"],
+};
 
 /** Copies a published folder next to nothing else, since checkpoints are read from files. */
-async function download(from: URL): Promise<string> {
+async function download(from: URL, files: readonly string[]): Promise<string> {
   const folder = await Deno.makeTempDir({ prefix: "onelora-" });
-  for (const name of ["config.json", "model.safetensors"]) {
+  for (const name of files) {
     const response = await fetch(new URL(name, from));
     if (!response.ok || response.body === null) {
       throw new OneloraError({
@@ -31,9 +37,10 @@ async function download(from: URL): Promise<string> {
  * @param preset Preset name
  */
 export async function shippedFolder(preset: string): Promise<string | undefined> {
-  const from = SHIPPED[preset];
-  if (from === undefined) return undefined;
-  if (from.protocol !== "file:") return await download(from);
+  const files = SHIPPED[preset];
+  if (files === undefined) return undefined;
+  const from = new URL(`./weights/${preset}/`, import.meta.url);
+  if (from.protocol !== "file:") return await download(from, files);
   const folder = decodeURIComponent(from.pathname).replace(/\/$/, "");
   try {
     await Deno.stat(`${folder}/config.json`);

@@ -5,7 +5,7 @@
  */
 import { useBackend } from "../dsl/mod.ts";
 import { saveModel } from "../models/mod.ts";
-import { type Run, runTask, taskKind } from "../tasks/mod.ts";
+import { type Run, runTask, taskKind, wordProblemTokenizer } from "../tasks/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { choice, integer, main, text } from "./cli/mod.ts";
 import { backendFlag } from "./options.ts";
@@ -14,6 +14,8 @@ import { interruptible, reporterFor } from "./run_folder.ts";
 /** How a model is pretrained: the task, and what of its settings is not common to all. */
 interface Pretraining extends Omit<Run, keyof typeof common | "model" | "seed"> {
   readonly task: string;
+  /** Files beside the weights: their contents as JSON, by name. */
+  readonly files?: () => Readonly<Record<string, unknown>>;
 }
 
 /** Full training of every parameter. */
@@ -62,6 +64,18 @@ const recipes: Readonly<Record<string, Pretraining>> = {
     augment: false,
     ema: 0.995,
   },
+  "llama-micro": {
+    task: "reasoning",
+    data: "word-problems-a",
+    steps: 1000,
+    batchSize: 64,
+    lr: 2e-3,
+    weightDecay: 0.01,
+    length: 64,
+    samples: 200,
+    augment: false,
+    files: () => wordProblemTokenizer().files,
+  },
 };
 
 const flags = {
@@ -76,7 +90,7 @@ const flags = {
 await main(
   { name: "pretrain", summary: "Pretrains a micro model, as it was done for the shipped weights.", flags },
   attempt(async ({ options: { model, seed, backend, ...options } }) => {
-    const { task, ...recipe } = recipes[model];
+    const { task, files = () => ({}), ...recipe } = recipes[model];
     const steps = options.steps ?? recipe.steps;
     const out = options.out ?? `models/weights/${model}`;
     const report = await useBackend(backend);
@@ -85,7 +99,12 @@ await main(
     const { metrics } = await runTask(kind, { ...common, ...recipe, model, steps, seed }, {
       reporter: reporterFor("pretraining"),
       signal: interruptible(),
-      save: ({ model, params }) => saveModel(model, params, out, { dtype: "F16" }),
+      save: async ({ model, params }) => {
+        await saveModel(model, params, out, { dtype: "F16" });
+        for (const [name, content] of Object.entries(files())) {
+          await Deno.writeTextFile(`${out}/${name}`, `${JSON.stringify(content, null, 2)}\n`);
+        }
+      },
     });
     console.log(kind.inWords(metrics));
     console.log(`weights: ${out}`);

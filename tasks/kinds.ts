@@ -5,13 +5,17 @@
  */
 import { unknownName } from "../dsl/error.ts";
 import { monocularDepth } from "./depth/task.ts";
+import { generation } from "./generation/task.ts";
 import { imageClassification } from "./image_classification/task.ts";
+import { reasoning } from "./reasoning/task.ts";
 import type { TaskKind } from "./trainer/task.ts";
 
 /** The tasks. */
 export const taskKinds: Readonly<Record<string, TaskKind>> = {
   "image-classification": imageClassification,
+  "reasoning": reasoning,
   "depth": monocularDepth,
+  "generation": generation,
 };
 
 /** Their names. */

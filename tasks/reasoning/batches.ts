@@ -36,6 +36,8 @@ export interface ReasoningBatchOptions {
   readonly pool?: number;
   /** Lengths are multiples of this (default 8). */
   readonly multiple?: number;
+  /** Fill an epoch's last batch up with rows that do not count, so that all have the same number (default false). */
+  readonly fill?: boolean;
 }
 
 function check({ examples, batchSize, start, pool = 1, multiple = 1 }: ReasoningBatchOptions): void {
@@ -94,12 +96,12 @@ function epochBatches(options: ReasoningBatchOptions, epoch: number): readonly U
  */
 export function* reasoningBatches(options: ReasoningBatchOptions): Generator<ReasoningBatch, void, void> {
   check(options);
-  const { examples, batchSize, epochs = 1, start = { epoch: 0, offset: 0 }, multiple } = options;
+  const { examples, batchSize, epochs = 1, start = { epoch: 0, offset: 0 }, multiple, fill } = options;
   for (let epoch = start.epoch; epoch < epochs; epoch++) {
     const batches = epochBatches(options, epoch);
     for (let i = epoch === start.epoch ? start.offset / batchSize : 0; i < batches.length; i++) {
       yield {
-        ...padExamples(Array.from(batches[i], (index) => examples[index]), multiple),
+        ...padExamples(Array.from(batches[i], (index) => examples[index]), multiple, fill ? batchSize : 0),
         position: { epoch, offset: i * batchSize },
         next: i + 1 < batches.length ? { epoch, offset: (i + 1) * batchSize } : { epoch: epoch + 1, offset: 0 },
         indices: batches[i],

@@ -124,11 +124,16 @@ export function frequentWords(texts: readonly string[], count: number): readonly
   return [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1)).slice(0, count).map(([word]) => word);
 }
 
+/** Whole numbers that are one token, with the space before. */
+const NUMBERS = Array.from({ length: 100 }, (_, i) => ` ${i}`);
+
 /**
  * The tokenizer of models that are pretrained on the built-in word problems: characters, the prompt's parts,
- * ` The answer is: ` and the words of family `a`. What family `b` has beside those is spelled out.
+ * ` The answer is:`, numbers below 100 and the words of both families.
  */
 export function wordProblemTokenizer(): CharacterTokenizer {
-  const texts = wordProblems("a", 1000, 0).flatMap(({ query, response }) => [query, response]);
-  return characterTokenizer([...alpacaParts, " The answer is: ", ...frequentWords(texts, 100)]);
+  const texts = (["a", "b"] as const).flatMap((family) =>
+    wordProblems(family, 1000, 0).flatMap(({ query, response }) => [query, response])
+  );
+  return characterTokenizer([...alpacaParts, " The answer is:", ...NUMBERS, ...frequentWords(texts, 200)]);
 }

@@ -100,18 +100,20 @@ export interface TokenBatch {
  *
  * @param examples At least one
  * @param multiple The length is a multiple of this (default 8), so that few different shapes occur
+ * @param rows Least rows (default 0); those without an example do not count
  */
-export function padExamples(examples: readonly EncodedExample[], multiple = 8): TokenBatch {
+export function padExamples(examples: readonly EncodedExample[], multiple = 8, rows = 0): TokenBatch {
   const longest = examples.reduce((most, { ids }) => Math.max(most, ids.length), 0);
-  const length = Math.ceil(longest / multiple) * multiple;
-  const ids = new Int32Array(examples.length * length);
-  const labels = new Int32Array(examples.length * length).fill(IGNORED_LABEL);
+  const length = Math.ceil(Math.max(longest, 1) / multiple) * multiple;
+  const height = Math.max(examples.length, rows);
+  const ids = new Int32Array(height * length);
+  const labels = new Int32Array(height * length).fill(IGNORED_LABEL);
   examples.forEach((example, row) => {
     ids.set(example.ids, row * length);
     labels.set(example.ids.subarray(example.start), row * length + example.start);
   });
   const counted = examples.reduce((sum, example) => sum + example.ids.length - example.start, 0);
-  return { ids, labels, shape: [examples.length, length], counted, weight: 1 };
+  return { ids, labels, shape: [height, length], counted, weight: 1 };
 }
 
 /**
@@ -144,7 +146,7 @@ export function microBatches(batch: TokenBatch, rows: number, multiple = 8): rea
     const labels = batch.labels.subarray(row * width, (row + 1) * width);
     const end = labels.findLastIndex((label) => label !== IGNORED_LABEL) + 1;
     const start = labels.findIndex((label) => label !== IGNORED_LABEL);
-    return { ids: batch.ids.subarray(row * width, row * width + end), start };
+    return { ids: batch.ids.subarray(row * width, row * width + end), start: Math.max(start, 0) };
   });
   return Array.from({ length: Math.ceil(height / rows) }, (_, piece) => {
     const padded = padExamples(examples.slice(piece * rows, (piece + 1) * rows), multiple);

@@ -12,6 +12,9 @@ export * from "./example.ts";
 export * from "./objective.ts";
 export * from "./open.ts";
 export * from "./problems.ts";
+export * from "./questions.ts";
+
 export * from "./report.ts";
 export * from "./respond.ts";
+export * from "./task.ts";
 export * from "./template.ts";

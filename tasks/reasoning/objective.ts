@@ -83,6 +83,7 @@ export interface ReasoningMetrics {
  * @param params Its parameters
  * @param examples The questions
  * @param batchSize Questions at a time (default 16)
+ * @param multiple Lengths are multiples of this (default 32)
  * @throws OneloraError for no questions
  */
 export async function evaluateReasoning(
@@ -90,13 +91,14 @@ export async function evaluateReasoning(
   params: Params,
   examples: readonly EncodedExample[],
   batchSize = 16,
+  multiple = 32,
 ): Promise<ReasoningMetrics> {
   const objective = reasoningObjective(layer);
   const forward = compile((all: Params, batch: Params) => objective(all, batch).loss);
   let total = 0;
   let tokens = 0;
   try {
-    for (const batch of reasoningBatches({ examples, batchSize, seed: 0, shuffle: false, multiple: 32 })) {
+    for (const batch of reasoningBatches({ examples, batchSize, seed: 0, shuffle: false, multiple, fill: true })) {
       const loss = tf.tidy(() => forward(params, tokenTensors(batch)));
       total += (await loss.data())[0] * batch.counted;
       tokens += batch.counted;

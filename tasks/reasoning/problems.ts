@@ -11,15 +11,31 @@ import type { ReasoningExample } from "./example.ts";
 export type WordProblemFamily = "a" | "b";
 
 const NAMES = ["Anna", "Ben", "Clara", "David", "Emma", "Felix", "Grace", "Henry", "Iris", "Jack", "Kate", "Leo"];
-const THINGS = ["apples", "books", "cards", "coins", "eggs", "flowers", "marbles", "pencils", "shells", "stamps"];
-const GOODS = ["tickets", "cakes", "shirts", "lamps", "plates", "hats"];
+const THINGS = [
+  "apples",
+  "books",
+  "cakes",
+  "cards",
+  "coins",
+  "eggs",
+  "flowers",
+  "hats",
+  "lamps",
+  "marbles",
+  "pencils",
+  "plates",
+  "shells",
+  "shirts",
+  "stamps",
+  "tickets",
+];
 
 /** The random choices of one problem, by name. */
 interface Draw {
   /** A whole number, both ends included. */
   readonly whole: (name: string, low: number, high: number) => number;
   /** An element. */
-  readonly one: (name: string, list: readonly string[]) => string;
+  readonly one: <Element>(name: string, list: readonly Element[]) => Element;
 }
 
 function drawing(from: Key): Draw {
@@ -33,20 +49,22 @@ function drawing(from: Key): Draw {
 /** A problem: question, working, result. */
 type Template = (draw: Draw) => readonly [question: string, working: string, result: number];
 
-/** Having, getting, giving away, boxes: sums and products told in one or two steps. */
+/** Adding, taking away, boxes, in one or two steps. */
 const FAMILY_A: readonly Template[] = [
   ({ whole, one }) => {
-    const [who, what, a, b] = [one("who", NAMES), one("what", THINGS), whole("a", 2, 40), whole("b", 2, 40)];
+    const [who, what, a, b] = [one("who", NAMES), one("what", THINGS), whole("a", 2, 12), whole("b", 2, 12)];
+    const verb = one("verb", ["gets", "buys", "finds"]);
     return [
-      `${who} has ${a} ${what}. ${who} gets ${b} more ${what}. How many ${what} does ${who} have now?`,
+      `${who} has ${a} ${what}. ${who} ${verb} ${b} more ${what}. How many ${what} does ${who} have now?`,
       `${who} has ${a} + ${b} = ${a + b} ${what}.`,
       a + b,
     ];
   },
   ({ whole, one }) => {
-    const [who, what, b, c] = [one("who", NAMES), one("what", THINGS), whole("b", 2, 30), whole("c", 1, 30)];
+    const [who, what, b, c] = [one("who", NAMES), one("what", THINGS), whole("b", 2, 12), whole("c", 2, 12)];
+    const verb = one("verb", ["gives away", "sells", "loses"]);
     return [
-      `${who} has ${b + c} ${what}. ${who} gives away ${b} ${what}. How many ${what} does ${who} have now?`,
+      `${who} has ${b + c} ${what}. ${who} ${verb} ${b} ${what}. How many ${what} are left?`,
       `${who} has ${b + c} - ${b} = ${c} ${what}.`,
       c,
     ];
@@ -60,51 +78,85 @@ const FAMILY_A: readonly Template[] = [
     ];
   },
   ({ whole, one }) => {
-    const [who, what, a, b] = [one("who", NAMES), one("what", THINGS), whole("a", 2, 30), whole("b", 2, 30)];
-    const c = whole("c", 1, a + b - 1);
+    const [who, what, a, b] = [one("who", NAMES), one("what", THINGS), whole("a", 2, 9), whole("b", 2, 9)];
     return [
-      `${who} has ${a} ${what}. ${who} gets ${b} more ${what} and gives away ${c}. ` +
-      `How many ${what} does ${who} have now?`,
-      `First ${who} has ${a} + ${b} = ${a + b} ${what}. Then ${who} has ${a + b} - ${c} = ${a + b - c} ${what}.`,
-      a + b - c,
+      `${who} puts ${a * b} ${what} equally into ${a} boxes. How many ${what} does each box get?`,
+      `Each box gets ${a * b} / ${a} = ${b} ${what}.`,
+      b,
     ];
   },
   ({ whole, one }) => {
     const [who, what, a, b] = [one("who", NAMES), one("what", THINGS), whole("a", 2, 9), whole("b", 2, 9)];
-    const c = whole("c", 2, 20);
+    const c = whole("c", 2, 9);
     return [
-      `${who} has ${a} boxes with ${b} ${what} each and ${c} more ${what}. How many ${what} does ${who} have?`,
+      `${who} has ${a} boxes with ${b} ${what} each. ${who} finds ${c} more ${what}. ` +
+      `How many ${what} does ${who} have now?`,
       `The boxes have ${a} * ${b} = ${a * b} ${what}. ${who} has ${a * b} + ${c} = ${a * b + c} ${what}.`,
       a * b + c,
     ];
   },
+  ({ whole, one }) => {
+    const [who, what, a, b] = [one("who", NAMES), one("what", THINGS), whole("a", 2, 9), whole("b", 2, 9)];
+    const c = whole("c", 2, Math.min(9, a * b - 1));
+    return [
+      `${who} has ${a} boxes with ${b} ${what} each. ${who} loses ${c} ${what}. How many ${what} are left?`,
+      `The boxes have ${a} * ${b} = ${a * b} ${what}. ${who} has ${a * b} - ${c} = ${a * b - c} ${what}.`,
+      a * b - c,
+    ];
+  },
+  ({ whole, one }) => {
+    const [who, a, b] = [one("who", NAMES), whole("a", 2, 12), whole("b", 2, 12)];
+    const [verb, unit] = one("verb", [["rides", "miles"], ["works", "hours"], ["pays", "dollars"]]);
+    return [
+      `${who} ${verb} ${a} ${unit} and then ${b} more ${unit}. How many ${unit} are that?`,
+      `${who} ${verb} ${a} + ${b} = ${a + b} ${unit}.`,
+      a + b,
+    ];
+  },
+  ({ whole, one }) => {
+    const [who, b, c] = [one("who", NAMES), whole("b", 2, 12), whole("c", 2, 12)];
+    return [
+      `${who} earns ${b + c} dollars and spends ${b} dollars. How many dollars are left?`,
+      `${who} has ${b + c} - ${b} = ${c} dollars.`,
+      c,
+    ];
+  },
+  ({ whole, one }) => {
+    const [who, a, b] = [one("who", NAMES), whole("a", 2, 12), whole("b", 2, 12)];
+    const kin = one("kin", ["sister", "brother", "friend"]);
+    return [
+      `${who} has a ${kin} of ${a} years. How old will the ${kin} be in ${b} years?`,
+      `The ${kin} will be ${a} + ${b} = ${a + b} years old.`,
+      a + b,
+    ];
+  },
 ];
 
-/** Money, ages, ways and sharing: the same arithmetic in other words, and division. */
+/** Prices, speeds, wages, sharing, ages: the same arithmetic and the same words in other stories. */
 const FAMILY_B: readonly Template[] = [
   ({ whole, one }) => {
-    const [who, what, a, b] = [one("who", NAMES), one("what", GOODS), whole("a", 2, 9), whole("b", 2, 9)];
+    const [who, what, a, b] = [one("who", NAMES), one("what", THINGS), whole("a", 2, 9), whole("b", 2, 9)];
     return [
-      `${who} buys ${a} ${what} at $${b} each. How much does ${who} pay in dollars?`,
+      `${who} buys ${a} ${what} at ${b} dollars each. How many dollars does ${who} pay?`,
       `${who} pays ${a} * ${b} = ${a * b} dollars.`,
       a * b,
     ];
   },
   ({ whole, one }) => {
-    const [who, what, a, b] = [one("who", NAMES), one("what", GOODS), whole("a", 2, 9), whole("b", 2, 9)];
-    const c = whole("c", 1, 20);
+    const [who, a, b] = [one("who", NAMES), whole("a", 2, 9), whole("b", 2, 9)];
+    const c = whole("c", 2, Math.min(9, a * b - 1));
     return [
-      `${who} had $${a * b + c} and bought ${a} ${what} at $${b} each. How many dollars are left?`,
-      `The ${what} cost ${a} * ${b} = ${a * b} dollars. ${who} is left with ${a * b + c} - ${a * b} = ${c} dollars.`,
-      c,
+      `${who} works ${a} hours at ${b} dollars an hour and spends ${c} dollars. How many dollars are left?`,
+      `${who} earns ${a} * ${b} = ${a * b} dollars. ${who} has ${a * b} - ${c} = ${a * b - c} dollars.`,
+      a * b - c,
     ];
   },
   ({ whole, one }) => {
-    const [who, speed, hours] = [one("who", NAMES), whole("speed", 3, 12), whole("hours", 2, 9)];
+    const [who, a, b] = [one("who", NAMES), whole("a", 2, 9), whole("b", 2, 9)];
     return [
-      `${who} rides a bicycle at ${speed} miles an hour for ${hours} hours. How many miles does ${who} ride?`,
-      `${who} rides ${speed} * ${hours} = ${speed * hours} miles.`,
-      speed * hours,
+      `${who} rides ${a} hours at ${b} miles an hour. How many miles are that?`,
+      `${who} rides ${a} * ${b} = ${a * b} miles.`,
+      a * b,
     ];
   },
   ({ whole, one }) => {
@@ -116,13 +168,13 @@ const FAMILY_B: readonly Template[] = [
     ];
   },
   ({ whole, one }) => {
-    const [who, age, years] = [one("who", NAMES), whole("age", 3, 12), whole("years", 2, 15)];
+    const [who, a, b] = [one("who", NAMES), whole("a", 2, 9), whole("b", 2, 9)];
+    const kin = one("kin", ["sister", "brother", "friend"]);
+    const c = whole("c", 2, 9);
     return [
-      `${who} is ${age} years old, and ${who}'s sister is twice as old. How old will the sister be in ${years} years?`,
-      `The sister is 2 * ${age} = ${2 * age} years old. In ${years} years she will be ${2 * age} + ${years} = ${
-        2 * age + years
-      }.`,
-      2 * age + years,
+      `${who} is ${a} years old and has a ${kin} ${b} times as old. How old will the ${kin} be in ${c} years?`,
+      `The ${kin} is ${a} * ${b} = ${a * b} years old. The ${kin} will be ${a * b} + ${c} = ${a * b + c} years old.`,
+      a * b + c,
     ];
   },
 ];
@@ -145,8 +197,8 @@ const PATIENCE = 10_000;
  * Different word problems with worked answers, a pure function of the seed; the first n of a longer list are the list
  * of n.
  *
- * Family `a` has objects that are got, given away and boxed; family `b` money, ways, ages and sharing, with `$` and
- * division. Both add, subtract and multiply whole numbers, with results of at most 108. Each has more than 10,000
+ * Family `a` has objects that are got, given away and boxed; family `b` prices, wages, speeds, sharing and ages, mostly
+ * in words that `a` has too. Both add, subtract, multiply and divide whole numbers, with results of at most 90. Each has more than 10,000
  * different problems.
  *
  * @param family Which of the two

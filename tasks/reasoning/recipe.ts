@@ -1,0 +1,44 @@
+/**
+ * Default settings of mathematical reasoning by model: MoRA's recipe, which the paper takes over, and one for the built-in
+ * example.
+ *
+ * @module
+ */
+import type { RunRecipe } from "../trainer/task.ts";
+
+/** Jiang et al. 2024, as in section 4.2 of the paper. */
+const paper: RunRecipe = {
+  epochs: 3,
+  batchSize: 128,
+  lr: 3e-4,
+  weightDecay: 0,
+  schedule: "cosine",
+  warmup: 0.03,
+  precision: "bf16",
+  length: 512,
+  samples: 64,
+  augment: false,
+};
+
+const RECIPES: Readonly<Record<string, RunRecipe>> = {
+  "llama-micro": {
+    steps: 300,
+    batchSize: 64,
+    lr: 1e-2,
+    weightDecay: 0,
+    schedule: "cosine",
+    warmup: 0.03,
+    length: 64,
+    samples: 200,
+    augment: false,
+  },
+};
+
+/**
+ * The default settings for a model.
+ *
+ * @param model Preset name or folder
+ */
+export function recipeFor(model: string): RunRecipe {
+  return RECIPES[model] ?? paper;
+}

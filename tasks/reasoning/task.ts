@@ -1,0 +1,150 @@
+/**
+ * Mathematical reasoning (paper, section 4.2) as a task of the trainer.
+ *
+ * @module
+ */
+import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { adapt } from "../../adapters/mod.ts";
+import { key } from "../../dsl/random.ts";
+import type { Params, Tree } from "../../dsl/tree.ts";
+import { asLanguageModel, type CausalLanguageModel, loadParams, openModel } from "../../models/mod.ts";
+import { NO_METHOD, underRun } from "../trainer/run.ts";
+import type { EvaluationReport, EvaluationRun, PreparedTask, Run, TaskKind, TrainedModel } from "../trainer/task.ts";
+import type { Reporter, TrainingTask } from "../trainer/train.ts";
+import { reasoningBatches } from "./batches.ts";
+import { microBatches } from "./encode.ts";
+import { evaluateReasoning, reasoningObjective, tokenTensors } from "./objective.ts";
+import { reasoningDataForms } from "./open.ts";
+import { type ModelQuestions, openQuestions } from "./questions.ts";
+import { recipeFor } from "./recipe.ts";
+import { answersReport } from "./report.ts";
+import { evaluateExactMatch, respond, type Responded } from "./respond.ts";
+
+/** Questions at a time in an evaluation. */
+const EVALUATION_BATCH = 32;
+/** Questions in the report for people. */
+const SHOWN = 20;
+
+/** Lengths are multiples of this: at most 16 different ones, since a step is compiled for each. */
+function lengthMultiple(length: number): number {
+  return Math.max(8, Math.ceil(length / 16));
+}
+
+/** How answers are generated: as long as an example may be. */
+function answering({ length }: ModelQuestions) {
+  return { maxTokens: length, batchSize: EVALUATION_BATCH };
+}
+
+/** What a model makes of the validation questions. */
+interface Judged {
+  /** Loss, perplexity and exact match. */
+  readonly metrics: Tree<number>;
+  /** Its answers. */
+  readonly responses: readonly Responded[];
+}
+
+async function judge(layer: CausalLanguageModel, params: Params, questions: ModelQuestions): Promise<Judged> {
+  const { tokenizer, validation, asked, length } = questions;
+  const { loss, perplexity } = await evaluateReasoning(
+    layer,
+    params,
+    validation,
+    EVALUATION_BATCH,
+    lengthMultiple(length),
+  );
+  const { exactMatch, responses } = await evaluateExactMatch(layer, params, tokenizer, asked, answering(questions));
+  return { metrics: { loss, perplexity, exactMatch }, responses };
+}
+
+/**
+ * The task for the trainer. A batch of B * n examples comes in n parts of B, each weighted by n times its share of the
+ * batch's counted tokens: the mean of the parts' gradients is the gradient of the whole batch's mean over tokens.
+ *
+ * @param layer The model
+ * @param questions What it learns from, and what it is judged on
+ * @param run Examples a part, parts, seed and order
+ */
+export function reasoningTask(
+  layer: CausalLanguageModel,
+  questions: ModelQuestions,
+  run: Pick<Run, "batchSize" | "accumulate" | "seed" | "shuffle">,
+): TrainingTask {
+  const { batchSize, accumulate: parts = 1, seed, shuffle } = run;
+  const multiple = lengthMultiple(questions.length);
+  return {
+    deciding: { metric: "loss", better: "lower" },
+    evaluate: async (params) => (await judge(layer, params, questions)).metrics,
+    async *batches(start) {
+      const examples = questions.train;
+      const whole = { examples, batchSize: batchSize * parts, seed, shuffle, start, epochs: Infinity, multiple };
+      for (const batch of reasoningBatches({ ...whole, fill: true })) {
+        for (const part of microBatches(batch, batchSize, multiple)) {
+          yield { tensors: () => tokenTensors({ ...part, weight: part.weight * parts }), next: batch.next };
+        }
+      }
+    },
+  };
+}
+
+/** Writes what the model says before and after, side by side, for people to read. */
+async function show(
+  { model, layer }: Omit<TrainedModel, "params">,
+  params: Params,
+  questions: ModelQuestions,
+  { seed, adapter }: Run,
+  folder: string,
+): Promise<void> {
+  const asked = questions.asked.slice(0, SHOWN);
+  const queries = asked.map(({ query }) => query);
+  const answer = (by: CausalLanguageModel, of: Params) =>
+    respond(by, of, questions.tokenizer, queries, answering(questions));
+  const { params: published } = await loadParams(model, key(seed));
+  try {
+    const before = await answer(asLanguageModel(model, model.layer), published);
+    const after = await answer(asLanguageModel(model, layer), params);
+    const report = answersReport(asked.map(({ query, response: truth }, i) => ({
+      query,
+      truth,
+      answers: { unadapted: before[i], ...(adapter === NO_METHOD ? {} : { [adapter]: after[i] }) },
+    })));
+    await Deno.writeTextFile(`${folder}/answers.md`, report);
+  } finally {
+    dispose(published as Record<string, Tensor>);
+  }
+}
+
+async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
+  const model = await openModel(run.model);
+  const questions = await openQuestions(run.scratch ? { ...model, folder: undefined } : model, run);
+  questions.notes.forEach((line) => reporter.line(`note: ${line}`));
+  const { adapter, rank, alpha, target } = run;
+  const placed = adapter === NO_METHOD ? model.layer : adapt(adapter, { rank, alpha, target })(model.layer);
+  const layer = asLanguageModel(model, placed);
+  return {
+    model,
+    layer,
+    objective: reasoningObjective(underRun(layer, run)),
+    examples: questions.train.length,
+    training: reasoningTask(layer, questions, run),
+    show: (params, folder) => show({ model, layer }, params, questions, run, folder),
+  };
+}
+
+async function evaluate({ model, layer, params }: TrainedModel, run: EvaluationRun): Promise<EvaluationReport> {
+  const questions = await openQuestions(model, run);
+  const { metrics, responses } = await judge(asLanguageModel(model, layer), params, questions);
+  return { metrics, details: { ...metrics, responses }, notes: questions.notes };
+}
+
+/** Paper, section 4.2. */
+export const reasoning: TaskKind = {
+  summary: "worked answers to questions, by validation loss and exact match",
+  model: "llama-micro",
+  data: "word-problems-b",
+  dataForms: reasoningDataForms,
+  recipe: recipeFor,
+  open,
+  evaluate,
+  inWords: ({ loss, perplexity, exactMatch }) =>
+    `loss ${loss.toFixed(4)}  perplexity ${perplexity.toPrecision(4)}  exact match ${(exactMatch * 100).toFixed(1)} %`,
+};
