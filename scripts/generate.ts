@@ -1,74 +1,79 @@
 /**
- * `deno task generate`: goes on with a text, as it comes.
+ * `deno task generate`: goes on with a text, as it comes, or samples pictures.
  *
  * @module
  */
-import { key, OneloraError, useBackend } from "../dsl/mod.ts";
-import { asLanguageModel, generate, openModel, openTokenizer, settledText } from "../models/mod.ts";
+import { useBackend } from "../dsl/mod.ts";
+import { openModel } from "../models/mod.ts";
 import { attempt } from "./cli/attempt.ts";
-import { integer, main, number, required, text } from "./cli/mod.ts";
+import { integer, kebab, main, number, required, text } from "./cli/mod.ts";
+import { samplePicturesTo } from "./generate/pictures.ts";
+import { continueText } from "./generate/text.ts";
 import { openNoting } from "./opened.ts";
-import { backendFlag, trainedFlags } from "./options.ts";
+import { backendFlag, taskFlags, trainedFlags, usage } from "./options.ts";
 
-const flags = {
-  ...trainedFlags,
-  model: required(
-    text({ help: "A LLaMA with its tokenizer.json: Hugging Face folder or hf:ORG/NAME", value: "NAME|DIR" }),
-  ),
-  prompt: required(text({ help: "Text to go on with" })),
-  maxTokens: integer({ help: "Most tokens to add", min: 1, default: 128 }),
-  temperature: number({ help: "The logits' divisor; 0 takes the likeliest token", min: 0, default: 0 }),
+const textFlags = {
+  prompt: text({ help: "LLaMA: text to go on with" }),
+  maxTokens: integer({ help: "LLaMA: most tokens to add", min: 1, default: 128 }),
+  temperature: number({ help: "LLaMA: the logits' divisor; 0 takes the likeliest token", min: 0, default: 0 }),
   topP: number({
-    help: "Sample among the likeliest tokens of this probability together",
+    help: "LLaMA: sample among the likeliest tokens of this probability together",
     above: 0,
     max: 1,
     default: 1,
   }),
+};
+
+const pictureFlags = {
+  label: text({ help: "DiT: name or number of a class (default: every class in turn)" }),
+  count: integer({ help: "DiT: pictures", min: 1, default: 16 }),
+  output: text({ help: "DiT: the grid of pictures", value: "FILE.png", default: "samples.png" }),
+  steps: integer({ help: "DiT: steps of a sample (default: 250, dit-micro 25); below 100 by DDIM", min: 2 }),
+  guidance: number({ help: "DiT: scale of classifier-free guidance (default 1.5); 1 for none", min: 0 }),
+  vae: taskFlags.vae,
+};
+
+const flags = {
+  ...trainedFlags,
+  model: required(
+    text({
+      help: "A LLaMA with its tokenizer.json, or a DiT: preset, Hugging Face folder or hf:ORG/NAME",
+      value: "NAME|DIR",
+    }),
+  ),
+  ...textFlags,
+  ...pictureFlags,
   seed: integer({ help: "Seed of the sampling", min: 0, default: 0 }),
   ...backendFlag,
 };
 
-/** Ids after which a text ends: the configuration's, and the tokenizer's. */
-function endIds(configured: unknown, end: number | undefined): readonly number[] {
-  return [configured, end].flat().filter((id) => typeof id === "number");
-}
-
 await main(
-  { name: "generate", summary: "Goes on with a text, as it comes.", flags },
-  attempt(async ({ options }) => {
-    const { model: name, adapter, prompt, maxTokens, temperature, topP, seed, backend } = options;
-    const { family, layer: plain, folder, name: pinned } = await openModel(name);
-    asLanguageModel({ family }, plain);
-    if (folder === undefined) {
-      const allowed = "a folder with tokenizer.json";
-      throw new OneloraError({ attempted: "opening a tokenizer", found: `the preset ${name}`, allowed }, {
-        exitCode: 2,
-      });
+  { name: "generate", summary: "Goes on with a text, as it comes, or samples pictures of classes.", flags },
+  attempt(async ({ options, given }) => {
+    const { model: name, adapter, prompt, seed, backend } = options;
+    const described = await openModel(name);
+    const isDiffusion = described.family === "dit";
+    const foreign = Object.keys(isDiffusion ? textFlags : pictureFlags).find((flag) =>
+      given.has(flag as keyof typeof flags)
+    );
+    if (foreign !== undefined) {
+      throw usage(`generating with ${name}`, `--${kebab(foreign)} for a ${described.family} model`, "its own flags");
     }
-    const tokenizer = await openTokenizer(folder);
-    const { chosen } = await useBackend(backend);
-    const { model, layer, params } = await openNoting(pinned, adapter);
-    const ids = [...tokenizer.encode(prompt)];
-    const end = endIds(model.config.eos_token_id, tokenizer.end);
-
-    const output = new TextEncoder();
-    let printed = tokenizer.decode(ids).length;
-    const print = (whole: string) => {
-      for (let rest = output.encode(whole.slice(printed)); rest.length > 0;) {
-        rest = rest.subarray(Deno.stdout.writeSync(rest));
-      }
-      printed = Math.max(printed, whole.length);
+    let chosen = "";
+    const open = async () => {
+      ({ chosen } = await useBackend(backend));
+      return await openNoting(described.name, adapter);
     };
-    const began = performance.now();
-    let count = 0;
-    const settings = { maxTokens, temperature, topP, end, key: key(seed) };
-    for await (const [token] of generate(asLanguageModel(model, layer), params, [ids], settings)) {
-      ids.push(token!);
-      count++;
-      print(settledText(tokenizer, ids));
+    if (isDiffusion) {
+      const done = await samplePicturesTo(described, open, options);
+      console.error(`${done} (${chosen})`);
+      console.log(options.output);
+      return;
     }
-    print(`${tokenizer.decode(ids)}\n`);
-    const seconds = (performance.now() - began) / 1000;
-    console.error(`${count} tokens, ${(count / seconds).toPrecision(3)} a second (${chosen})`);
+    if (described.family === "llama" && prompt === undefined) {
+      throw usage("reading the command line", "no --prompt", "--prompt TEXT");
+    }
+    const done = await continueText(described, open, { ...options, prompt: prompt ?? "" });
+    console.error(`${done} (${chosen})`);
   }),
 );
