@@ -216,7 +216,7 @@ Deno.test("wrong usage is one line with exit code 2", async () => {
   const cases: readonly (readonly [args: readonly string[], part: string])[] = [
     [[], "--adapters SPEC,... or --paper NAME"],
     [["--adapters", "1lroa"], 'did you mean "1lora"?'],
-    [["--paper", "S9"], "--data cifar10:DIR and --model DIR, of google/vit-base-patch16-224-in21k"],
+    [["--paper", "S9"], "--data cifar10:DIR and --model hf:google/vit-base-patch16-224-in21k"],
     [["--paper", "S1"], "S2, S3"],
     [["--micro", "--adapters", "lora"], "no --paper"],
     [["--adapters", "lora", "--seeds", "0,-1"], '"-1"'],

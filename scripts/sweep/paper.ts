@@ -30,7 +30,7 @@ export interface Experiment {
   readonly preset: string;
   /** Classes to learn, where they decide how many parameters are trained. */
   readonly classes?: number;
-  /** What `--model` takes. */
+  /** What `--model` takes: the published model, or a form of it. */
   readonly model: string;
   /** The metric's name in the table, and the unit of its times. */
   readonly columns: readonly [metric: string, time: string];
@@ -47,16 +47,16 @@ export interface Experiment {
 const reasoning: Omit<Experiment, "preset" | "model"> = {
   columns: ["loss", "min"],
   copies: 1,
-  settings: { task: "reasoning", precision: "bf16" },
+  settings: { task: "reasoning" },
   runs: 4,
-  micro: { settings: { task: "reasoning", model: "llama-micro", steps: 100 }, fullRate: 1e-3 },
+  micro: { settings: { task: "reasoning", model: "llama-micro", steps: 150 }, fullRate: 1e-3 },
 };
 
 /** Experiments by name. */
 export const experiments: Readonly<Record<PaperTable["experiment"], Experiment>> = {
   "classification": {
     preset: "vit-base",
-    model: "DIR, of google/vit-base-patch16-224-in21k",
+    model: "hf:google/vit-base-patch16-224-in21k",
     columns: ["accuracy %", "min"],
     copies: 4,
     settings: { task: "image-classification" },
@@ -71,10 +71,10 @@ export const experiments: Readonly<Record<PaperTable["experiment"], Experiment>>
     copies: 1,
     settings: { task: "depth" },
     runs: 4,
-    micro: { settings: { task: "depth", model: "dpt-micro", steps: 100 }, fullRate: 1e-3 },
+    micro: { settings: { task: "depth", model: "dpt-micro", steps: 200 }, fullRate: 1e-3 },
   },
-  "reasoning-7b": { ...reasoning, preset: "llama-2-7b", model: "DIR, of meta-llama/Llama-2-7b-hf" },
-  "reasoning-13b": { ...reasoning, preset: "llama-2-13b", model: "DIR, of meta-llama/Llama-2-13b-hf" },
+  "reasoning-7b": { ...reasoning, preset: "llama-2-7b", model: "hf:meta-llama/Llama-2-7b-hf" },
+  "reasoning-13b": { ...reasoning, preset: "llama-2-13b", model: "hf:meta-llama/Llama-2-13b-hf" },
   "generation": {
     preset: "dit-xl-2",
     classes: 101,
@@ -84,7 +84,7 @@ export const experiments: Readonly<Record<PaperTable["experiment"], Experiment>>
     settings: { task: "generation" },
     // The paper stopped each after 24 hours.
     runs: 1,
-    micro: { settings: { task: "generation", model: "dit-micro", steps: 100 }, fullRate: 1e-3 },
+    micro: { settings: { task: "generation", model: "dit-micro", steps: 200 }, fullRate: 1e-3 },
   },
 };
 

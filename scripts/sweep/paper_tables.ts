@@ -55,7 +55,7 @@ export const paperTables: Readonly<Record<string, PaperTable>> = {
     title: "Depth Anything, KITTI to NYU (Figure 2a)",
     experiment: "depth",
     data: "nyu:DIR",
-    micro: "scenes-indoor",
+    micro: "scenes-driving",
     rows: [
       row("MoRA1", "mora1", 69, 0.248, 0.00021, 36, "220.06K"),
       row("MoRA6", "mora6", 73, 0.277, 0.00066, 36, "217.44K"),
