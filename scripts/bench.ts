@@ -12,6 +12,7 @@ import { type BackendName, backendNames, type Precision, precisions } from "../d
 import { openModel } from "../models/mod.ts";
 import { chartOf } from "./bench/chart.ts";
 import { measureEngines } from "./bench/engines.ts";
+import { type FamilyJob, familyJobs } from "./bench/family_job.ts";
 import type { StepJob, VitJson } from "./bench/job.ts";
 import type { OurAnswer } from "./bench/ours.ts";
 import { draw, measure, measureTorch, whyNoTorch } from "./bench/process.ts";
@@ -31,8 +32,8 @@ const flags = {
   part: choice({
     help:
       "What to measure: products of each backend; steps beside PyTorch; steps beside other WebAssembly frameworks; " +
-      "steps of several sizes",
-    allowed: ["all", "engine", "peers", "wasm", "scaling"],
+      "steps of several sizes; published sizes of the other families beside PyTorch (tensorflow backend, 20 GB)",
+    allowed: ["all", "engine", "peers", "wasm", "scaling", "families"],
     default: "all",
   }),
   profile: boolean({ help: "Measure our step kernel by kernel instead (float32)" }),
@@ -101,6 +102,7 @@ async function settle(options: Options<typeof flags>) {
     chosen: readonly string[],
     kinds: readonly Precision[],
   ): Promise<readonly Case[]> => {
+    if (part === "families") return [];
     const opened = await modelJob(model);
     return batches.flatMap((batch) =>
       kinds.flatMap((precision) =>
@@ -124,7 +126,13 @@ async function settle(options: Options<typeof flags>) {
     measures,
     rounds: options.rounds ?? (quick ? 1 : 3),
     repeats: common.repeats,
-    peers: await cases(model, backend, batches("10,32"), chosen(quick ? ["1lora"] : methods), kinds),
+    // Asked for by name alone: it takes minutes and most of a large machine's memory.
+    families: part === "families"
+      ? await familyJobs({ ...common, backend, warmup: 1, repeats: options.repeats ?? 2 }, options.model?.split(","))
+      : undefined,
+    peers: part === "families"
+      ? []
+      : await cases(model, backend, batches("10,32"), chosen(quick ? ["1lora"] : methods), kinds),
     wasm: await cases(options.model ?? "vit-micro", "wasm", batches("64"), ["1lora"], ["float32"]),
     scaling:
       (await cases(model, backend, batches("8").slice(0, 1), chosen(["1lora"]).slice(0, 1), kinds.slice(0, 1)))[0],
@@ -132,6 +140,8 @@ async function settle(options: Options<typeof flags>) {
 }
 
 const ours: Contender = { name: "ours", measure: (job) => measure<OurAnswer>("ours", job) };
+
+const oursOfFamily: Contender<FamilyJob> = { name: "ours", measure: (job) => measure("family", job) };
 
 async function profileOf({ model, job }: Case): Promise<ProfileResult> {
   const { engine, seconds, kernels = [] } = await measure<OurAnswer>("ours", job, "profile");
@@ -141,8 +151,10 @@ async function profileOf({ model, job }: Case): Promise<ProfileResult> {
 
 /** Measures all that was asked for. */
 async function results(options: Options<typeof flags>, note: (line: string) => void): Promise<Results> {
-  const { measures, rounds, repeats, peers, wasm, scaling } = await settle(options);
-  const missing = measures("engine") || measures("peers") ? await whyNoTorch(options.python) : undefined;
+  const { measures, rounds, repeats, peers, wasm, scaling, families } = await settle(options);
+  const missing = ["engine", "peers", "families"].some((each) => measures(each as typeof options.part))
+    ? await whyNoTorch(options.python)
+    : undefined;
   if (missing !== undefined) {
     note(`without PyTorch: ${options.python} says ${missing} (pip install torch==2.13.0 transformers peft)`);
   }
@@ -169,6 +181,14 @@ async function results(options: Options<typeof flags>, note: (line: string) => v
       note,
     }),
     peers: measures("peers") ? await measureCases(peers, [ours, ...torch], rounds, note) : undefined,
+    families: families && await measureCases(
+      families,
+      missing === undefined
+        ? [oursOfFamily, { name: "pytorch", measure: (job) => measureTorch(options.python, job) }]
+        : [oursOfFamily],
+      options.rounds ?? 1,
+      note,
+    ),
     wasm: measures("wasm") ? await measureCases(wasm, [ours, ...others], rounds, note) : undefined,
     scaling: measures("scaling")
       ? await measureScaling(scaling.job, rounds, (job) => measure<OurAnswer>("ours", job), note)

@@ -112,7 +112,7 @@ export type ReadyStep = () => Promise<number>;
  */
 export async function measureStep(
   engine: string,
-  { warmup, repeats }: StepJob,
+  { warmup, repeats }: Pick<StepJob, "warmup" | "repeats">,
   prepare: () => Promise<ReadyStep>,
 ): Promise<StepAnswer> {
   const baseBytes = Deno.memoryUsage().rss;

@@ -5,11 +5,12 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import { denoCommand, taskEnvironment, taskPermissions } from "../deno.ts";
+import type { FamilyJob } from "./family_job.ts";
 import type { StepJob } from "./job.ts";
 import type { ProductJob } from "./products.ts";
 
 /** One of our measuring processes, by its file here. */
-export type Worker = "ours" | "plain" | "jax" | "products";
+export type Worker = "ours" | "family" | "plain" | "jax" | "products";
 
 /** Root of the checkout. */
 const root = new URL("../../", import.meta.url);
@@ -71,7 +72,7 @@ async function permissions(worker: Worker): Promise<readonly string[]> {
  */
 export async function measure<Answer>(
   worker: Worker,
-  job: StepJob | ProductJob,
+  job: StepJob | FamilyJob | ProductJob,
   ...more: readonly string[]
 ): Promise<Answer> {
   const args = [...await permissions(worker), here(`${worker}.ts`), JSON.stringify(job), ...more];

@@ -47,6 +47,8 @@ export interface Results {
   readonly engine?: readonly EngineResult[];
   /** Our steps beside PyTorch's. */
   readonly peers?: readonly CaseResult[];
+  /** Models of every family beside their reference implementations. */
+  readonly families?: readonly CaseResult[];
   /** Our step in WebAssembly beside others'. */
   readonly wasm?: readonly CaseResult[];
   /** Our step at several sizes. */

@@ -5,25 +5,29 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
+import type { FamilyJob } from "./family_job.ts";
 import type { StepAnswer, StepJob } from "./job.ts";
 import { median, type Spread, spread } from "./statistics.ts";
 
+/** A job of any kind that takes steps. */
+type AnyJob = StepJob | FamilyJob;
+
 /** Who is measured. */
-export interface Contender {
+export interface Contender<Job extends AnyJob = StepJob> {
   /** Name. */
   readonly name: string;
   /** Whether it takes part; it always does without. */
-  readonly takesPart?: (job: StepJob) => boolean;
+  readonly takesPart?: (job: Job) => boolean;
   /** Measures one process. */
-  readonly measure: (job: StepJob) => Promise<StepAnswer>;
+  readonly measure: (job: Job) => Promise<StepAnswer>;
 }
 
 /** What is measured: a job under the model's name. */
-export interface Case {
+export interface Case<Job extends AnyJob = StepJob> {
   /** The model's name. */
   readonly model: string;
   /** The job. */
-  readonly job: StepJob;
+  readonly job: Job;
 }
 
 /** What came of one contender. */
@@ -81,7 +85,7 @@ export function takenBytes({ peakBytes, baseBytes }: StepAnswer): number {
   return peakBytes - baseBytes;
 }
 
-function lossDifference({ folder, method }: StepJob, ours: StepAnswer, theirs: StepAnswer): number | undefined {
+function lossDifference({ folder, method }: AnyJob, ours: StepAnswer, theirs: StepAnswer): number | undefined {
   if (folder === undefined) return undefined;
   const steps = DETERMINISTIC.includes(method) ? ours.losses.length : 1;
   return Math.max(
@@ -92,7 +96,11 @@ function lossDifference({ folder, method }: StepJob, ours: StepAnswer, theirs: S
 /** Answers of one case, by contender: one a round. */
 type Answers = Map<string, StepAnswer[]>;
 
-function resultOf({ model, job }: Case, answers: Answers, failed: Readonly<Record<string, string>>): CaseResult {
+function resultOf(
+  { model, job }: Case<AnyJob>,
+  answers: Answers,
+  failed: Readonly<Record<string, string>>,
+): CaseResult {
   const [first, ...others] = answers;
   const hasFinished = ([name]: readonly [string, unknown]) => failed[name] === undefined;
   const measured = [...answers].filter(hasFinished).map(([name, rounds]): Measured => ({
@@ -122,9 +130,9 @@ function resultOf({ model, job }: Case, answers: Answers, failed: Readonly<Recor
  * @param rounds How many times
  * @param note Told of each measurement
  */
-export async function measureCases(
-  cases: readonly Case[],
-  contenders: readonly Contender[],
+export async function measureCases<Job extends AnyJob>(
+  cases: readonly Case<Job>[],
+  contenders: readonly Contender<Job>[],
   rounds: number,
   note: (line: string) => void,
 ): Promise<readonly CaseResult[]> {

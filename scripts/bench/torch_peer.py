@@ -148,6 +148,40 @@ def step(job: dict) -> dict:
     }
 
 
+def family(job: dict) -> dict:
+    """Times training steps, or forward passes, of a model of another family."""
+    from torch_families import FAMILIES
+
+    torch.ones(2).add(1)
+    base = memory("VmRSS")
+    torch.manual_seed(0)
+    model, loss_of = FAMILIES[job["family"]](job)
+    model = one_lora(model.requires_grad_(False))
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=job["rate"], weight_decay=job["weightDecay"])
+    seconds, losses = [], []
+    for index in range(job["warmup"] + job["repeats"]):
+        began = time.perf_counter()
+        forward = job["what"] == "forward"
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=job["precision"] == "bf16"), torch.set_grad_enabled(not forward):
+            loss = loss_of(model)
+        if not forward:
+            loss.backward()
+            optimiser.step()
+            optimiser.zero_grad()
+        losses.append(loss.item())
+        if index >= job["warmup"]:
+            seconds.append(time.perf_counter() - began)
+    return {
+        "engine": f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads",
+        "seconds": seconds,
+        "losses": losses,
+        "trained": sum(parameter.numel() for parameter in trained),
+        "baseBytes": base,
+        "peakBytes": memory("VmHWM"),
+    }
+
+
 def product(job: dict) -> dict:
     """Times matrix products [n, k] by [k, m]."""
     dtype = torch.bfloat16 if job["precision"] == "bf16" else torch.float32
@@ -165,4 +199,4 @@ def product(job: dict) -> dict:
 
 if __name__ == "__main__":
     JOB = json.loads(sys.argv[1])
-    print(json.dumps({"step": step, "product": product}[JOB["kind"]](JOB)))
+    print(json.dumps({"step": step, "family": family, "product": product}[JOB["kind"]](JOB)))
