@@ -13,13 +13,13 @@ const TITLES: Readonly<Record<string, string>> = { loss: "Loss", lr: "Learning r
 /** What is no curve: x, and times that other programs of the machine decide. */
 const LEFT_OUT = ["step", "seconds"];
 
-/** Names of some kind in all of the records, in order of their first appearance. */
+/** Names of numbers in any of the records, in order of their first appearance. */
 function names(parts: readonly Readonly<Record<string, unknown>>[]): readonly string[] {
-  return [
-    ...new Set(
-      parts.flatMap((part) => Object.entries(part).flatMap(([name, value]) => typeof value === "number" ? [name] : [])),
-    ),
-  ];
+  const found = new Set<string>();
+  for (const part of parts) {
+    for (const [name, value] of Object.entries(part)) if (typeof value === "number") found.add(name);
+  }
+  return [...found];
 }
 
 function evaluationOf({ evaluation }: LogRecord): Readonly<Record<string, number>> {

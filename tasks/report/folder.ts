@@ -76,23 +76,24 @@ async function readJson(path: string): Promise<Json> {
   return value;
 }
 
-/** The lines of a log that are records, numbers kept; a last one cut off by a crash is left out. */
-function recordsOf(text: string): readonly LogRecord[] {
-  const numbers = (value: Json) =>
-    Object.fromEntries(Object.entries(value).filter(([, number]) => typeof number === "number")) as Record<
-      string,
-      number
-    >;
-  return text.split("\n").flatMap((line): readonly LogRecord[] => {
-    try {
-      const value: unknown = JSON.parse(line);
-      if (!isObject(value) || typeof value.step !== "number") return [];
-      const trees = Object.entries(value).flatMap(([name, part]) => isObject(part) ? [[name, numbers(part)]] : []);
-      return [{ step: value.step, ...numbers(value), ...Object.fromEntries(trees) }];
-    } catch {
-      return [];
-    }
-  });
+/** Entries that are numbers; the object itself if all are. */
+function numbers(value: Json): Readonly<Record<string, number>> {
+  const isNumber = ([, each]: readonly [string, unknown]) => typeof each === "number";
+  const entries = Object.entries(value);
+  return (entries.every(isNumber) ? value : Object.fromEntries(entries.filter(isNumber))) as Record<string, number>;
+}
+
+/** A line of a log; none of one that a crash cut off, or that is something else. */
+function recordOf(line: string): LogRecord | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    if (!isObject(value) || typeof value.step !== "number") return undefined;
+    const trees = Object.entries(value).flatMap(([name, part]) => isObject(part) ? [[name, numbers(part)]] : []);
+    const own = numbers(value) as LogRecord;
+    return trees.length === 0 ? own : { ...own, ...Object.fromEntries(trees) };
+  } catch {
+    return undefined;
+  }
 }
 
 /** Pictures and texts of one folder. */
@@ -144,7 +145,9 @@ export async function readRunFolder(folder: string): Promise<RunFolder> {
   return {
     config: await readJson(`${folder}/config.json`),
     summary: await optional("summary.json", readJson),
-    records: recordsOf(await optional("metrics.jsonl", readText) ?? ""),
+    records: (await optional("metrics.jsonl", readText) ?? "").split("\n").map(recordOf).filter((each) =>
+      each !== undefined
+    ),
     pictures: shown.flatMap(({ pictures }) => pictures),
     texts: shown.flatMap(({ texts }) => texts),
     evaluation: isCalibration(evaluation) ? evaluation : undefined,
