@@ -4,7 +4,7 @@
  * @module
  */
 
-import { list, type ReadEntry } from "tar";
+import type { ReadEntry } from "tar";
 import { OneloraError } from "../../dsl/error.ts";
 import { firstLine } from "./files.ts";
 
@@ -28,6 +28,8 @@ export async function readArchive(
   let total = 0;
   let whole = true;
   try {
+    // Only users of archives need the library and the permissions that it asks for when it is loaded.
+    const { list } = await import("tar");
     await list({
       file: path,
       strict: true,

@@ -7,7 +7,7 @@
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
 import type { ImageExample } from "./dataset.ts";
-import type { Origin } from "./origin.ts";
+import { withOrigin } from "./origin.ts";
 import { type Box, crop, flipHorizontally, resize } from "./resize.ts";
 import { roundHalfEven } from "./round.ts";
 
@@ -17,8 +17,6 @@ export interface ImageTransform {
   readonly shape: readonly [number, number, number];
   /** The input of one image, an array of its own; its random choices are a pure function of the key. */
   apply(example: ImageExample, key: Key): Float32Array;
-  /** How another thread makes this transform, if one can. */
-  readonly origin?: Origin;
   /** Whether it makes random choices. */
   readonly random?: boolean;
 }
@@ -165,8 +163,11 @@ export function evaluationTransform(options: TransformOptions): ImageTransform {
   const { size, channels } = options;
   return {
     shape: [channels, size, size],
-    origin: { module: import.meta.url, name: "evaluationTransform", arguments: [options] },
-    apply: (example) => normalise(resize(example, size, size), options),
+    apply: withOrigin((example: ImageExample) => normalise(resize(example, size, size), options), {
+      module: import.meta.url,
+      name: "evaluationTransform",
+      arguments: [options],
+    }),
   };
 }
 
@@ -180,14 +181,13 @@ export function trainingTransform(options: TrainingTransformOptions): ImageTrans
   const { size, channels, crop: ranges = standardCrop, flip = 0.5 } = options;
   return {
     shape: [channels, size, size],
-    origin: { module: import.meta.url, name: "trainingTransform", arguments: [options] },
     random: true,
-    apply: (example, key) => {
+    apply: withOrigin((example: ImageExample, key: Key) => {
       const box = ranges === false
         ? { top: 0, left: 0, height: example.height, width: example.width }
         : cropBox(example.height, example.width, ranges, uniform(fold(key, "crop"), DRAWS));
       const resized = resize(crop(example, box), size, size);
       return normalise(uniform(fold(key, "flip"), 1)[0] < flip ? flipHorizontally(resized) : resized, options);
-    },
+    }, { module: import.meta.url, name: "trainingTransform", arguments: [options] }),
   };
 }

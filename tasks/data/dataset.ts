@@ -5,7 +5,6 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
-import type { Origin } from "./origin.ts";
 
 /** One labelled image. */
 export interface ImageExample {
@@ -31,8 +30,6 @@ export interface ImageDataset {
   readonly classes: readonly string[];
   /** The example at an index in 0..size-1; an unreadable one is an `OneloraError` that names it. */
   get(index: number): ImageExample | Promise<ImageExample>;
-  /** How another thread opens it, if its examples are read from files when they are asked for. */
-  readonly origin?: Origin;
 }
 
 /** The parts of a data set: one to learn from, one to be judged on. */

@@ -6,7 +6,7 @@
 
 import type { ImageTransform } from "./augment.ts";
 import type { ImageDataset, ImageExample } from "./dataset.ts";
-import { type Origin, remake } from "./origin.ts";
+import { type Origin, originOf, remake } from "./origin.ts";
 import { type ExampleSource, type Position, type Preparer, stream, type StreamOptions } from "./stream.ts";
 
 export type { Position } from "./stream.ts";
@@ -70,7 +70,8 @@ const LIGHT = 3 * 64 * 64;
  * @param transform From stored bytes to the model's input
  */
 export function imageSource(dataset: ImageDataset, transform: ImageTransform): ExampleSource<PreparedImage> {
-  const { name, size, origin } = dataset;
+  const { name, size } = dataset;
+  const [stored, made] = [originOf(dataset.get), originOf(transform.apply)];
   const values = transform.shape.reduce((product, each) => product * each, 1);
   const get = async (index: number) => await dataset.get(index);
   return {
@@ -80,10 +81,10 @@ export function imageSource(dataset: ImageDataset, transform: ImageTransform): E
       const example = await get(index);
       return { label: example.label, values: transform.apply(example, key) };
     },
-    portable: transform.origin && {
-      origin: { module: import.meta.url, name: "imagePreparer", arguments: [transform.origin, origin] },
-      heavy: origin !== undefined || transform.random === true || values >= LIGHT,
-      stored: origin === undefined
+    portable: made && {
+      origin: { module: import.meta.url, name: "imagePreparer", arguments: [made, stored] },
+      heavy: stored !== undefined || transform.random === true || values >= LIGHT,
+      stored: stored === undefined
         ? async (index) => {
           const example = await get(index);
           // A copy: its bytes move to the other thread, and the data set's may be a view of all of them.

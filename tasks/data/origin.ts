@@ -35,18 +35,40 @@ export async function remake<Made>(origin: Origin): Promise<Made> {
   return (origin.part === undefined ? made : (made as Readonly<Record<string, unknown>>)[origin.part]) as Made;
 }
 
+/** By what they made. A property would survive copies that do something else: `{ ...dataset, get: other }`. */
+const origins = new WeakMap<object, Origin>();
+
 /**
- * Two parts of a data set, each with where it comes from.
+ * Notes where a function comes from.
+ *
+ * @param made A data set's `get`, a transform's `apply`
+ * @param origin What makes the object that has it
+ * @returns The function itself
+ */
+export function withOrigin<Made extends object>(made: Made, origin: Origin): Made {
+  origins.set(made, origin);
+  return made;
+}
+
+/**
+ * Where a function comes from, if that was noted.
+ *
+ * @param made The function
+ */
+export function originOf(made: object): Origin | undefined {
+  return origins.get(made);
+}
+
+/**
+ * Notes where the two parts of a data set come from.
  *
  * @param parts What the function made
  * @param origin The function that made them
  */
-export function withOrigins<Part extends object>(
-  parts: { readonly train: Part; readonly test: Part },
+export function withOrigins<Parts extends Readonly<Record<"train" | "test", { readonly get: object }>>>(
+  parts: Parts,
   origin: Origin,
-): { readonly train: Part & { readonly origin: Origin }; readonly test: Part & { readonly origin: Origin } } {
-  return {
-    train: { ...parts.train, origin: { ...origin, part: "train" } },
-    test: { ...parts.test, origin: { ...origin, part: "test" } },
-  };
+): Parts {
+  for (const part of ["train", "test"] as const) withOrigin(parts[part].get, { ...origin, part });
+  return parts;
 }

@@ -85,10 +85,17 @@ export type Fault =
   | { readonly problem: Problem; readonly exitCode: 1 | 2 }
   | { readonly name: string; readonly message: string; readonly stack?: string };
 
-/** What a thread answers, in the order of the requests: readings, or to the first one only that it is ready. */
+/** What a thread has read, errors as plain data. */
+export type Readings = readonly ({ readonly index: number; readonly item: unknown } | { readonly fault: Fault })[];
+
+/**
+ * What a thread answers, in the order of the requests: what it has read, nothing for the first one; or, at any time,
+ * that it is at its end.
+ */
 export type Answer =
-  | { readonly readings?: readonly ({ readonly index: number; readonly item: unknown } | { readonly fault: Fault })[] }
-  | { readonly fault: Fault };
+  | { readonly readings: Readings }
+  | { readonly fault: Fault }
+  | { readonly fatal: string };
 
 /** The error that plain data describe. */
 function errorOf(fault: Fault): Error {
@@ -108,13 +115,13 @@ export function buffersIn(value: unknown, found: Set<ArrayBuffer> = new Set()): 
 
 /** A thread that answers requests one after the other. */
 interface Thread {
-  readonly ask: (request: Request) => Promise<Answer>;
+  readonly ask: (request: Request) => Promise<Readings>;
   readonly close: () => void;
 }
 
 function startThread(name: string): Thread {
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-  const waiting: PromiseWithResolvers<Answer>[] = [];
+  const waiting: PromiseWithResolvers<Readings>[] = [];
   let broken: Error | undefined;
   const fail = (error: Error) => {
     broken ??= error;
@@ -129,9 +136,10 @@ function startThread(name: string): Thread {
       }),
     );
   worker.onmessage = ({ data }: MessageEvent<Answer>) => {
+    if ("fatal" in data) return refuse(data.fatal);
     const next = waiting.shift();
     if ("fault" in data) next?.reject(errorOf(data.fault));
-    else next?.resolve(data);
+    else next?.resolve(data.readings);
   };
   worker.onmessageerror = () => refuse("an answer that cannot be read");
   worker.onerror = (event) => {
@@ -140,7 +148,7 @@ function startThread(name: string): Thread {
   };
   return {
     ask: (request) => {
-      const answer = Promise.withResolvers<Answer>();
+      const answer = Promise.withResolvers<Readings>();
       if (broken !== undefined) answer.reject(broken);
       else {
         waiting.push(answer);
@@ -171,7 +179,7 @@ async function otherThreads<Item>(
   }
   let turn = 0;
   const ask = async (request: Request): Promise<readonly Reading<Item>[]> => {
-    const { readings = [] } = await threads[turn++ % count].ask(request) as Exclude<Answer, { readonly fault: Fault }>;
+    const readings = await threads[turn++ % count].ask(request);
     return readings.map((each) => "fault" in each ? errorOf(each.fault) as OneloraError : each as Reading<Item>);
   };
   return {

@@ -63,6 +63,17 @@ export async function loadSharp(): Promise<Sharp> {
 }
 
 /**
+ * Why a picture could not be decoded, in words that are the same every time: sharp quotes messages of pictures that were
+ * decoded at the same time, too.
+ *
+ * @param cause What sharp threw
+ */
+export function decodingFault(cause: unknown): string {
+  const [line] = firstLine(cause).split(":");
+  return line.startsWith("Input ") ? line : "damaged data";
+}
+
+/**
  * A picture as bytes, grey ones of one channel or three, others of three; opacity is left out.
  *
  * @param sharp The library
@@ -80,7 +91,7 @@ export async function decodeImage(
     const { data, info: { height, width, channels } } = await decoded.toBuffer({ resolveWithObject: true });
     return { pixels: new Uint8Array(data.buffer, data.byteOffset, data.length), height, width, channels };
   } catch (cause) {
-    throw new OneloraError({ attempted: `decoding ${name}`, found: firstLine(cause), allowed: "an intact image" }, {
+    throw new OneloraError({ attempted: `decoding ${name}`, found: decodingFault(cause), allowed: "an intact image" }, {
       cause,
     });
   }

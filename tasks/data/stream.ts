@@ -131,12 +131,24 @@ async function prepare<Item>(plan: Plan, readers: Readers<Item>, options: Stream
   };
 }
 
+/**
+ * How many examples were left out, as a line; nothing if none was.
+ *
+ * @param skipped How many were
+ * @param seen Of how many
+ * @param name Of which data set
+ */
+export function leftOut(skipped: number, seen: number, name: string): string | undefined {
+  const [some, all] = [skipped, seen].map((count) => count.toLocaleString("en-US"));
+  return skipped > 0 ? `${some} of ${all} examples of ${name} left out` : undefined;
+}
+
 /** Counts what is left out, and tells it at the end of every epoch. */
 function tally(name: string, onTotal: StreamOptions["onTotal"]) {
   let [seen, skipped, epoch] = [0, 0, 0];
   const tell = () => {
-    const [some, all] = [skipped, seen].map((count) => count.toLocaleString("en-US"));
-    if (skipped > 0) onTotal?.(`${some} of ${all} examples of ${name} left out in epoch ${epoch + 1}`);
+    const line = leftOut(skipped, seen, name);
+    if (line !== undefined) onTotal?.(`${line} in epoch ${epoch + 1}`);
     [seen, skipped] = [0, 0];
   };
   return {

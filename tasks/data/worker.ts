@@ -5,6 +5,7 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
+import { firstLine } from "./files.ts";
 import { type Answer, buffersIn, type Fault, type Preparer, readAll, type Request } from "./readers.ts";
 import { remake } from "./origin.ts";
 
@@ -27,16 +28,22 @@ let prepare: Preparer<unknown> | undefined;
 async function answer(request: Request): Promise<Answer> {
   if ("origin" in request) {
     prepare = await remake<Preparer<unknown>>(request.origin);
-    return {};
+    return { readings: [] };
   }
   const { indices, root, stored } = request;
   const readings = await readAll(indices, root, (index, key, place) => prepare!(index, key, stored?.[place]));
   return { readings: readings.map((each) => each instanceof OneloraError ? { fault: faultOf(each) } : each) };
 }
 
+// What would end with pages on the terminal ends with a message.
+globalThis.addEventListener("error", (event) => {
+  event.preventDefault();
+  channel.postMessage({ fatal: firstLine(event.error) }, []);
+});
+
+const send = (message: Answer) => channel.postMessage(message, [...buffersIn(message)]);
+
 let last: Promise<void> = Promise.resolve();
 channel.onmessage = ({ data }) => {
-  last = last.then(() => answer(data)).catch((error): Answer => ({ fault: faultOf(error) })).then((message) =>
-    channel.postMessage(message, [...buffersIn(message)])
-  );
+  last = last.then(() => answer(data)).then(send).catch((error) => send({ fault: faultOf(error) }));
 };

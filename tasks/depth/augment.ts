@@ -7,7 +7,7 @@
 
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
-import type { Origin } from "../data/origin.ts";
+import { withOrigin } from "../data/origin.ts";
 import type { DepthExample } from "./dataset.ts";
 import { resampleMap } from "./resample.ts";
 
@@ -29,8 +29,6 @@ export interface DepthTransform {
   readonly shape: readonly [3, number, number];
   /** The sample of one example; its random choices are a pure function of the key. */
   apply(example: DepthExample, key: Key): DepthSample;
-  /** How another thread makes this transform, if one can. */
-  readonly origin?: Origin;
 }
 
 /** What the model reads. */
@@ -155,11 +153,10 @@ export function depthEvaluationTransform(options: DepthTransformOptions): DepthT
   checkOptions(options);
   return {
     shape: [3, options.height, options.width],
-    origin: { module: import.meta.url, name: "depthEvaluationTransform", arguments: [options] },
-    apply: (example) => {
+    apply: withOrigin((example: DepthExample) => {
       const { depth, height, width } = example;
       return { pixels: inputOf(example, PLAIN, options), depth, height, width };
-    },
+    }, { module: import.meta.url, name: "depthEvaluationTransform", arguments: [options] }),
   };
 }
 
@@ -189,8 +186,7 @@ export function depthTrainingTransform(
   const { gamma = [0.9, 1.1], brightness = [0.75, 1.25], colour = [0.9, 1.1] } = augmentation;
   return {
     shape: [3, options.height, options.width],
-    origin: { module: import.meta.url, name: "depthTrainingTransform", arguments: [options, augmentation] },
-    apply: (example, key) => {
+    apply: withOrigin((example: DepthExample, key: Key) => {
       const [angle, flipped, jittered, exponent, bright, ...colours] = uniform(fold(key, "depth"), 8);
       const between = ([low, high]: readonly [number, number], draw: number) => low + (high - low) * draw;
       const turned = rotateDepth(example, between([-rotate, rotate], angle));
@@ -199,6 +195,6 @@ export function depthTrainingTransform(
       const by = jittered < jitter ? tables(between(gamma, exponent), factors) : PLAIN;
       const { depth, height, width } = changed;
       return { pixels: inputOf(changed, by, options), depth, height, width };
-    },
+    }, { module: import.meta.url, name: "depthTrainingTransform", arguments: [options, augmentation] }),
   };
 }

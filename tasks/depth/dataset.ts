@@ -5,7 +5,6 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
-import type { Origin } from "../data/origin.ts";
 
 /** One picture and its depth. */
 export interface DepthExample {
@@ -27,8 +26,6 @@ export interface DepthDataset {
   readonly size: number;
   /** The example at an index in 0..size-1; an unreadable one is an `OneloraError` that names it. */
   get(index: number): DepthExample | Promise<DepthExample>;
-  /** How another thread opens it, if its examples are read or rendered when they are asked for. */
-  readonly origin?: Origin;
 }
 
 /** Which pixels count in evaluation: Eigen's crop of NYU's 480x640 pictures, Garg's crop of KITTI's, or all. */

@@ -5,8 +5,7 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
-import { firstLine } from "../data/files.ts";
-import type { Sharp } from "../data/sharp.ts";
+import { decodingFault, type Sharp } from "../data/sharp.ts";
 import type { DepthExample } from "./dataset.ts";
 
 /** Values of a picture. */
@@ -18,7 +17,7 @@ interface Decoded<Values> {
 
 function damaged(path: string, cause: unknown, allowed: string): OneloraError {
   if (cause instanceof OneloraError) return cause;
-  return new OneloraError({ attempted: `decoding ${path}`, found: firstLine(cause), allowed }, { cause });
+  return new OneloraError({ attempted: `decoding ${path}`, found: decodingFault(cause), allowed }, { cause });
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
-import { type Origin, remake } from "../data/origin.ts";
+import { type Origin, originOf, remake } from "../data/origin.ts";
 import { type ExampleSource, type Position, type Preparer, stream, type StreamOptions } from "../data/stream.ts";
 import type { DepthSample, DepthTransform } from "./augment.ts";
 import type { DepthDataset, DepthExample } from "./dataset.ts";
@@ -58,16 +58,17 @@ export async function depthPreparer(transform: Origin, dataset?: Origin): Promis
  * @param transform From stored examples to the model's input
  */
 export function depthSource(dataset: DepthDataset, transform: DepthTransform): ExampleSource<DepthSample> {
-  const { name, size, origin } = dataset;
+  const { name, size } = dataset;
+  const [stored, made] = [originOf(dataset.get), originOf(transform.apply)];
   const get = async (index: number) => await dataset.get(index);
   return {
     name,
     size,
     get: async (index, key) => transform.apply(await get(index), key),
-    portable: transform.origin && {
-      origin: { module: import.meta.url, name: "depthPreparer", arguments: [transform.origin, origin] },
+    portable: made && {
+      origin: { module: import.meta.url, name: "depthPreparer", arguments: [made, stored] },
       heavy: true,
-      stored: origin === undefined
+      stored: stored === undefined
         ? async (index) => {
           const example = await get(index);
           return { ...example, pixels: example.pixels.slice(), depth: example.depth.slice() };

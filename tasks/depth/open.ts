@@ -45,7 +45,7 @@ export async function openDepthData(spec: string, scenes: SceneOptions = {}): Pr
   if (Object.hasOwn(BUILT_IN, name) && colon < 0) return BUILT_IN[name](scenes);
   if (Object.hasOwn(STORED, name) && path !== "") {
     const splits = await STORED[name](path);
-    return { ...splits, ...withOrigins(splits, { module: import.meta.url, name: "openDepthData", arguments: [spec] }) };
+    return withOrigins(splits, { module: import.meta.url, name: "openDepthData", arguments: [spec] });
   }
   if (Object.hasOwn(BUILT_IN, name) || Object.hasOwn(STORED, name)) {
     throw new OneloraError({

@@ -8,7 +8,7 @@
 
 import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { fold, type Key, key } from "../../dsl/random.ts";
-import { withOrigins } from "../data/origin.ts";
+import { type Origin, withOrigins } from "../data/origin.ts";
 import { checkedDepth, type DepthDataset, type DepthExample, depthProtocols, type DepthSplits } from "./dataset.ts";
 import { colourAt, firstHit, type Hit, innerHit, type Vector } from "./ray.ts";
 import { room } from "./room.ts";
@@ -111,8 +111,11 @@ export interface SceneOptions {
   readonly seed?: number;
 }
 
+/** Bytes of a part's scenes up to which they are kept once rendered. */
+const KEPT_BYTES = 2 ** 26;
+
 /**
- * A data set of scenes, rendered when they are read; scene i of a part depends on the seed, the part and i alone.
+ * A data set of scenes, rendered when they are first read; scene i of a part depends on the seed, the part and i alone.
  *
  * @param domain `indoor` or `driving`
  * @param options Sizes and seed
@@ -120,13 +123,18 @@ export interface SceneOptions {
 export function sceneSplits(domain: SceneDomain, options: SceneOptions = {}): DepthSplits {
   const { height = 56, width = 56, train = 2000, test = 200, seed = 0 } = options;
   if (!Object.hasOwn(domains, domain)) throw unknownName("domain of scenes", domain, Object.keys(domains));
-  const part = (name: string, size: number): DepthDataset =>
-    checkedDepth({
+  const part = (name: string, size: number): DepthDataset => {
+    const render = (index: number) =>
+      renderScene(domain, fold(key(seed), "scenes", domain, name, index), { height, width });
+    const kept: DepthExample[] = [];
+    const isSmall = size * height * width * (3 + Float32Array.BYTES_PER_ELEMENT) <= KEPT_BYTES;
+    return checkedDepth({
       name: `scenes-${domain}/${name}`,
       size,
-      get: (index) => renderScene(domain, fold(key(seed), "scenes", domain, name, index), { height, width }),
+      get: isSmall ? (index) => kept[index] ??= render(index) : render,
     });
-  const origin = { module: import.meta.url, name: "sceneSplits", arguments: [domain, options] };
+  };
+  const origin: Origin = { module: import.meta.url, name: "sceneSplits", arguments: [domain, options] };
   return {
     ...withOrigins({ train: part("train", train), test: part("test", test) }, origin),
     protocol: domain === "indoor" ? depthProtocols.scenesIndoor : depthProtocols.scenesDriving,

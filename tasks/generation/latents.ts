@@ -8,7 +8,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, key, normal, uniform } from "../../dsl/random.ts";
 import { type NamedSource, openSafetensors, writeSafetensors } from "../../dsl/safetensors/mod.ts";
 import type { ImageDataset } from "../data/dataset.ts";
-import type { ExampleSource } from "../data/stream.ts";
+import { type ExampleSource, leftOut, type Preparer } from "../data/stream.ts";
 import { generationTransform } from "./preprocess.ts";
 
 /** Pixels [B, C, H, W] from -1 to 1 -> mean and log variance of the latents, [B, L, h, w] each. */
@@ -34,6 +34,8 @@ export interface EncodeOptions {
   readonly strict?: boolean;
   /** Told of every image left out. */
   readonly onSkip?: (line: string) => void;
+  /** Told at the end how many images were left out, if any. */
+  readonly onTotal?: (line: string) => void;
   /** Called after every batch. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -161,6 +163,8 @@ export async function encodeLatents(path: string, options: EncodeOptions): Promi
     yield [LABELS, { dtype: "U16", shape: [dataset.size], data: () => labels }];
   };
   await writeSafetensors(path, entries(), { metadata: { key: await latentKey(options) } });
+  const total = leftOut(labels.filter((label) => label === UNREADABLE).length, dataset.size, dataset.name);
+  if (total !== undefined) options.onTotal?.(total);
 }
 
 /** A latent as a step takes it. */
@@ -227,12 +231,32 @@ export async function openLatents(path: string, expected: string, options: Laten
         }
         return { values: sampled, label: labels[index] };
       },
+      portable: {
+        origin: { module: import.meta.url, name: "latentPreparer", arguments: [path, expected, options] },
+        heavy: false,
+      },
       [Symbol.asyncDispose]: () => checkpoint.close(),
     };
   } catch (error) {
     await checkpoint.close();
     throw error;
   }
+}
+
+/**
+ * How another thread makes examples of encoded images; arguments are those of {@linkcode openLatents}.
+ *
+ * @param path A file of {@linkcode encodeLatents}
+ * @param expected The {@linkcode latentKey} that it must have
+ * @param options How latents are sampled
+ */
+export async function latentPreparer(
+  path: string,
+  expected: string,
+  options: LatentOptions,
+): Promise<Preparer<LatentExample>> {
+  const { get } = await openLatents(path, expected, options);
+  return get;
 }
 
 /**

@@ -4,9 +4,10 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import { fold, uniform } from "../../dsl/random.ts";
+import { fold, type Key, uniform } from "../../dsl/random.ts";
 import { type ImageTransform, normalise } from "../data/augment.ts";
 import type { ImageExample } from "../data/dataset.ts";
+import { withOrigin } from "../data/origin.ts";
 import { crop, flipHorizontally, resize } from "../data/resize.ts";
 import { roundHalfEven } from "../data/round.ts";
 
@@ -60,11 +61,12 @@ export function generationTransform({ size, channels, flip = 0.5 }: GenerationTr
   const halves = new Array<number>(channels).fill(0.5);
   return {
     shape: [channels, size, size],
-    apply: (example, key) => {
+    random: flip > 0 && flip < 1,
+    apply: withOrigin((example: ImageExample, key: Key) => {
       const cropped = centreCrop(example, size);
       const seen = uniform(fold(key, "flip"), 1)[0] < flip ? flipHorizontally(cropped) : cropped;
       return normalise(seen, { channels, mean: halves, std: halves });
-    },
+    }, { module: import.meta.url, name: "generationTransform", arguments: [{ size, channels, flip }] }),
   };
 }
 
