@@ -1,5 +1,5 @@
 /**
- * Text as token ids and back, by a checkpoint's `tokenizer.json` (Hugging Face tokenizers' format).
+ * Text as token ids and back, by a checkpoint's `tokenizer.json` (Hugging Face tokenizers' format) or `tokenizer.model`.
  *
  * @module
  */
@@ -7,6 +7,7 @@ import { Tokenizer } from "@huggingface/tokenizers";
 import { OneloraError } from "../dsl/error.ts";
 import { guarded } from "../dsl/safetensors/file.ts";
 import type { Json } from "./config.ts";
+import { openSentencePiece } from "./sentencepiece.ts";
 
 /** Which special tokens take part. */
 export interface SpecialTokens {
@@ -46,8 +47,14 @@ function tokenText(config: Json, name: string): string | undefined {
   });
 }
 
+/** Whether a file is there. */
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
 /**
- * Opens the tokenizer of a checkpoint's folder: `tokenizer.json` and `tokenizer_config.json`. Needs `--allow-read`.
+ * Opens the tokenizer of a checkpoint's folder: `tokenizer.json` and `tokenizer_config.json`, or where there is none,
+ * SentencePiece's `tokenizer.model`. Needs `--allow-read`.
  *
  * @param folder The folder
  * @throws OneloraError if a file is missing or malformed, or names a token that does not exist
@@ -55,8 +62,14 @@ function tokenText(config: Json, name: string): string | undefined {
 export async function openTokenizer(folder: string): Promise<TextTokenizer> {
   const path = `${folder}/tokenizer.json`;
   const allowed = "a tokenizer that Hugging Face's tokenizers library saved";
+  const configPath = `${folder}/tokenizer_config.json`;
+  const configAllowed = "the configuration beside tokenizer.json";
+  const model = `${folder}/tokenizer.model`;
+  if (!await exists(path) && await exists(model)) {
+    return await openSentencePiece(model, await exists(configPath) ? await readJson(configPath, configAllowed) : {});
+  }
   const json = await readJson(path, allowed);
-  const config = await readJson(`${folder}/tokenizer_config.json`, "the configuration beside tokenizer.json");
+  const config = await readJson(configPath, configAllowed);
   const tokenizer = await guarded(`reading ${path}`, allowed, () => new Tokenizer(json, config));
   const idOf = (name: string): number | undefined => {
     const token = tokenText(config, name);

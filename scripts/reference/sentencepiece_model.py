@@ -1,0 +1,41 @@
+"""A SentencePiece fixture: a small model of LLaMA-2's kind, and what the sentencepiece library makes of some texts.
+
+Writes tests/fixtures/tokenizer-sentencepiece/{tokenizer.model,tokenizer_config.json,cases.json}.
+"""
+
+import io
+import json
+
+import sentencepiece
+
+from common import FIXTURES
+from tokenizer import CORPUS, TEXTS
+
+OUT = FIXTURES / "tokenizer-sentencepiece"
+
+if __name__ == "__main__":
+    OUT.mkdir(exist_ok=True)
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(CORPUS),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=420,
+        byte_fallback=True,
+        split_digits=True,
+        character_coverage=0.99,
+        allow_whitespace_only_pieces=True,
+        remove_extra_whitespaces=False,
+        normalization_rule_name="identity",
+        minloglevel=2,
+    )
+    (OUT / "tokenizer.model").write_bytes(model.getvalue())
+    config = {"add_bos_token": True, "add_eos_token": False, "bos_token": "<s>", "eos_token": "</s>"}
+    (OUT / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    cases = [
+        {"text": text, "bare": ids, "decoded": processor.decode(ids)}
+        for text in TEXTS
+        for ids in [processor.encode(text)]
+    ]
+    (OUT / "cases.json").write_text(json.dumps(cases, indent=2, ensure_ascii=False) + "\n")
