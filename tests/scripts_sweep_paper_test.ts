@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { adapt, joinMethods, parameterCounts } from "../adapters/mod.ts";
 import { type Model, openModel, presetNames } from "../models/mod.ts";
 import { depthDataForms, imageDataForms, reasoningDataForms } from "../tasks/mod.ts";
@@ -16,7 +16,7 @@ import {
 } from "../scripts/sweep/paper.ts";
 import { paperTables } from "../scripts/sweep/paper_tables.ts";
 import { placed, planCells, readMethods } from "../scripts/sweep/plan.ts";
-import { output } from "./command.ts";
+import { output, smallCifar } from "./command.ts";
 
 const tables = Object.entries(paperTables);
 
@@ -86,7 +86,7 @@ Deno.test("the paper's figures stand beside ours", () => {
   assertEquals(paperColumns("S9", ["1lora"])[3].title, "paper: trained, x 4");
 });
 
-Deno.test("the list names every table, and a table runs in micro size beside the unadapted model", async () => {
+Deno.test("the list names every table, and a table runs in micro size and beside the paper's figures", async () => {
   const listed = await output("sweep", "--list");
   assertEquals(listed.trimEnd(), paperList());
   for (const [name] of tables) assertStringIncludes(listed, `--paper ${name} --micro`);
@@ -114,6 +114,16 @@ Deno.test("the list names every table, and a table runs in micro size beside the
       ["All", "802,048", "0.001"],
     ]);
     assertEquals(cells[0][1], "-");
+
+    const own = ["--data", await smallCifar(`${folder}/cifar`), "--model", "tests/fixtures/vit-rgb"];
+    const few = ["--adapters", "1lora", "--seeds", "0", "--steps", "1", "--batch-size", "4", "--backend", "wasm"];
+    const full = await output("sweep", "--paper", "S9", ...own, ...few, "--out", `${folder}/full`);
+    assertMatch(full, /^\| 1LoRA .*\| +17 \| +97.7 ± 0.186 \| +6 \| +331.78K \|$/m);
+    assertStringIncludes(full, "The paper's parameters are those of 4 models.");
+    const { lr, epochs, "weight-decay": decay } = JSON.parse(
+      await Deno.readTextFile(`${folder}/full/1lora-seed0/config.json`),
+    );
+    assertEquals([lr, epochs, decay], [2e-5, undefined, 0.01]);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -49,7 +49,7 @@ const reasoning: Omit<Experiment, "preset" | "model"> = {
   copies: 1,
   settings: { task: "reasoning" },
   runs: 4,
-  micro: { settings: { task: "reasoning", model: "llama-micro", steps: 150 }, fullRate: 1e-3 },
+  micro: { settings: { task: "reasoning", model: "llama-micro", steps: 100 }, fullRate: 1e-3 },
 };
 
 /** Experiments by name. */
