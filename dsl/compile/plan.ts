@@ -8,7 +8,7 @@ import { flow } from "fp-ts/function";
 import type { BackendName } from "../engine/engine.ts";
 import type { Precision } from "../engine/precision.ts";
 import type { Params, Tree } from "../tree.ts";
-import { forwardCopies, fuseBias, type Pass, removeDead, simplify } from "./passes.ts";
+import { fuseBias, type Pass, removeDead, simplify } from "./passes.ts";
 import {
   buffersAt,
   type BytesOf,
@@ -22,7 +22,7 @@ import {
 } from "./program.ts";
 import type { PureStep } from "./resident.ts";
 import { halve } from "./tensorflow/half.ts";
-import { multiplyRankOne } from "./tensorflow/rank_one.ts";
+import { prepareGraph } from "./tensorflow/prepare.ts";
 import { trace } from "./trace.ts";
 
 /** Types of everything a step reads. */
@@ -109,7 +109,7 @@ function named<Value>(names: readonly string[], values: readonly Value[]): Tree<
 
 /** The passes that a step goes through on a backend. */
 function passesOf(backend: BackendName): Pass {
-  if (backend === "tensorflow") return flow(simplify, multiplyRankOne, forwardCopies);
+  if (backend === "tensorflow") return prepareGraph;
   return tf.getKernel("_FusedMatMul", backend) === undefined ? simplify : flow(simplify, fuseBias);
 }
 

@@ -18,12 +18,11 @@ import {
 import type { Precision } from "../../engine/precision.ts";
 import type { Params } from "../../tree.ts";
 import type { ValueType } from "../program.ts";
-import { forwardCopies, simplify } from "../passes.ts";
 import type { PureStep, Resident, ResidentOptions, StepState } from "../resident.ts";
 import { trace } from "../trace.ts";
 import { type StepGraph, stepGraph, type StepProgram } from "./step_graph.ts";
 import { canFuse } from "./probe.ts";
-import { multiplyRankOne } from "./rank_one.ts";
+import { prepareGraph } from "./prepare.ts";
 
 /** Smaller clusters of elementwise calls are not worth the time it takes to compile them. */
 const FUSE_FROM = 2 ** 15;
@@ -79,7 +78,7 @@ function programOf<Batch extends Params>(
   );
   const moving = trained.length + optimiser.length;
   return {
-    program: forwardCopies(multiplyRankOne(simplify(traced))),
+    program: prepareGraph(traced),
     fixed: a,
     moving,
     loss: moving + metrics.indexOf("loss"),
