@@ -101,13 +101,14 @@ async function runPrepared(prepared: PreparedTask, run: Run, surroundings: RunSu
   const factor = parseSchedule(run.schedule)({ steps, warmup });
   const optimiser = optimiserOf(run);
   const parametersOf = resultOf(run);
-  const { params } = await loadParams(source, key(run.seed), layer);
+  const { params, part } = await loadParams(source, key(run.seed), layer);
   const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
   try {
     await surroundings.ready?.();
     if (source.folder === undefined) {
       reporter.line(`note: ${run.model} has no weights here and starts from random ones`);
     }
+    if (part !== undefined) reporter.line(`note: "${part}" is what was taken of ${run.model}`);
     const last = await train(
       training,
       trainStep(prepared.objective, optimiser),
