@@ -19,6 +19,7 @@ import { threadCount } from "../tasks/data/readers.ts";
 import {
   depthBatches,
   type DepthDataset,
+  depthEvaluationTransform,
   depthTrainingTransform,
   openDepthData,
   sceneSplits,
@@ -122,7 +123,11 @@ Deno.test("files, opened by every thread: folders, Parquet with rows that cannot
 Deno.test("depth: rendered scenes and NYU's file, augmented", async () => {
   const transform = depthTrainingTransform({ height: 14, width: 14, mean: [0, 0, 0], std: [1, 1, 1] });
   const scenes = sceneSplits("driving", { height: 14, width: 21, train: 5, test: 1 });
-  await same((listening) => depthBatches({ dataset: scenes.train, transform, batchSize: 2, seed: 3, ...listening }));
+  const twice = { dataset: scenes.train, batchSize: 2, seed: 3, epochs: 2 };
+  await same((listening) => depthBatches({ ...twice, transform, ...listening }));
+  // Nothing varies: a sample's depth is the very array that the data set keeps.
+  const still = depthEvaluationTransform({ height: 14, width: 14, mean: [0, 0, 0], std: [1, 1, 1] });
+  assertEquals((await same((listening) => depthBatches({ ...twice, transform: still, ...listening }))).length, 6);
   const { train: dataset } = await openDepthData(`nyu:${fixtures}depth-files/nyu.mat`);
   await same((listening) => depthBatches({ dataset, transform, batchSize: 4, seed: 3, ...listening }));
   // A copy that does something else is not opened as what it was made from.

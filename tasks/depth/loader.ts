@@ -47,8 +47,12 @@ export interface DepthBatchOptions extends StreamOptions {
 export async function depthPreparer(transform: Origin, dataset?: Origin): Promise<Preparer<DepthSample>> {
   const { apply } = await remake<DepthTransform>(transform);
   const opened = dataset === undefined ? undefined : await remake<DepthDataset>(dataset);
-  return async (index, key, stored) =>
-    apply(opened === undefined ? stored as DepthExample : await opened.get(index), key);
+  return async (index, key, stored) => {
+    const example = opened === undefined ? stored as DepthExample : await opened.get(index);
+    const sample = apply(example, key);
+    // The data set may keep its examples, and what is given moves away.
+    return sample.depth === example.depth ? { ...sample, depth: sample.depth.slice() } : sample;
+  };
 }
 
 /**

@@ -43,8 +43,12 @@ export interface FeedSettings {
   readonly limit?: number;
   /** Fail at an unreadable image instead of leaving it out. */
   readonly strict?: boolean;
+  /** Threads that prepare examples. */
+  readonly workers?: number;
   /** Told of every image left out. */
   readonly onSkip?: (line: string) => void;
+  /** Told at the end of an epoch how many were left out. */
+  readonly onTotal?: (line: string) => void;
 }
 
 /**
@@ -98,6 +102,7 @@ export function classificationObjective(layer: Layer): (params: Params, batch: P
  * @param image What it expects of pixels
  * @param dataset Test data
  * @param limit Use only a fixed choice of so many
+ * @param feed How unreadable images are treated, and who reads
  */
 export async function evaluateClassifier(
   layer: Layer,
@@ -105,7 +110,9 @@ export async function evaluateClassifier(
   image: ImageInput,
   dataset: ImageDataset,
   limit?: number,
+  feed: Pick<FeedSettings, "strict" | "workers" | "onSkip" | "onTotal"> = {},
 ): Promise<ClassificationMetrics> {
+  const { strict, workers, onSkip, onTotal } = feed;
   let state = startClassification(dataset.classes.length);
   const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels));
   const stream = batches({
@@ -116,6 +123,10 @@ export async function evaluateClassifier(
     // A choice, since the first examples of a class-per-folder tree are all of one class.
     shuffle: limit !== undefined,
     limit,
+    strict,
+    workers,
+    onSkip,
+    onTotal,
   });
   for await (const batch of stream) {
     const logits = tf.tidy(() => forward(params, batchTensors(batch).pixels));
@@ -148,7 +159,8 @@ export function classificationTask(
   const options = transformOptions(image);
   return {
     deciding: { metric: "accuracy", better: "higher" },
-    evaluate: async (params) => scalarMetrics(await evaluateClassifier(layer, params, image, data.test, feed.limit)),
+    evaluate: async (params) =>
+      scalarMetrics(await evaluateClassifier(layer, params, image, data.test, feed.limit, feed)),
     async *batches(start) {
       const stream = batches({
         ...feed,
