@@ -5,7 +5,16 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { useBackend } from "../dsl/mod.ts";
-import { type EvaluationRun, taskKind, taskKinds, taskNames } from "../tasks/mod.ts";
+import { guarded } from "../dsl/safetensors/file.ts";
+import {
+  calibrationChart,
+  type EvaluationRun,
+  isCalibration,
+  svgFile,
+  taskKind,
+  taskKinds,
+  taskNames,
+} from "../tasks/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { boolean, choice, integer, main, type Options, text } from "./cli/mod.ts";
 import { openNoting } from "./opened.ts";
@@ -21,6 +30,7 @@ const flags = {
   ...taskFlags,
   ...backendFlag,
   json: boolean({ help: "Print JSON, with everything there is: matrices, diagrams, histograms, answers" }),
+  chart: text({ help: "Draw a classifier's error distribution and calibration (SVG)", value: "FILE" }),
 };
 
 /** What to evaluate, and on what. */
@@ -30,7 +40,7 @@ interface Subject extends EvaluationRun, Pick<Options<typeof flags>, "adapter" |
 }
 
 async function subjectOf(options: Options<typeof flags>, given: ReadonlySet<keyof typeof flags>): Promise<Subject> {
-  const { run, task, model, data, adapter, limit, backend, json: _, ...more } = options;
+  const { run, task, model, data, adapter, limit, backend, json: _, chart: __, ...more } = options;
   const allowed = "--run DIR, or --model NAME|DIR --data DATA";
   const misuse = (found: string) => usage("reading the command line", found, allowed);
   if (run === undefined) {
@@ -63,6 +73,10 @@ await main(
   { name: "evaluate", summary: "Metrics of a model on test data, with or without an adapter.", flags },
   attempt(async ({ options, given }) => {
     const subject = await subjectOf(options, given);
+    const { chart } = options;
+    if (chart !== undefined && subject.task !== "image-classification") {
+      throw usage("drawing --chart", `the task ${subject.task}`, "image-classification");
+    }
     await useBackend(subject.backend);
     const opened = await openNoting(subject.model, subject.adapter, subject.seed);
     try {
@@ -70,6 +84,10 @@ await main(
       const { metrics, details, notes } = await kind.evaluate(opened, subject, reporterFor("evaluating"));
       for (const note of notes) console.error(`note: ${note}`);
       console.log(options.json ? JSON.stringify(details) : `${kind.inWords(metrics)}\n\n${inLines(metrics)}`);
+      if (chart === undefined || !isCalibration(details)) return;
+      const named = { name: subject.adapter ?? subject.model, metrics: details };
+      const svg = svgFile(calibrationChart([named]));
+      await guarded(`writing ${chart}`, "a file that can be written", () => Deno.writeTextFile(chart, svg));
     } finally {
       dispose(opened.params as Record<string, Tensor>);
     }

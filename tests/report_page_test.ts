@@ -3,7 +3,7 @@ import { OneloraError } from "../dsl/error.ts";
 import { answersReport } from "../tasks/reasoning/report.ts";
 import { classificationMetrics, startClassification, updateClassification } from "../tasks/metrics/mod.ts";
 import { calibrationChart, svgFile, writePicture, writeReport } from "../tasks/report/mod.ts";
-import { failure, output } from "./command.ts";
+import { failure, output, smallCifar } from "./command.ts";
 import fixture from "./fixtures/events/events.json" with { type: "json" };
 import { inFolder } from "./safetensors_craft.ts";
 
@@ -260,4 +260,32 @@ Deno.test("the report command makes reports of several runs and their chart", ()
     assertEquals(code, 1);
     assertStringIncludes(line, `allowed: what deno task evaluate --run ${runs[1]} --json prints`);
     assertEquals((await failure("report"))[0], 2);
+  }));
+
+Deno.test("evaluate draws what it measured of a classifier", () =>
+  inFolder(async (folder) => {
+    const data = await smallCifar(`${folder}/cifar`);
+    const run = `${folder}/run`;
+    const common = ["--model", "tests/fixtures/vit-rgb", "--data", data, "--backend", "wasm", "--batch-size", "8"];
+    await output("train", ...common, "--steps", "1", "--lr", "0.001", "--out", run);
+    const chart = `${folder}/chart.svg`;
+    const json = await output("evaluate", "--run", run, "--json", "--chart", chart);
+    await Deno.writeTextFile(`${run}/evaluation.json`, json);
+    const { tags } = parsed(await Deno.readTextFile(chart));
+    assertEquals(tags.filter(({ name }) => name === "polyline").length, 2);
+    await output("report", "--run", run);
+    const { texts } = parsed(await Deno.readTextFile(`${run}/report.html`));
+    assert(texts.includes("Calibration"));
+    const [code, line] = await failure(
+      "evaluate",
+      "--model",
+      "dpt-micro",
+      "--task",
+      "depth",
+      "--data",
+      "x",
+      "--chart",
+      chart,
+    );
+    assertEquals([code, line], [2, "drawing --chart: found the task depth; allowed: image-classification"]);
   }));
