@@ -5,7 +5,7 @@
  */
 import { saveAdapter } from "../adapters/mod.ts";
 import { type BackendReport, type StepPlan, useBackend } from "../dsl/mod.ts";
-import { NO_METHOD, type Run, type RunResult, runTask, type TaskKind, taskKind } from "../tasks/mod.ts";
+import { NO_METHOD, type Run, type RunResult, runTask, type TaskKind, taskKind, writeReport } from "../tasks/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { main, toConfig } from "./cli/mod.ts";
 import { fetched } from "./fetched.ts";
@@ -141,8 +141,9 @@ await main(
       },
     });
     await writeJson(out, "summary.json", summary(options, report, result, plan));
+    await writeReport(out);
     if (baseline !== undefined) console.log(resultLine(named, kind, baseline));
     console.log(resultLine(options.adapter, kind, result));
-    console.log(`run folder: ${out}`);
+    console.log(`run folder: ${out} (report.html shows it)`);
   }),
 );

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { openSafetensors, sizeOf } from "../dsl/mod.ts";
+import { recordsIn } from "../tasks/mod.ts";
 import { failure, linesOf, output, type Running, runTask, smallCifar, start } from "./command.ts";
 
 const folder = await Deno.makeTempDir();
@@ -80,6 +81,10 @@ Deno.test("train writes its settings, a line a step, a summary, the adapter and 
     Array.from(Deno.readDirSync(`${run}/adapter`), ({ name }) => name).sort(),
     ["adapter_config.json", "adapter_model.safetensors"],
   );
+  assertStringIncludes(await Deno.readTextFile(`${run}/report.html`), "with 1lora");
+  const [events] = Array.from(Deno.readDirSync(run), ({ name }) => name).filter((name) => name.startsWith("events."));
+  // The version, six steps.
+  assertEquals(recordsIn(await Deno.readFile(`${run}/${events}`)).length, 7);
   await using last = await openSafetensors(`${run}/checkpoint/last.safetensors`);
   assertEquals(JSON.parse(last.metadata.progress).step, 6);
   await using best = await openSafetensors(`${run}/checkpoint/best.safetensors`);

@@ -22,6 +22,7 @@ import { key } from "../../dsl/random.ts";
 import { rematerialiseBlocks } from "../../dsl/rematerialise.ts";
 import { type Params, partition } from "../../dsl/tree.ts";
 import { loadParams } from "../../models/mod.ts";
+import { openEvents } from "../report/events.ts";
 import { loadCheckpoint } from "./checkpoint.ts";
 import { trainStep } from "./step.ts";
 import type { ParametersOf, PreparedTask, Run, RunResult, RunSurroundings, TaskKind } from "./task.ts";
@@ -131,8 +132,14 @@ async function runPrepared(prepared: PreparedTask, run: Run, surroundings: RunSu
       const result = parametersOf(state);
       await surroundings.save?.({ model, layer, params: result });
       if (out !== undefined && prepared.show !== undefined) {
-        await Deno.mkdir(`${out}/pictures`, { recursive: true });
-        await prepared.show(result, `${out}/pictures`);
+        const folder = `${out}/pictures`;
+        await Deno.mkdir(folder, { recursive: true });
+        await prepared.show(result, folder);
+        using events = openEvents(out, numbers.steps);
+        const names = Array.from(Deno.readDirSync(folder), ({ name }) => name).filter((name) => name.endsWith(".png"));
+        for (const name of names.sort()) {
+          events.image(numbers.steps, name.slice(0, -4), await Deno.readFile(`${folder}/${name}`));
+        }
       }
     } finally {
       free(state.frozen, state.trained, state.optimiser);

@@ -165,8 +165,6 @@ export interface RunSurroundings {
   readonly ready?: () => Promise<void>;
   /** Told what happens. */
   readonly reporter: Reporter;
-  /** Told of every step's numbers, and of evaluations. */
-  readonly record?: (step: number, numbers: Tree<number>) => void;
   /** Told what a step will take in memory, before the first one. */
   readonly planned?: (plan: StepPlan) => void;
   /** Keeps what was trained; its tensors are freed afterwards. */

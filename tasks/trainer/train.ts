@@ -11,6 +11,7 @@ import type { Schedule } from "../../dsl/optimise/mod.ts";
 import { mapTree, type Params, type Tree } from "../../dsl/tree.ts";
 import type { Position } from "../data/loader.ts";
 import { loadCheckpoint, type Progress, saveCheckpoint } from "./checkpoint.ts";
+import { openEvents, scalarsOf } from "../report/events.ts";
 import { type LogRecord, openLog } from "./log.ts";
 import type { BatchTensors, TrainState, TrainStep } from "./step.ts";
 
@@ -62,8 +63,6 @@ export interface TrainSettings {
   readonly patience?: number;
   /** The parameters that count, of a state: evaluated, and kept as the best (default: all). */
   readonly parametersOf?: (state: TrainState) => Params;
-  /** Told of every step's numbers, and of evaluations. */
-  readonly record?: (step: number, numbers: Tree<number>) => void;
   /** Told what a step will take in memory, before the first one. */
   readonly planned?: (plan: StepPlan) => void;
   /** Precision of frozen weights and matrix products (default float32). */
@@ -220,6 +219,7 @@ export async function train(
     const started = performance.now();
     const elapsed = () => earlier + (performance.now() - started) / 1000;
     using log = out === undefined ? undefined : openLog(`${out}/metrics.jsonl`, progress.step);
+    using events = out === undefined ? undefined : openEvents(out, progress.step);
     const times = (log?.kept ?? []).flatMap(({ seconds }) => typeof seconds === "number" ? [seconds] : []);
     const batches = task.batches(progress.position);
     try {
@@ -273,7 +273,7 @@ export async function train(
         const evaluates = isDue(evalEvery) || progress.step === steps;
         const line: LogRecord = evaluates ? { ...record, evaluation: await evaluate() } : record;
         log?.write(line);
-        settings.record?.(progress.step, { ...numbers, lr, seconds, ...(evaluates ? progress.metrics : {}) });
+        events?.scalars(progress.step, scalarsOf(line));
       }
       if (progress.step < steps) {
         reporter.line(
