@@ -94,6 +94,39 @@ async function readRows(
   }
 }
 
+/** Where a checkpoint holds what a layer needs; what it may lack is left out. */
+function sourcesOf(
+  model: Model,
+  checkpoint: Checkpoint,
+  layer: Layer,
+  keys: Keys,
+): readonly (readonly [Path, readonly Rows[]])[] {
+  const within = (path?: Path) => path === undefined ? () => false : glob(`${path}.**`);
+  const [isHead, isSized] = [within(model.headPath), within(model.classPart?.path)];
+  return Object.entries(specs(layer)).flatMap(([path, { shape, adapter }]) => {
+    if (adapter !== undefined || (model.freshClasses && isSized(path))) return [];
+    const rows = locate(model, checkpoint, keys, path, shape);
+    if (rows !== undefined) return [[path, rows] as const];
+    if (model.labels !== undefined && isHead(path)) return [];
+    throw mismatch(model, keyOf(model.keys, path), "no such key", `shape [${shape}]`);
+  });
+}
+
+/**
+ * Whether a checkpoint holds a model's parameters, by their names and shapes.
+ *
+ * @param model The model
+ * @param checkpoint The checkpoint
+ */
+export function fits(model: Model, checkpoint: Checkpoint): boolean {
+  try {
+    return sourcesOf(model, checkpoint, model.layer, resolve(model, checkpoint)).length > 0;
+  } catch (error) {
+    if (error instanceof OneloraError) return false;
+    throw error;
+  }
+}
+
 /**
  * Reads a model's parameters shard by shard, tensor by tensor (peak memory: the model plus one tensor).
  *
@@ -107,8 +140,6 @@ async function readRows(
  */
 export async function loadParams(model: Model, key: Key, layer: Layer = model.layer): Promise<Loaded> {
   const wanted = specs(layer);
-  const within = (path?: Path) => path === undefined ? () => false : glob(`${path}.**`);
-  const [isHead, isSized] = [within(model.headPath), within(model.classPart?.path)];
   const given: Record<Path, Tensor> = {};
   let part: string | undefined;
   if (model.folder !== undefined) {
@@ -117,13 +148,7 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
     await using checkpoint = await openCheckpoint(folder);
     part = checkpoint.part;
     const keys = resolve(model, checkpoint);
-    const sources = Object.entries(wanted).flatMap(([path, { shape, adapter }]) => {
-      if (adapter !== undefined || (model.freshClasses && isSized(path))) return [];
-      const rows = locate(model, checkpoint, keys, path, shape);
-      if (rows !== undefined) return [[path, rows] as const];
-      if (model.labels !== undefined && isHead(path)) return [];
-      throw mismatch(model, keyOf(model.keys, path), "no such key", `shape [${shape}]`);
-    });
+    const sources = sourcesOf(model, checkpoint, layer, keys);
     try {
       for (const [path, rows] of sources) given[path] = await readRows(model, checkpoint, keys, rows);
     } catch (error) {

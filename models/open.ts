@@ -5,13 +5,14 @@
  */
 import { nearest, OneloraError, unknownName } from "../dsl/error.ts";
 import { autoencoderFamily } from "./autoencoder_kl.ts";
-import { isWeights } from "./checkpoint.ts";
+import { isWeights, openCheckpoint } from "./checkpoint.ts";
 import type { Json } from "./config.ts";
 import { depthAnythingFamily } from "./depth_anything.ts";
 import { ditFamily } from "./dit.ts";
 import type { Description, DescriptionOptions, Family } from "./family.ts";
 import { fetchModel } from "./hub/fetch.ts";
 import type { HubOptions } from "./hub/settings.ts";
+import { fits } from "./load.ts";
 import { llamaFamily } from "./llama.ts";
 import { shippedFolder } from "./shipped.ts";
 import { vitFamily } from "./vit.ts";
@@ -50,6 +51,24 @@ export const presetNames: readonly string[] = families.flatMap(({ presets }) => 
 const NAMES = `a preset (${presetNames.join(", ")}), a Hugging Face folder with config.json and model.safetensors, ` +
   "hf:ORG/NAME of Hugging Face's hub, or PRESET=FILE with weights of one's own";
 
+/** What may have been meant by a file of weights: the presets whose names and shapes it has. */
+async function presetsFor(file: string): Promise<string> {
+  const found: string[] = [];
+  try {
+    await using checkpoint = await openCheckpoint(file);
+    for (const family of families) {
+      for (const preset of family.presets) {
+        // Whatever its classes are: training gives it others.
+        const model = { ...family.preset(preset, {}), name: preset, freshClasses: true };
+        if (fits(model, checkpoint)) found.push(`${preset}=${file}`);
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof OneloraError)) throw error;
+  }
+  return found.length === 0 ? `PRESET=${file}` : found.join(", ");
+}
+
 async function readConfig(folder: string): Promise<Json> {
   const path = `${folder}/config.json`;
   let text: string;
@@ -57,11 +76,13 @@ async function readConfig(folder: string): Promise<Json> {
     text = await Deno.readTextFile(path);
   } catch (cause) {
     const near = nearest(folder, presetNames);
-    const meant = isWeights(folder) ? `PRESET=${folder}` : near;
+    const meant = isWeights(folder) ? await presetsFor(folder) : near;
     const hint = meant === undefined ? "" : ` (did you mean "${meant}"?)`;
     throw new OneloraError({
       attempted: `opening model "${folder}"`,
-      found: cause instanceof Deno.errors.NotFound ? `no config.json there${hint}` : (cause as Error).message,
+      found: cause instanceof Deno.errors.NotFound || meant !== undefined
+        ? `no config.json there${hint}`
+        : (cause as Error).message,
       allowed: NAMES,
     }, { cause, exitCode: 2 });
   }

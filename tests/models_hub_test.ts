@@ -140,9 +140,9 @@ Deno.test("hub: shards, folders and single files of a repository are found", asy
       assertEquals([nested.name, nested.family], [`hf:some/llama/nested@${second}`, "dit"]);
       assertSame((await loadParams(nested, key(0))).params, dit.params);
 
-      const file = await openModel("dit-micro=hf:some/llama/nested/weights.pth@v1.0", { hub });
-      assertEquals(file.name, `dit-micro=hf:some/llama/nested/weights.pth@${first}`);
-      await assertRejects(() => loadParams(file, key(0)), OneloraError, "shape [12,1,2,2]; allowed: shape [128,1,4,4]");
+      const file = await openModel("dit-s-2=hf:some/llama/nested/weights.pth@v1.0", { hub });
+      assertEquals(file.name, `dit-s-2=hf:some/llama/nested/weights.pth@${first}`);
+      await assertRejects(() => loadParams(file, key(0)), OneloraError, "shape [12,1,2,2]; allowed: shape [384,4,2,2]");
     });
     assertStringIncludes(
       await refusal("hf:some/parts", hub),

@@ -85,12 +85,14 @@ Deno.test("pytorch: a preset takes weights of one's own, and says which tensor d
     const known = await loadParams(await openModel("vit-micro", { labels: ["one", "two"] }), key(0));
     assertEquals(given.initialised, ["classifier.weight", "classifier.bias"]);
     assertSame(given.params, known.params);
-    const wrong = await openModel(`dit-micro=${folder}/dit-original/weights.pth`);
+    const wrong = await openModel(`dit-s-2=${folder}/dit-original/weights.pth`);
     assertEquals([wrong.family, wrong.folder], ["dit", `${folder}/dit-original/weights.pth`]);
-    await assertRejects(() => loadParams(wrong, key(0)), OneloraError, "shape [12,1,2,2]; allowed: shape [128,1,4,4]");
+    await assertRejects(() => loadParams(wrong, key(0)), OneloraError, "shape [12,1,2,2]; allowed: shape [384,4,2,2]");
   });
-  const { message } = await assertRejects(() => openModel("weights.pth"), OneloraError);
-  assertStringIncludes(message, 'did you mean "PRESET=weights.pth"?');
+  const meant = async (file: string) => (await assertRejects(() => openModel(file), OneloraError)).message;
+  assertStringIncludes(await meant("weights.pth"), 'did you mean "PRESET=weights.pth"?');
+  const shipped = new URL("../models/weights/vit-micro/model.safetensors", import.meta.url).pathname;
+  assertStringIncludes(await meant(shipped), `no config.json there (did you mean "vit-micro=${shipped}"?)`);
 });
 
 const hostile: Readonly<Record<string, string>> = {
