@@ -52,7 +52,7 @@ async function subjectOf(options: Options<typeof flags>, given: ReadonlySet<keyo
     throw misuse(`--run beside --${task !== undefined ? "task" : model === undefined ? "adapter" : "model"}`);
   }
   const saved = await readRun(run);
-  const spoken = Object.fromEntries(Object.entries(more).filter(([, value]) => value !== undefined));
+  const spoken = Object.fromEntries(Object.entries(more).filter(([name]) => given.has(name as keyof typeof flags)));
   return {
     ...saved,
     ...spoken,

@@ -14,6 +14,7 @@ import { interruptible, reporterFor } from "./run_folder.ts";
 /** How a model is pretrained: the task, and what of its settings is not common to all. */
 interface Pretraining extends Omit<Run, keyof typeof common | "model" | "seed"> {
   readonly task: string;
+  readonly warmup?: number;
   /** Files beside the weights: their contents as JSON, by name. */
   readonly files?: () => Readonly<Record<string, unknown>>;
 }
@@ -71,6 +72,7 @@ const recipes: Readonly<Record<string, Pretraining>> = {
     batchSize: 64,
     lr: 2e-3,
     weightDecay: 0.01,
+    warmup: 0.03,
     length: 64,
     samples: 200,
     augment: false,

@@ -8,7 +8,6 @@ import {
   clipByGlobalNorm,
   ema,
   gradientNorm,
-  oneCycle,
   oneCycleMomentum,
   type Optimiser,
   parseSchedule,
@@ -55,7 +54,7 @@ const schedules: Readonly<Record<string, Schedule>> = {
   "cosine": parseSchedule("cosine")({ steps: 50, warmup: 5 }),
   "one-cycle": parseSchedule("one-cycle")({ steps: 51, warmup: 0 }),
   "one-cycle momentum": oneCycleMomentum({ steps: 51 }),
-  "one-cycle as Depth Anything": oneCycle(depth),
+  "one-cycle as Depth Anything": parseSchedule("one-cycle-flat")({ steps: 51, warmup: 0.7 * 51 }),
   "one-cycle momentum as Depth Anything": oneCycleMomentum(depth),
 };
 
@@ -148,7 +147,7 @@ Deno.test("schedules equal PyTorch's and Transformers' for 50 steps", () => {
 });
 
 Deno.test("schedules stay finite and in [0, 1] at every step of short runs and beyond", () => {
-  for (const name of ["constant", "linear", "cosine", "one-cycle"]) {
+  for (const name of ["constant", "linear", "cosine", "one-cycle", "one-cycle-flat"]) {
     for (const steps of [1, 2, 3, 10]) {
       for (let warmup = 0; warmup <= steps; warmup++) {
         const schedule = parseSchedule(name)({ steps, warmup });

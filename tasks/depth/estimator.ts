@@ -129,6 +129,14 @@ export function depthPredictor(layer: Layer, params: Params, flip: boolean = fal
   };
 }
 
+/** Inputs with fewer values are prepared in less time than another thread would save. */
+const LIGHT = 3 * 64 * 64;
+
+/** The threads that were asked for, else none for light work, else as the data set is worth. */
+function threadsFor({ height, width }: DepthTransformOptions, asked?: number): number | undefined {
+  return asked ?? (3 * height * width < LIGHT ? 0 : undefined);
+}
+
 /** Values of the input of an evaluation batch, at most, where that leaves a picture: memory for what is computed of them. */
 const EVALUATION_VALUES = 2 ** 20;
 
@@ -142,6 +150,8 @@ export interface DepthEvaluation {
   readonly flip?: boolean;
   /** Use only a fixed choice of so many pictures. */
   readonly limit?: number;
+  /** Threads that prepare pictures. */
+  readonly workers?: number;
 }
 
 /** A picture's prediction beside its truth. */
@@ -168,7 +178,7 @@ export interface DepthPrediction {
 export async function* depthPredictions(
   layer: Layer,
   params: Params,
-  { dataset, input, flip, limit }: DepthEvaluation,
+  { dataset, input, flip, limit, workers }: DepthEvaluation,
 ): AsyncGenerator<DepthPrediction, void, void> {
   const predictor = depthPredictor(layer, params, flip);
   const stream = depthBatches({
@@ -179,6 +189,7 @@ export async function* depthPredictions(
     // A choice, since the first pictures of a data set are often of one scene.
     shuffle: limit !== undefined,
     limit,
+    workers: threadsFor(input, workers),
   });
   try {
     for await (const { pixels, shape, depth, depthShape: [count, height, width], indices } of stream) {
@@ -232,15 +243,23 @@ export function depthTask(
   feed: DepthFeed,
 ): TrainingTask {
   const { protocol: { brightness }, protocol } = data;
-  const { flip, limit, augment, ...order } = feed;
+  const { flip, limit, augment, workers, ...order } = feed;
   const transform = augment ? depthTrainingTransform(input, { brightness }) : depthEvaluationTransform(input);
   return {
     deciding: { metric: "rmse", better: "lower" },
     evaluate: async (params) => ({
-      ...await evaluateDepth(layer, params, { dataset: data.test, input, flip, limit }, protocol),
+      ...await evaluateDepth(layer, params, { dataset: data.test, input, flip, limit, workers }, protocol),
     }),
     async *batches(start) {
-      const stream = depthBatches({ ...order, limit, dataset: data.train, transform, start, epochs: Infinity });
+      const stream = depthBatches({
+        ...order,
+        limit,
+        workers: threadsFor(input, workers),
+        dataset: data.train,
+        transform,
+        start,
+        epochs: Infinity,
+      });
       for await (const batch of stream) yield { tensors: () => batchTensors(batch), next: batch.next };
     },
   };

@@ -59,9 +59,9 @@ async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
   const model = await openModel(run.model);
   const input = metricInput(model);
   const data = await openDepthData(run.data);
-  const { rank, alpha, target, adapter, samples = SHOWN, limit = samples, flip } = run;
+  const { rank, alpha, target, adapter, samples = SHOWN, limit = samples, flip, workers } = run;
   const layer = adapter === NO_METHOD ? model.layer : adapt(adapter, { rank, alpha, target })(model.layer);
-  const shown: DepthEvaluation = { dataset: data.test, input, flip, limit: Math.min(samples, limit) };
+  const shown: DepthEvaluation = { dataset: data.test, input, flip, workers, limit: Math.min(samples, limit) };
   return {
     model,
     layer,
