@@ -214,6 +214,18 @@ export async function* depthPredictions(
  * @param params Its parameters
  * @param evaluation Of what
  * @param protocol The rules
+ *
+ * @example
+ * ```ts
+ * import { key, useBackend } from "@onelora/onelora/dsl";
+ * import { evaluateDepth, metricInput, openTrained, sceneSplits } from "@onelora/onelora/tasks";
+ * import { assert } from "@std/assert";
+ * await useBackend("wasm");
+ * const { model, layer, params } = await openTrained("dpt-micro", { key: key(0) });
+ * const { test, protocol } = sceneSplits("indoor", { train: 1, test: 2 });
+ * const { delta1 } = await evaluateDepth(layer, params, { dataset: test, input: metricInput(model) }, protocol);
+ * assert(delta1 > 0.5);
+ * ```
  */
 export async function evaluateDepth(
   layer: Layer,

@@ -23,7 +23,7 @@ const RECIPES: Readonly<Record<string, RunRecipe>> = {
   "dpt-micro": {
     steps: 500,
     batchSize: 16,
-    lr: 1e-2,
+    lr: 5e-2,
     weightDecay: 0.01,
     schedule: "one-cycle",
     warmup: 0.3,
