@@ -84,7 +84,7 @@ export const experiments: Readonly<Record<PaperTable["experiment"], Experiment>>
     settings: { task: "generation" },
     // The paper stopped each after 24 hours.
     runs: 1,
-    micro: { settings: { task: "generation", model: "dit-micro", steps: 200 }, fullRate: 1e-3 },
+    micro: { settings: { task: "generation", model: "dit-micro", steps: 200, samples: 300 }, fullRate: 1e-3 },
   },
 };
 
