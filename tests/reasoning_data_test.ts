@@ -130,17 +130,17 @@ Deno.test("the split has every example once, in shares of 80 and 20, by seed and
 });
 
 Deno.test("built-in problems are right, different, seeded, and of two kinds", async () => {
-  for (const family of ["a", "b"] as const) {
+  for (const [family, kinds] of [["a", 9], ["b", 5]] as const) {
     const problems = wordProblems(family, 3000, 1);
     assertEquals(new Set(problems.map(({ query }) => query)).size, 3000);
-    assertEquals(new Set(problems.map(({ type }) => type)).size, 5);
+    assertEquals(new Set(problems.map(({ type }) => type)).size, kinds);
     assertEquals(wordProblems(family, 100, 1), problems.slice(0, 100));
     assert(wordProblems(family, 1, 2)[0].query !== problems[0].query);
     for (const { response } of problems) {
       const steps = [...response.matchAll(/(\d+) ([-+*/]) (\d+) = (\d+)/g)];
       for (const [, left, sign, right, result] of steps) {
         const [a, b] = [Number(left), Number(right)];
-        assert(Number(result) > 0 && Number(result) <= 108);
+        assert(Number(result) > 0 && Number(result) <= 90);
         assertEquals(Number(result), { "+": a + b, "-": a - b, "*": a * b, "/": a / b }[sign]);
       }
       const [, final] = /\. The answer is: (\d+)$/.exec(response)!;

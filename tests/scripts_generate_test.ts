@@ -93,7 +93,7 @@ Deno.test("generate says in one line what it cannot use", async () => {
   const cases: readonly [readonly string[], number, string][] = [
     [["--prompt", "x"], 2, "--model"],
     [["--model", model], 2, "--prompt"],
-    [["--model", "llama-micro", "--prompt", "x"], 2, "tokenizer.json"],
+    [["--model", "llama-2-7b", "--prompt", "x"], 2, "tokenizer.json"],
     [["--model", `${fixtures}/vit-rgb`, "--prompt", "x"], 2, "a llama model"],
     [["--model", `${fixtures}/llama-tied`, "--prompt", "x"], 1, "tokenizer.json"],
     [["--model", model, "--prompt", "x", "--top-p", "0"], 2, "--top-p"],
