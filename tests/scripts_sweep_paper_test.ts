@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { adapt, joinMethods, parameterCounts } from "../adapters/mod.ts";
 import { type Model, openModel, presetNames } from "../models/mod.ts";
-import { depthDataForms, imageDataForms, reasoningDataForms } from "../tasks/mod.ts";
+import { taskKind } from "../tasks/mod.ts";
 import { readOptions } from "../scripts/cli/mod.ts";
 import { trainFlags } from "../scripts/options.ts";
 import { paperNote } from "../scripts/params/paper.ts";
@@ -55,18 +55,19 @@ Deno.test("our counts are those that the tables print, or a note says why not", 
 });
 
 Deno.test("the settings of every table are settings of train, with built-in models and data in micro size", () => {
-  const builtIn = [...imageDataForms, ...depthDataForms, ...reasoningDataForms].filter((form) => !form.includes(":"));
-  for (const [name, { rows }] of tables) {
+  for (const [name, { rows, data, experiment }] of tables) {
+    const { dataForms } = taskKind(`${experiments[experiment].settings.task}`);
+    assert(dataForms.includes(data), `${name}: ${data}`);
     for (const { settings, methods, seeds, rates } of [fullSize(name), microSize(name)]) {
-      const { task: _task, ...others } = settings;
-      const written = new Map(Object.entries(others).map(([key, value]) => [key, { raw: `${value}`, where: key }]));
+      const written = new Map(Object.entries(settings).map(([key, value]) => [key, { raw: `${value}`, where: key }]));
       const read = readOptions(trainFlags, [written]);
       assert(read._tag === "Right" && read.right.given.size === written.size, name);
       const cells = planCells({ methods, seeds, rates });
       assertEquals(new Set(cells.map((cell) => cell.name)).size, cells.length);
     }
     const { settings, methods } = microSize(name);
-    assert(presetNames.includes(`${settings.model}`) && builtIn.includes(`${settings.data}`), name);
+    assert(presetNames.includes(`${settings.model}`) && dataForms.includes(`${settings.data}`), name);
+    assert(!`${settings.data}`.includes(":"), name);
     assertEquals(methods, ["none", ...rows.map(({ method }) => method)]);
   }
 });

@@ -150,7 +150,7 @@ export const paperTables: Readonly<Record<string, PaperTable>> = {
   S8: {
     title: "DiT-XL/2 256, Food-101 (Figure 5)",
     experiment: "generation",
-    data: "images:DIR",
+    data: "food101:DIR",
     micro: "mnist",
     rows: [
       row("MoRA1", "mora1", 9.6, 13.9004, undefined, 67, "604.41K"),
