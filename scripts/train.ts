@@ -5,7 +5,16 @@
  */
 import { saveAdapter } from "../adapters/mod.ts";
 import { type BackendReport, type StepPlan, useBackend } from "../dsl/mod.ts";
-import { NO_METHOD, type Run, type RunResult, runTask, type TaskKind, taskKind, writeReport } from "../tasks/mod.ts";
+import {
+  NO_METHOD,
+  type Run,
+  type RunResult,
+  runTask,
+  softwareVersions,
+  type TaskKind,
+  taskKind,
+  writeReport,
+} from "../tasks/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { main, toConfig } from "./cli/mod.ts";
 import { fetched } from "./fetched.ts";
@@ -92,6 +101,7 @@ function summary(
     deciding: result.deciding,
     best: result.best,
     metrics: result.metrics,
+    versions: softwareVersions(),
   };
 }
 

@@ -53,9 +53,9 @@ Deno.test("train writes its settings, a line a step, a summary, the adapter and 
   const summary = await json(`${run}/summary.json`);
   assertEquals(Object.keys(summary), [
     ...["task", "model", "adapter", "backend", "precision", "seed", "parameters", "steps", "seconds", "stepSeconds"],
-    ...["peakRssBytes", "plannedPeakBytes", "deciding", "best", "metrics"],
+    ...["peakRssBytes", "plannedPeakBytes", "deciding", "best", "metrics", "versions"],
   ]);
-  const { seconds, stepSeconds, peakRssBytes, plannedPeakBytes, metrics, best: record, ...fixed } = summary;
+  const { seconds, stepSeconds, peakRssBytes, plannedPeakBytes, metrics, best: record, versions, ...fixed } = summary;
   await using published = await openSafetensors(`${model}/model.safetensors`);
   const body = published.names.filter((name) => !name.startsWith("classifier."));
   const bodySize = body.reduce((sum, name) => sum + sizeOf(published.info(name).shape), 0);
@@ -70,6 +70,7 @@ Deno.test("train writes its settings, a line a step, a summary, the adapter and 
     steps: 6,
     deciding: { metric: "accuracy", better: "higher" },
   });
+  assertEquals(versions.deno, Deno.version.deno);
   assertEquals(record.value, Math.max(lines[3].evaluation.accuracy, lines[5].evaluation.accuracy));
   assert(plannedPeakBytes > 4 * fixed.parameters.total && plannedPeakBytes < peakRssBytes);
   assertStringIncludes(shown, "a step needs ");

@@ -13,6 +13,7 @@ import type { EvaluationReport, EvaluationRun, PreparedTask, Run, TaskKind, Trai
 import type { Reporter } from "../trainer/train.ts";
 import {
   classificationObjective,
+  type FeedSettings,
   classificationTask,
   evaluateClassifier,
   scalarMetrics,
@@ -45,6 +46,11 @@ export async function openAdapted(
   return { model, layer: adapt(named, { rank, alpha, target })(model.layer) };
 }
 
+/** Tells of images that are left out. */
+function saying({ line }: Reporter): Pick<FeedSettings, "onSkip" | "onTotal"> {
+  return { onSkip: (text) => line(`skipped: ${text}`), onTotal: line };
+}
+
 async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
   const data = await openImageData(run.data);
   const { model, layer } = await openAdapted(run, data.train.classes);
@@ -56,7 +62,7 @@ async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
     examples: data.train.size,
     training: classificationTask(layer, image, data, {
       ...run,
-      onSkip: (line) => reporter.line(`skipped: ${line}`),
+      ...saying(reporter),
     }),
   };
 }
@@ -74,10 +80,17 @@ function noteOnClasses({ name, labels = [] }: Model, data: string, classes: read
   return at < 0 ? [] : [`classes compared by number; ${at} is "${labels[at]}" to the model, "${classes[at]}" here`];
 }
 
-async function evaluate({ model, layer, params }: TrainedModel, run: EvaluationRun): Promise<EvaluationReport> {
+async function evaluate(
+  { model, layer, params }: TrainedModel,
+  run: EvaluationRun,
+  reporter: Reporter,
+): Promise<EvaluationReport> {
   const { test } = await openImageData(run.data);
   const notes = noteOnClasses(model, run.data, test.classes);
-  const details = await evaluateClassifier(layer, params, squareImages(model), test, run.limit);
+  const details = await evaluateClassifier(layer, params, squareImages(model), test, run.limit, {
+    ...run,
+    ...saying(reporter),
+  });
   return { metrics: scalarMetrics(details), details, notes };
 }
 
