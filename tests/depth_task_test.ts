@@ -165,6 +165,11 @@ Deno.test("published models read 392x518, micro ones their own size; those witho
   }
 });
 
+Deno.test("a method that finds nothing to train is refused", async () => {
+  const error = await assertRejects(() => trained({ ...run, adapter: "head" }), OneloraError, "nothing that it trains");
+  assertEquals(error.exitCode, 2);
+});
+
 Deno.test("the built-in model was trained indoors: there it is good, on streets it is not yet", async () => {
   await useBackend("wasm");
   await withoutLeaks(async () => {

@@ -6,7 +6,7 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { parameterCounts } from "../../adapters/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { isTrainable } from "../../dsl/layer.ts";
+import { isTrainable, specs } from "../../dsl/layer.ts";
 import {
   accumulate,
   adamw,
@@ -96,6 +96,13 @@ async function runPrepared(prepared: PreparedTask, run: Run, surroundings: RunSu
   const { model, training } = prepared;
   const { reporter, out } = surroundings;
   const layer = prepared.layer;
+  if (run.adapter !== NO_METHOD && !Object.keys(specs(layer)).some(isTrainable(layer))) {
+    throw new OneloraError({
+      attempted: `training ${run.model} with ${run.adapter}`,
+      found: "nothing that it trains there",
+      allowed: `a method that trains some of the model, or ${NO_METHOD}, which only evaluates`,
+    }, { exitCode: 2 });
+  }
   const source = run.scratch ? { ...model, folder: undefined } : model;
   const steps = totalSteps(run, prepared.examples);
   const warmup = run.warmup < 1 ? Math.round(run.warmup * steps) : run.warmup;
