@@ -18,6 +18,7 @@ export * from "./fusion.ts";
 export * from "./generate.ts";
 export * from "./hub/mod.ts";
 export * from "./keys.ts";
+export * from "./inception_v3.ts";
 export * from "./llama.ts";
 export * from "./llama_config.ts";
 export * from "./load.ts";

@@ -13,12 +13,20 @@ import type { Description, DescriptionOptions, Family } from "./family.ts";
 import { fetchModel } from "./hub/fetch.ts";
 import type { HubOptions } from "./hub/settings.ts";
 import { fits } from "./load.ts";
+import { inceptionFamily } from "./inception_v3.ts";
 import { llamaFamily } from "./llama.ts";
 import { shippedFolder } from "./shipped.ts";
 import { vitFamily } from "./vit.ts";
 
 /** Every family this package knows. */
-export const families: readonly Family[] = [vitFamily, depthAnythingFamily, ditFamily, autoencoderFamily, llamaFamily];
+export const families: readonly Family[] = [
+  vitFamily,
+  depthAnythingFamily,
+  ditFamily,
+  autoencoderFamily,
+  llamaFamily,
+  inceptionFamily,
+];
 
 /** A model by name: description and where its weights are, no weights. */
 export interface Model extends Description {

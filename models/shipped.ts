@@ -11,6 +11,7 @@ const MODEL = ["config.json", "model.safetensors"];
 /** Presets with weights, and the files that lie beside this one. */
 const SHIPPED: Readonly<Record<string, readonly string[]>> = {
   "vit-micro": MODEL,
+  "dit-micro": ["config.json", "diffusion_pytorch_model.safetensors"],
   "dpt-micro": MODEL,
   "llama-micro": [...MODEL, "tokenizer.json", "tokenizer_config.json"],
 };

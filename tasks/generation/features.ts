@@ -10,12 +10,12 @@ import { apply, type Layer } from "../../dsl/layer.ts";
 import { key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { loadParams, type Model, openModel } from "../../models/mod.ts";
-import { evaluationTransform } from "../data/augment.ts";
+import { evaluationTransform, type ImageTransform } from "../data/augment.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { batches } from "../data/loader.ts";
 import { type FeatureStatistics, startFeatures, updateFeatures } from "./fid.ts";
 import type { CleanBatch } from "./objective.ts";
-import { toBytes } from "./preprocess.ts";
+import { centreCrop, generationTransform, toBytes } from "./preprocess.ts";
 
 /** Features of pictures. */
 export interface FeatureExtractor extends Disposable {
@@ -61,25 +61,33 @@ function asDataset({ values, shape: [count, channels, height, width], labels }: 
   };
 }
 
+/** The middle of a picture as the model takes it; any size, for one that does not say. */
+function transformOf({ image }: Model, size: number): ImageTransform {
+  if (image === undefined) return generationTransform({ size, channels: 3, flip: 0 });
+  const { height, channels, mean, std } = image;
+  const resized = evaluationTransform({ size: height, channels, mean, std });
+  return { shape: resized.shape, apply: (example, key) => resized.apply(centreCrop(example, size), key) };
+}
+
 /**
  * Opens a model as a measure of pictures: the features that its head is given, ViT's class token after the last norm,
- * InceptionV3's pooled 2048. Pictures are resized to what the model takes.
+ * InceptionV3's pooled 2048. Pictures are resized to what the model takes; InceptionV3 does that itself.
  *
  * @param name Preset name or folder
+ * @param size Side of the pictures; images of a data set are cropped to it, as for training
  * @throws OneloraError for a model that gives no features, or has no weights
  */
-export async function openFeatures(name: string): Promise<FeatureExtractor> {
+export async function openFeatures(name: string, size: number): Promise<FeatureExtractor> {
   const model = await openModel(name);
   const layer = withoutHead(model);
-  if (model.folder === undefined || model.image === undefined) {
+  if (model.folder === undefined) {
     throw new OneloraError({
       attempted: `measuring distances in the features of ${name}`,
-      found: model.image === undefined ? `a ${model.family} model` : "no weights",
-      allowed: "a model of images, with weights",
+      found: "no weights",
+      allowed: "a folder, or PRESET=FILE with its weights",
     }, { exitCode: 2 });
   }
-  const { height, channels, mean, std } = model.image;
-  const transform = evaluationTransform({ size: height, channels, mean, std });
+  const transform = transformOf(model, size);
   const { params } = await loadParams(model, key(0));
   const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels));
   const gather = async (start: FeatureStatistics | undefined, dataset: ImageDataset, limit?: number) => {

@@ -85,7 +85,9 @@ async function judge(
   options: JudgingOptions,
 ): Promise<Disposable & { readonly metrics: (params: Params) => Promise<Tree<number>>; readonly measured: boolean }> {
   const name = featuresOf(run, judged);
-  const features = name === undefined ? undefined : await openFeatures(name);
+  const features = name === undefined
+    ? undefined
+    : await openFeatures(name, judged.autoencoder?.image.size ?? judged.input.shape[1]);
   const meter = features && distanceMeter(judged, features, options);
   return {
     measured: meter !== undefined,
