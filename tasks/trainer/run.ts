@@ -64,12 +64,9 @@ function free(...trees: readonly Params[]): void {
 }
 
 /** A trained state, or that of the best evaluation where it is wanted and was an earlier one. */
-async function chosen(run: Run, out: string | undefined, result: TrainResult): Promise<TrainResult> {
+async function chosen({ keep }: Run, out: string | undefined, result: TrainResult): Promise<TrainResult> {
   const { best, state } = result;
-  if (run.keep !== "best" || best === undefined || best.step === result.steps) return result;
-  if (out === undefined) {
-    throw new OneloraError({ attempted: "keeping the best parameters", found: "no run folder", allowed: "--out DIR" });
-  }
+  if (keep !== "best" || out === undefined || best === undefined || best.step === result.steps) return result;
   const { progress, ...moving } = await loadCheckpoint(`${out}/${BEST}`, state);
   free(state.trained, state.optimiser);
   return { ...result, state: { ...state, ...moving }, metrics: progress.metrics ?? result.metrics };
@@ -84,6 +81,9 @@ async function chosen(run: Run, out: string | undefined, result: TrainResult): P
  * @throws OneloraError for data, models and settings that cannot be used, and runs that diverge
  */
 export async function runTask(kind: TaskKind, run: Run, surroundings: RunSurroundings): Promise<RunResult> {
+  if (run.keep === "best" && surroundings.out === undefined) {
+    throw new OneloraError({ attempted: "keeping the best parameters", found: "no run folder", allowed: "--out DIR" });
+  }
   const prepared = await kind.open({ ...run, batchSize: partSize(run) }, surroundings.reporter);
   try {
     return await runPrepared(prepared, run, surroundings);
