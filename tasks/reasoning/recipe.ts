@@ -22,7 +22,7 @@ const paper: RunRecipe = {
 
 const RECIPES: Readonly<Record<string, RunRecipe>> = {
   "llama-micro": {
-    steps: 300,
+    steps: 600,
     batchSize: 64,
     lr: 1e-2,
     weightDecay: 0,
