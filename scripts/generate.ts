@@ -50,7 +50,7 @@ const flags = {
 await main(
   { name: "generate", summary: "Goes on with a text, as it comes, or samples pictures of classes.", flags },
   attempt(async ({ options, given }) => {
-    const { model: name, adapter, prompt, seed, backend } = options;
+    const { model: name, adapter, prompt, backend } = options;
     const described = await openModel(name);
     const isDiffusion = described.family === "dit";
     const foreign = Object.keys(isDiffusion ? textFlags : pictureFlags).find((flag) =>
