@@ -26,7 +26,7 @@ const RECIPES: Readonly<Record<string, Partial<RunRecipe>>> = {
   // An average over some hundred steps, since there are no more.
   "dit-micro": {
     epochs: undefined,
-    steps: 600,
+    steps: 400,
     batchSize: 64,
     lr: 5e-3,
     schedule: "linear",
