@@ -3,17 +3,16 @@
  *
  * @module
  */
-import type * as tf from "@tensorflow/tfjs-core";
 import { type PlanOptions, planStep, type StepPlan, typesOf, type ValueType } from "../../dsl/compile/mod.ts";
 import type { Objective } from "../../dsl/differentiate.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { apply, isTrainable, type Layer, type ParamSpec, specs } from "../../dsl/layer.ts";
+import { isTrainable, type Layer, type ParamSpec, specs } from "../../dsl/layer.ts";
 import { adamw, type Optimiser } from "../../dsl/optimise/mod.ts";
 import { rematerialiseBlocks } from "../../dsl/rematerialise.ts";
 import { mapTree, type Params, partition, type Tree } from "../../dsl/tree.ts";
 import { asConditionalDiffusion, asLanguageModel, type Model } from "../../models/mod.ts";
 import { depthProtocols } from "../depth/dataset.ts";
-import { silog, validDepth } from "../depth/silog.ts";
+import { depthObjective } from "../depth/estimator.ts";
 import { diffusionInput, generationObjective } from "../generation/objective.ts";
 import type { DiffusionCoefficients } from "../generation/schedule.ts";
 import { classificationObjective } from "../image_classification/classifier.ts";
@@ -60,9 +59,7 @@ const TASKS: Readonly<Record<string, (model: Model, layer: Layer, size: BatchSiz
     const [channels, height, width] = imageShape(model);
     return {
       batch: { pixels: floats(batch, channels, height, width), depth: floats(batch, height, width) },
-      objective: (params, { pixels, depth }) => ({
-        loss: silog(apply(layer, params)(pixels), depth, validDepth(depth, depthProtocols.nyu)) as tf.Scalar,
-      }),
+      objective: depthObjective(layer, depthProtocols.nyu),
     };
   },
   dit: (model, layer, { batch }) => {
