@@ -59,6 +59,13 @@ function runOf(options: Resolved): Run {
   return { ...options, augment: truth("augment", options.augment!) };
 }
 
+/** A recipe's bf16 is a wish, which backends without it leave; that of the command line is not. */
+function withPrecision(options: Resolved, given: Given, { chosen }: BackendReport): Resolved {
+  if (options.precision !== "bf16" || given.has("precision") || chosen === "tensorflow") return options;
+  console.log(`note: float32 instead of the recipe's bf16, which ${chosen} does not have`);
+  return { ...options, precision: "float32" };
+}
+
 /** The settings that a run's folder holds; only its length and engine may be changed. */
 async function resumed(options: TrainOptions, given: Given): Promise<Resolved> {
   const folder = options.resume!;
@@ -110,18 +117,19 @@ await main(
   attempt(async ({ options: spoken, given }) => {
     const asked = spoken.resume === undefined ? resolved(spoken, given) : await resumed(spoken, given);
     // The run's folder says which commit it began from.
-    const options = { ...asked, model: await fetched(asked.model) };
-    const kind = taskKind(options.task);
-    const out = options.out ?? newFolder("runs", `${options.model}-${options.data}-${options.adapter}`);
-    if (options.resume === undefined) unused(out);
-    const run = runOf(options);
-    const report = await useBackend(options.backend);
+    const pinned = { ...asked, model: await fetched(asked.model) };
+    const kind = taskKind(pinned.task);
+    const out = pinned.out ?? newFolder("runs", `${pinned.model}-${pinned.data}-${pinned.adapter}`);
+    if (pinned.resume === undefined) unused(out);
+    const report = await useBackend(pinned.backend);
     console.log(`backend ${report.chosen}: ${report.tried.at(-1)?.why ?? ""}`);
     if (report.advice !== "") console.log(report.advice);
+    const options = withPrecision(pinned, given, report);
+    const run = runOf(options);
     const signal = interruptible();
     // The comparison that shows what the adapter is for, made only where nobody asked for anything else.
     const [plain, named] = options.task === "image-classification" ? ["head", "head only"] : [NO_METHOD, "unadapted"];
-    const isDefault = [...given].every((name) => name === "task");
+    const isDefault = [...given].every((name) => name === "task" || name === "backend");
     const baseline = isDefault
       ? await runTask(kind, { ...run, adapter: plain }, { signal, reporter: reporterFor(named) })
       : undefined;
