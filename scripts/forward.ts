@@ -4,7 +4,15 @@
  * @module
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
-import { compile, fromTensor, openSafetensors, type Params, toTensor, useBackend, writeSafetensors } from "../dsl/mod.ts";
+import {
+  compile,
+  fromTensor,
+  openSafetensors,
+  type Params,
+  toTensor,
+  useBackend,
+  writeSafetensors,
+} from "../dsl/mod.ts";
 import { checkInputs, checkValues, namedForward, signatureFor } from "../models/mod.ts";
 import { attempt } from "./cli/attempt.ts";
 import { main, required, text } from "./cli/mod.ts";

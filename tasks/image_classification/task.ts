@@ -13,9 +13,9 @@ import type { EvaluationReport, EvaluationRun, PreparedTask, Run, TaskKind, Trai
 import type { Reporter } from "../trainer/train.ts";
 import {
   classificationObjective,
-  type FeedSettings,
   classificationTask,
   evaluateClassifier,
+  type FeedSettings,
   scalarMetrics,
   squareImages,
 } from "./classifier.ts";
