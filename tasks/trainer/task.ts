@@ -91,10 +91,12 @@ export interface Run {
 }
 
 /** Settings that every recipe gives. */
-type Essential = "batchSize" | "lr" | "weightDecay" | "schedule" | "augment";
+export type EssentialSetting = "batchSize" | "lr" | "weightDecay" | "schedule" | "augment";
 
 /** Settings of a run where none were given. */
-export type RunRecipe = Pick<Run, Essential> & Partial<Omit<Run, Essential | "model" | "data" | "adapter">>;
+export type RunRecipe =
+  & Pick<Run, EssentialSetting>
+  & Partial<Omit<Run, EssentialSetting | "model" | "data" | "adapter">>;
 
 /** An opened task, ready to train. */
 export interface PreparedTask {
