@@ -86,3 +86,12 @@ export function unknownName(what: string, name: string, allowed: readonly string
     allowed: allowed.join(", "),
   }, { exitCode: 2 });
 }
+
+/**
+ * First line of whatever was thrown.
+ *
+ * @param error An error, or anything else
+ */
+export function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).trim().split("\n")[0];
+}

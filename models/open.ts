@@ -4,6 +4,7 @@
  * @module
  */
 import { nearest, OneloraError, unknownName } from "../dsl/error.ts";
+import { isObject } from "../dsl/safetensors/header.ts";
 import { autoencoderFamily } from "./autoencoder_kl.ts";
 import { isWeights, openCheckpoint } from "./checkpoint.ts";
 import type { Json } from "./config.ts";
@@ -96,7 +97,7 @@ async function readConfig(folder: string): Promise<Json> {
   }
   try {
     const json = JSON.parse(text);
-    if (typeof json === "object" && json !== null && !Array.isArray(json)) return json;
+    if (isObject(json)) return json;
   } catch { /* reported below, as for any text that is not an object */ }
   throw new OneloraError({ attempted: `reading ${path}`, found: "no JSON object", allowed: "a JSON object" });
 }

@@ -6,6 +6,7 @@
 import { Tokenizer } from "@huggingface/tokenizers";
 import { OneloraError } from "../dsl/error.ts";
 import { guarded } from "../dsl/safetensors/file.ts";
+import { isObject } from "../dsl/safetensors/header.ts";
 import type { Json } from "./config.ts";
 import { openSentencePiece } from "./sentencepiece.ts";
 
@@ -30,7 +31,7 @@ export interface TextTokenizer {
 async function readJson(path: string, allowed: string): Promise<Json> {
   return await guarded(`reading ${path}`, allowed, async () => {
     const json = JSON.parse(await Deno.readTextFile(path));
-    if (typeof json === "object" && json !== null && !Array.isArray(json)) return json;
+    if (isObject(json)) return json;
     throw new TypeError("no JSON object");
   });
 }

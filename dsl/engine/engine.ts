@@ -8,7 +8,7 @@
 // nothing that is used here.
 import "@tensorflow/tfjs-layers";
 import * as tf from "@tensorflow/tfjs-core";
-import { OneloraError, unknownName } from "../error.ts";
+import { firstLine, OneloraError, unknownName } from "../error.ts";
 import { openCpu } from "./cpu.ts";
 import { openTensorflow } from "./tensorflow.ts";
 import { openWasm } from "./wasm.ts";
@@ -48,11 +48,6 @@ const openers: Readonly<Record<BackendName, (choice: "auto" | "forced") => Promi
   cpu: openCpu,
 };
 
-/** First line of whatever was thrown. */
-function reason(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).trim().split("\n")[0];
-}
-
 /** Opens one engine, makes it tfjs's and lets it add two numbers. */
 async function attempt(name: BackendName, choice: "auto" | "forced"): Promise<BackendTrial> {
   const before = tf.engine().backendName;
@@ -67,7 +62,7 @@ async function attempt(name: BackendName, choice: "auto" | "forced"): Promise<Ba
     return { name, works: true, why };
   } catch (error) {
     if (before in tf.engine().registry) await tf.setBackend(before);
-    return { name, works: false, why: reason(error) };
+    return { name, works: false, why: firstLine(error) };
   }
 }
 

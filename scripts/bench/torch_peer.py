@@ -108,62 +108,15 @@ def example(config: ViTConfig, batch: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(pixels.reshape(shape)), torch.arange(batch) % config.num_labels
 
 
-def step(job: dict) -> dict:
-    """Times training steps: forward, backward, AdamW."""
-    torch.ones(2).add(1)
-    base = memory("VmRSS")
-    torch.manual_seed(0)
-    config = ViTConfig.from_dict(job["config"])
-    if job.get("folder") is None:
-        model = ViTForImageClassification(config)
-    else:
-        model = ViTForImageClassification.from_pretrained(job["folder"], dtype=torch.float32)
-    model = METHODS[job["method"]](model.requires_grad_(False)).train()
-    for name, parameter in model.named_parameters():
-        if "classifier" in name and "original_module" not in name:
-            parameter.requires_grad_(True)
-    if job.get("storesHalf"):
-        store_half(model)
+def timed(job: dict, base: int, model: nn.Module, loss_of: Callable[[nn.Module], Tensor], forward: bool = False) -> dict:
+    """Times training steps with AdamW, or forward passes alone."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=job["rate"], weight_decay=job["weightDecay"])
-    pixels, labels = example(config, job["batch"])
+    half = job["precision"] == "bf16"
     seconds, losses = [], []
     for index in range(job["warmup"] + job["repeats"]):
         began = time.perf_counter()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=job["precision"] == "bf16"):
-            loss = cross_entropy(model(pixels).logits, labels)
-        loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
-        losses.append(loss.item())
-        if index >= job["warmup"]:
-            seconds.append(time.perf_counter() - began)
-    return {
-        "engine": f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads",
-        "seconds": seconds,
-        "losses": losses,
-        "trained": sum(parameter.numel() for parameter in trained),
-        "baseBytes": base,
-        "peakBytes": memory("VmHWM"),
-    }
-
-
-def family(job: dict) -> dict:
-    """Times training steps, or forward passes, of a model of another family."""
-    from torch_families import FAMILIES
-
-    torch.ones(2).add(1)
-    base = memory("VmRSS")
-    torch.manual_seed(0)
-    model, loss_of = FAMILIES[job["family"]](job)
-    model = one_lora(model.requires_grad_(False))
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=job["rate"], weight_decay=job["weightDecay"])
-    seconds, losses = [], []
-    for index in range(job["warmup"] + job["repeats"]):
-        began = time.perf_counter()
-        forward = job["what"] == "forward"
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=job["precision"] == "bf16"), torch.set_grad_enabled(not forward):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half), torch.set_grad_enabled(not forward):
             loss = loss_of(model)
         if not forward:
             loss.backward()
@@ -180,6 +133,37 @@ def family(job: dict) -> dict:
         "baseBytes": base,
         "peakBytes": memory("VmHWM"),
     }
+
+
+def step(job: dict) -> dict:
+    """Times training steps: forward, backward, AdamW."""
+    torch.ones(2).add(1)
+    base = memory("VmRSS")
+    torch.manual_seed(0)
+    config = ViTConfig.from_dict(job["config"])
+    if job.get("folder") is None:
+        model = ViTForImageClassification(config)
+    else:
+        model = ViTForImageClassification.from_pretrained(job["folder"], dtype=torch.float32)
+    model = METHODS[job["method"]](model.requires_grad_(False)).train()
+    for name, parameter in model.named_parameters():
+        if "classifier" in name and "original_module" not in name:
+            parameter.requires_grad_(True)
+    if job.get("storesHalf"):
+        store_half(model)
+    pixels, labels = example(config, job["batch"])
+    return timed(job, base, model, lambda model: cross_entropy(model(pixels).logits, labels))
+
+
+def family(job: dict) -> dict:
+    """Times training steps, or forward passes, of a model of another family."""
+    from torch_families import FAMILIES
+
+    torch.ones(2).add(1)
+    base = memory("VmRSS")
+    torch.manual_seed(0)
+    model, loss_of = FAMILIES[job["family"]](job)
+    return timed(job, base, one_lora(model.requires_grad_(False)), loss_of, forward=job["what"] == "forward")
 
 
 def product(job: dict) -> dict:

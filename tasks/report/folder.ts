@@ -5,6 +5,7 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/safetensors/file.ts";
+import { isObject } from "../../dsl/safetensors/header.ts";
 import { firstLine, listFolder, readBytes } from "../data/files.ts";
 import type { LogRecord } from "../trainer/log.ts";
 import { type Calibration, isCalibration, type NamedCalibration } from "./calibration.ts";
@@ -53,10 +54,6 @@ export interface RunFolder {
 const FOLDERS = ["", "pictures/"];
 
 const byName = new Intl.Collator("en", { numeric: true }).compare;
-
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 async function readText(path: string): Promise<string> {
   return new TextDecoder().decode(await readBytes(path));

@@ -20,11 +20,11 @@ import {
 } from "../../dsl/optimise/mod.ts";
 import { key } from "../../dsl/random.ts";
 import { rematerialiseBlocks } from "../../dsl/rematerialise.ts";
-import { type Params, partition } from "../../dsl/tree.ts";
+import { partition } from "../../dsl/tree.ts";
 import { loadParams } from "../../models/mod.ts";
 import { openEvents } from "../report/events.ts";
 import { loadCheckpoint } from "./checkpoint.ts";
-import { trainStep } from "./step.ts";
+import { free, trainStep } from "./step.ts";
 import type { ParametersOf, PreparedTask, Run, RunResult, RunSurroundings, TaskKind } from "./task.ts";
 import { BEST, train, type TrainResult } from "./train.ts";
 
@@ -56,11 +56,6 @@ function optimiserOf({ weightDecay, clip, ema: decay = 0, accumulate: parts = 1 
 /** What counts of a state: the average of the trained parameters, if there is one, else they themselves. */
 function resultOf({ ema: decay = 0 }: Run): ParametersOf {
   return ({ frozen, trained, optimiser }) => ({ ...frozen, ...decay > 0 ? averageIn(optimiser) : trained });
-}
-
-/** Disposes every tensor of some trees. */
-function free(...trees: readonly Params[]): void {
-  for (const tree of trees) for (const tensor of Object.values(tree)) tensor.dispose();
 }
 
 /** A trained state, or that of the best evaluation where it is wanted and was an earlier one. */

@@ -48,3 +48,12 @@ export function trainStep(
     return [{ frozen, trained: next.params, optimiser: next.state }, { loss, ...metrics }];
   };
 }
+
+/**
+ * Disposes every tensor of some trees.
+ *
+ * @param trees Trees of a state or a batch
+ */
+export function free(...trees: readonly Params[]): void {
+  for (const tree of trees) for (const tensor of Object.values(tree)) tensor.dispose();
+}

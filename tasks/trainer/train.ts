@@ -13,7 +13,7 @@ import type { Position } from "../data/loader.ts";
 import { loadCheckpoint, type Progress, saveCheckpoint } from "./checkpoint.ts";
 import { openEvents, scalarsOf } from "../report/events.ts";
 import { type LogRecord, openLog } from "./log.ts";
-import type { BatchTensors, TrainState, TrainStep } from "./step.ts";
+import { type BatchTensors, free, type TrainState, type TrainStep } from "./step.ts";
 
 /** A batch ready for a step, or for a part of one where gradients are accumulated. */
 export interface TaskBatch {
@@ -101,11 +101,6 @@ export const BEST = "checkpoint/best.safetensors";
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted.length === 0 ? 0 : sorted[Math.floor(sorted.length / 2)];
-}
-
-/** Disposes the tensors of some trees. */
-function free(...trees: readonly Params[]): void {
-  for (const tree of trees) for (const tensor of Object.values(tree)) tensor.dispose();
 }
 
 /** A state that is freed at the end of its block. */

@@ -16,6 +16,7 @@ import {
   tensorOf,
 } from "../../engine/tensorflow_graph/session.ts";
 import type { Precision } from "../../engine/precision.ts";
+import { firstLine } from "../../error.ts";
 import type { Params } from "../../tree.ts";
 import type { ValueType } from "../program.ts";
 import type { PureStep, Resident, ResidentOptions, StepState } from "../resident.ts";
@@ -103,11 +104,6 @@ function upload({ session, graph }: Open, kind: "fixed" | "moving", handles: rea
   lending(session.run(feeds(graph.uploads[kind], handles), [graph.uploaded[kind]]), () => {});
 }
 
-/** First line of whatever was thrown. */
-function reason(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).trim().split("\n")[0];
-}
-
 /**
  * Starts a step whose state lives in a session. A session is opened when a batch of new types comes, and then takes
  * over the state; the frozen part is shared between sessions where TensorFlow computes on the CPU.
@@ -186,7 +182,7 @@ export function startGraph<Batch extends Params>(
       return current;
     } catch (error) {
       if (current !== undefined || precision !== "float32" || tensors.some(({ isDisposed }) => isDisposed)) throw error;
-      onFallback?.(`not run as one TensorFlow graph, but kernel by kernel: ${reason(error)}`);
+      onFallback?.(`not run as one TensorFlow graph, but kernel by kernel: ${firstLine(error)}`);
       instead = fallback(step, state);
     }
   };
