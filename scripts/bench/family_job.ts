@@ -53,7 +53,7 @@ export async function familyJobs(
   const wanted = SIZES.filter(({ model }) => models?.includes(model) ?? true);
   return await Promise.all(wanted.map(async ({ model, ...size }) => {
     const { family, config } = await openModel(model);
-    const job: FamilyJob = { kind: "family", model, family, config, method: "1lora", ...common, ...size };
+    const job: FamilyJob = { ...common, ...size, kind: "family", model, family, config, method: "1lora" };
     return { model: size.what === "forward" ? `${model} forward` : model, job };
   }));
 }
