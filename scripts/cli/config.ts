@@ -6,7 +6,7 @@
 
 import { type Either, left, right } from "fp-ts/Either";
 import { type TaskEither, tryCatch } from "fp-ts/TaskEither";
-import { OneloraError, unknownName } from "../../dsl/error.ts";
+import { firstLine, OneloraError, unknownName } from "../../dsl/error.ts";
 import { type Flags, kebab, type Options } from "./flags.ts";
 import type { Written } from "./parse.ts";
 
@@ -54,7 +54,7 @@ export function configValues(flags: Flags, data: unknown, path: string): Either<
 export function readConfig(flags: Flags, path: string): TaskEither<OneloraError, Written> {
   return async () => {
     const data = await tryCatch(() => dataOf(path), (cause) => {
-      const found = cause instanceof Error ? cause.message.trim().split("\n")[0] : String(cause);
+      const found = firstLine(cause);
       return new OneloraError(
         { attempted: `reading ${path}`, found, allowed: "a readable JSON or YAML file" },
         { exitCode: 2, cause },

@@ -5,8 +5,7 @@
  */
 
 import type { ReadEntry } from "tar";
-import { OneloraError } from "../../dsl/error.ts";
-import { firstLine } from "./files.ts";
+import { firstLine, OneloraError } from "../../dsl/error.ts";
 
 /** Bytes of all wanted members together; no published data set that is read this way has a quarter of it. */
 const MOST = 2 ** 30;

@@ -4,12 +4,7 @@
  * @module
  */
 
-import { OneloraError } from "../../dsl/error.ts";
-
-/** The first line of whatever was thrown. */
-export function firstLine(cause: unknown): string {
-  return (cause instanceof Error ? cause.message : String(cause)).split("\n", 1)[0];
-}
+import { firstLine, OneloraError } from "../../dsl/error.ts";
 
 /**
  * A whole file as bytes.

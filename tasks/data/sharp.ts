@@ -4,9 +4,8 @@
  * @module
  */
 
-import { OneloraError } from "../../dsl/error.ts";
+import { firstLine, OneloraError } from "../../dsl/error.ts";
 import type { ImageExample } from "./dataset.ts";
-import { firstLine } from "./files.ts";
 
 const SHARP = "npm:sharp@0.35.5";
 

@@ -4,8 +4,7 @@
  * @module
  */
 
-import { OneloraError } from "../../dsl/error.ts";
-import { firstLine } from "./files.ts";
+import { firstLine, OneloraError } from "../../dsl/error.ts";
 import { type Answer, buffersIn, type Fault, type Preparer, readAll, type Request } from "./readers.ts";
 import { remake } from "./origin.ts";
 

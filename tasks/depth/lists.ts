@@ -5,8 +5,8 @@
  * @module
  */
 
-import { OneloraError } from "../../dsl/error.ts";
-import { firstLine, listFolder, readBytes } from "../data/files.ts";
+import { firstLine, OneloraError } from "../../dsl/error.ts";
+import { listFolder, readBytes } from "../data/files.ts";
 import { loadSharp, type Sharp } from "../data/sharp.ts";
 import { checkedDepth, type DepthDataset, type DepthExample, missingPart } from "./dataset.ts";
 import { paired, readColours, readDepthPng } from "./files.ts";

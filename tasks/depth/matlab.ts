@@ -6,8 +6,7 @@
  */
 
 import { inflateSync } from "node:zlib";
-import { OneloraError } from "../../dsl/error.ts";
-import { firstLine } from "../data/files.ts";
+import { firstLine, OneloraError } from "../../dsl/error.ts";
 
 const HEADER = 128;
 const MATRIX = 14;

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { OneloraError } from "../../dsl/error.ts";
-import { firstLine, listFolder, readBytes } from "../data/files.ts";
+import { firstLine, OneloraError } from "../../dsl/error.ts";
+import { listFolder, readBytes } from "../data/files.ts";
 import { checkedDepth, type DepthDataset, type DepthExample, depthProtocols, type DepthSplits } from "./dataset.ts";
 import { openListed } from "./lists.ts";
 import { readMatlabNumbers } from "./matlab.ts";

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { OneloraError } from "../../dsl/error.ts";
+import { firstLine, OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/safetensors/file.ts";
 import { isObject } from "../../dsl/safetensors/header.ts";
-import { firstLine, listFolder, readBytes } from "../data/files.ts";
+import { listFolder, readBytes } from "../data/files.ts";
 import type { LogRecord } from "../trainer/log.ts";
 import { type Calibration, isCalibration, type NamedCalibration } from "./calibration.ts";
 import { pngFacts } from "./event.ts";

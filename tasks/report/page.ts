@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isObject } from "../../dsl/safetensors/header.ts";
 import { calibrationChart } from "./calibration.ts";
 import { curves } from "./curves.ts";
 import type { Json, RunFolder, Shown, Told } from "./folder.ts";
@@ -37,9 +38,7 @@ function table(title: string, rows: readonly Row[]): Markup {
 /** Nested objects as rows, names joined by dots. */
 function rowsOf(value: Json, prefix: string = ""): readonly Row[] {
   return Object.entries(value).flatMap(([name, part]): readonly Row[] =>
-    typeof part === "object" && part !== null && !Array.isArray(part)
-      ? rowsOf(part as Json, `${prefix}${name}.`)
-      : [[`${prefix}${name}`, part]]
+    isObject(part) ? rowsOf(part, `${prefix}${name}.`) : [[`${prefix}${name}`, part]]
   );
 }
 
