@@ -12,7 +12,14 @@ import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "./error.ts";
 import { between, type Initialiser, zeros } from "./initialise.ts";
 import { type AnyLayer, type Layer, parameter, type ParamSpec, type Self } from "./layer.ts";
-import { cheaper, frozenProduct, type LowRank, lowRankMatrix, lowRankProduct } from "./ops/low_rank.ts";
+import {
+  cheaper,
+  type Evaluation,
+  type LowRank,
+  lowRankMatrix,
+  lowRankProduct,
+  scaledLowRankProduct,
+} from "./ops/low_rank.ts";
 
 /** ΔW that is not a product of thin matrices but has a cheap way to act on rows (MoRA). */
 export interface RowOperator {
@@ -101,24 +108,32 @@ export function evaluate(form: LinearForm): (x: tf.Tensor) => tf.Tensor {
     const [outFeatures, inFeatures] = form.weight.shape;
     const rows = x.size / inFeatures;
     const flat = tf.reshape(x, [rows, inFeatures]) as tf.Tensor2D;
-    const product = form.trainsWeight
-      ? [...form.lowRank].reduce(
-        (sum, update) => tf.add(sum, tf.matMul(flat, lowRankMatrix(update, inFeatures) as tf.Tensor2D, false, true)),
-        tf.matMul(flat, form.weight, false, true) as tf.Tensor,
-      )
-      : form.lowRank.length === 0
-      ? frozenProduct(flat, form.weight)
-      : lowRankProduct(
-        flat,
-        form.weight,
-        form.lowRank,
-        cheaper(rows, outFeatures, inFeatures, form.lowRank.reduce((sum, { up }) => sum + up.shape[1]!, 0)),
-      );
-    const z = form.operators.reduce((sum, { apply }) => tf.add(sum, apply(flat)), product as tf.Tensor);
-    const scaled = form.gain === undefined ? z : tf.mul(z, form.gain);
-    const y = form.bias === undefined ? scaled : tf.add(scaled, form.bias);
+    const rank = form.lowRank.reduce((sum, { up }) => sum + up.shape[1]!, 0);
+    const { gain, bias } = form;
+    const evaluation = cheaper(rows, outFeatures, inFeatures, rank);
+    const isFoldable = !form.trainsWeight && form.operators.length === 0 && evaluation === "merged";
+    const y = gain !== undefined && isFoldable
+      ? scaledLowRankProduct(flat, form.weight, form.lowRank, { gain, bias })
+      : affine(unscaled(form, flat, evaluation), form);
     return tf.reshape(y, [...x.shape.slice(0, -1), outFeatures]);
   };
+}
+
+/** gain * z + bias. */
+function affine(z: tf.Tensor, { gain, bias }: LinearForm): tf.Tensor {
+  const scaled = gain === undefined ? z : tf.mul(z, gain);
+  return bias === undefined ? scaled : tf.add(scaled, bias);
+}
+
+/** (W + ΔW) x. */
+function unscaled(form: LinearForm, x: tf.Tensor2D, evaluation: Evaluation): tf.Tensor {
+  const product = form.trainsWeight
+    ? form.lowRank.reduce(
+      (sum, update) => tf.add(sum, tf.matMul(x, lowRankMatrix(update, x.shape[1]) as tf.Tensor2D, false, true)),
+      tf.matMul(x, form.weight, false, true) as tf.Tensor,
+    )
+    : lowRankProduct(x, form.weight, form.lowRank, form.lowRank.length === 0 ? "factored" : evaluation);
+  return form.operators.reduce((sum, { apply }) => tf.add(sum, apply(x)), product);
 }
 
 /** A plain linear layer that computes what an adapted one did. */

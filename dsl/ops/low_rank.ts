@@ -90,6 +90,20 @@ function compress(x: tf.Tensor2D, down: LowRank["down"]): tf.Tensor2D {
   return down === "sum" ? tf.sum(x, -1, true) : tf.matMul(x, down as tf.Tensor2D, false, true);
 }
 
+/** The factors that get a gradient, in order: each update's up, mid, down where they exist. */
+function trainedFactors(updates: readonly LowRank[]): readonly tf.Tensor[] {
+  return updates.flatMap(({ up, mid, down, trainsDown }) => [
+    up,
+    ...(mid === undefined ? [] : [mid]),
+    ...(down !== "sum" && trainsDown ? [down] : []),
+  ]);
+}
+
+/** x, if a gradient needs it. */
+function keptInput(x: tf.Tensor, updates: readonly LowRank[]): readonly tf.Tensor[] {
+  return updates.some(({ trainsDown }) => trainsDown) ? [x] : [];
+}
+
 /** Gradients of up, mid and down (those that get one, in this order) and of the compressed activations c. */
 function factorGradients(
   { up, mid, scale, trainsDown }: LowRank,
@@ -110,10 +124,18 @@ function factorGradients(
   };
 }
 
+/** What becomes of the product: y = gain * z + bias. */
+export interface RowScale {
+  /** [d] */
+  readonly gain: tf.Tensor1D;
+  /** [d]; zeros if absent. */
+  readonly bias?: tf.Tensor1D;
+}
+
 /**
- * z = x (W + sum ΔW)^T with W frozen.
+ * y = x (W + sum ΔW)^T with W frozen.
  *
- * Gradients: dx = dz (W + ΔW); with c = x down^T and g = dz up: dup = scale dz^T (c mid), dmid = scale sum(g c),
+ * Gradients: dx = dy (W + ΔW); with c = x down^T and g = dy up: dup = scale dy^T (c mid), dmid = scale sum(g c),
  * ddown = scale (g mid)^T x. Only c is kept of x unless `trainsDown`.
  *
  * @param x [n, k]
@@ -128,46 +150,77 @@ export function lowRankProduct(
   updates: readonly LowRank[],
   evaluation: Evaluation,
 ): tf.Tensor2D {
-  // The differentiable inputs in a fixed order: x, then each update's up, mid, down where they exist.
-  const factors = updates.flatMap(({ up, mid, down, trainsDown }) => [
-    up,
-    ...(mid === undefined ? [] : [mid]),
-    ...(down !== "sum" && trainsDown ? [down] : []),
-  ]);
-  const keepsInput = updates.some(({ trainsDown }) => trainsDown);
-  return withGradient([x, ...factors], (save) => {
+  return withGradient([x, ...trainedFactors(updates)], (save) => {
     const compressed = updates.map(({ down }) => compress(x, down));
     // Factors may themselves be intermediate results, so the backward pass must hold on to them too.
-    save(...compressed, ...updates.flatMap(tensorsOf), ...(keepsInput ? [x] : []));
+    save(...compressed, ...updates.flatMap(tensorsOf), ...keptInput(x, updates));
     return evaluation === "merged"
       ? tf.matMul(x, mergedWeight(weight, updates), false, true)
       : updates.reduce<tf.Tensor2D>(
         (sum, update, i) => tf.add(sum, tf.matMul(compressed[i], scaledUp(update), false, true)),
         tf.matMul(x, weight, false, true),
       );
-  }, (dz, saved) => {
+  }, (dy, saved) => {
     const compressed = saved.slice(0, updates.length) as tf.Tensor2D[];
     const kept = restored(updates, saved.slice(updates.length));
     const input = saved[saved.length - 1] as tf.Tensor2D;
-    const gradients = kept.map((update, i) => factorGradients(update, dz as tf.Tensor2D, compressed[i], input));
+    const gradients = kept.map((update, i) => factorGradients(update, dy as tf.Tensor2D, compressed[i], input));
     const dx = evaluation === "merged"
-      ? tf.matMul(dz as tf.Tensor2D, mergedWeight(weight, kept))
+      ? tf.matMul(dy as tf.Tensor2D, mergedWeight(weight, kept))
       : kept.reduce<tf.Tensor2D>(
         (sum, { down }, i) =>
           tf.add(sum, down === "sum" ? gradients[i].dc : tf.matMul(gradients[i].dc, down as tf.Tensor2D)),
-        tf.matMul(dz as tf.Tensor2D, weight),
+        tf.matMul(dy as tf.Tensor2D, weight),
       );
     return [dx, ...gradients.flatMap(({ ofFactors }) => ofFactors)];
   }) as tf.Tensor2D;
 }
 
 /**
- * z = x W^T with W frozen: dx = dz W, and nothing of x is kept.
+ * y = gain * (x (W + sum ΔW)^T) + bias with W frozen, the gain folded into the merged weight: nothing is done to the
+ * rows of y but the product, and no second tensor of y's size is kept for the gain.
+ *
+ * Gradients as of {@linkcode lowRankProduct} at gain * dy; dbias = sum(dy); dgain = sum(dy (y - bias)) / gain, and 0
+ * where gain is 0.
  *
  * @param x [n, k]
  * @param weight [d, k], no gradient
+ * @param updates Low-rank updates
+ * @param scale Gain and bias
  * @returns [n, d]
  */
-export function frozenProduct(x: tf.Tensor2D, weight: tf.Tensor2D): tf.Tensor2D {
-  return lowRankProduct(x, weight, [], "factored");
+export function scaledLowRankProduct(
+  x: tf.Tensor2D,
+  weight: tf.Tensor2D,
+  updates: readonly LowRank[],
+  { gain, bias }: RowScale,
+): tf.Tensor2D {
+  const biases = bias === undefined ? [] : [bias];
+  const folded = (gain: tf.Tensor, updates: readonly LowRank[]): tf.Tensor2D =>
+    tf.mul(mergedWeight(weight, updates), tf.expandDims(gain, 1));
+  return withGradient([x, gain, ...biases, ...trainedFactors(updates)], (save) => {
+    const product = tf.matMul(x, folded(gain, updates), false, true);
+    const y = bias === undefined ? product : tf.add(product, bias) as tf.Tensor2D;
+    const compressed = updates.map(({ down }) => compress(x, down));
+    save(y, gain, ...biases, ...compressed, ...updates.flatMap(tensorsOf), ...keptInput(x, updates));
+    return y;
+  }, (dy, [y, gain, ...rest]) => {
+    const saved = rest.slice(biases.length);
+    const kept = restored(updates, saved.slice(updates.length));
+    const input = saved[saved.length - 1] as tf.Tensor2D;
+    const column = tf.expandDims(gain, 1);
+    const gradients = kept.flatMap((update, i) => {
+      const scaledUpdate = { ...update, up: tf.mul(update.up, column) };
+      const [dUp, ...others] =
+        factorGradients(scaledUpdate, dy as tf.Tensor2D, saved[i] as tf.Tensor2D, input).ofFactors;
+      return [tf.mul(dUp, column), ...others];
+    });
+    const z = bias === undefined ? y : tf.sub(y, rest[0]);
+    return [
+      tf.matMul(dy as tf.Tensor2D, folded(gain, kept)),
+      tf.divNoNan(tf.sum(tf.mul(dy, z), 0), gain),
+      ...biases.map(() => tf.sum(dy, 0)),
+      ...gradients,
+    ];
+  }) as tf.Tensor2D;
 }
