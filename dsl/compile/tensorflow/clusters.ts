@@ -7,6 +7,7 @@
 import { sizeOf } from "../../tree.ts";
 import { biasedProducts } from "../passes.ts";
 import type { Call, Program, ValueId } from "../program.ts";
+import { columnSums } from "./columns.ts";
 import type { Halved } from "./half.ts";
 
 /** Kernels that compute each element from the elements in the same place. */
@@ -112,11 +113,21 @@ export function clustersOf(program: Program, least: number, halved: Halved): rea
       if (clusters.has(from)) upstream.set(value, new Set([...clusters, into].filter((each) => each !== from)));
     }
   };
+  const isFusible = (i: number) => fusible(calls[i], program) && !biases.has(calls[i]);
+  const sumOf = columnSums(program, (i, sum) => segment[i] === segment[sum] && isFusible(i));
+  const columns = new Map<number, number>();
   calls.forEach((call, i) => {
+    const sum = sumOf.get(i);
+    if (sum !== undefined) {
+      // What reads the sum does not join: a norm of all gradients would join all of them.
+      if (!columns.has(sum)) columns.set(sum, members.push([]) - 1);
+      return put(i, columns.get(sum)!);
+    }
     const candidates = new Set(call.inputs.flatMap((value) => home.get(value) ?? []));
-    const near = [...candidates].filter((cluster) => segment[members[cluster]![0]] === segment[i]);
-    const isFusible = fusible(call, program) && !biases.has(call);
-    const joined = isFusible && !isExpanding(call, program) ? near.sort((a, b) => b - a) : [];
+    const near = [...candidates].filter((cluster) =>
+      segment[members[cluster]![0]] === segment[i] && !sumOf.has(members[cluster]![0])
+    );
+    const joined = isFusible(i) && !isExpanding(call, program) ? near.sort((a, b) => b - a) : [];
     const own = joined.find((cluster) =>
       !dependOn(draft, program, call.inputs.filter((value) => home.get(value) !== cluster), [cluster])
     );
@@ -126,7 +137,7 @@ export function clustersOf(program: Program, least: number, halved: Halved): rea
         const both = [own, other];
         if (other !== own && !dependOn(draft, program, taken(draft, program, both), both)) merge(other, own);
       }
-    } else if (isFusible && call.kernel !== "Reshape") {
+    } else if (isFusible(i) && call.kernel !== "Reshape") {
       members.push([]);
       put(i, members.length - 1);
     } else {
@@ -137,7 +148,7 @@ export function clustersOf(program: Program, least: number, halved: Halved): rea
   const isWorthwhile = (cluster: Cluster) => {
     const values = cluster.flatMap((i) => [...calls[i].inputs, ...calls[i].outputs]);
     return values.some((value) => sizeOf(types[value].shape) >= least) &&
-      (cluster.filter((i) => calls[i].kernel !== "Reshape").length > 1 ||
+      (cluster.filter((i) => calls[i].kernel !== "Reshape").length > 1 || sumOf.has(cluster[0]) ||
         values.some((value) => halved.values.has(value)));
   };
   return members.flatMap((cluster) =>
