@@ -5,9 +5,12 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { pipe } from "fp-ts/function";
+import { isOnGpu } from "../engine/tensorflow.ts";
 import { fuseBias, simplify } from "./passes.ts";
 import { type MemoryPlan, planMemory, type Program, type ValueType } from "./program.ts";
 import { type Replayer, replayer } from "./replay.ts";
+import { prepareGraph } from "./tensorflow/prepare.ts";
+import { graphReplayer } from "./tensorflow/replay.ts";
 import { trace } from "./trace.ts";
 
 /** Arguments or results: tensors in arrays and records, nested; other leaves are part of the signature. */
@@ -58,6 +61,29 @@ interface Entry {
   readonly rebuild: Flat["rebuild"];
 }
 
+/** A program, and what runs it. */
+type Runs = Omit<Entry, "rebuild">;
+
+function kernelByKernel(traced: Program, { fuse = true }: CompileOptions): Runs {
+  const canFuse = fuse && tf.getKernel("_FusedMatMul", tf.getBackend()) !== undefined;
+  const program = pipe(traced, simplify, canFuse ? fuseBias : (same) => same);
+  return { program, replay: replayer(program) };
+}
+
+/**
+ * The program as one TensorFlow graph. None on other backends, on GPUs, to which the weights would have to go each time,
+ * and if the graph cannot be made.
+ */
+function asGraph(traced: Program): Runs | undefined {
+  if (tf.getBackend() !== "tensorflow" || isOnGpu()) return undefined;
+  const program = prepareGraph(traced);
+  try {
+    return { program, replay: graphReplayer(program) };
+  } catch {
+    return undefined;
+  }
+}
+
 /** A compiled function. */
 export interface Compiled<Arguments extends readonly unknown[], Result> {
   /** Runs it, tracing first if these types of inputs are new or the backend has changed. */
@@ -74,6 +100,11 @@ export interface Compiled<Arguments extends readonly unknown[], Result> {
 export interface CompileOptions {
   /** Fuse bias additions into matrix products (default true). */
   readonly fuse?: boolean;
+  /**
+   * Run it as one TensorFlow graph where the tensorflow backend computes on a CPU: faster, but made in seconds, so for
+   * what is called often (default false).
+   */
+  readonly graph?: boolean;
 }
 
 /**
@@ -113,9 +144,8 @@ export function compile<Arguments extends readonly unknown[], Result>(
       rebuild = result.rebuild;
       return result.tensors;
     }, types);
-    const canFuse = (options.fuse ?? true) && tf.getKernel("_FusedMatMul", tf.getBackend()) !== undefined;
-    const program = pipe(traced, simplify, canFuse ? fuseBias : (same) => same);
-    const entry = { program, replay: replayer(program), rebuild: rebuild! };
+    const runs = (options.graph === true ? asGraph(traced) : undefined) ?? kernelByKernel(traced, options);
+    const entry = { ...runs, rebuild: rebuild! };
     entries.set(signature, entry);
     return entry;
   };

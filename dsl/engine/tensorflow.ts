@@ -71,6 +71,11 @@ export function openTensorflow(folder: string = nativeFolder()): Promise<string>
   });
 }
 
+/** Whether the tensorflow backend, which must be in use, computes on a GPU. */
+export function isOnGpu(): boolean {
+  return (tf.backend() as NodeBackend).isUsingGpuDevice;
+}
+
 /** Loads the library, the addon and tfjs-node's kernels. */
 function register(folder: string): void {
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "3";

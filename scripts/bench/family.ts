@@ -40,7 +40,7 @@ async function prepare(job: FamilyJob, note: (line: string) => void): Promise<Re
   const batch = mapTree(example)(types);
   const params = init(layer, key(0));
   if (what === "forward") {
-    const forward = compile((all: Params, given: Params) => ({ loss: objective(all, given).loss }));
+    const forward = compile((all: Params, given: Params) => ({ loss: objective(all, given).loss }), { graph: true });
     return async () => {
       const { loss } = forward(params, batch);
       const [value] = await loss.data();

@@ -110,7 +110,7 @@ export interface DepthPredictor {
  * @param flip Whether to average with the prediction for the mirrored picture, mirrored back
  */
 export function depthPredictor(layer: Layer, params: Params, flip: boolean = false): DepthPredictor {
-  const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels));
+  const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels), { graph: true });
   const plain = async (pixels: Float32Array, shape: DepthBatch["shape"]): Promise<Float32Array> => {
     const depth = tf.tidy(() => forward(params, tf.tensor4d(pixels, [...shape])));
     try {

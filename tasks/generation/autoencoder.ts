@@ -78,8 +78,10 @@ export async function openAutoencoder(name: string, model: Model): Promise<Autoe
   const encode = compile((all: Params, pixels: tf.Tensor) => {
     const [, mean, logvar] = apply(encoder, all)(pixels);
     return [mean, logvar] as const;
+  }, { graph: true });
+  const decode = compile((all: Params, latents: tf.Tensor) => apply(decoding(config)(opened.layer), all)(latents), {
+    graph: true,
   });
-  const decode = compile((all: Params, latents: tf.Tensor) => apply(decoding(config)(opened.layer), all)(latents));
   return {
     name,
     image: { size: side * 2 ** (config.blocks.length - 1), channels: config.channels },

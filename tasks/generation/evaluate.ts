@@ -60,7 +60,7 @@ export async function heldOutLoss(judged: Judged, params: Params, limit: number 
   const numbers = compile((all: Params, batch: Params): Params => {
     const { loss, metrics } = objective(all, batch);
     return { loss, ...metrics };
-  });
+  }, { graph: true });
   const options = { batchSize: BATCH, seed: 0, shuffle: true, limit: Math.min(limit, HELD_OUT, dataset.size) };
   const sums: Record<string, number> = {};
   let count = 0;

@@ -89,7 +89,7 @@ export async function openFeatures(name: string, size: number): Promise<FeatureE
   }
   const transform = transformOf(model, size);
   const { params } = await loadParams(model, key(0));
-  const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels));
+  const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels), { graph: true });
   const gather = async (start: FeatureStatistics | undefined, dataset: ImageDataset, limit?: number) => {
     let state = start;
     const options = { dataset, transform, batchSize: BATCH, seed: 0, shuffle: limit !== undefined, limit };

@@ -54,7 +54,7 @@ export async function* samplePictures(
     const model = apply(layer, all);
     if (guidance === 1) return model(x, timesteps, y);
     return guided(model, { scale: guidance, nullClass: classes, channels: "first-three" })(x, timesteps, y);
-  });
+  }, { graph: true });
   try {
     for (let start = 0; start < labels.length; start += batchSize) {
       const some = labels.slice(start, start + batchSize);

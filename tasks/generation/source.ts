@@ -60,7 +60,7 @@ export async function cleanSource(
     return { ...imageSource(dataset, transform), close: () => {} };
   }
   const { image, encode, name, factor } = autoencoder;
-  const encoding = { ...image, dataset, mirrored, encode, encoder: name, strict, onSkip };
+  const encoding = { ...image, dataset, mirrored, encode, encoder: name, strict, onSkip, onTotal: onLine };
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(await latentKey(encoding)));
   const path = `${cache}/${new Uint8Array(digest).toHex().slice(0, 16)}.safetensors`;
   onLine(`latents of ${dataset.name}: ${path}`);

@@ -146,7 +146,13 @@ async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
     deciding: { metric: judging.measured ? "fid" : "loss", better: "lower" },
     evaluate: judging.metrics,
     async *batches(start) {
-      const batches = cleanBatches(source!, input.shape, { ...run, start, epochs: Infinity, onSkip });
+      const batches = cleanBatches(source!, input.shape, {
+        ...run,
+        start,
+        epochs: Infinity,
+        onSkip,
+        onTotal: reporter.line,
+      });
       for await (const { values, shape, labels, position, next } of batches) {
         const drawn = fold(key(run.seed), "diffusion", position.epoch, position.offset);
         const kept = dropLabels(labels, input.classes, DROPPED, drawn);

@@ -114,7 +114,7 @@ export async function evaluateClassifier(
 ): Promise<ClassificationMetrics> {
   const { strict, workers, onSkip, onTotal } = feed;
   let state = startClassification(dataset.classes.length);
-  const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels));
+  const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels), { graph: true });
   const stream = batches({
     dataset,
     transform: evaluationTransform(transformOptions(image)),

@@ -94,7 +94,7 @@ export async function evaluateReasoning(
   multiple = 32,
 ): Promise<ReasoningMetrics> {
   const objective = reasoningObjective(layer);
-  const forward = compile((all: Params, batch: Params) => objective(all, batch).loss);
+  const forward = compile((all: Params, batch: Params) => objective(all, batch).loss, { graph: true });
   let total = 0;
   let tokens = 0;
   try {

@@ -27,8 +27,13 @@ const REDUCTIONS: ReadonlySet<string> = new Set(["Max", "Mean", "Min", "Sum"]);
 /** The calls of a cluster, by their numbers in the program, in order. */
 export type Cluster = readonly number[];
 
-/** Whether a call can be in a cluster: yes, or only between calls that are. */
-function fusible(call: Call, program: Program): boolean {
+/**
+ * Whether a call can be in a cluster.
+ *
+ * @param call The call
+ * @param program Its program
+ */
+export function isFusible(call: Call, program: Program): boolean {
   if (ELEMENTWISE.has(call.kernel) || call.kernel === "Reshape") return true;
   if (!REDUCTIONS.has(call.kernel)) return false;
   const rank = program.types[call.inputs[0]].shape.length;
@@ -113,8 +118,8 @@ export function clustersOf(program: Program, least: number, halved: Halved): rea
       if (clusters.has(from)) upstream.set(value, new Set([...clusters, into].filter((each) => each !== from)));
     }
   };
-  const isFusible = (i: number) => fusible(calls[i], program) && !biases.has(calls[i]);
-  const sumOf = columnSums(program, (i, sum) => segment[i] === segment[sum] && isFusible(i));
+  const canJoin = (i: number) => isFusible(calls[i], program) && !biases.has(calls[i]);
+  const sumOf = columnSums(program, (i, sum) => segment[i] === segment[sum] && canJoin(i));
   const columns = new Map<number, number>();
   calls.forEach((call, i) => {
     const sum = sumOf.get(i);
@@ -127,7 +132,7 @@ export function clustersOf(program: Program, least: number, halved: Halved): rea
     const near = [...candidates].filter((cluster) =>
       segment[members[cluster]![0]] === segment[i] && !sumOf.has(members[cluster]![0])
     );
-    const joined = isFusible(i) && !isExpanding(call, program) ? near.sort((a, b) => b - a) : [];
+    const joined = canJoin(i) && !isExpanding(call, program) ? near.sort((a, b) => b - a) : [];
     const own = joined.find((cluster) =>
       !dependOn(draft, program, call.inputs.filter((value) => home.get(value) !== cluster), [cluster])
     );
@@ -137,7 +142,7 @@ export function clustersOf(program: Program, least: number, halved: Halved): rea
         const both = [own, other];
         if (other !== own && !dependOn(draft, program, taken(draft, program, both), both)) merge(other, own);
       }
-    } else if (isFusible(i) && call.kernel !== "Reshape") {
+    } else if (canJoin(i) && call.kernel !== "Reshape") {
       members.push([]);
       put(i, members.length - 1);
     } else {

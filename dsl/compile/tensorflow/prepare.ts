@@ -6,6 +6,7 @@
 import { flow } from "fp-ts/function";
 import { forwardCopies, type Pass, simplify } from "../passes.ts";
 import { multiplyRankOne } from "./rank_one.ts";
+import { sinkTails } from "./sink.ts";
 
-/** Simplifies, and lets products of columns and rows take part in clusters. */
-export const prepareGraph: Pass = flow(simplify, multiplyRankOne, forwardCopies);
+/** Simplifies, and puts products of columns and rows, and the ends of backward passes, where clusters can take them in. */
+export const prepareGraph: Pass = flow(simplify, multiplyRankOne, forwardCopies, sinkTails);

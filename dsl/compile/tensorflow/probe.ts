@@ -7,14 +7,17 @@ import { ELEMENT, graphBuilder } from "../../engine/tensorflow_graph/graph.ts";
 import { freeHandle, openSession } from "../../engine/tensorflow_graph/session.ts";
 import { T } from "./lowering.ts";
 
-let fuses: Promise<boolean> | undefined;
+/** Smaller clusters of elementwise calls are not worth the time it takes to compile them. */
+export const FUSE_FROM = 2 ** 15;
+
+let fuses: boolean | undefined;
 
 /** Whether it has XLA, which compiles functions into kernels; found out once by compiling one. */
-export function canFuse(): Promise<boolean> {
+export function canFuse(): boolean {
   return fuses ??= probe();
 }
 
-async function probe(): Promise<boolean> {
+function probe(): boolean {
   const graph = graphBuilder();
   const type = ELEMENT.float32;
   const name = graph.define({
@@ -29,7 +32,7 @@ async function probe(): Promise<boolean> {
     _XlaMustCompile: { bool: true },
   });
   try {
-    const session = await openSession(graph.graph);
+    const session = openSession(graph.graph);
     try {
       for (const { id } of session.run(new Map(), [call])) freeHandle(id);
       return true;

@@ -22,11 +22,8 @@ import type { ValueType } from "../program.ts";
 import type { PureStep, Resident, ResidentOptions, StepState } from "../resident.ts";
 import { trace } from "../trace.ts";
 import { type StepGraph, stepGraph, type StepProgram } from "./step_graph.ts";
-import { canFuse } from "./probe.ts";
+import { canFuse, FUSE_FROM } from "./probe.ts";
 import { prepareGraph } from "./prepare.ts";
-
-/** Smaller clusters of elementwise calls are not worth the time it takes to compile them. */
-const FUSE_FROM = 2 ** 15;
 
 /** Names of everything a step takes and gives, in the order of its program's inputs and outputs. */
 interface Layout {
@@ -127,12 +124,12 @@ export function startGraph<Batch extends Params>(
   let current: Open | undefined;
   let instead: Resident<Batch> | undefined;
 
-  const openFor = async (batch: Batch): Promise<Open> => {
+  const openFor = (batch: Batch): Open => {
     const layout = { frozen, trained, optimiser, batch: Object.keys(batch) };
     const given = Object.values(batch).map(({ shape, dtype }) => ({ shape, dtype }));
     const program = programOf(step, layout, [...types, ...given], precision);
-    const graph = stepGraph(program, await canFuse() ? fuseFrom : Infinity, precision);
-    const open = { graph, metrics: program.metrics, session: await openSession(graph.graph) };
+    const graph = stepGraph(program, canFuse() ? fuseFrom : Infinity, precision);
+    const open = { graph, metrics: program.metrics, session: openSession(graph.graph) };
     try {
       const constants = [...program.program.constants.values()]
         .flatMap((constant) => constant.kind === "tensor" ? [handleOf(constant.tensor)] : []);
@@ -169,7 +166,7 @@ export function startGraph<Batch extends Params>(
     lending(from.session.run(new Map(), from.graph.values.moving), (handles) => upload(to, "moving", handles));
 
   /** The session for a batch, holding the state; none if the step is replayed. */
-  const sessionFor = async (batch: Batch): Promise<Open | undefined> => {
+  const sessionFor = (batch: Batch): Open | undefined => {
     const signature = Object.entries(batch).map(([name, { shape, dtype }]) => `${name} ${dtype} ${shape}`).join();
     const known = opened.get(signature);
     if (known !== undefined) {
@@ -177,7 +174,7 @@ export function startGraph<Batch extends Params>(
       return current = known;
     }
     try {
-      current = await openFor(batch);
+      current = openFor(batch);
       opened.set(signature, current);
       return current;
     } catch (error) {
@@ -189,7 +186,7 @@ export function startGraph<Batch extends Params>(
 
   return {
     step: async (batch) => {
-      const open = instead === undefined ? await sessionFor(batch) : undefined;
+      const open = instead === undefined ? sessionFor(batch) : undefined;
       if (open === undefined) return instead!.step(batch);
       const { session, graph, metrics } = open;
       const made = session.run(feeds(graph.batch, Object.values(batch).map(handleOf)), graph.metrics);

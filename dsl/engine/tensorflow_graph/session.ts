@@ -100,16 +100,16 @@ export interface GraphSession {
  *
  * @param graph The graph
  */
-export async function openSession(graph: Graph): Promise<GraphSession> {
+export function openSession(graph: Graph): GraphSession {
   const { binding } = nodeBackend();
   const classes = tensorflowModule("dist/proto/api_pb.js") as ProtobufClasses;
-  const folder = await Deno.makeTempDir({ prefix: "onelora-graph-" });
+  const folder = Deno.makeTempDirSync({ prefix: "onelora-graph-" });
   let session: number;
   try {
-    await Deno.writeFile(`${folder}/saved_model.pb`, encodeSavedModel(classes, graph));
+    Deno.writeFileSync(`${folder}/saved_model.pb`, encodeSavedModel(classes, graph));
     session = binding.loadSavedModel(folder, TAG);
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    Deno.removeSync(folder, { recursive: true });
   }
   return {
     run: (feeds, outputs) =>
