@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { biasedProducts } from "../passes.ts";
 import type { Call, Program } from "../program.ts";
 import { isFusible, segmentsOf } from "./clusters.ts";
 
@@ -29,13 +30,15 @@ export function sinkTails(program: Program): Program {
   const position = calls.map((_, i) => i);
   const isBackward = backwardCalls(program);
   const results = new Set(program.outputs);
+  // A matrix product adds its bias itself.
+  const biases = new Set(biasedProducts(program).map(({ add }) => add));
   const readers = new Map<number, number[]>();
   // From the last call to the first: a reader has moved before what it reads.
   for (let i = calls.length - 1; i >= 0; i--) {
     const { inputs, outputs: [output] } = calls[i];
     const all = readers.get(output) ?? [];
     for (const value of new Set(inputs)) readers.set(value, [...readers.get(value) ?? [], i]);
-    const isMovable = isBackward[i] && isFusible(calls[i], program) && !results.has(output);
+    const isMovable = isBackward[i] && isFusible(calls[i], program) && !biases.has(calls[i]) && !results.has(output);
     const [first] = [...all].sort((a, b) => position[a] - position[b]);
     const isTogether = new Set(all.map((reader) => segment[reader])).size === 1;
     if (!isMovable || !isTogether || segment[first] === segment[i]) continue;
