@@ -3,7 +3,7 @@
  *
  * @module
  */
-import * as tf from "@tensorflow/tfjs-core";
+import type * as tf from "@tensorflow/tfjs-core";
 import { elementOf, graphBuilder } from "../../engine/tensorflow_graph/graph.ts";
 import { handleOf, openSession, tensorOf } from "../../engine/tensorflow_graph/session.ts";
 import type { Program, ValueId } from "../program.ts";
