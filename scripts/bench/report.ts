@@ -126,6 +126,8 @@ function profileText({ model, method, batch, precision, engine, seconds, kernels
     flops === 0 ? "" : (flops / own / 1e9).toFixed(0),
     bytes === 0 ? "" : (bytes / own / 1e9).toFixed(1),
   ];
+  // The step is timed in another run than its kernels, which may have been slower.
+  const between = Math.max(0, seconds - inKernels);
   return [
     `Profile of ${model}, batch ${batch}, ${method}, ${precision}, kernel by kernel: ${engine}.`,
     table([
@@ -135,7 +137,7 @@ function profileText({ model, method, batch, precision, engine, seconds, kernels
         ...kernels.filter((each) => each.kind === kind.kind && each.seconds > 0.005 * seconds)
           .map((each) => row(each, "  ")),
       ]),
-      ["between kernels", "", time(seconds - inKernels), `${(100 * (1 - inKernels / seconds)).toFixed(1)}%`, "", ""],
+      ["between kernels", "", time(between), `${(100 * between / seconds).toFixed(1)}%`, "", ""],
     ]),
   ].join("\n");
 }
