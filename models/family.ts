@@ -8,8 +8,8 @@ import { OneloraError } from "../dsl/error.ts";
 import type { AnyLayer, Layer } from "../dsl/layer.ts";
 import type { Path } from "../dsl/tree.ts";
 import type { Json } from "./config.ts";
-import { type KeyMap, moduleNames } from "./keys.ts";
-import type { Signature } from "./signature.ts";
+import { type KeyMap, moduleNames } from "./checkpoint/keys.ts";
+import type { Signature } from "./checkpoint/signature.ts";
 
 /** What an image model expects of its pixels. */
 export interface ImageInput {

@@ -6,7 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Path } from "../dsl/tree.ts";
-import { type KeyMap, renamed } from "./keys.ts";
+import { type KeyMap, renamed } from "./checkpoint/keys.ts";
 
 /** A layer and its parts: the rows of its weight and bias are theirs, one part's after the other's, in equal shares. */
 export interface Fusion {

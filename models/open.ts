@@ -5,19 +5,19 @@
  */
 import { nearest, OneloraError, unknownName } from "../dsl/error.ts";
 import { isObject } from "../dsl/safetensors/header.ts";
-import { autoencoderFamily } from "./autoencoder_kl.ts";
-import { isWeights, openCheckpoint } from "./checkpoint.ts";
+import { autoencoderFamily } from "./autoencoder/autoencoder_kl.ts";
+import { isWeights, openCheckpoint } from "./checkpoint/checkpoint.ts";
 import type { Json } from "./config.ts";
-import { depthAnythingFamily } from "./depth_anything.ts";
-import { ditFamily } from "./dit.ts";
+import { depthAnythingFamily } from "./depth_anything/depth_anything.ts";
+import { ditFamily } from "./dit/dit.ts";
 import type { Description, DescriptionOptions, Family } from "./family.ts";
 import { fetchModel } from "./hub/fetch.ts";
 import type { HubOptions } from "./hub/settings.ts";
-import { fits } from "./load.ts";
-import { inceptionFamily } from "./inception_v3.ts";
-import { llamaFamily } from "./llama.ts";
-import { shippedFolder } from "./shipped.ts";
-import { vitFamily } from "./vit.ts";
+import { fits } from "./checkpoint/load.ts";
+import { inceptionFamily } from "./inception/inception_v3.ts";
+import { llamaFamily } from "./llama/llama.ts";
+import { shippedFolder } from "./checkpoint/shipped.ts";
+import { vitFamily } from "./vit/vit.ts";
 
 /** Every family this package knows. */
 export const families: readonly Family[] = [

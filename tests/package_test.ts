@@ -39,7 +39,7 @@ Deno.test("tasks never prompt, are described, and are not given all permissions"
     assertMatch(
       command,
       new RegExp(
-        `^(GLIBC_TUNABLES=\\S+ )?deno run --no-prompt (--((allow|ignore)-\\S+|no-lock) )*scripts/${
+        `^(GLIBC_TUNABLES=\\S+ )?deno run --no-prompt (--((allow|ignore)-\\S+|no-lock) )*scripts/(commands|tools)/${
           name === "test" ? "run_tests" : name
         }\\.ts$`,
       ),

@@ -4,8 +4,8 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import { guarded } from "../../dsl/safetensors/file.ts";
-import { show } from "../../dsl/safetensors/json.ts";
+import { guarded } from "../../dsl/files/file.ts";
+import { show } from "../../dsl/files/json.ts";
 
 /** The file's content. */
 export type Json = Readonly<Record<string, unknown>>;

@@ -8,7 +8,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { type AnyLayer, parameter } from "../../dsl/layer.ts";
 import { ones } from "../../dsl/initialise.ts";
 import { isLinear } from "../../dsl/linear.ts";
-import { guarded } from "../../dsl/safetensors/file.ts";
+import { guarded } from "../../dsl/files/file.ts";
 import { type NamedSource, writeSafetensors } from "../../dsl/safetensors/mod.ts";
 import { join, type Params } from "../../dsl/tree.ts";
 import { wholeMethods } from "../parts.ts";

@@ -6,7 +6,7 @@
  */
 import { OneloraError } from "../error.ts";
 import { type DType, dtypes, isDType, itemSize } from "./dtype.ts";
-import { parseJson, show } from "./json.ts";
+import { parseJson, show } from "../files/json.ts";
 
 /** Bytes of the length field before the header. */
 export const lengthBytes = 8;

@@ -5,9 +5,9 @@
  */
 import { basename, dirname, join } from "node:path";
 import { OneloraError } from "../error.ts";
-import { guarded, openRanged } from "./file.ts";
+import { guarded, openRanged } from "../files/file.ts";
 import { isObject, maxHeaderBytes } from "./header.ts";
-import { parseJson, show } from "./json.ts";
+import { parseJson, show } from "../files/json.ts";
 
 const indexSuffix = ".safetensors.index.json";
 

@@ -5,9 +5,9 @@
  */
 import { nearest, OneloraError } from "../error.ts";
 import { type DType, hostArray, type HostTensor } from "./dtype.ts";
-import { openRanged, type RangedFile } from "./file.ts";
+import { openRanged, type RangedFile } from "../files/file.ts";
 import { type Entry, type Header, lengthBytes, parseHeader, parseLength } from "./header.ts";
-import { show } from "./json.ts";
+import { show } from "../files/json.ts";
 import { locate, type Place } from "./locate.ts";
 
 /** What a checkpoint says of a tensor. */

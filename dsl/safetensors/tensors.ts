@@ -6,7 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../error.ts";
 import { type HostData, type HostTensor, toFloat32 } from "./dtype.ts";
-import { show } from "./json.ts";
+import { show } from "../files/json.ts";
 
 /** Integers as int32, or an error for the first that does not fit between `least` and `most`. */
 function toInt32(data: HostData, least: number, most: number): Int32Array {

@@ -6,9 +6,9 @@
 import { dirname, join } from "node:path";
 import { OneloraError } from "../error.ts";
 import { type DType, dtypes, holds, type HostData, itemSize } from "./dtype.ts";
-import { guarded } from "./file.ts";
+import { guarded } from "../files/file.ts";
 import { checkShape, lengthBytes, maxHeaderBytes, metadataName } from "./header.ts";
-import { show } from "./json.ts";
+import { show } from "../files/json.ts";
 
 /** A tensor to write: a `HostTensor`, or the same with a function that makes the values when their turn comes. */
 export interface TensorSource {

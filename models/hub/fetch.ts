@@ -5,8 +5,8 @@
  */
 import { join } from "node:path";
 import { OneloraError } from "../../dsl/error.ts";
-import { isWeights, readShards, weightsAmong } from "../checkpoint.ts";
-import { companions } from "../companions.ts";
+import { isWeights, readShards, weightsAmong } from "../checkpoint/checkpoint.ts";
+import { companions } from "../checkpoint/companions.ts";
 import { type HubName, hubName, parseHubName } from "./name.ts";
 import { bring, commitOf, filesOf, snapshotOf } from "./repository.ts";
 import { type Hub, type HubOptions, settle } from "./settings.ts";

@@ -7,7 +7,7 @@
  */
 import { dirname } from "node:path";
 import { OneloraError } from "../../dsl/error.ts";
-import { guarded } from "../../dsl/safetensors/file.ts";
+import { guarded } from "../../dsl/files/file.ts";
 import { type HubName, hubName, isCommit, staysBelow } from "./name.ts";
 import { NoAnswer, request } from "./request.ts";
 import type { Hub } from "./settings.ts";

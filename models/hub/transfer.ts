@@ -7,7 +7,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { dirname } from "node:path";
 import { OneloraError } from "../../dsl/error.ts";
-import { guarded } from "../../dsl/safetensors/file.ts";
+import { guarded } from "../../dsl/files/file.ts";
 import { reason, request, watch } from "./request.ts";
 import type { Hub } from "./settings.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { guarded, openRanged } from "../../dsl/safetensors/file.ts";
+import { guarded, openRanged } from "../../dsl/files/file.ts";
 
 // Not literal where they are imported, so that nobody downloads a reader that they have no file for.
 const READER = "npm:hyparquet@1.31.5";

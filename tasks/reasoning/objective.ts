@@ -9,7 +9,7 @@ import type { Objective } from "../../dsl/differentiate.ts";
 import { apply } from "../../dsl/layer.ts";
 import { crossEntropy } from "../../dsl/ops/mod.ts";
 import type { Params } from "../../dsl/tree.ts";
-import type { CausalLanguageModel } from "../../models/llama.ts";
+import type { CausalLanguageModel } from "../../models/llama/llama.ts";
 import { reasoningBatches } from "./batches.ts";
 import { type EncodedExample, IGNORED_LABEL, type TokenBatch } from "./encode.ts";
 

@@ -6,9 +6,9 @@
 import { OneloraError } from "../../dsl/error.ts";
 import { key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
-import { generateAll } from "../../models/generate.ts";
-import type { CausalLanguageModel } from "../../models/llama.ts";
-import type { TextTokenizer } from "../../models/tokenizer.ts";
+import { generateAll } from "../../models/llama/generate.ts";
+import type { CausalLanguageModel } from "../../models/llama/llama.ts";
+import type { TextTokenizer } from "../../models/llama/tokenizer.ts";
 import { isSameAnswer } from "./answer.ts";
 import { endOf } from "./encode.ts";
 import type { ReasoningExample } from "./example.ts";

@@ -5,7 +5,7 @@
  */
 import { JSONParser } from "@streamparser/json";
 import { OneloraError } from "../../dsl/error.ts";
-import { guarded } from "../../dsl/safetensors/file.ts";
+import { guarded } from "../../dsl/files/file.ts";
 import { readParquet } from "../data/parquet.ts";
 
 /** A row of a file: its value, or why it has none. */

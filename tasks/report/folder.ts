@@ -4,7 +4,7 @@
  * @module
  */
 import { firstLine, OneloraError } from "../../dsl/error.ts";
-import { guarded } from "../../dsl/safetensors/file.ts";
+import { guarded } from "../../dsl/files/file.ts";
 import { isObject } from "../../dsl/safetensors/header.ts";
 import { listFolder, readBytes } from "../data/files.ts";
 import type { LogRecord } from "../trainer/log.ts";

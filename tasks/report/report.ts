@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { guarded } from "../../dsl/safetensors/file.ts";
+import { guarded } from "../../dsl/files/file.ts";
 import { readRunFolder } from "./folder.ts";
 import { page } from "./page.ts";
 

@@ -5,7 +5,7 @@
  */
 
 /** SHA-256 of what it was compiled from. */
-export const source: string = "21f468c96194f75f633a98d8290ec344836663730fcfb86bd8dcb89605b35597";
+export const source: string = "94023336458c032b435ec230cfd472c5301976f1f0f21a9fe10b554fa55193c0";
 
 /** With relaxed SIMD's fused multiply-add; 38159 bytes. */
 export const fused: string =

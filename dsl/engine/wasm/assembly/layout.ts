@@ -5,7 +5,7 @@
 // lives at constant addresses: the block is allocated at run time by tfjs-wasm's malloc, and the placeholder is replaced
 // by its address in the binary before V8 compiles it.
 
-/** Placeholder for the block's address, for accesses: `v128.load(BLOCK, offset)`. The same in scripts/kernels.ts. */
+/** Placeholder for the block's address, for accesses: `v128.load(BLOCK, offset)`. The same in scripts/tools/kernels.ts. */
 // @ts-ignore: decorator
 @inline
 export const BLOCK: usize = 0x7ace0000;

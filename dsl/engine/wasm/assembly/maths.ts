@@ -1,5 +1,5 @@
 // exp, tanh, erf and sigmoid of four floats at a time, to a few units in the last place.
-// The coefficients come from scripts/reference/polynomials.py.
+// The coefficients come from scripts/tools/reference/polynomials.py.
 
 import { BLOCK, block, CONSTANTS, fma, fnma } from "./layout";
 

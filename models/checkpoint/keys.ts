@@ -1,0 +1,120 @@
+/**
+ * Names: how parameter paths relate to the keys of published files, of original repositories and of Python's modules, as
+ * data.
+ *
+ * @module
+ */
+import type { ModuleNames } from "../../adapters/exchange/format.ts";
+import { glob, type Path } from "../../dsl/tree.ts";
+import type { Fusion } from "../fusion.ts";
+
+/** How checkpoint keys relate to parameter paths. */
+export interface KeyMap {
+  /** Prefix of the published keys, which files of the bare backbone lack. */
+  readonly prefix: string;
+  /** Paths published without the prefix. */
+  readonly unprefixed: readonly string[];
+  /** Keys that carry nothing this model uses. */
+  readonly ignored: readonly string[];
+  /** How published files call what is called differently here; what several rules match is published under each name. */
+  readonly published?: readonly Rename[];
+  /** How Python calls modules in memory where that differs from the published keys; the first that matches wins. */
+  readonly modules: readonly Rename[];
+  /** How the original repository's files call what is called differently here; the first that matches wins. */
+  readonly originals?: readonly Rename[];
+  /** Layers that some files hold as one and others as several. */
+  readonly fusions?: readonly Fusion[];
+}
+
+/** How paths begin here and elsewhere, without the prefix; `*` is one segment, the same on both sides. */
+export type Rename = readonly [here: string, there: string];
+
+/**
+ * The parameter path of a checkpoint key, published or original, or undefined if the key is ignored.
+ *
+ * @param keys The family's names
+ * @param key Key in the file
+ */
+export function pathOf(keys: KeyMap, key: string): Path | undefined {
+  const path = key.startsWith(keys.prefix) ? key.slice(keys.prefix.length) : key;
+  if (keys.ignored.some((pattern) => glob(pattern)(path))) return undefined;
+  return rename(keys.originals ?? [], 1, rename(keys.published ?? [], 1, path));
+}
+
+/**
+ * The published keys of a parameter path: one, except where a file repeats a tensor.
+ *
+ * @param keys The family's names
+ * @param path Parameter path
+ */
+export function keysOf(keys: KeyMap, path: Path): readonly string[] {
+  const renames = (keys.published ?? []).flatMap((rule) => renamed(rule, 0, path) ?? []);
+  return (renames.length === 0 ? [path] : renames).map((name) => prefixOf(keys, path) + name);
+}
+
+function prefixOf(keys: KeyMap, path: Path): string {
+  return keys.unprefixed.some((pattern) => glob(pattern)(path)) ? "" : keys.prefix;
+}
+
+/**
+ * The published key of a parameter path, the first if there are several.
+ *
+ * @param keys The family's names
+ * @param path Parameter path
+ */
+export function keyOf(keys: KeyMap, path: Path): string {
+  return keysOf(keys, path)[0];
+}
+
+/**
+ * The key of a parameter path in the original repository's files.
+ *
+ * @param keys The family's names
+ * @param path Parameter path
+ */
+export function originalKeyOf(keys: KeyMap, path: Path): string {
+  return rename(keys.originals ?? [], 0, path);
+}
+
+/**
+ * The path with its beginning renamed from one side of a rule to the other, or undefined if the rule does not match.
+ *
+ * @param rule The rule
+ * @param from Which side the path is on
+ * @param path The path
+ */
+export function renamed(rule: Rename, from: 0 | 1, path: Path): Path | undefined {
+  const pattern = rule[from].replaceAll(".", "\\.").replaceAll("*", "([^.]+)");
+  const match = new RegExp(`^${pattern}(?=\\.|$)`).exec(path);
+  if (match === null) return undefined;
+  const segments = match.slice(1);
+  return rule[1 - from].replaceAll("*", () => segments.shift()!) + path.slice(match[0].length);
+}
+
+/** The path after the first rule that matches. */
+function rename(rules: readonly Rename[], from: 0 | 1, path: Path): Path {
+  for (const rule of rules) {
+    const other = renamed(rule, from, path);
+    if (other !== undefined) return other;
+  }
+  return path;
+}
+
+/**
+ * A family's module names in Python: those in the memory of the newest transformers first, then the published keys', which
+ * older ones use in memory too.
+ *
+ * @param keys The family's names
+ */
+export function moduleNames(keys: KeyMap): ModuleNames {
+  return {
+    toModules: (path) => {
+      const inMemory = keys.modules.flatMap((rule) => renamed(rule, 0, path) ?? []).slice(0, 1);
+      return [...new Set([...inMemory.map((name) => prefixOf(keys, path) + name), ...keysOf(keys, path)])];
+    },
+    toPath: (module) => {
+      const name = module.startsWith(keys.prefix) ? module.slice(keys.prefix.length) : module;
+      return rename(keys.published ?? [], 1, rename(keys.modules, 1, name));
+    },
+  };
+}

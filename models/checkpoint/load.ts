@@ -1,0 +1,211 @@
+/**
+ * A model's parameters from its checkpoint, and back into a Hugging Face folder.
+ *
+ * @module
+ */
+import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { OneloraError } from "../../dsl/error.ts";
+import { init, type Layer, specs } from "../../dsl/layer.ts";
+import type { Key } from "../../dsl/random.ts";
+import { guarded } from "../../dsl/files/file.ts";
+import {
+  type Checkpoint,
+  fromTensor,
+  type NamedSource,
+  readAgreeing,
+  toBfloat16,
+  toFloat16,
+  toTensor,
+  writeSafetensors,
+} from "../../dsl/safetensors/mod.ts";
+import { glob, type Params, type Path } from "../../dsl/tree.ts";
+import { openCheckpoint } from "./checkpoint.ts";
+import { divisions, gatherRows, published, type Rows, shapeOfRows } from "../fusion.ts";
+import { fetchModel } from "../hub/fetch.ts";
+import { keyOf, keysOf, pathOf } from "./keys.ts";
+import type { Model } from "../open.ts";
+
+/** What was found in a checkpoint. */
+export interface Loaded {
+  /** The complete parameters. */
+  readonly params: Params;
+  /** Paths that the checkpoint did not hold and that got their first value from the key (head and adapters only). */
+  readonly initialised: readonly Path[];
+  /** The entry that was taken of a file of PyTorch's that holds several, e.g. `ema`. */
+  readonly part?: string;
+}
+
+function mismatch(model: Model, key: string, found: string, allowed: string): OneloraError {
+  return new OneloraError({ attempted: `loading ${model.name}, tensor "${key}"`, found, allowed });
+}
+
+/** Checkpoint keys by the path they fill, more than one where the file repeats a tensor. */
+type Keys = ReadonlyMap<Path, readonly string[]>;
+
+/** The keys of a checkpoint; unexpected ones are an error. */
+function resolve(model: Model, checkpoint: Checkpoint): Keys {
+  const paths = Object.keys(specs(model.layer));
+  const expected = new Set(paths.flatMap((path) => divisions(model.keys, path)).flat().map(({ path }) => path));
+  const found = new Map<Path, readonly string[]>();
+  for (const key of checkpoint.names) {
+    const path = pathOf(model.keys, key);
+    if (path === undefined) continue;
+    if (!expected.has(path)) throw mismatch(model, key, "an unexpected key", `the keys of ${model.family}`);
+    found.set(path, [...found.get(path) ?? [], key]);
+  }
+  return found;
+}
+
+/** Where a checkpoint holds a parameter, if it does; a tensor of another shape is an error. */
+function locate(
+  model: Model,
+  checkpoint: Checkpoint,
+  keys: Keys,
+  path: Path,
+  shape: readonly number[],
+): readonly Rows[] | undefined {
+  const rows = divisions(model.keys, path).find((each) => each.every(({ path }) => keys.has(path)));
+  for (const { path: held, share } of rows ?? []) {
+    const whole = held === path;
+    const wanted = whole ? shape : [shape[0] * (share?.[1] ?? 1) / rows!.length, ...shape.slice(1)];
+    for (const key of keys.get(held)!) {
+      const found = checkpoint.info(key).shape;
+      if (`${found}` !== `${wanted}`) throw mismatch(model, key, `shape [${found}]`, `shape [${wanted}]`);
+    }
+  }
+  return rows;
+}
+
+/** Reads rows of a checkpoint's tensors as one tensor. */
+async function readRows(
+  model: Model,
+  checkpoint: Checkpoint,
+  keys: Keys,
+  rows: readonly Rows[],
+): Promise<Tensor> {
+  const parts: Record<Path, Tensor> = {};
+  try {
+    for (const { path } of rows) {
+      parts[path] = toTensor(await readAgreeing(checkpoint, keys.get(path)!, `loading ${model.name}`));
+    }
+    return gatherRows(rows, (path) => parts[path]);
+  } finally {
+    dispose(parts);
+  }
+}
+
+/** Where a checkpoint holds what a layer needs; what it may lack is left out. */
+function sourcesOf(
+  model: Model,
+  checkpoint: Checkpoint,
+  layer: Layer,
+  keys: Keys,
+): readonly (readonly [Path, readonly Rows[]])[] {
+  const within = (path?: Path) => path === undefined ? () => false : glob(`${path}.**`);
+  const [isHead, isSized] = [within(model.headPath), within(model.classPart?.path)];
+  return Object.entries(specs(layer)).flatMap(([path, { shape, adapter }]) => {
+    if (adapter !== undefined || (model.freshClasses && isSized(path))) return [];
+    const rows = locate(model, checkpoint, keys, path, shape);
+    if (rows !== undefined) return [[path, rows] as const];
+    if (model.labels !== undefined && isHead(path)) return [];
+    throw mismatch(model, keyOf(model.keys, path), "no such key", `shape [${shape}]`);
+  });
+}
+
+/**
+ * Whether a checkpoint holds a model's parameters, by their names and shapes.
+ *
+ * @param model The model
+ * @param checkpoint The checkpoint
+ */
+export function fits(model: Model, checkpoint: Checkpoint): boolean {
+  try {
+    return sourcesOf(model, checkpoint, model.layer, resolve(model, checkpoint)).length > 0;
+  } catch (error) {
+    if (error instanceof OneloraError) return false;
+    throw error;
+  }
+}
+
+/**
+ * Reads a model's parameters shard by shard, tensor by tensor (peak memory: the model plus one tensor).
+ *
+ * What is sized by classes other than the checkpoint's, or a head of classes that the checkpoint lacks, starts from the key;
+ * anything else that is missing, unexpected or of another shape is an error naming it. Without a folder everything starts
+ * from the key.
+ *
+ * @param model The model
+ * @param key The run's key
+ * @param layer The layer to fill, if adapters were placed on the model's own
+ */
+export async function loadParams(model: Model, key: Key, layer: Layer = model.layer): Promise<Loaded> {
+  const wanted = specs(layer);
+  const given: Record<Path, Tensor> = {};
+  let part: string | undefined;
+  if (model.folder !== undefined) {
+    const { repository, folder } = model;
+    if (repository !== undefined) await fetchModel(repository.name, repository.options);
+    await using checkpoint = await openCheckpoint(folder);
+    part = checkpoint.part;
+    const keys = resolve(model, checkpoint);
+    const sources = sourcesOf(model, checkpoint, layer, keys);
+    try {
+      for (const [path, rows] of sources) given[path] = await readRows(model, checkpoint, keys, rows);
+    } catch (error) {
+      dispose(given);
+      throw error;
+    }
+  }
+  return {
+    params: init(layer, key, given),
+    initialised: Object.keys(wanted).filter((path) => given[path] === undefined),
+    part,
+  };
+}
+
+/** Element types that {@linkcode saveModel} writes; halves are rounded to the nearest. */
+const ENCODERS = { F32: (values: Float32Array) => values, F16: toFloat16, BF16: toBfloat16 };
+
+/** Options of {@linkcode saveModel}. */
+export interface SaveOptions {
+  /** Element type in the file (default F32). */
+  readonly dtype?: "F32" | "F16" | "BF16";
+}
+
+/**
+ * Writes a plain Hugging Face folder: `config.json` and the weights, each complete or absent.
+ *
+ * @param model The model (its configuration)
+ * @param params Its parameters; adapters' own are left out
+ * @param folder Made if it does not exist
+ * @param options See {@linkcode SaveOptions}
+ */
+export async function saveModel(
+  model: Model,
+  params: Params,
+  folder: string,
+  { dtype = "F32" }: SaveOptions = {},
+): Promise<void> {
+  const tensors = published(model.keys, Object.keys(specs(model.layer)));
+  const entries = [...tensors].flatMap(([path, rows]): readonly NamedSource[] => {
+    const shapes = rows.map((each) => shapeOfRows(params[each.path].shape, each));
+    const shape = shapes.length === 1
+      ? shapes[0]
+      : [shapes.reduce((sum, [length]) => sum + length, 0), ...shapes[0].slice(1)];
+    const data = async () => {
+      const tensor = gatherRows(rows, (path) => params[path]);
+      try {
+        return ENCODERS[dtype]((await fromTensor(tensor)).data as Float32Array);
+      } finally {
+        tensor.dispose();
+      }
+    };
+    return keysOf(model.keys, path).map((key) => [key, { dtype, shape, data }]);
+  });
+  await guarded(`writing ${folder}`, "a folder that can be written", async () => {
+    await Deno.mkdir(folder, { recursive: true });
+    await writeSafetensors(`${folder}/${model.weightsFile}`, entries, { metadata: { format: "pt" } });
+    await Deno.writeTextFile(`${folder}/config.json.tmp`, `${JSON.stringify(model.config, null, 2)}\n`);
+    await Deno.rename(`${folder}/config.json.tmp`, `${folder}/config.json`);
+  });
+}

@@ -1,0 +1,240 @@
+/**
+ * DINOv2, the vision transformer (Oquab et al. 2023), as the backbone of dense prediction models. Parameter paths are the
+ * keys of transformers' `Dinov2Backbone`.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { gaussian, ones, zeros } from "../../dsl/initialise.ts";
+import { type Layer, parameter, residual, sequence, serial, stack } from "../../dsl/layer.ts";
+import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../../dsl/layers.ts";
+import { linear } from "../../dsl/linear.ts";
+import { withGradient } from "../../dsl/ops/gradient.ts";
+import { interpolate, type Target } from "../../dsl/ops/interpolate.ts";
+import type { Fusion } from "../fusion.ts";
+import type { Rename } from "../checkpoint/keys.ts";
+
+/** Sizes of a DINOv2. */
+export interface Dinov2Config {
+  /** Width D. */
+  readonly hidden: number;
+  /** Transformer blocks. */
+  readonly layers: number;
+  /** Attention heads. */
+  readonly heads: number;
+  /** Width of the MLP over D. */
+  readonly mlpRatio: number;
+  /** Side in pixels of the square images it was trained on: its position embeddings are a grid of (side / patch)². */
+  readonly image: number;
+  /** Side of a patch in pixels. */
+  readonly patch: number;
+  /** Image channels. */
+  readonly channels: number;
+  /** Added to the variance in layer norms. */
+  readonly eps: number;
+  /** MLP activation. */
+  readonly activation: string;
+  /** Whether query, key, value have biases. */
+  readonly qkvBias: boolean;
+  /** One qkv projection of 3 D outputs, as in the original code, instead of three. */
+  readonly fusedQkv: boolean;
+  /** Whether the checkpoint has a mask token; only pre-training uses it. */
+  readonly maskToken: boolean;
+  /** After which blocks the feature maps are taken; 0 is before the first. */
+  readonly outputs: readonly number[];
+  /** Whether the final norm is applied to every feature map. */
+  readonly normalised: boolean;
+  /**
+   * How position embeddings are resampled for another grid h x w. Without: to the size h x w, as transformers does. With:
+   * by the factors (h + offset) / side of the grid, as the original code does (0.1), which shifts the samples slightly.
+   */
+  readonly interpolateOffset?: number;
+}
+
+/** The position embeddings of a grid of patches: [1, 1 + side², D] -> [1, 1 + h w, D], the class token's first. */
+function positionsFor(
+  embeddings: tf.Tensor,
+  { image, patch, hidden, interpolateOffset }: Dinov2Config,
+  grid: readonly [height: number, width: number],
+): tf.Tensor {
+  const side = image / patch;
+  if (grid.every((length) => length === side)) return embeddings;
+  const factor = (length: number) => (length + interpolateOffset!) / side;
+  const target: Target = interpolateOffset === undefined
+    ? { size: grid }
+    : { scaleFactor: [factor(grid[0]), factor(grid[1])] };
+  const patches = tf.reshape(tf.slice(embeddings, [0, 1, 0], [1, side * side, hidden]), [1, side, side, hidden]);
+  const resampled = tf.reshape(interpolate(patches, target, { mode: "bicubic" }), [1, grid[0] * grid[1], hidden]);
+  return tf.concat([tf.slice(embeddings, [0, 0, 0], [1, 1, hidden]), resampled], 1);
+}
+
+/** Class token, patches, positions: pixels [B, C, p h, p w] -> tokens [B, 1 + h w, D]. */
+function embeddings(config: Dinov2Config): Layer {
+  const { hidden, patch, image } = config;
+  const positions = (image / patch) ** 2;
+  return {
+    kind: "embeddings",
+    params: {
+      cls_token: parameter([1, 1, hidden], zeros),
+      ...(config.maskToken ? { mask_token: parameter([1, hidden], zeros) } : {}),
+      position_embeddings: parameter([1, positions + 1, hidden], gaussian(0.02)),
+    },
+    parts: { "patch_embeddings.projection": patchEmbedLayer(config.channels, [patch, patch], hidden) },
+    forward: (self, pixels) => {
+      const [batch, , height, width] = pixels.shape as [number, number, number, number];
+      const tokens = self.call<tf.Tensor>("patch_embeddings.projection", pixels);
+      const first = tf.broadcastTo(self.param("cls_token"), [batch, 1, hidden]);
+      const grid = [height / patch, width / patch] as const;
+      return tf.add(tf.concat([first, tokens], 1), positionsFor(self.param("position_embeddings"), config, grid));
+    },
+  };
+}
+
+/** y = lambda1 x, one factor per feature (Touvron et al. 2021); x is kept only for a lambda1 that is trained. */
+function layerScale(features: number): Layer {
+  return {
+    kind: "scale",
+    params: { lambda1: parameter([features], ones) },
+    parts: {},
+    forward: (self, x) => {
+      const factors = self.param("lambda1");
+      if (self.trainable("lambda1")) return tf.mul(x, factors);
+      return withGradient([x], (save) => {
+        save(factors);
+        return tf.mul(x, factors);
+      }, (dy, [factors]) => [tf.mul(dy, factors)]);
+    },
+  };
+}
+
+/** Pre-norm transformer block, [B, N, D] -> [B, N, D]: x += scale1 attention(norm1 x); x += scale2 mlp(norm2 x). */
+function block(config: Dinov2Config): Layer {
+  const { hidden, eps } = config;
+  const wide = Math.trunc(hidden * config.mlpRatio);
+  const separate = ["attention.query", "attention.key", "attention.value"] as const;
+  return sequence(
+    residual(serial({
+      norm1: layerNormLayer(hidden, eps),
+      attention: selfAttention({
+        dim: hidden,
+        heads: config.heads,
+        qkvBias: config.qkvBias,
+        names: { qkv: config.fusedQkv ? "attention.qkv" : separate, output: "output.dense" },
+      }),
+      layer_scale1: layerScale(hidden),
+    })),
+    residual(serial({
+      norm2: layerNormLayer(hidden, eps),
+      "mlp.fc1": linear(hidden, wide, { weight: gaussian(0.02) }),
+      activation: activationLayer(config.activation),
+      "mlp.fc2": linear(wide, hidden, { weight: gaussian(0.02) }),
+      layer_scale2: layerScale(hidden),
+    })),
+  );
+}
+
+/** The blocks, [B, N, D] -> the tokens after each block that a feature map is taken from. Later blocks are not run. */
+function encoder(config: Dinov2Config): Layer<readonly [tf.Tensor], readonly tf.Tensor[]> {
+  const { outputs } = config;
+  const last = Math.max(...outputs);
+  return {
+    ...stack(config.layers, () => block(config)),
+    forward: (self, x) => {
+      const states = [x];
+      for (let i = 0; i < last; i++) states.push(self.call(`${i}`, states[i]));
+      return outputs.map((index) => states[index]);
+    },
+  };
+}
+
+/**
+ * The backbone: pixels [B, C, p h, p w] -> feature maps [B, h, w, D], class token left out.
+ *
+ * @param config Sizes
+ *
+ * @example
+ * ```ts
+ * import { apply, init, key, useBackend } from "@onelora/onelora/dsl";
+ * import { depthAnythingPresets, dinov2 } from "@onelora/onelora/models";
+ * import { assertEquals } from "@std/assert";
+ * import * as tf from "@tensorflow/tfjs-core";
+ * await useBackend("cpu");
+ * const model = dinov2(depthAnythingPresets["dpt-micro"].backbone);
+ * const maps = apply(model, init(model, key(0)))(tf.zeros([1, 3, 28, 42]));
+ * assertEquals(maps.map(({ shape }) => shape), Array(4).fill([1, 2, 3, 64]));
+ * ```
+ */
+export function dinov2(config: Dinov2Config): Layer<readonly [tf.Tensor], readonly tf.Tensor[]> {
+  const { hidden, patch } = config;
+  return {
+    kind: "dinov2",
+    params: {},
+    parts: {
+      embeddings: embeddings(config),
+      "encoder.layer": encoder(config),
+      layernorm: layerNormLayer(hidden, config.eps),
+    },
+    forward: (self, pixels) => {
+      const [batch, , height, width] = pixels.shape as [number, number, number, number];
+      const [rows, columns] = [height / patch, width / patch];
+      const states = self.call<readonly tf.Tensor[]>("encoder.layer", self.call("embeddings", pixels));
+      return states.map((tokens) => {
+        // The norm acts on each token alone, so the class token can go first.
+        const patches = tf.slice(tokens, [0, 1, 0], [batch, rows * columns, hidden]);
+        const map = config.normalised ? self.call<tf.Tensor>("layernorm", patches) : patches;
+        return tf.reshape(map, [batch, rows, columns, hidden]);
+      });
+    },
+  };
+}
+
+/**
+ * How the newest transformers calls the modules of a backbone in memory.
+ *
+ * @param at Where the backbone lives
+ */
+export function dinov2Modules(at: string): readonly Rename[] {
+  const attention = `${at}.encoder.layer.*.attention`;
+  return [
+    [`${attention}.attention.query`, `${attention}.q_proj`],
+    [`${attention}.attention.key`, `${attention}.k_proj`],
+    [`${attention}.attention.value`, `${attention}.v_proj`],
+    [`${attention}.output.dense`, `${attention}.o_proj`],
+  ];
+}
+
+/**
+ * The fused query, key and value projection of a backbone, which published files hold as three.
+ *
+ * @param at Where the backbone lives
+ */
+export function dinov2Fusion(at: string): Fusion {
+  const attention = `${at}.encoder.layer.*.attention.attention`;
+  return {
+    whole: `${attention}.qkv`,
+    parts: [`${attention}.query`, `${attention}.key`, `${attention}.value`],
+    published: "parts",
+  };
+}
+
+/**
+ * How the original repository's files call a backbone's parameters.
+ *
+ * @param here Where the backbone lives
+ * @param there Where it lives in those files
+ */
+export function dinov2Originals(here: string, there: string): readonly Rename[] {
+  const [block, original] = [`${here}.encoder.layer.*`, `${there}.blocks.*`];
+  return [
+    [`${here}.embeddings.cls_token`, `${there}.cls_token`],
+    [`${here}.embeddings.mask_token`, `${there}.mask_token`],
+    [`${here}.embeddings.position_embeddings`, `${there}.pos_embed`],
+    [`${here}.embeddings.patch_embeddings.projection`, `${there}.patch_embed.proj`],
+    [`${block}.attention.attention.qkv`, `${original}.attn.qkv`],
+    [`${block}.attention.output.dense`, `${original}.attn.proj`],
+    [`${block}.layer_scale1.lambda1`, `${original}.ls1.gamma`],
+    [`${block}.layer_scale2.lambda1`, `${original}.ls2.gamma`],
+    [block, original],
+    [`${here}.layernorm`, `${there}.norm`],
+  ];
+}

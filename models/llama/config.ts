@@ -1,0 +1,191 @@
+/**
+ * Sizes of LLaMA models, and their `config.json`.
+ *
+ * @module
+ */
+import { booleanField, choiceField, type Json, numberField, objectField, wholeField, wrongField } from "../config.ts";
+
+/** Sizes of a LLaMA. */
+export interface LlamaConfig {
+  /** Token ids V. */
+  readonly vocabulary: number;
+  /** Width D. */
+  readonly hidden: number;
+  /** Width of the MLP. */
+  readonly intermediate: number;
+  /** Transformer blocks. */
+  readonly layers: number;
+  /** Query heads H. */
+  readonly heads: number;
+  /** Key and value heads KV; each serves H / KV query heads. */
+  readonly keyValueHeads: number;
+  /** Features of a head, hd. */
+  readonly headSize: number;
+  /** Added to the mean square in norms. */
+  readonly eps: number;
+  /** Base of the rotary frequencies. */
+  readonly theta: number;
+  /** Longest text it was trained on, in tokens. */
+  readonly positions: number;
+  /** Whether the head is the embedding table. */
+  readonly tied: boolean;
+  /** Whether the attention's projections have biases. */
+  readonly attentionBias: boolean;
+  /** Whether the MLP's projections have biases. */
+  readonly mlpBias: boolean;
+  /** Id that begins a text, if any does. */
+  readonly begin?: number;
+  /** Ids that end a text. */
+  readonly end: readonly number[];
+}
+
+const llama2: LlamaConfig = {
+  vocabulary: 32000,
+  hidden: 4096,
+  intermediate: 11008,
+  layers: 32,
+  heads: 32,
+  keyValueHeads: 32,
+  headSize: 128,
+  eps: 1e-5,
+  theta: 10000,
+  positions: 4096,
+  tied: false,
+  attentionBias: false,
+  mlpBias: false,
+  begin: 1,
+  end: [2],
+};
+
+const smollm: LlamaConfig = {
+  ...llama2,
+  vocabulary: 49152,
+  headSize: 64,
+  positions: 2048,
+  tied: true,
+  begin: 0,
+  end: [0],
+};
+
+/** Names of presets. */
+export type LlamaPreset =
+  | "llama-micro"
+  | "smollm-135m"
+  | "smollm-360m"
+  | "tinyllama-1.1b"
+  | "llama-2-7b"
+  | "llama-2-13b";
+
+/** Configurations by preset name. */
+export const llamaPresets: Readonly<Record<LlamaPreset, LlamaConfig>> = {
+  "llama-micro": {
+    ...llama2,
+    vocabulary: 512,
+    hidden: 96,
+    intermediate: 256,
+    layers: 4,
+    heads: 4,
+    keyValueHeads: 2,
+    headSize: 24,
+    positions: 512,
+    tied: true,
+  },
+  "smollm-135m": { ...smollm, hidden: 576, intermediate: 1536, layers: 30, heads: 9, keyValueHeads: 3 },
+  "smollm-360m": { ...smollm, hidden: 960, intermediate: 2560, layers: 32, heads: 15, keyValueHeads: 5 },
+  "tinyllama-1.1b": {
+    ...llama2,
+    hidden: 2048,
+    intermediate: 5632,
+    layers: 22,
+    keyValueHeads: 4,
+    headSize: 64,
+    positions: 2048,
+  },
+  "llama-2-7b": llama2,
+  "llama-2-13b": { ...llama2, hidden: 5120, intermediate: 13824, layers: 40, heads: 40, keyValueHeads: 40 },
+};
+
+/** The rotary base: newer files have it inside `rope_parameters`, older ones beside a `rope_scaling`. */
+function thetaField(json: Json): number {
+  for (const name of ["rope_parameters", "rope_scaling"]) {
+    const { rope_type, type } = objectField(json, name);
+    if (![undefined, null, "default"].includes((rope_type ?? type) as string)) {
+      throw wrongField(name, json[name], 'rope_type "default": scaled rotary positions are not known here');
+    }
+  }
+  return numberField(objectField(json, "rope_parameters"), "rope_theta", numberField(json, "rope_theta", 10000));
+}
+
+/** Token ids: none, one or several. */
+function idsField(json: Json, name: string, fallback: number): readonly number[] {
+  const value = json[name] === undefined ? fallback : json[name] ?? [];
+  const ids = Array.isArray(value) ? value : [value];
+  if (!ids.every((id) => Number.isInteger(id) && id >= 0)) throw wrongField(name, value, "token ids");
+  return ids;
+}
+
+/**
+ * From `config.json`; absent fields have transformers' defaults.
+ *
+ * @param json The configuration
+ */
+export function readLlamaConfig(json: Json): LlamaConfig {
+  const hidden = wholeField(json, "hidden_size", 4096);
+  const heads = wholeField(json, "num_attention_heads", 32);
+  const keyValueHeads = wholeField(json, "num_key_value_heads", heads);
+  if (heads % keyValueHeads !== 0) throw wrongField("num_key_value_heads", keyValueHeads, `a divisor of ${heads}`);
+  const headSize = numberField(json, "head_dim", hidden / heads);
+  if (headSize % 2 !== 0) {
+    const given = json.head_dim !== undefined && json.head_dim !== null;
+    throw given
+      ? wrongField("head_dim", headSize, "an even number")
+      : wrongField("hidden_size", hidden, `an even multiple of ${heads} heads`);
+  }
+  choiceField(json, "hidden_act", ["silu"], "silu");
+  return {
+    vocabulary: wholeField(json, "vocab_size", 32000),
+    hidden,
+    intermediate: wholeField(json, "intermediate_size", 11008),
+    layers: wholeField(json, "num_hidden_layers", 32),
+    heads,
+    keyValueHeads,
+    headSize,
+    eps: numberField(json, "rms_norm_eps", 1e-6),
+    theta: thetaField(json),
+    positions: wholeField(json, "max_position_embeddings", 2048),
+    tied: booleanField(json, "tie_word_embeddings", false),
+    attentionBias: booleanField(json, "attention_bias", false),
+    mlpBias: booleanField(json, "mlp_bias", false),
+    begin: idsField(json, "bos_token_id", 1)[0],
+    end: idsField(json, "eos_token_id", 2),
+  };
+}
+
+/**
+ * To `config.json`, for transformers before and after 5.
+ *
+ * @param config The sizes
+ */
+export function writeLlamaConfig(config: LlamaConfig): Json {
+  return {
+    architectures: ["LlamaForCausalLM"],
+    model_type: "llama",
+    vocab_size: config.vocabulary,
+    hidden_size: config.hidden,
+    intermediate_size: config.intermediate,
+    num_hidden_layers: config.layers,
+    num_attention_heads: config.heads,
+    num_key_value_heads: config.keyValueHeads,
+    head_dim: config.headSize,
+    hidden_act: "silu",
+    rms_norm_eps: config.eps,
+    rope_theta: config.theta,
+    rope_parameters: { rope_theta: config.theta, rope_type: "default" },
+    max_position_embeddings: config.positions,
+    tie_word_embeddings: config.tied,
+    attention_bias: config.attentionBias,
+    mlp_bias: config.mlpBias,
+    bos_token_id: config.begin ?? null,
+    eos_token_id: config.end.length > 1 ? config.end : config.end[0] ?? null,
+  };
+}

@@ -1,0 +1,105 @@
+/**
+ * Text as token ids and back, by a checkpoint's `tokenizer.json` (Hugging Face tokenizers' format) or `tokenizer.model`.
+ *
+ * @module
+ */
+import { Tokenizer } from "@huggingface/tokenizers";
+import { OneloraError } from "../../dsl/error.ts";
+import { guarded } from "../../dsl/files/file.ts";
+import { isObject } from "../../dsl/safetensors/header.ts";
+import type { Json } from "../config.ts";
+import { openSentencePiece } from "./sentencepiece.ts";
+
+/** Which special tokens take part. */
+export interface SpecialTokens {
+  /** Whether those that frame a text (`<s>`) are added on encoding, or kept in the text on decoding. */
+  readonly special?: boolean;
+}
+
+/** A checkpoint's tokenizer. */
+export interface TextTokenizer {
+  /** Token ids of a text; by default with the special tokens that frame it. */
+  readonly encode: (text: string, options?: SpecialTokens) => readonly number[];
+  /** The text of token ids; by default without special tokens. Bytes that are no character become U+FFFD. */
+  readonly decode: (ids: readonly number[], options?: SpecialTokens) => string;
+  /** Id that begins a text, if any does. */
+  readonly begin?: number;
+  /** Id that ends a text, if any does. */
+  readonly end?: number;
+}
+
+async function readJson(path: string, allowed: string): Promise<Json> {
+  return await guarded(`reading ${path}`, allowed, async () => {
+    const json = JSON.parse(await Deno.readTextFile(path));
+    if (isObject(json)) return json;
+    throw new TypeError("no JSON object");
+  });
+}
+
+/** A token of `tokenizer_config.json`: its text, or an object that has it. */
+function tokenText(config: Json, name: string): string | undefined {
+  const value = config[name] ?? undefined;
+  const content = typeof value === "object" ? (value as Json).content : value;
+  if (content === undefined || typeof content === "string") return content;
+  throw new OneloraError({
+    attempted: `reading "${name}" of tokenizer_config.json`,
+    found: JSON.stringify(value),
+    allowed: "a token's text, or an object with its content",
+  });
+}
+
+/** Whether a file is there. */
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+/**
+ * Opens the tokenizer of a checkpoint's folder: `tokenizer.json` and `tokenizer_config.json`, or where there is none,
+ * SentencePiece's `tokenizer.model`. Needs `--allow-read`.
+ *
+ * @param folder The folder
+ * @throws OneloraError if a file is missing or malformed, or names a token that does not exist
+ */
+export async function openTokenizer(folder: string): Promise<TextTokenizer> {
+  const path = `${folder}/tokenizer.json`;
+  const allowed = "a tokenizer that Hugging Face's tokenizers library saved";
+  const configPath = `${folder}/tokenizer_config.json`;
+  const configAllowed = "the configuration beside tokenizer.json";
+  const model = `${folder}/tokenizer.model`;
+  if (!await exists(path) && await exists(model)) {
+    return await openSentencePiece(model, await exists(configPath) ? await readJson(configPath, configAllowed) : {});
+  }
+  const json = await readJson(path, allowed);
+  const config = await readJson(configPath, configAllowed);
+  const tokenizer = await guarded(`reading ${path}`, allowed, () => new Tokenizer(json, config));
+  const idOf = (name: string): number | undefined => {
+    const token = tokenText(config, name);
+    const id = token === undefined ? undefined : tokenizer.token_to_id(token);
+    if (token === undefined || id !== undefined) return id;
+    throw new OneloraError({
+      attempted: `reading "${name}" of tokenizer_config.json`,
+      found: `"${token}"`,
+      allowed: "a token of tokenizer.json",
+    });
+  };
+  const clean = config.clean_up_tokenization_spaces === true;
+  return {
+    begin: idOf("bos_token"),
+    end: idOf("eos_token"),
+    encode: (text, { special = true } = {}) => tokenizer.encode(text, { add_special_tokens: special }).ids,
+    decode: (ids, { special = false } = {}) =>
+      ids.length === 0
+        ? ""
+        : tokenizer.decode([...ids], { skip_special_tokens: !special, clean_up_tokenization_spaces: clean }),
+  };
+}
+
+/**
+ * The text of token ids as far as it is settled: a character of which only some bytes have come is left out.
+ *
+ * @param tokenizer The tokenizer
+ * @param ids Token ids so far
+ */
+export function settledText(tokenizer: TextTokenizer, ids: readonly number[]): string {
+  return tokenizer.decode(ids).replace(/\uFFFD+$/, "");
+}

@@ -1,0 +1,213 @@
+/**
+ * ViT, the vision transformer (Dosovitskiy et al. 2020), as published under `google/vit-base-patch16-224-in21k`.
+ * Parameter paths are the checkpoint's keys without the `vit.` prefix.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { gaussian, zeros } from "../../dsl/initialise.ts";
+import { type Layer, parameter, residual, type Self, sequence, serial, stack } from "../../dsl/layer.ts";
+import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../../dsl/layers.ts";
+import { linear } from "../../dsl/linear.ts";
+import { activations } from "../../dsl/ops/activation.ts";
+import { booleanField, choiceField, type Json, labelNames, labelsField, numberField, sideField } from "../config.ts";
+import { type Family, family } from "../family.ts";
+
+/** Sizes of a ViT. */
+export interface VitConfig {
+  /** Width D. */
+  readonly hidden: number;
+  /** Transformer blocks. */
+  readonly layers: number;
+  /** Attention heads. */
+  readonly heads: number;
+  /** Width of the MLP. */
+  readonly intermediate: number;
+  /** Image height and width in pixels. */
+  readonly image: readonly [height: number, width: number];
+  /** Patch height and width in pixels. */
+  readonly patch: readonly [height: number, width: number];
+  /** Image channels. */
+  readonly channels: number;
+  /** Names of the head's classes. */
+  readonly labels: readonly string[];
+  /** Added to the variance in layer norms. */
+  readonly eps: number;
+  /** MLP activation. */
+  readonly activation: string;
+  /** Whether query, key, value have biases. */
+  readonly qkvBias: boolean;
+  /** One qkv projection of 3 D outputs instead of three (the paper's ViT-L counts use it). */
+  readonly fusedQkv: boolean;
+}
+
+/** Class token, patches, positions: pixels [B, C, H, W] -> tokens [B, 1 + N, D]. */
+function embeddings(config: VitConfig): Layer {
+  const patches = (config.image[0] / config.patch[0]) * (config.image[1] / config.patch[1]);
+  return {
+    kind: "embeddings",
+    params: {
+      cls_token: parameter([1, 1, config.hidden], zeros),
+      position_embeddings: parameter([1, patches + 1, config.hidden], gaussian(0.02)),
+    },
+    parts: { "patch_embeddings.projection": patchEmbedLayer(config.channels, config.patch, config.hidden) },
+    forward: (self: Self, pixels) => {
+      const tokens = self.call("patch_embeddings.projection", pixels);
+      const first = tf.broadcastTo(self.param("cls_token"), [pixels.shape[0], 1, config.hidden]);
+      return tf.add(tf.concat([first, tokens], 1), self.param("position_embeddings"));
+    },
+  };
+}
+
+/** Pre-norm transformer block, [B, N, D] -> [B, N, D]: x += attention(norm x); x += mlp(norm x). */
+function block(config: VitConfig): Layer {
+  const { hidden, intermediate, eps } = config;
+  const separate = ["attention.query", "attention.key", "attention.value"] as const;
+  return sequence(
+    residual(serial({
+      layernorm_before: layerNormLayer(hidden, eps),
+      attention: selfAttention({
+        dim: hidden,
+        heads: config.heads,
+        qkvBias: config.qkvBias,
+        names: { qkv: config.fusedQkv ? "attention.qkv" : separate, output: "output.dense" },
+      }),
+    })),
+    residual(serial({
+      layernorm_after: layerNormLayer(hidden, eps),
+      "intermediate.dense": linear(hidden, intermediate, { weight: gaussian(0.02) }),
+      activation: activationLayer(config.activation),
+      "output.dense": linear(intermediate, hidden, { weight: gaussian(0.02) }),
+    })),
+  );
+}
+
+/**
+ * ViT classifier: pixels [B, C, H, W] -> logits [B, classes] = classifier(layernorm(x)[:, 0]).
+ *
+ * @param config Sizes
+ */
+export function vit(config: VitConfig): Layer {
+  return {
+    kind: "vit",
+    params: {},
+    parts: {
+      embeddings: embeddings(config),
+      "encoder.layer": stack(config.layers, () => block(config)),
+      layernorm: layerNormLayer(config.hidden, config.eps),
+      classifier: linear(config.hidden, config.labels.length, { role: "head", weight: gaussian(0.02) }),
+    },
+    forward: (self, pixels) => {
+      const tokens = self.call("encoder.layer", self.call("embeddings", pixels));
+      // Layer norm acts on each token alone, so only the class token needs it.
+      const first = tf.reshape(tf.slice(tokens, [0, 0, 0], [-1, 1, -1]), [pixels.shape[0], config.hidden]);
+      return self.call("classifier", self.call("layernorm", first));
+    },
+  };
+}
+
+/** A square's side, or both sides, as `config.json` has it. */
+function sides([height, width]: readonly [number, number]): number | readonly number[] {
+  return height === width ? height : [height, width];
+}
+
+const base: VitConfig = {
+  hidden: 768,
+  layers: 12,
+  heads: 12,
+  intermediate: 3072,
+  image: [224, 224],
+  patch: [16, 16],
+  channels: 3,
+  labels: labelNames(10),
+  eps: 1e-12,
+  activation: "gelu",
+  qkvBias: true,
+  fusedQkv: false,
+};
+
+/** ViT as a family of checkpoints. */
+export const vitFamily: Family = family<VitConfig>({
+  name: "vit",
+  presets: {
+    "vit-micro": {
+      ...base,
+      hidden: 128,
+      layers: 4,
+      heads: 4,
+      intermediate: 512,
+      image: [28, 28],
+      patch: [7, 7],
+      channels: 1,
+    },
+    "vit-base": base,
+    "vit-large": { ...base, hidden: 1024, layers: 24, heads: 16, intermediate: 4096 },
+  },
+  build: vit,
+  readConfig: (json: Json) => ({
+    hidden: numberField(json, "hidden_size", 768),
+    layers: numberField(json, "num_hidden_layers", 12),
+    heads: numberField(json, "num_attention_heads", 12),
+    intermediate: numberField(json, "intermediate_size", 3072),
+    image: sideField(json, "image_size", 224),
+    patch: sideField(json, "patch_size", 16),
+    channels: numberField(json, "num_channels", 3),
+    labels: labelsField(json),
+    eps: numberField(json, "layer_norm_eps", 1e-12),
+    activation: choiceField(json, "hidden_act", Object.keys(activations), "gelu"),
+    qkvBias: booleanField(json, "qkv_bias", true),
+    fusedQkv: false,
+  }),
+  writeConfig: (config) => ({
+    architectures: ["ViTForImageClassification"],
+    model_type: "vit",
+    hidden_size: config.hidden,
+    num_hidden_layers: config.layers,
+    num_attention_heads: config.heads,
+    intermediate_size: config.intermediate,
+    image_size: sides(config.image),
+    patch_size: sides(config.patch),
+    num_channels: config.channels,
+    layer_norm_eps: config.eps,
+    hidden_act: config.activation,
+    qkv_bias: config.qkvBias,
+    id2label: Object.fromEntries(config.labels.map((label, i) => [`${i}`, label])),
+    label2id: Object.fromEntries(config.labels.map((label, i) => [label, i])),
+  }),
+  keys: () => ({
+    prefix: "vit.",
+    unprefixed: ["classifier.**"],
+    ignored: ["pooler.**"],
+    // transformers >= 5.1
+    modules: [
+      ["encoder.layer.*.attention.attention.query", "layers.*.attention.q_proj"],
+      ["encoder.layer.*.attention.attention.key", "layers.*.attention.k_proj"],
+      ["encoder.layer.*.attention.attention.value", "layers.*.attention.v_proj"],
+      ["encoder.layer.*.attention.output.dense", "layers.*.attention.o_proj"],
+      ["encoder.layer.*.intermediate.dense", "layers.*.mlp.fc1"],
+      ["encoder.layer.*.output.dense", "layers.*.mlp.fc2"],
+      ["encoder.layer.*", "layers.*"],
+    ],
+    fusions: [{
+      whole: "encoder.layer.*.attention.attention.qkv",
+      parts: ["query", "key", "value"].map((name) => `encoder.layer.*.attention.attention.${name}`),
+      published: "parts",
+    }],
+  }),
+  headPath: "classifier",
+  signature: ({ image, channels }) => ({
+    inputs: [{ name: "pixel_values", kind: "float", shape: ["batch", channels, ...image] }],
+    outputs: ["logits"],
+  }),
+  withBiases: (config) => ({ ...config, qkvBias: true }),
+  image: ({ image: [height, width], channels }) => {
+    const half = Array(channels).fill(0.5);
+    return { height, width, channels, mean: half, std: half };
+  },
+  withQkv: (config, qkv) => ({ ...config, fusedQkv: qkv === "fused" }),
+  classes: {
+    labels: ({ labels }) => labels,
+    withLabels: (config, labels) => ({ ...config, labels }),
+    part: { path: "classifier", extraRows: 0 },
+  },
+});

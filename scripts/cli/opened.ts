@@ -1,0 +1,26 @@
+/**
+ * Opening a model for a command that only runs it.
+ *
+ * @module
+ */
+import { key } from "../../dsl/mod.ts";
+import { type OpenedModel, openTrained } from "../../tasks/mod.ts";
+import { fetched } from "./fetched.ts";
+
+/**
+ * Opens a model, with an adapter if one is named, and says on stderr what of it is in no file and what was chosen of one.
+ *
+ * @param name What `--model` takes
+ * @param adapter The adapter's folder
+ * @param seed Seed of what is in no file
+ */
+export async function openNoting(name: string, adapter?: string, seed: number = 0): Promise<OpenedModel> {
+  const opened = await openTrained(await fetched(name), { adapter, key: key(seed) });
+  const { initialised, params, part } = opened;
+  if (part !== undefined) console.error(`note: "${part}" is what was taken of ${name}`);
+  if (initialised.length > 0) {
+    const [count, all] = [initialised.length, Object.keys(params).length];
+    console.error(`note: ${count} of ${name}'s ${all} tensors are in no file and random: ${initialised[0]}, ...`);
+  }
+  return opened;
+}

@@ -1,0 +1,98 @@
+/**
+ * What a run needs from its surroundings: a folder, an interrupt, progress, and how much memory it took.
+ *
+ * @module
+ */
+import process from "node:process";
+import { OneloraError } from "../../dsl/error.ts";
+import { guarded } from "../../dsl/files/file.ts";
+import type { Reporter } from "../../tasks/trainer/train.ts";
+import { type Progress, progress } from "./mod.ts";
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * A folder name that is not taken: `parent/name`, `parent/name-2`, ...
+ *
+ * @param parent Folder
+ * @param name Wanted name; characters that file names do not like become dashes
+ */
+export function newFolder(parent: string, name: string): string {
+  const plain = `${parent}/${name.replace(/[^\w.+=-]+/g, "-").replace(/^-+|-+$/g, "")}`;
+  if (!exists(plain)) return plain;
+  let number = 2;
+  while (exists(`${plain}-${number}`)) number++;
+  return `${plain}-${number}`;
+}
+
+/**
+ * Refuses a folder that belongs to an earlier run.
+ *
+ * @param folder Where a run would go
+ */
+export function unused(folder: string): void {
+  if (!exists(`${folder}/config.json`)) return;
+  throw new OneloraError({
+    attempted: `starting a run in ${folder}`,
+    found: "an earlier run's folder",
+    allowed: `another folder, or --resume ${folder}`,
+  });
+}
+
+/**
+ * Writes a JSON file into a run's folder, which is made if needed; the file appears whole or not at all.
+ *
+ * @param folder The folder
+ * @param name The file
+ * @param value The content
+ */
+export async function writeJson(folder: string, name: string, value: unknown): Promise<void> {
+  const path = `${folder}/${name}`;
+  await guarded(`writing ${path}`, "a folder that can be written", async () => {
+    await Deno.mkdir(`${folder}/checkpoint`, { recursive: true });
+    await Deno.writeTextFile(`${path}.tmp`, `${JSON.stringify(value, null, 2)}\n`);
+    await Deno.rename(`${path}.tmp`, path);
+  });
+}
+
+/** A signal that Ctrl-C raises; a second Ctrl-C ends the process at once. */
+export function interruptible(): AbortSignal {
+  const controller = new AbortController();
+  const onInterrupt = () => {
+    if (controller.signal.aborted) Deno.exit(130);
+    controller.abort();
+    console.error("interrupted: finishing this step (Ctrl-C again to stop at once)");
+  };
+  Deno.addSignalListener("SIGINT", onInterrupt);
+  return controller.signal;
+}
+
+/**
+ * A trainer's reporter that draws on this terminal.
+ *
+ * @param label What is being trained
+ */
+export function reporterFor(label: string): Reporter {
+  let drawn: Progress | undefined;
+  return {
+    line: (text) => drawn === undefined ? console.log(text) : drawn.note(text),
+    start: (start, total) => drawn = progress({ label, total, start }),
+    progress: (step, { loss, lr }) => drawn?.tick({ step, loss, rate: lr }),
+    finish: () => {
+      drawn?.stop();
+      drawn = undefined;
+    },
+  };
+}
+
+/** Largest resident memory of this process so far, in bytes. */
+export function peakRssBytes(): number {
+  return process.resourceUsage().maxRSS * 1024;
+}

@@ -1,0 +1,108 @@
+/**
+ * `deno task doctor`: what this machine has, which backends work on it, which one `auto` takes, and how to get a faster
+ * one.
+ *
+ * @module
+ */
+
+import * as tf from "@tensorflow/tfjs-core";
+import { right } from "fp-ts/Either";
+import { cpus } from "node:os";
+import { type BackendName, type BackendReport, inspectBackends, useBackend } from "../../dsl/engine/mod.ts";
+import { boolean, main } from "../cli/mod.ts";
+
+/** What was found, as `--json` prints it. */
+interface Findings {
+  /** Version of Deno. */
+  readonly deno: string;
+  /** Operating system and processor, as the compiler names them: `x86_64-unknown-linux-gnu`. */
+  readonly target: string;
+  /** The processor; its name is absent where it cannot be read. */
+  readonly cpu: { readonly name?: string; readonly cores: number };
+  /** Memory in bytes; absent where it cannot be read. */
+  readonly memory?: { readonly total: number; readonly available: number };
+  /** Each backend, and how fast it multiplies matrices, in 10^9 floating-point operations per second. */
+  readonly backends: readonly (BackendReport["tried"][number] & { readonly gigaflops?: number })[];
+  /** What `auto` takes. */
+  readonly chosen: BackendName;
+  /** How to get a faster one; empty where there is none. */
+  readonly advice: string;
+}
+
+/** Rows of the square matrices that a backend multiplies in some milliseconds. */
+const sizes: Readonly<Record<BackendName, number>> = { tensorflow: 1024, webgpu: 1024, wasm: 512, cpu: 192 };
+
+/** Speed of a float32 matrix product on the backend in use, best of five, in gigaflops. */
+async function matrixSpeed(size: number): Promise<number> {
+  const [a, b] = [0, 1].map(() => tf.ones([size, size]));
+  const seconds: number[] = [];
+  for (let run = 0; run < 5; run++) {
+    const began = performance.now();
+    // The corner alone is read back, which waits for the whole product.
+    const corner = tf.tidy(() => tf.slice(tf.matMul(a, b), [0, 0], [1, 1]));
+    await corner.data();
+    corner.dispose();
+    seconds.push((performance.now() - began) / 1000);
+  }
+  tf.dispose([a, b]);
+  return 2 * size ** 3 / Math.min(...seconds) / 1e9;
+}
+
+/** A value that may need a permission which is not there. */
+function ifAllowed<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Looks at everything. */
+async function examine(): Promise<Findings> {
+  const report = await inspectBackends();
+  const backends = [];
+  for (const trial of report.tried) {
+    if (trial.works) await useBackend(trial.name);
+    backends.push(trial.works ? { ...trial, gigaflops: await matrixSpeed(sizes[trial.name]) } : trial);
+  }
+  const memory = ifAllowed(() => Deno.systemMemoryInfo());
+  return {
+    deno: Deno.version.deno,
+    target: Deno.build.target,
+    cpu: { name: ifAllowed(() => cpus()[0]?.model), cores: navigator.hardwareConcurrency },
+    memory: memory && { total: memory.total, available: memory.available },
+    backends,
+    chosen: report.chosen,
+    advice: report.advice,
+  };
+}
+
+/** The findings in words. */
+function inWords({ deno, target, cpu, memory, backends, chosen, advice }: Findings): string {
+  const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  const names = backends.map(({ name }) => name);
+  const rows = backends.map(({ name, works, why, gigaflops }) => {
+    const speed = gigaflops === undefined ? "" : `; ${Number(gigaflops.toPrecision(2))} GFLOP/s`;
+    return `  ${name.padEnd(12)}${works ? "works" : "no   "}  ${why}${speed}`;
+  });
+  return [
+    `deno        ${deno}, ${target}`,
+    `processor   ${[cpu.name, `${cpu.cores} cores`].filter(Boolean).join(", ")}`,
+    ...(memory ? [`memory      ${gibibytes(memory.total)}, ${gibibytes(memory.available)} of it available`] : []),
+    "backends    (speed of a float32 matrix product)",
+    ...rows,
+    `--backend auto takes ${chosen}: the first that works of ${names.join(", ")}`,
+    ...(advice === "" ? [] : [`faster: ${advice}`]),
+  ].join("\n");
+}
+
+const flags = { json: boolean({ help: "Print the findings as JSON" }) };
+
+await main(
+  { name: "doctor", summary: "Which backends work here, and how to get a faster one", flags },
+  ({ options }) => async () => {
+    const findings = await examine();
+    console.log(options.json ? JSON.stringify(findings, null, 2) : inWords(findings));
+    return right(undefined);
+  },
+);

@@ -1,0 +1,59 @@
+/**
+ * `deno task forward`: a model's outputs for the inputs in a safetensors file.
+ *
+ * @module
+ */
+import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import {
+  compile,
+  fromTensor,
+  openSafetensors,
+  type Params,
+  toTensor,
+  useBackend,
+  writeSafetensors,
+} from "../../dsl/mod.ts";
+import { checkInputs, checkValues, namedForward, signatureFor } from "../../models/mod.ts";
+import { attempt } from "../cli/attempt.ts";
+import { main, required, text } from "../cli/mod.ts";
+import { openNoting } from "../cli/opened.ts";
+import { backendFlag, trainedFlags } from "../cli/options.ts";
+
+const flags = {
+  ...trainedFlags,
+  model: required(trainedFlags.model),
+  input: required(
+    text({
+      help: "Safetensors file of inputs by name: pixel_values; input_ids; latents, timesteps and labels; latents",
+      value: "FILE",
+    }),
+  ),
+  output: required(text({ help: "Safetensors file for the outputs, such as logits", value: "FILE" })),
+  ...backendFlag,
+};
+
+await main(
+  { name: "forward", summary: "Runs a model on tensors of a safetensors file.", flags },
+  attempt(async ({ options: { model: name, adapter, input, output, backend } }) => {
+    await useBackend(backend);
+    await using file = await openSafetensors(input);
+    const { model, layer, params } = await openNoting(name, adapter);
+    const signature = signatureFor(model, file.names);
+    checkInputs(
+      signature,
+      Object.fromEntries(file.names.map((each) => [each, file.info(each)])),
+      `reading ${input}`,
+    );
+    const inputs: Record<string, Tensor> = {};
+    for (const each of file.names) inputs[each] = toTensor(await file.read(each));
+    await checkValues(signature, inputs, `reading ${input}`);
+    // Compiled, so that every tensor is freed after its last use.
+    const forward = compile((all: Params, given: Params) => namedForward(signature, layer, all)(given));
+    const outputs: Record<string, Tensor> = { ...forward(params, inputs) };
+    forward.dispose();
+    dispose([params as Record<string, Tensor>, inputs]);
+    const entries = Object.entries(outputs).map(async ([each, tensor]) => [each, await fromTensor(tensor)] as const);
+    await writeSafetensors(output, await Promise.all(entries));
+    dispose(outputs);
+  }),
+);

@@ -1,0 +1,89 @@
+/**
+ * Sampling pictures of classes into a grid.
+ *
+ * @module
+ */
+import { fold, key } from "../../../dsl/mod.ts";
+import { unknownName } from "../../../dsl/error.ts";
+import { guarded } from "../../../dsl/files/file.ts";
+import { asConditionalDiffusion, type Model } from "../../../models/mod.ts";
+import {
+  autoencoderOf,
+  diffusionInput,
+  encodePng,
+  evenLabels,
+  generationRecipeFor,
+  imageGrid,
+  openAutoencoder,
+  type OpenedModel,
+  samplePictures,
+} from "../../../tasks/mod.ts";
+
+/** What is sampled, and how. */
+export interface PictureOptions {
+  /** Name or number of a class; every class in turn without one. */
+  readonly label?: string;
+  /** Pictures. */
+  readonly count: number;
+  /** The PNG file. */
+  readonly output: string;
+  /** Steps of a sample; by default the recipe's. */
+  readonly steps?: number;
+  /** Scale of classifier-free guidance; by default the recipe's. */
+  readonly guidance?: number;
+  /** Autoencoder of a model of latents. */
+  readonly vae?: string;
+  /** Seed of the noise. */
+  readonly seed: number;
+}
+
+/** The class of each picture. */
+function labelsOf({ labels = [] }: Model, { label, count }: PictureOptions): Int32Array {
+  if (label === undefined) return evenLabels(count, labels.length);
+  const named = labels.indexOf(label);
+  const index = named >= 0 ? named : /^\d+$/.test(label) ? Number(label) : NaN;
+  if (index < labels.length) return new Int32Array(count).fill(index);
+  throw unknownName("class", label, [...labels.slice(0, 20), ...labels.length > 20 ? ["..."] : []]);
+}
+
+/**
+ * Writes a grid of samples as PNG.
+ *
+ * @param described The model's description
+ * @param open Opens it, once all else has proved usable
+ * @param options See {@linkcode PictureOptions}
+ * @returns What to say of the work, e.g. `16 pictures, 4.1 a second`
+ * @throws OneloraError for an unknown class, and a model of latents without an autoencoder
+ */
+export async function samplePicturesTo(
+  described: Model,
+  open: () => Promise<OpenedModel>,
+  options: PictureOptions,
+): Promise<string> {
+  const vae = await autoencoderOf(described, options.vae);
+  const { model, layer, params } = await open();
+  const labels = labelsOf(model, options);
+  using autoencoder = vae === undefined ? undefined : await openAutoencoder(vae, model);
+  const { samplingSteps, guidance } = generationRecipeFor(model.name, "");
+  const settings = {
+    samplingSteps: options.steps ?? samplingSteps!,
+    guidance: options.guidance ?? guidance!,
+    decode: autoencoder?.decode,
+  };
+  const denoise = asConditionalDiffusion(model, layer);
+  const noise = fold(key(options.seed), "generate");
+  const began = performance.now();
+  const batches = await Array.fromAsync(
+    samplePictures(denoise, params, diffusionInput(model), labels, noise, settings),
+  );
+  const shape = [labels.length, ...batches[0].shape.slice(1)];
+  const values = new Float32Array(shape.reduce((size, length) => size * length, 1));
+  batches.reduce((at, batch) => (values.set(batch.values, at), at + batch.values.length), 0);
+  const seconds = (performance.now() - began) / 1000;
+  const png = await encodePng(imageGrid(values, shape));
+  await guarded(`writing ${options.output}`, "a file that can be written", async () => {
+    await Deno.writeFile(`${options.output}.tmp`, png);
+    await Deno.rename(`${options.output}.tmp`, options.output);
+  });
+  return `${labels.length} pictures, ${(labels.length / seconds).toPrecision(3)} a second`;
+}

@@ -1,0 +1,85 @@
+/**
+ * `deno task params`: trainable parameters of a method on a model, counted from declarations, and with `--plan` the memory
+ * of a training step; no weights are allocated.
+ *
+ * @module
+ */
+import { adapt, joinMethods, parameterCounts } from "../../adapters/mod.ts";
+import { precisions, useBackend } from "../../dsl/mod.ts";
+import { labelNames, openModel } from "../../models/mod.ts";
+import { planTraining } from "../../tasks/mod.ts";
+import { attempt } from "../cli/attempt.ts";
+import { boolean, choice, integer, main, text } from "../cli/mod.ts";
+import { methodFlags, modelHelp, qkvFlag, usage } from "../cli/options.ts";
+import { paperNote } from "./params/paper.ts";
+import { planLines } from "./params/plan.ts";
+
+const flags = {
+  model: text({ help: modelHelp, value: "NAME|DIR", default: "vit-micro" }),
+  ...methodFlags,
+  ...qkvFlag,
+  classes: integer({ help: "Classes to learn", min: 1 }),
+  plan: boolean({ help: "Foretell the memory of a training step, too" }),
+  batch: integer({ help: "Examples a step, for --plan", min: 1, default: 1 }),
+  length: integer({
+    help: "Tokens of an example, for --plan of a language model",
+    min: 2,
+    value: "TOKENS",
+    default: 256,
+  }),
+  precision: choice({
+    help: "Precision of frozen weights and matrix products, for --plan",
+    allowed: precisions,
+    default: "float32",
+  }),
+  gradientCheckpointing: boolean({ help: "Keep each block's input only and compute the rest again, for --plan" }),
+  backend: choice({
+    help: "Engine to plan for; it need not be there",
+    allowed: ["tensorflow", "wasm", "cpu"] as const,
+    default: "tensorflow",
+  }),
+  json: boolean({ help: "Print JSON" }),
+};
+
+await main(
+  {
+    name: "params",
+    summary: "Counts the trainable parameters of a method on a model, and plans a training step's memory.",
+    flags,
+  },
+  attempt(async ({ options }) => {
+    const { model: name, adapter, classes, qkv } = options;
+    const model = await openModel(name, { labels: classes === undefined ? undefined : labelNames(classes), qkv });
+    const method = joinMethods(adapter, model.joined);
+    const { adapter: trainable, head, total } = parameterCounts(adapt(method, options)(model.layer), model.headPath);
+    const counts = { model: name, adapter, trainable, head, total };
+    const rows = Object.entries(counts).map(([key, value]) =>
+      `${key.padEnd(10)}${typeof value === "number" ? value.toLocaleString("en-US") : value}`
+    );
+    const note = paperNote(name, adapter, trainable);
+    const lines = note === undefined ? rows : [...rows, `note      ${note}`];
+    if (!options.plan) return console.log(options.json ? JSON.stringify(counts) : lines.join("\n"));
+
+    const { batch, length, precision, gradientCheckpointing, backend } = options;
+    if (precision === "bf16" && backend !== "tensorflow") {
+      throw usage("planning in bf16", `--backend ${backend}`, "the tensorflow backend, or --precision float32");
+    }
+    // What wasm's kernels take is known only once they are there; no kernel of tensorflow's changes what is recorded.
+    await useBackend(backend === "wasm" ? "wasm" : "cpu");
+    // A classifier's head is trained with every method.
+    const trained = joinMethods(method, model.family === "vit" ? ["head"] : []);
+    const settings = { batch, length, precision, gradientCheckpointing, backend };
+    const plan = planTraining(model, adapt(trained, options)(model.layer), settings);
+    const what = [
+      `batch ${batch}${model.family === "llama" ? ` of ${length} tokens` : ""}`,
+      precision,
+      ...(gradientCheckpointing ? ["gradient checkpointing"] : []),
+      backend,
+    ];
+    console.log(
+      options.json
+        ? JSON.stringify({ ...counts, plan: { ...settings, ...plan } })
+        : [...lines, "", `a training step: ${what.join(", ")}`, ...planLines(plan)].join("\n"),
+    );
+  }),
+);

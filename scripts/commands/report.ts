@@ -1,0 +1,34 @@
+/**
+ * `deno task report`: makes a run's `report.html` again, and compares runs of classifiers.
+ *
+ * @module
+ */
+import { guarded } from "../../dsl/files/file.ts";
+import { calibrationChart, REPORT, runCalibration, svgFile, writeReport } from "../../tasks/report/mod.ts";
+import { attempt } from "../cli/attempt.ts";
+import { main, required, text } from "../cli/mod.ts";
+
+const flags = {
+  run: required(text({ help: "Folder of a run, or several separated by commas", value: "DIR,..." })),
+  calibration: text({
+    help:
+      "Draw these runs' error distribution and calibration side by side (SVG), from the evaluation.json in each: what " +
+      "deno task evaluate --run DIR --json prints",
+    value: "FILE",
+  }),
+};
+
+await main(
+  { name: "report", summary: "Makes a run's report.html from its folder.", flags },
+  attempt(async ({ options: { run, calibration } }) => {
+    const folders = run.split(",").map((folder) => folder.trim().replace(/(?<=.)\/+$/, ""));
+    for (const folder of folders) {
+      await writeReport(folder);
+      console.log(`${folder}/${REPORT}`);
+    }
+    if (calibration === undefined) return;
+    const chart = svgFile(calibrationChart(await Promise.all(folders.map(runCalibration))));
+    await guarded(`writing ${calibration}`, "a file that can be written", () => Deno.writeTextFile(calibration, chart));
+    console.log(calibration);
+  }),
+);

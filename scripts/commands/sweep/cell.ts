@@ -1,0 +1,87 @@
+/**
+ * Runs a cell of a sweep: `train` in a process of its own, so that its peak memory is its own too.
+ *
+ * @module
+ */
+import { OneloraError } from "../../../dsl/error.ts";
+import { denoCommand, taskEnvironment, taskPermissions } from "../../cli/deno.ts";
+import { type Settings, stageOf } from "./folder.ts";
+import type { Cell } from "./plan.ts";
+
+/** Where a cell runs. */
+export interface Place {
+  /** The sweep's folder. */
+  readonly folder: string;
+  /** What all cells share. */
+  readonly settings: Settings;
+  /** Ends the run after its current step. */
+  readonly signal: AbortSignal;
+  /** Told each line that the run prints. */
+  readonly onLine: (line: string) => void;
+}
+
+/**
+ * The arguments that `train` is given.
+ *
+ * @param cell The cell
+ * @param place Its sweep's folder and settings
+ * @param begun Whether its run has been begun before
+ */
+export function trainArguments(
+  { name, adapter, target, rate, seed }: Cell,
+  { folder, settings }: Pick<Place, "folder" | "settings">,
+  begun: boolean,
+): readonly string[] {
+  const out = `${folder}/${name}`;
+  if (begun) return [`--resume=${out}`];
+  const own = { adapter, target, lr: rate, seed, out };
+  return Object.entries({ ...settings, ...own }).filter(([, value]) => value !== undefined)
+    .map(([flag, value]) => `--${flag}=${value}`);
+}
+
+/** Tells lines as they come, and returns the last one. */
+async function lastLine(stream: ReadableStream<Uint8Array>, onLine: (line: string) => void): Promise<string> {
+  const decoder = new TextDecoder();
+  let [last, rest] = ["", ""];
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines.filter((each) => each.trim() !== "")) onLine(last = line);
+  }
+  return rest.trim() === "" ? last : rest;
+}
+
+/**
+ * Runs a cell to its end, from where it was left if it was begun before.
+ *
+ * @param cell The cell
+ * @param place Where
+ * @throws OneloraError with the line that the run ended with, if it did not finish
+ */
+export async function runCell(cell: Cell, place: Place): Promise<void> {
+  const script = decodeURIComponent(new URL("../train.ts", import.meta.url).pathname);
+  const begun = await stageOf(`${place.folder}/${cell.name}`) === "begun";
+  const child = new Deno.Command(await denoCommand(), {
+    args: ["run", "--no-prompt", ...await taskPermissions("train"), script, ...trainArguments(cell, place, begun)],
+    env: await taskEnvironment("train"),
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    // Ctrl-C of a terminal reaches the sweep alone, which passes it on once; a second one would end the run at once.
+    detached: true,
+  }).spawn();
+  const stop = () => child.kill("SIGINT");
+  place.signal.addEventListener("abort", stop);
+  try {
+    const [{ success }, , said] = await Promise.all([
+      child.status,
+      lastLine(child.stdout, place.onLine),
+      lastLine(child.stderr, place.onLine),
+    ]);
+    if (success) return;
+    const found = said.replace(/^error: /, "") || "a process that ended without a word";
+    throw new OneloraError({ attempted: `training ${cell.name}`, found, allowed: "its end" });
+  } finally {
+    place.signal.removeEventListener("abort", stop);
+  }
+}

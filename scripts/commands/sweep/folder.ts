@@ -1,0 +1,153 @@
+/**
+ * A sweep's folder: its settings, and how far each cell in it is.
+ *
+ * @module
+ */
+import { OneloraError } from "../../../dsl/error.ts";
+import { guarded } from "../../../dsl/files/file.ts";
+import { usage } from "../../cli/options.ts";
+
+/** Settings of `train` that all cells share, by the flag's name: `{ "batch-size": 64 }`. */
+export type Settings = Readonly<Record<string, string | number | boolean>>;
+
+/** What a finished run says about itself in `summary.json`. */
+export interface Summary {
+  /** The task. */
+  readonly task: string;
+  /** The model. */
+  readonly model: string;
+  /** The engine. */
+  readonly backend: string;
+  /** Precision of frozen weights and products. */
+  readonly precision: string;
+  /** Numbers of parameters. */
+  readonly parameters: { readonly adapter: number; readonly head: number };
+  /** Steps done. */
+  readonly steps: number;
+  /** Seconds in all. */
+  readonly seconds: number;
+  /** Median seconds of a step. */
+  readonly stepSeconds: number;
+  /** Peak resident memory. */
+  readonly peakRssBytes: number;
+  /** Evaluation after the last step. */
+  readonly metrics: Readonly<Record<string, number>>;
+  /** The metric that decides, and which way. */
+  readonly deciding: { readonly metric: string; readonly better: "higher" | "lower" };
+}
+
+/** How far a run is. */
+export type Stage = "new" | "begun" | "finished";
+
+/** A file's text; undefined if there is no such file. */
+async function textOf(path: string): Promise<string | undefined> {
+  return await guarded(`reading ${path}`, "a readable file", async () => {
+    try {
+      return await Deno.readTextFile(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
+      throw error;
+    }
+  });
+}
+
+/** A file's content; undefined if there is no such file. */
+async function jsonOf(path: string): Promise<unknown> {
+  const text = await textOf(path);
+  return text === undefined ? undefined : await guarded(`reading ${path}`, "a JSON file", () => JSON.parse(text));
+}
+
+/**
+ * Writes a file and its folder; the file appears whole or not at all.
+ *
+ * @param path The file
+ * @param text Its content
+ */
+export async function writeWhole(path: string, text: string): Promise<void> {
+  await guarded(`writing ${path}`, "a folder that can be written", async () => {
+    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    await Deno.writeTextFile(`${path}.tmp`, text);
+    await Deno.rename(`${path}.tmp`, path);
+  });
+}
+
+/**
+ * How far a run is.
+ *
+ * @param run Its folder
+ */
+export async function stageOf(run: string): Promise<Stage> {
+  if (await textOf(`${run}/summary.json`) !== undefined) return "finished";
+  return await textOf(`${run}/config.json`) === undefined ? "new" : "begun";
+}
+
+/**
+ * A finished run's summary.
+ *
+ * @param run Its folder
+ * @throws OneloraError for one without the numbers that a sweep compares
+ */
+export async function readSummary(run: string): Promise<Summary> {
+  const path = `${run}/summary.json`;
+  const summary = await jsonOf(path) as Partial<Summary> | undefined;
+  const value = summary?.metrics?.[summary.deciding?.metric ?? ""];
+  const numbers = [value, summary?.parameters?.adapter, summary?.parameters?.head];
+  if (numbers.every((number) => typeof number === "number")) return summary as Summary;
+  throw new OneloraError({
+    attempted: `reading ${path}`,
+    found: "no deciding metric or no parameter counts",
+    allowed: "a summary of this version; remove the folder to run the cell again",
+  });
+}
+
+/**
+ * A run's learning rate, the recipe's if none was given.
+ *
+ * @param run Its folder
+ */
+export async function readRate(run: string): Promise<number | undefined> {
+  const config = await jsonOf(`${run}/config.json`) as { readonly lr?: number } | undefined;
+  return config?.lr;
+}
+
+const SHARED = "shared.json";
+
+/**
+ * Notes that a run shared the machine with others, so that its times are not its own.
+ *
+ * @param run Its folder
+ */
+export async function noteShared(run: string): Promise<void> {
+  await writeWhole(`${run}/${SHARED}`, "true\n");
+}
+
+/**
+ * Whether a run shared the machine with others.
+ *
+ * @param run Its folder
+ */
+export async function wasShared(run: string): Promise<boolean> {
+  return await textOf(`${run}/${SHARED}`) !== undefined;
+}
+
+/**
+ * Makes a folder that of a sweep with these settings; more methods, seeds and rates may join it, other settings not.
+ *
+ * @param folder The folder
+ * @param settings What all cells share
+ * @throws OneloraError (exit code 2) if it is that of a sweep with other settings
+ */
+export async function claim(folder: string, settings: Settings): Promise<void> {
+  const path = `${folder}/sweep.json`;
+  const before = await jsonOf(path) as Settings | undefined;
+  if (before === undefined) return await writeWhole(path, `${JSON.stringify(settings, null, 2)}\n`);
+  const differing = [...new Set([...Object.keys(before), ...Object.keys(settings)])]
+    .find((name) => before[name] !== settings[name]);
+  if (differing === undefined) return;
+  const shown = (value: Settings[string] | undefined) => value === undefined ? "not given" : `${value}`;
+  throw usage(
+    `going on with ${folder}`,
+    `--${differing} ${shown(settings[differing])} where it was ${shown(before[differing])}`,
+    "the settings of before, or another --out",
+  );
+}

@@ -1,0 +1,88 @@
+/**
+ * Runs the cells of a sweep that are not finished, some at once, and says what came of each.
+ *
+ * @module
+ */
+import { OneloraError } from "../../../dsl/error.ts";
+import { noteShared, readRate, readSummary, stageOf, type Summary, wasShared } from "./folder.ts";
+import type { Cell } from "./plan.ts";
+
+/** What came of a cell. */
+export type CellResult =
+  | {
+    readonly cell: Cell;
+    readonly state: "finished";
+    readonly summary: Summary;
+    /** The learning rate, the recipe's too. */
+    readonly rate?: number;
+    /** Whether it shared the machine with others. */
+    readonly shared: boolean;
+  }
+  | { readonly cell: Cell; readonly state: "failed"; readonly why: string }
+  | { readonly cell: Cell; readonly state: "pending" };
+
+/** What a sweep needs from its surroundings. */
+export interface Surroundings {
+  /** The sweep's folder. */
+  readonly folder: string;
+  /** Cells at once. */
+  readonly jobs: number;
+  /** Ends the sweep. */
+  readonly signal: AbortSignal;
+  /** Runs a cell to its end; fails with OneloraError. */
+  readonly run: (cell: Cell) => Promise<void>;
+  /** Told each result as it comes, and which of how many it is; `earlier` if it was there before. */
+  readonly onResult: (result: CellResult, place: { readonly done: number; readonly earlier: boolean }) => void;
+}
+
+/** The result of a cell that has ended. */
+async function resultOf(cell: Cell, folder: string): Promise<CellResult> {
+  const run = `${folder}/${cell.name}`;
+  const [summary, rate, shared] = await Promise.all([readSummary(run), readRate(run), wasShared(run)]);
+  return { cell, state: "finished", summary, rate, shared };
+}
+
+/** A cell whose run failed, or whose summary cannot be used. */
+function failed(cell: Cell, error: unknown): CellResult {
+  if (error instanceof OneloraError) return { cell, state: "failed", why: error.problem.found };
+  throw error;
+}
+
+/**
+ * Runs every cell that is not finished.
+ *
+ * @param cells The cells, in order
+ * @param surroundings Where and how
+ * @returns A result for each cell, in order; pending ones were not ended because of an interrupt
+ */
+export async function runCells(cells: readonly Cell[], surroundings: Surroundings): Promise<readonly CellResult[]> {
+  const { folder, jobs, signal, run, onResult } = surroundings;
+  const results = new Map<Cell, CellResult>();
+  const keep = (result: CellResult, earlier: boolean) => {
+    results.set(result.cell, result);
+    onResult(result, { done: results.size, earlier });
+  };
+  const waiting: Cell[] = [];
+  for (const cell of cells) {
+    if (await stageOf(`${folder}/${cell.name}`) !== "finished") waiting.push(cell);
+    else keep(await resultOf(cell, folder).catch((error) => failed(cell, error)), true);
+  }
+  const isShared = Math.min(jobs, waiting.length) > 1;
+  const work = async () => {
+    while (!signal.aborted) {
+      const cell = waiting.shift();
+      if (cell === undefined) return;
+      try {
+        if (isShared) await noteShared(`${folder}/${cell.name}`);
+        await run(cell);
+        keep(await resultOf(cell, folder), false);
+      } catch (error) {
+        const result = failed(cell, error);
+        // What an interrupt ended has not failed.
+        if (!signal.aborted) keep(result, false);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(jobs, waiting.length) }, work));
+  return cells.map((cell) => results.get(cell) ?? { cell, state: "pending" });
+}

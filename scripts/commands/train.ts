@@ -1,0 +1,167 @@
+/**
+ * `deno task train`: fine-tunes a pretrained model. Without flags: vit-micro on MNIST with 1LoRA, beside its head alone.
+ *
+ * @module
+ */
+import { saveAdapter } from "../../adapters/mod.ts";
+import { type BackendReport, type StepPlan, useBackend } from "../../dsl/mod.ts";
+import {
+  NO_METHOD,
+  type Run,
+  type RunResult,
+  runTask,
+  softwareVersions,
+  type TaskKind,
+  taskKind,
+  writeReport,
+} from "../../tasks/mod.ts";
+import { attempt } from "../cli/attempt.ts";
+import { main, toConfig } from "../cli/mod.ts";
+import { fetched } from "../cli/fetched.ts";
+import { bytesText } from "./params/plan.ts";
+import { readRun, trainFlags, type TrainOptions, usage } from "../cli/options.ts";
+import { interruptible, newFolder, peakRssBytes, reporterFor, unused, writeJson } from "../cli/run_folder.ts";
+
+/** What the command line said. */
+type Given = ReadonlySet<keyof TrainOptions>;
+
+/** A run's settings, none of them missing. */
+type Resolved = TrainOptions & Pick<Run, "model" | "data" | "batchSize" | "lr" | "weightDecay" | "schedule">;
+
+function truth(name: string, value: string): boolean {
+  if (value === "true" || value === "false") return value === "true";
+  throw usage(`reading --${name}`, `"${value}"`, "true, false");
+}
+
+/** Every setting, with the recipe of the task for the model and data where nothing was given. */
+function resolved(options: TrainOptions, given: Given): Resolved {
+  if (options.epochs !== undefined && options.steps !== undefined) {
+    throw usage("reading the command line", "both --epochs and --steps", "one of them");
+  }
+  const kind = taskKind(options.task);
+  const [model, data] = [options.model ?? kind.model, options.data ?? kind.data];
+  const { epochs, steps, augment, ...recipe } = kind.recipe(model, data);
+  const length = options.epochs === undefined && options.steps === undefined ? { epochs, steps } : {};
+  const spoken = Object.fromEntries(Object.entries(options).filter(([name]) => given.has(name as keyof TrainOptions)));
+  return {
+    ...options,
+    ...recipe,
+    ...length,
+    ...spoken,
+    model,
+    data,
+    augment: options.augment ?? String(augment),
+  } as Resolved;
+}
+
+/** The settings that decide the result. */
+function runOf(options: Resolved): Run {
+  return { ...options, augment: truth("augment", options.augment!) };
+}
+
+/** A recipe's bf16 is a wish, which backends without it leave; that of the command line is not. */
+function withPrecision(options: Resolved, given: Given, { chosen }: BackendReport): Resolved {
+  if (options.precision !== "bf16" || given.has("precision") || chosen === "tensorflow") return options;
+  console.log(`note: float32 instead of the recipe's bf16, which ${chosen} does not have`);
+  return { ...options, precision: "float32" };
+}
+
+/** The settings that a run's folder holds; only its length and engine may be changed. */
+async function resumed(options: TrainOptions, given: Given): Promise<Resolved> {
+  const folder = options.resume!;
+  const extra = [...given].find((name) => !["resume", "steps", "epochs", "backend"].includes(name));
+  if (extra !== undefined) {
+    throw usage(`resuming ${folder}`, `--${extra}`, "the run's own settings; --steps or --epochs to change its length");
+  }
+  const saved = await readRun(folder);
+  const length = given.has("steps") || given.has("epochs") ? { steps: options.steps, epochs: options.epochs } : {};
+  const backend = given.has("backend") ? { backend: options.backend } : {};
+  return { ...saved, ...length, ...backend, out: folder, resume: folder } as Resolved;
+}
+
+function resultLine(name: string, { inWords }: TaskKind, { metrics, parameters, stepSeconds }: RunResult): string {
+  const count = (numbers: number) => numbers.toLocaleString("en-US");
+  const head = parameters.head > 0 ? ` + ${count(parameters.head)} in the head` : "";
+  const counts = `${count(parameters.adapter)} trainable${head}`;
+  return `${name.padEnd(12)} ${inWords(metrics)}  ${counts}  ${(stepSeconds * 1000).toFixed(0)} ms a step`;
+}
+
+function summary(
+  options: Resolved,
+  report: BackendReport,
+  result: RunResult,
+  plan?: StepPlan,
+): Record<string, unknown> {
+  return {
+    task: options.task,
+    model: options.model,
+    adapter: options.adapter,
+    backend: report.chosen,
+    precision: options.precision,
+    seed: options.seed,
+    parameters: result.parameters,
+    steps: result.steps,
+    seconds: result.seconds,
+    stepSeconds: result.stepSeconds,
+    peakRssBytes: peakRssBytes(),
+    plannedPeakBytes: plan?.peakBytes,
+    deciding: result.deciding,
+    best: result.best,
+    metrics: result.metrics,
+    versions: softwareVersions(),
+  };
+}
+
+await main(
+  { name: "train", summary: "Fine-tunes a pretrained model with a very-low-rank adapter.", flags: trainFlags },
+  attempt(async ({ options: spoken, given }) => {
+    const asked = spoken.resume === undefined ? resolved(spoken, given) : await resumed(spoken, given);
+    // The run's folder says which commit it began from.
+    const pinned = { ...asked, model: await fetched(asked.model) };
+    const kind = taskKind(pinned.task);
+    const out = pinned.out ?? newFolder("runs", `${pinned.model}-${pinned.data}-${pinned.adapter}`);
+    if (pinned.resume === undefined) unused(out);
+    const report = await useBackend(pinned.backend);
+    console.log(`backend ${report.chosen}: ${report.tried.at(-1)?.why ?? ""}`);
+    if (report.advice !== "") console.log(report.advice);
+    const options = withPrecision(pinned, given, report);
+    const run = runOf(options);
+    const signal = interruptible();
+    // The comparison that shows what the adapter is for, made only where nobody asked for anything else.
+    const [plain, named] = options.task === "image-classification" ? ["head", "head only"] : [NO_METHOD, "unadapted"];
+    const isDefault = [...given].every((name) => name === "task" || name === "backend");
+    const baseline = isDefault
+      ? await runTask(kind, { ...run, adapter: plain }, { signal, reporter: reporterFor(named) })
+      : undefined;
+    let plan: StepPlan | undefined;
+    const reporter = reporterFor(options.adapter);
+    const result = await runTask(kind, run, {
+      out,
+      resume: options.resume !== undefined,
+      signal,
+      reporter,
+      planned: (foretold) => {
+        plan = foretold;
+        const { peakBytes, atPeak } = foretold;
+        reporter.line(
+          `a step needs ${bytesText(peakBytes)} by plan: ${bytesText(atPeak.frozen + atPeak.trained)} of parameters, ` +
+            `${bytesText(atPeak.optimiser + atPeak.gradients + atPeak.next)} of gradients and optimiser, ` +
+            `${bytesText(atPeak.activations + atPeak.batch + atPeak.constants)} of activations`,
+        );
+      },
+      ready: () => {
+        const settings = { ...options, backend: report.chosen, out: undefined, resume: undefined };
+        return writeJson(out, "config.json", toConfig(settings));
+      },
+      save: async ({ model: { modules: names, labels }, layer, params }) => {
+        if (run.adapter === NO_METHOD) return;
+        await saveAdapter(`${out}/adapter`, { layer, params, spec: run, names, labels, baseModel: run.model });
+      },
+    });
+    await writeJson(out, "summary.json", summary(options, report, result, plan));
+    await writeReport(out);
+    if (baseline !== undefined) console.log(resultLine(named, kind, baseline));
+    console.log(resultLine(options.adapter, kind, result));
+    console.log(`run folder: ${out} (report.html shows it)`);
+  }),
+);

@@ -1,0 +1,67 @@
+/**
+ * Measures a training step or a forward pass of a model of any family: `family.ts JOB`.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { adapt } from "../../../adapters/mod.ts";
+import {
+  adamw,
+  compile,
+  init,
+  isTrainable,
+  key,
+  mapTree,
+  type Params,
+  partition,
+  startResident,
+  type Tensor,
+  useBackend,
+  type ValueType,
+} from "../../../dsl/mod.ts";
+import { openModel } from "../../../models/mod.ts";
+import { taskStep, trainStep } from "../../../tasks/mod.ts";
+import type { BatchTensors } from "../../../tasks/mod.ts";
+import type { FamilyJob } from "./family_job.ts";
+import { answer, measureStep, type ReadyStep, type StepAnswer } from "./job.ts";
+
+/** A tensor to compute with: wholes 0 to 7, and 1.5 + sin(i), which may be a depth, a variance or a pixel. */
+function example({ shape, dtype }: ValueType): Tensor {
+  const size = shape.reduce((product, length) => product * length, 1);
+  if (dtype === "int32") return tf.tensor(Int32Array.from({ length: size }, (_, i) => i % 8), [...shape], "int32");
+  return tf.tensor(Float32Array.from({ length: size }, (_, i) => 1.5 + Math.sin(i)), [...shape]);
+}
+
+async function prepare(job: FamilyJob, note: (line: string) => void): Promise<ReadyStep> {
+  const { model, what, method, precision, rate, weightDecay } = job;
+  const described = await openModel(model);
+  const layer = adapt(method)(described.layer);
+  const { batch: types, objective } = taskStep(described, layer, job);
+  const batch = mapTree(example)(types);
+  const params = init(layer, key(0));
+  if (what === "forward") {
+    const forward = compile((all: Params, given: Params) => ({ loss: objective(all, given).loss }), { graph: true });
+    return async () => {
+      const { loss } = forward(params, batch);
+      const [value] = await loss.data();
+      loss.dispose();
+      return value;
+    };
+  }
+  const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
+  const optimiser = adamw({ weightDecay });
+  const resident = startResident(
+    trainStep(objective, optimiser),
+    { frozen, trained, optimiser: optimiser.init(trained) },
+    { precision, onFallback: note },
+  );
+  const tensors = { ...batch, rate: tf.scalar(rate) } as unknown as BatchTensors;
+  return async () => (await resident.step(tensors)).loss;
+}
+
+await answer(async (job: FamilyJob): Promise<StepAnswer> => {
+  const { tried } = await useBackend(job.backend);
+  const remarks: string[] = [tried[0].why];
+  const measured = await measureStep(tried[0].why, job, () => prepare(job, (line) => remarks.push(line)));
+  return { ...measured, engine: remarks.join("; ") };
+});

@@ -1,0 +1,59 @@
+/**
+ * Models of every family at their published sizes, beside the reference implementations of PyTorch: one training step, or
+ * one forward pass. Weights are random on both sides, so that nothing need be downloaded.
+ *
+ * @module
+ */
+import type { Precision } from "../../../dsl/mod.ts";
+import { type Json, openModel } from "../../../models/mod.ts";
+import type { StepJob } from "./job.ts";
+
+/** What is to be measured of one model. `torch_families.py` speaks the same. */
+export interface FamilyJob extends Omit<StepJob, "kind" | "config" | "folder"> {
+  /** What kind of job it is. */
+  readonly kind: "family";
+  /** Preset. */
+  readonly model: string;
+  /** Its family. */
+  readonly family: string;
+  /** Its `config.json`, as transformers and diffusers read it. */
+  readonly config: Json;
+  /** A training step or a forward pass. */
+  readonly what: "step" | "forward";
+  /** Tokens of each example, for language models. */
+  readonly length: number;
+  /** Weights are random. */
+  readonly folder?: undefined;
+}
+
+/** The largest published sizes that a machine of 24 GB trains. */
+const SIZES: readonly {
+  readonly model: string;
+  readonly what: FamilyJob["what"];
+  readonly batch: number;
+  readonly length: number;
+  readonly precision: Precision;
+}[] = [
+  { model: "depth-anything-large", what: "forward", batch: 1, length: 0, precision: "float32" },
+  { model: "depth-anything-large", what: "step", batch: 1, length: 0, precision: "float32" },
+  { model: "dit-xl-2", what: "step", batch: 2, length: 0, precision: "float32" },
+  { model: "tinyllama-1.1b", what: "step", batch: 1, length: 256, precision: "bf16" },
+];
+
+/**
+ * The jobs.
+ *
+ * @param common Settings of all
+ * @param models Only these presets, if given
+ */
+export async function familyJobs(
+  common: Pick<FamilyJob, "backend" | "rate" | "weightDecay" | "warmup" | "repeats">,
+  models?: readonly string[],
+): Promise<readonly { readonly model: string; readonly job: FamilyJob }[]> {
+  const wanted = SIZES.filter(({ model }) => models?.includes(model) ?? true);
+  return await Promise.all(wanted.map(async ({ model, ...size }) => {
+    const { family, config } = await openModel(model);
+    const job: FamilyJob = { ...common, ...size, kind: "family", model, family, config, method: "1lora" };
+    return { model: size.what === "forward" ? `${model} forward` : model, job };
+  }));
+}

@@ -1,0 +1,117 @@
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import * as tf from "@tensorflow/tfjs-core";
+import { adamw, attention, compile, gelu, layerNorm, type Params, rmsNorm, useBackend } from "../../dsl/mod.ts";
+import { hasKernel, ownKernel } from "../../dsl/engine/kernels.ts";
+import { OneloraError } from "../../dsl/error.ts";
+import { erf, numbers, onCpu, random, testKernels } from "../support/wasm_kernels.ts";
+
+const lengths = [1, 2, 3, 4, 5, 7, 17, 50, 97];
+
+const normal = (x: number) => (1 + erf(x * Math.SQRT1_2)) / 2;
+const density = (x: number) => Math.exp(-x * x / 2) / Math.sqrt(2 * Math.PI);
+const gate = (x: number) => 1 / (1 + Math.exp(-2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+const exact = {
+  none: { value: (x: number) => x * normal(x), slope: (x: number) => normal(x) + x * density(x) },
+  tanh: {
+    value: (x: number) => x * gate(x),
+    slope: (x: number) =>
+      gate(x) + x * gate(x) * (1 - gate(x)) * 2 * Math.sqrt(2 / Math.PI) * (1 + 3 * 0.044715 * x * x),
+  },
+};
+
+for (const approximation of ["none", "tanh"] as const) {
+  testKernels(`GELU (${approximation}) and its gradient are right to the last digits`, () => {
+    const { value, slope } = exact[approximation];
+    const grid = Float32Array.from({ length: 8001 }, (_, i) => (i - 4000) / 250);
+    for (const values of [grid, ...lengths.map((length) => numbers(length, length))]) {
+      const [x, dy] = [tf.tensor1d(values), tf.fill([values.length], 2)];
+      const found = tf.valueAndGrad((x) => gelu(x, approximation))(x, dy);
+      const [y, dx] = [found.value, found.grad].map((each) => each.dataSync());
+      values.forEach((x, i) => {
+        assertAlmostEquals(y[i], value(x), 3e-7 * Math.max(1, Math.abs(x)), `GELU(${x})`);
+        assertAlmostEquals(dx[i], 2 * slope(x), 2e-6, `GELU'(${x})`);
+      });
+    }
+    const special = gelu(tf.tensor1d([Infinity, NaN, 0, -20]), approximation).dataSync();
+    assertEquals([...special].map((value) => value === 0 ? 0 : value), [Infinity, NaN, 0, 0]);
+  });
+}
+
+testKernels("layer norm, RMS norm and attention agree with the cpu backend, their gradients too", async () => {
+  const operations = {
+    layerNorm: (x: tf.Tensor) => layerNorm(x, {}, 1e-6),
+    rmsNorm: (x: tf.Tensor) => rmsNorm(x, tf.ones([x.shape[x.rank - 1]]), 1e-6),
+    attention: (x: tf.Tensor) => attention(...[x, x, x].map((t) => tf.reshape(t, [1, 1, ...x.shape])) as Three),
+  };
+  type Three = [tf.Tensor, tf.Tensor, tf.Tensor];
+  for (const [name, f] of Object.entries(operations)) {
+    for (const length of lengths.filter((each) => each > 1)) {
+      const [x, weight] = [random([5, length], length), random([5, length], 99)];
+      const compute = () => {
+        const { value, grad } = tf.valueAndGrad((x) => tf.sum(tf.mul(tf.reshape(f(x), x.shape), weight)))(x);
+        return tf.concat([tf.reshape(value, [1]), tf.reshape(grad, [-1])]);
+      };
+      const found = compute().dataSync();
+      (await onCpu(compute)).forEach((value, i) => {
+        assertAlmostEquals(found[i], value, 2e-5 * Math.max(1, Math.abs(value)), `${name} of ${length}`);
+      });
+    }
+  }
+});
+
+testKernels("a layer norm of large numbers loses nothing to their mean", () => {
+  const x = tf.tensor2d(Float32Array.from({ length: 97 }, (_, i) => 1e4 + i % 2), [1, 97]);
+  const expected = 1 / Math.sqrt(48 * 49) * 97;
+  const [low, high] = layerNorm(x, {}, 0).dataSync();
+  assertAlmostEquals(high - low, expected, 1e-4);
+});
+
+testKernels("AdamW takes the same steps as on the cpu backend", async () => {
+  for (const length of lengths) {
+    const [start, gradients] = [random([length], 1), [2, 3, 4].map((seed) => random([length], seed))];
+    const optimiser = adamw({ weightDecay: 0.1, decays: () => length % 2 === 0 });
+    const steps = () => {
+      let params: Params = { w: start };
+      let state = optimiser.init(params);
+      for (const w of gradients) ({ params, state } = optimiser.update({ w }, state, params, tf.scalar(0.01)));
+      return tf.stack([params.w, state["m.w"], state["v.w"]]);
+    };
+    const found = tf.tidy(steps).dataSync();
+    (await onCpu(steps)).forEach((value, i) =>
+      assertAlmostEquals(found[i], value, 1e-6 * Math.max(1, Math.abs(value)))
+    );
+  }
+});
+
+testKernels("our kernels are called for float32 only", () => {
+  assert(hasKernel("Gelu") && !hasKernel("NoSuchKernel"));
+  assertEquals(ownKernel("Gelu", { x: tf.tensor1d([1], "int32") }, { approximation: "none" }), undefined);
+  assertThrows(
+    () => tf.engine().runKernel("Gelu", { x: tf.tensor1d([1], "int32") }),
+    OneloraError,
+    "computing Gelu: found int32 [1]; allowed: float32 tensors",
+  );
+});
+
+Deno.test("a compiled function calls our kernels where the backend has them", async () => {
+  const f = (x: tf.Tensor) => tf.sum(gelu(layerNorm(x, {}, 1e-6)));
+  const step = compile((x: tf.Tensor) => tf.valueAndGrad(f)(x));
+  const x = random([3, 5], 1);
+  const results: Record<string, Float32Array> = {};
+  for (
+    const [backend, expected] of [["wasm", ["Standardise", "Gelu", "GeluGrad", "StandardiseGrad"]], [
+      "cpu",
+      [],
+    ]] as const
+  ) {
+    await useBackend(backend);
+    const kernels = step.program(x).calls.map(({ kernel }) => kernel);
+    assertEquals(kernels.filter((name) => /Gelu|Standardise/.test(name)), [...expected]);
+    const { value, grad } = step(x);
+    results[backend] = Float32Array.of(...value.dataSync(), ...grad.dataSync());
+    tf.dispose([value, grad]);
+  }
+  results.wasm.forEach((value, i) => assertAlmostEquals(value, results.cpu[i], 1e-5));
+  step.dispose();
+  x.dispose();
+});

@@ -1,0 +1,139 @@
+/**
+ * Adapters on the encoder of Depth Anything: equal to PyTorch's.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import * as tf from "@tensorflow/tfjs-core";
+import { adapt, mergeParams, parameterCounts } from "../../adapters/mod.ts";
+import { useBackend } from "../../dsl/engine/mod.ts";
+import {
+  adamw,
+  apply,
+  combine,
+  compile,
+  init,
+  isTrainable,
+  key,
+  type Layer,
+  mse,
+  type Params,
+  partition,
+  valueAndGradients,
+} from "../../dsl/mod.ts";
+import { loadParams, type Model, openModel } from "../../models/mod.ts";
+import { methods } from "../support/adapter_methods.ts";
+import { available } from "../support/available.ts";
+import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
+
+const root = new URL("../fixtures", import.meta.url).pathname;
+const table: {
+  readonly base: string;
+  readonly optimiser: { readonly lr: number; readonly weight_decay: number };
+  readonly methods: Readonly<Record<string, { readonly trainable: number; readonly trajectory: readonly number[] }>>;
+} = JSON.parse(await Deno.readTextFile(`${root}/depth-adapters/methods.json`));
+const base = `${root}/${table.base}`;
+
+interface Adapted {
+  readonly model: Model;
+  readonly layer: Layer;
+  readonly params: Params;
+  readonly pixels: tf.Tensor;
+  readonly loss: (params: Params) => tf.Scalar;
+}
+
+/** The adapted model at init, or with the fixture's values laid over. */
+async function adapted(spec: string, over: Params = {}, qkv?: "fused"): Promise<Adapted> {
+  const model = await openModel(base, { qkv });
+  const { params } = await loadParams(model, key(0));
+  const layer = adapt(spec)(model.layer);
+  const { pixel_values: pixels, target } = await fixture(`${base}/expected.safetensors`);
+  return {
+    model,
+    layer,
+    params: init(layer, key(0), { ...params, ...over }),
+    pixels,
+    loss: (params) => mse(apply(layer, params)(pixels), target) as tf.Scalar,
+  };
+}
+
+for (const name of Object.keys(table.methods)) {
+  const file = `${root}/depth-adapters/${name}.safetensors`;
+
+  for (const backend of await available("wasm", "cpu", "tensorflow")) {
+    Deno.test(`${name} on Depth Anything: depth, loss, gradients equal PyTorch's, merged too (${backend})`, async () => {
+      await useBackend(backend);
+      await withoutLeaks(async () => {
+        const expected = await fixture(file);
+        const { model, layer, params, pixels, loss } = await adapted(methods[name], await fixture(file, "point."));
+        assertClose(apply(layer, params)(pixels), expected.predicted_depth, 1e-5, "depth");
+        assertClose(loss(params), expected.loss, 1e-5, "loss");
+        const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))(params);
+        const found = gradients((some) => loss(combine(some, rest)), kept);
+        const wanted = await fixture(file, "grad.");
+        assertEquals(Object.keys(found).sort(), Object.keys(wanted).sort());
+        for (const path of Object.keys(found)) assertClose(found[path], wanted[path], 2e-5, `gradient of ${path}`);
+        const merged = mergeParams(layer, params).params;
+        assertClose(apply(model.layer, merged)(pixels), expected.predicted_depth, 1e-5, "merged depth");
+      });
+    });
+  }
+
+  Deno.test(`${name} on Depth Anything: bit-identical at init, then ten AdamW steps follow PyTorch's`, async () => {
+    await useBackend("wasm");
+    await withoutLeaks(async () => {
+      const { model, layer, params, pixels, loss } = await adapted(methods[name], await fixture(file, "init."));
+      const { trainable, trajectory } = table.methods[name];
+      assertEquals(parameterCounts(layer, model.headPath).adapter, trainable);
+      const fresh = await adapted(methods[name]);
+      assertEquals(apply(layer, fresh.params)(pixels).dataSync(), apply(model.layer, params)(pixels).dataSync());
+      const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))(params);
+      const optimiser = adamw({ weightDecay: table.optimiser.weight_decay });
+      let [trained, state] = [kept, optimiser.init(kept)];
+      for (const [step, wanted] of trajectory.entries()) {
+        const found = loss(combine(trained, rest)).dataSync()[0];
+        assert(Math.abs(found - wanted) <= 1e-4 * Math.max(1, wanted), `step ${step}: ${found}, ${wanted}`);
+        const slope = gradients((some) => loss(combine(some, rest)), trained);
+        const next = optimiser.update(slope, state, trained, tf.scalar(table.optimiser.lr));
+        [trained, state] = [next.params, next.state];
+      }
+    });
+  });
+}
+
+Deno.test("1LoRA on fused query, key and value is 1LoRA on each of them", async () => {
+  await useBackend("wasm");
+  await withoutLeaks(async () => {
+    const expected = await fixture(`${root}/depth-adapters/1lora.safetensors`);
+    const point = await fixture(`${root}/depth-adapters/1lora.safetensors`, "point.");
+    const together = Array.from({ length: 4 }, (_, i) => {
+      const attention = `backbone.encoder.layer.${i}.attention.attention`;
+      const parts = ["query", "key", "value"].map((part) => point[`${attention}.${part}.1lora.b`]);
+      return [`${attention}.qkv.1lora.b`, tf.concat(parts)] as const;
+    });
+    const others = Object.entries(point).filter(([path]) => !/\.(query|key|value)\./.test(path));
+    const { layer, params, pixels } = await adapted("1lora", Object.fromEntries([...others, ...together]), "fused");
+    assertClose(apply(layer, params)(pixels), expected.predicted_depth, 1e-5, "depth");
+  });
+});
+
+for (const backend of await available("wasm", "tensorflow", "cpu")) {
+  Deno.test(`compiled gradients of Depth Anything equal eager ones, of adapters and of everything (${backend})`, async () => {
+    await useBackend(backend);
+    for (const spec of ["1lora", "dora:rank=2", "all"]) {
+      await withoutLeaks(async () => {
+        const { layer, params, pixels } = await adapted(spec);
+        const target = tf.ones(pixels.shape.filter((_, axis) => axis !== 1));
+        const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))(params);
+        const step = (trained: Params, frozen: Params, images: tf.Tensor) =>
+          valueAndGradients((some) => ({
+            loss: mse(apply(layer, combine(some, frozen))(images), target) as tf.Scalar,
+          }))(trained).gradients;
+        const compiled = compile(step);
+        const [eager, replayed] = [step(kept, rest, pixels), compiled(kept, rest, pixels)];
+        for (const path of Object.keys(kept)) assertClose(replayed[path], eager[path], 2e-5, `${spec}: ${path}`);
+        compiled.dispose();
+      });
+    }
+  });
+}

@@ -1,0 +1,130 @@
+/**
+ * Adapters on DiT, label table trained with each: equal to PyTorch's.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import * as tf from "@tensorflow/tfjs-core";
+import { adapt, joinMethods, mergeParams, parameterCounts } from "../../adapters/mod.ts";
+import { useBackend } from "../../dsl/engine/mod.ts";
+import { adamw, apply, combine, compile, init, isTrainable, key, mse, type Params, partition } from "../../dsl/mod.ts";
+import {
+  asConditionalDiffusion,
+  type ConditionalDiffusion,
+  loadParams,
+  type Model,
+  openModel,
+} from "../../models/mod.ts";
+import { trainStep } from "../../tasks/mod.ts";
+import { methods } from "../support/adapter_methods.ts";
+import { available } from "../support/available.ts";
+import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
+
+interface Expected {
+  readonly trainable: number;
+  readonly head: number;
+  readonly trajectory: readonly number[];
+}
+
+const root = new URL("../fixtures", import.meta.url).pathname;
+const table: {
+  readonly base: string;
+  readonly optimiser: { readonly lr: number; readonly weight_decay: number };
+  readonly methods: Readonly<Record<string, Expected>>;
+} = JSON.parse(await Deno.readTextFile(`${root}/dit-adapters/methods.json`));
+const base = `${root}/${table.base}`;
+
+interface Adapted {
+  readonly model: Model;
+  readonly layer: ConditionalDiffusion;
+  readonly params: Params;
+  readonly run: (layer: ConditionalDiffusion, params: Params) => tf.Tensor;
+  readonly loss: (params: Params) => tf.Scalar;
+}
+
+/** The adapted model at init, or with the fixture's values laid over. */
+async function adapted(spec: string, over: Params = {}): Promise<Adapted> {
+  const model = await openModel(base);
+  const { params } = await loadParams(model, key(0));
+  const layer = adapt(joinMethods(spec, model.joined))(asConditionalDiffusion(model, model.layer));
+  const { latents, timesteps, labels, target } = await fixture(`${base}/expected.safetensors`);
+  const run = (layer: ConditionalDiffusion, params: Params) => apply(layer, params)(latents, timesteps, labels);
+  return {
+    model,
+    layer,
+    params: init(layer, key(0), { ...params, ...over }),
+    run,
+    loss: (params) => mse(run(layer, params), target) as tf.Scalar,
+  };
+}
+
+for (const name of Object.keys(table.methods)) {
+  const file = `${root}/dit-adapters/${name}.safetensors`;
+
+  for (const backend of await available("wasm", "cpu", "tensorflow")) {
+    Deno.test(`${name} on DiT: output, loss and gradients equal PyTorch's, merged too (${backend})`, async () => {
+      await useBackend(backend);
+      await withoutLeaks(async () => {
+        const expected = await fixture(file);
+        const { model, layer, params, run, loss } = await adapted(methods[name], await fixture(file, "point."));
+        assertClose(run(layer, params), expected.output, 1e-5, "output");
+        assertClose(loss(params), expected.loss, 1e-5, "loss");
+        const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))(params);
+        const found = gradients((some) => loss(combine(some, rest)), kept);
+        const wanted = await fixture(file, "grad.");
+        assertEquals(Object.keys(found).sort(), Object.keys(wanted).sort());
+        for (const path of Object.keys(found)) assertClose(found[path], wanted[path], 2e-5, `gradient of ${path}`);
+        const merged = mergeParams(layer, params).params;
+        assertClose(run(asConditionalDiffusion(model, model.layer), merged), expected.output, 1e-5, "merged output");
+      });
+    });
+  }
+
+  Deno.test(`${name} on DiT: bit-identical at init, then ten AdamW steps follow PyTorch's`, async () => {
+    await useBackend("wasm");
+    await withoutLeaks(async () => {
+      const { model, layer, params, run, loss } = await adapted(methods[name], await fixture(file, "init."));
+      const { trainable, head, trajectory } = table.methods[name];
+      assertEquals(parameterCounts(layer, model.headPath).adapter, trainable + head);
+      const fresh = await adapted(methods[name]);
+      const unadapted = run(asConditionalDiffusion(model, model.layer), params);
+      assertEquals(run(layer, fresh.params).dataSync(), unadapted.dataSync());
+      const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))(params);
+      const optimiser = adamw({ weightDecay: table.optimiser.weight_decay });
+      let [trained, state] = [kept, optimiser.init(kept)];
+      for (const [step, wanted] of trajectory.entries()) {
+        const found = loss(combine(trained, rest)).dataSync()[0];
+        assert(Math.abs(found - wanted) <= 1e-4 * Math.max(1, wanted), `step ${step}: ${found}, ${wanted}`);
+        const slope = gradients((some) => loss(combine(some, rest)), trained);
+        const next = optimiser.update(slope, state, trained, tf.scalar(table.optimiser.lr));
+        [trained, state] = [next.params, next.state];
+      }
+      for (const path of Object.keys(kept)) {
+        assert(tf.max(tf.abs(tf.sub(trained[path], kept[path]))).dataSync()[0] > 0, path);
+      }
+    });
+  });
+}
+
+Deno.test("compiled steps equal eager ones", async () => {
+  await useBackend("wasm");
+  await withoutLeaks(async () => {
+    const { layer, params } = await adapted("1lora", await fixture(`${root}/dit-adapters/1lora.safetensors`, "point."));
+    const { kept: trained, rest: frozen } = partition<tf.Tensor>(isTrainable(layer))(params);
+    const optimiser = adamw({ weightDecay: 0 });
+    const step = trainStep((all, { latents, timesteps, labels, target }) => ({
+      loss: mse(apply(layer, all)(latents, timesteps, labels), target) as tf.Scalar,
+    }), optimiser);
+    const { latents, timesteps, labels, target } = await fixture(`${base}/expected.safetensors`);
+    const batch = { latents, timesteps, labels, target, rate: tf.scalar(0.01) };
+    const state = { frozen, trained, optimiser: optimiser.init(trained) };
+    const compiled = compile(step);
+    try {
+      const [[expected, { loss: wanted }], [found, { loss }]] = [step(state, batch), compiled(state, batch)];
+      assertClose(loss, wanted, 1e-6, "loss");
+      for (const path of Object.keys(trained)) assertClose(found.trained[path], expected.trained[path], 1e-5, path);
+    } finally {
+      compiled.dispose();
+    }
+  });
+});

@@ -1,0 +1,171 @@
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import * as tf from "@tensorflow/tfjs-core";
+import { useBackend } from "../../dsl/engine/mod.ts";
+import { apply, fold, init, key, OneloraError, type Params } from "../../dsl/mod.ts";
+import {
+  type CausalLanguageModel,
+  decode,
+  generate,
+  generateAll,
+  type GenerationOptions,
+  loadParams,
+  openModel,
+  sampleToken,
+  tokenDistribution,
+} from "../../models/mod.ts";
+import { available } from "../support/available.ts";
+import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
+
+const folder = (name: string) => new URL(`../fixtures/${name}`, import.meta.url).pathname;
+
+interface Opened {
+  readonly layer: CausalLanguageModel;
+  readonly params: Params;
+}
+
+async function open(name: string): Promise<Opened> {
+  const model = await openModel(folder(name));
+  return { layer: model.layer as CausalLanguageModel, params: (await loadParams(model, key(0))).params };
+}
+
+/** The rows of a fixture's batch of prompts, its padding taken off. */
+async function prompts(name: string): Promise<{ readonly rows: number[][]; readonly continuation: number[][] }> {
+  const { prompt_ids, prompt_mask, continuation } = await fixture(`${folder(name)}/expected.safetensors`);
+  const masks = prompt_mask.arraySync() as number[][];
+  const rows = (prompt_ids.arraySync() as number[][]).map((ids, row) => ids.filter((_, i) => masks[row][i] === 1));
+  return { rows, continuation: continuation.arraySync() as number[][] };
+}
+
+/** The same without a cache, one row at a time: every token from a new pass over the whole text. */
+function withoutCache({ layer, params }: Opened, rows: readonly number[][], options: GenerationOptions): number[][] {
+  return rows.map((prompt, row) => {
+    const ids = [...prompt];
+    for (let count = 0; count < options.maxTokens; count++) {
+      const logits = tf.tidy(() => {
+        const all = apply(layer, params)(tf.tensor2d([ids], undefined, "int32"));
+        return tf.slice(all, [0, ids.length - 1, 0], [1, 1, -1]).dataSync<"float32">();
+      });
+      ids.push(sampleToken(logits, options, fold(options.key, "generate", row, count)));
+    }
+    return ids.slice(prompt.length);
+  });
+}
+
+for (const backend of await available("wasm", "cpu", "tensorflow")) {
+  for (const name of ["llama-grouped", "llama-tied", "llama-legacy"]) {
+    Deno.test(`${name}: a padded batch goes on as transformers does and as without a cache (${backend})`, async () => {
+      await useBackend(backend);
+      await withoutLeaks(async () => {
+        const opened = await open(name);
+        const { rows, continuation } = await prompts(name);
+        const greedy = { maxTokens: continuation[0].length, key: key(0) };
+        const { layer, params } = opened;
+        assertEquals(await generateAll(layer, params, rows, greedy), continuation);
+        assertEquals(withoutCache(opened, rows, greedy), continuation);
+        const sampled = { maxTokens: 12, temperature: 1.3, topP: 0.9, key: key(7) };
+        const found = await generateAll(layer, params, rows, sampled);
+        assertEquals(found, withoutCache(opened, rows, sampled));
+        assert(`${found}` !== `${await generateAll(layer, params, rows, { ...sampled, key: key(8) })}`);
+      });
+    });
+  }
+}
+
+Deno.test("reading in pieces gives the same logits as reading at once", async () => {
+  await useBackend("cpu");
+  await withoutLeaks(async () => {
+    const { layer, params } = await open("llama-grouped");
+    const { input_ids: ids, attention_mask: mask } = await fixture(`${folder("llama-grouped")}/expected.safetensors`);
+    const piece = (tensor: tf.Tensor, from: number, to: number) => tf.slice(tensor, [0, from], [-1, to - from]);
+    const step = decode(layer, params);
+    let cache: Params = {};
+    for (const [from, to] of [[0, 4], [4, 5], [5, 9]]) {
+      const decoded = step(cache, piece(ids, from, to), piece(mask, 0, to));
+      const whole = step({}, piece(ids, 0, to), piece(mask, 0, to));
+      assertClose(decoded.logits, whole.logits, 1e-5, `logits after ${to}`);
+      assertEquals(
+        Object.keys(decoded.cache).sort(),
+        [0, 1].flatMap((i) => {
+          return ["key", "value"].map((each) => `model.layers.${i}.self_attn.${each}`);
+        }),
+      );
+      assertEquals(decoded.cache["model.layers.0.self_attn.key"].shape, [4, 2, to, 6]);
+      cache = decoded.cache;
+    }
+  });
+});
+
+Deno.test("a row ends with its end token while others go on, and a consumer may stop early", async () => {
+  await useBackend("cpu");
+  await withoutLeaks(async () => {
+    const { layer, params } = await open("llama-grouped");
+    const { rows, continuation } = await prompts("llama-grouped");
+    const [first] = continuation;
+    const end = [first[1]];
+    const found = await generateAll(layer, params, rows, { maxTokens: 8, key: key(0), end });
+    const expected = continuation.map((row) => {
+      const at = row.indexOf(end[0]);
+      return at < 0 ? row : row.slice(0, at + 1);
+    });
+    assertEquals(found, expected);
+    assertEquals(found[0].length, 2);
+
+    let steps = 0;
+    for await (const tokens of generate(layer, params, rows, { maxTokens: 8, key: key(0), end: [first[0]] })) {
+      if (steps === 1) assertEquals(tokens[0], undefined);
+      if (++steps === 2) break;
+    }
+    assertEquals(steps, 2);
+    const alone = await generateAll(layer, params, [rows[0]], { maxTokens: 8, key: key(0), end: [first[0]] });
+    assertEquals(alone, [[first[0]]]);
+  });
+});
+
+const sampling: {
+  readonly logits: readonly number[];
+  readonly cases: readonly { temperature: number; topP: number; probabilities: readonly number[] }[];
+} = JSON.parse(await Deno.readTextFile(folder("llama-sampling.json")));
+
+Deno.test("tokens are drawn from the distributions that transformers' temperature and top-p give", () => {
+  const logits = Float32Array.from(sampling.logits);
+  for (const { probabilities, ...options } of sampling.cases) {
+    const found = tokenDistribution(logits, options);
+    probabilities.forEach((expected, token) => assertAlmostEquals(found[token], expected, 1e-6));
+    const draws = 4000;
+    const counts = new Float64Array(logits.length);
+    for (let i = 0; i < draws; i++) counts[sampleToken(logits, options, fold(key(1), i))]++;
+    // Four standard deviations.
+    probabilities.forEach((p, token) => {
+      assert(Math.abs(counts[token] - p * draws) <= 4 * Math.sqrt(p * (1 - p) * draws), `${token}: ${counts[token]}`);
+    });
+  }
+});
+
+Deno.test("temperature 0 takes the likeliest token, the first of equals", () => {
+  assertEquals(sampleToken(Float32Array.of(1, 3, 3, 2), {}, key(0)), 1);
+  assertEquals([...tokenDistribution(Float32Array.of(1, 3, 3, 2))], [0, 1, 0, 0]);
+});
+
+Deno.test("what cannot be generated from is wrong usage", async () => {
+  await useBackend("cpu");
+  const { layer } = await openModel("llama-micro");
+  const params = init(layer, key(0));
+  const cases: readonly [number[][], Partial<GenerationOptions>, string][] = [
+    [[], {}, "an empty prompt"],
+    [[[1], []], {}, "an empty prompt"],
+    [[[512]], {}, "token 512"],
+    [[[-1]], {}, "token -1"],
+    [[[1.5]], {}, "token 1.5"],
+    [[[1]], { temperature: -1 }, "temperature -1"],
+    [[[1]], { temperature: NaN }, "temperature NaN"],
+    [[[1]], { topP: 0 }, "top-p 0"],
+    [[[1]], { topP: 1.5 }, "top-p 1.5"],
+    [[[1]], { maxTokens: 0 }, "0 tokens"],
+  ];
+  for (const [rows, options, found] of cases) {
+    const failing = generateAll(layer as CausalLanguageModel, params, rows, { maxTokens: 2, key: key(0), ...options });
+    const error = await assertRejects(() => failing, OneloraError, found);
+    assertEquals(error.exitCode, 2);
+  }
+  tf.dispose(params);
+});

@@ -1,0 +1,110 @@
+/**
+ * Adapters on LLaMA, layers without biases and of grouped key heads: equal to PyTorch's.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import * as tf from "@tensorflow/tfjs-core";
+import { adapt, mergeParams, parameterCounts } from "../../adapters/mod.ts";
+import { useBackend } from "../../dsl/engine/mod.ts";
+import { adamw, apply, combine, init, isTrainable, key, type Params, partition } from "../../dsl/mod.ts";
+import { type CausalLanguageModel, loadParams, type Model, openModel } from "../../models/mod.ts";
+import { methods } from "../support/adapter_methods.ts";
+import { available } from "../support/available.ts";
+import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
+import { languageLoss, whereReal } from "../support/language.ts";
+
+interface Expected {
+  readonly trainable: number;
+  readonly trajectory: readonly number[];
+}
+
+const root = new URL("../fixtures", import.meta.url).pathname;
+const table: {
+  readonly base: string;
+  readonly optimiser: { readonly lr: number; readonly weight_decay: number };
+  readonly methods: Readonly<Record<string, Expected>>;
+} = JSON.parse(await Deno.readTextFile(`${root}/llama-adapters/methods.json`));
+const base = `${root}/${table.base}`;
+
+interface Adapted {
+  readonly model: Model;
+  readonly layer: CausalLanguageModel;
+  readonly params: Params;
+  readonly logits: (params: Params) => tf.Tensor;
+  readonly loss: (params: Params) => tf.Scalar;
+}
+
+/** The adapted model at init, or with the fixture's values laid over. */
+async function adapted(name: string, over: Params = {}): Promise<Adapted> {
+  const model = await openModel(base);
+  const { params } = await loadParams(model, key(0));
+  const layer = adapt(methods[name])(model.layer as CausalLanguageModel);
+  const { input_ids: ids, attention_mask: mask } = await fixture(`${base}/expected.safetensors`);
+  const run = (params: Params) => apply(layer, params)(ids, mask);
+  return {
+    model,
+    layer,
+    params: init(layer, key(0), { ...params, ...over }),
+    logits: (params) => whereReal(run(params), mask),
+    loss: (params) => languageLoss(run(params), ids, mask),
+  };
+}
+
+const backends = await available("wasm", "cpu", "tensorflow");
+
+for (const name of Object.keys(table.methods)) {
+  const file = `${root}/llama-adapters/${name}.safetensors`;
+
+  for (const backend of backends) {
+    Deno.test(`${name} on LLaMA: logits, loss and gradients equal PyTorch's, merged too (${backend})`, async () => {
+      await useBackend(backend);
+      await withoutLeaks(async () => {
+        const expected = await fixture(file);
+        const { model, layer, params, logits, loss } = await adapted(name, await fixture(file, "point."));
+        assertClose(logits(params), expected.logits, 1e-5, "logits");
+        const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))(params);
+        assertClose(loss(params), expected.loss, 1e-5, "loss");
+        const found = gradients((some) => loss(combine(some, rest)), kept);
+        const wanted = await fixture(file, "grad.");
+        assertEquals(Object.keys(found).sort(), Object.keys(wanted).sort());
+        for (const path of Object.keys(found)) assertClose(found[path], wanted[path], 2e-5, `gradient of ${path}`);
+
+        const biased = await openModel(base, { biases: true });
+        const merged = init(biased.layer, key(0), mergeParams(layer, params).params);
+        const { input_ids: ids, attention_mask: mask } = await fixture(`${base}/expected.safetensors`);
+        const plain = apply(biased.layer as CausalLanguageModel, merged)(ids, mask);
+        assertClose(whereReal(plain, mask), expected.logits, 1e-5, "merged logits");
+        assert(model.layer !== biased.layer);
+      });
+    });
+  }
+
+  Deno.test(`${name} on LLaMA: bit-identical at init, then ten AdamW steps follow PyTorch's`, async () => {
+    await useBackend("wasm");
+    await withoutLeaks(async () => {
+      const { model, layer, params, loss } = await adapted(name, await fixture(file, "init."));
+      const expected = table.methods[name];
+      assertEquals(parameterCounts(layer, model.headPath).adapter, expected.trainable);
+      const plain = await loadParams(model, key(0));
+      const { input_ids: ids, attention_mask: mask } = await fixture(`${base}/expected.safetensors`);
+      const unadapted = apply(model.layer as CausalLanguageModel, plain.params)(ids, mask);
+      const fresh = await adapted(name);
+      assertEquals(fresh.logits(fresh.params).dataSync(), whereReal(unadapted, mask).dataSync());
+
+      const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))(params);
+      const optimiser = adamw({ weightDecay: table.optimiser.weight_decay });
+      let [trained, state] = [kept, optimiser.init(kept)];
+      for (const [step, wanted] of expected.trajectory.entries()) {
+        const found = loss(combine(trained, rest)).dataSync()[0];
+        assert(Math.abs(found - wanted) <= 1e-4 * Math.max(1, wanted), `step ${step}: ${found}, ${wanted}`);
+        const slope = gradients((some) => loss(combine(some, rest)), trained);
+        const next = optimiser.update(slope, state, trained, tf.scalar(table.optimiser.lr));
+        [trained, state] = [next.params, next.state];
+      }
+      for (const path of Object.keys(kept)) {
+        assert(tf.max(tf.abs(tf.sub(trained[path], kept[path]))).dataSync()[0] > 0, path);
+      }
+    });
+  });
+}

@@ -1,0 +1,94 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import * as tf from "@tensorflow/tfjs-core";
+import { apply, combine, crossEntropy, key, OneloraError, type Path, unfreeze, useBackend } from "../../dsl/mod.ts";
+import { keyOf, loadParams, openModel, saveModel } from "../../models/mod.ts";
+import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
+
+const backends = ["wasm", "cpu"] as const;
+const folder = (name: string) => new URL(`../fixtures/${name}`, import.meta.url).pathname;
+
+for (const backend of backends) {
+  for (const name of ["vit-grey", "vit-rgb", "vit-oblong"]) {
+    Deno.test(`${name} equals transformers: hidden states, logits, loss, every gradient (${backend})`, async () => {
+      await useBackend(backend);
+      await withoutLeaks(async () => {
+        const model = await openModel(folder(name));
+        const { params } = await loadParams(model, key(0));
+        const expected = await fixture(`${folder(name)}/expected.safetensors`);
+        const hidden = new Map<Path, tf.Tensor>();
+        const tap = (path: Path, output: unknown) => hidden.set(path, output as tf.Tensor);
+        const logits = apply(model.layer, params, { tap })(expected.pixel_values);
+        assertClose(logits, expected.logits, 1e-5, "logits");
+        assertClose(hidden.get("embeddings")!, expected["hidden.0"], 1e-5, "embeddings");
+        for (let block = 0; expected[`hidden.${block + 1}`] !== undefined; block++) {
+          assertClose(hidden.get(`encoder.layer.${block}`)!, expected[`hidden.${block + 1}`], 1e-5, `block ${block}`);
+        }
+        const trained = unfreeze(() => true)(model.layer);
+        const loss = (p: typeof params) =>
+          crossEntropy(apply(trained, p)(expected.pixel_values), expected.labels) as tf.Scalar;
+        assertClose(loss(params), expected.loss, 1e-5, "loss");
+        for (const [path, gradient] of Object.entries(gradients(loss, params))) {
+          assertClose(gradient, expected[`grad.${keyOf(model.keys, path)}`], 1e-5, `gradient of ${path}`);
+        }
+      });
+    });
+  }
+}
+
+Deno.test("a headless checkpoint loads without prefix, its pooler ignored, its head initialised", async () => {
+  await useBackend("wasm");
+  await withoutLeaks(async () => {
+    const model = await openModel(folder("vit-headless"), { labels: ["a", "b", "c", "d", "e", "f", "g"] });
+    const { params, initialised } = await loadParams(model, key(0));
+    assertEquals(initialised, ["classifier.weight", "classifier.bias"]);
+    assertEquals(params["classifier.weight"].shape, [7, 32]);
+    const expected = await fixture(`${folder("vit-headless")}/expected.safetensors`);
+    const hidden = new Map<Path, tf.Tensor>();
+    apply(model.layer, params, { tap: (path, output) => hidden.set(path, output as tf.Tensor) })(expected.pixel_values);
+    const first = tf.squeeze(tf.slice(expected.last_hidden_state, [0, 0, 0], [-1, 1, -1]), [1]);
+    assertClose(hidden.get("layernorm")!, first, 1e-5, "layernorm of the class token");
+  });
+});
+
+Deno.test("a saved model is a Hugging Face folder that loads again bit by bit", async () => {
+  await useBackend("wasm");
+  const directory = await Deno.makeTempDir();
+  await withoutLeaks(async () => {
+    const model = await openModel(folder("vit-rgb"));
+    const { params } = await loadParams(model, key(0));
+    await saveModel(model, params, directory);
+    const again = await openModel(directory);
+    const { params: reread } = await loadParams(again, key(1));
+    assertEquals(again.config, model.config);
+    for (const path of Object.keys(params)) assertEquals(reread[path].dataSync(), params[path].dataSync());
+  });
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("missing, unexpected and misshapen tensors are named", async () => {
+  await useBackend("cpu");
+  const directory = await Deno.makeTempDir();
+  await withoutLeaks(async () => {
+    const model = await openModel(folder("vit-rgb"));
+    const { params } = await loadParams(model, key(0));
+    const { "layernorm.bias": bias, ...rest } = params;
+    const cases: readonly [string, Record<Path, tf.Tensor>][] = [
+      ["vit.layernorm.bias", { ...rest, "layernorm.bias": tf.zeros([3]) }],
+    ];
+    assert(bias !== undefined);
+    for (const [named, tensors] of cases) {
+      await saveModel(model, combine(tensors), directory);
+      await assertRejects(
+        async () => await loadParams(await openModel(directory), key(0)),
+        OneloraError,
+        named,
+      );
+    }
+  });
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("an unknown model names the presets", async () => {
+  const error = await assertRejects(() => openModel("vit-bass"), OneloraError, "vit-base");
+  assertEquals(error.exitCode, 2);
+});

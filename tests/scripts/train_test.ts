@@ -1,0 +1,263 @@
+import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { openSafetensors, sizeOf } from "../../dsl/mod.ts";
+import { recordsIn } from "../../tasks/mod.ts";
+import { failure, linesOf, output, type Running, runTask, smallCifar, start } from "../support/command.ts";
+
+const folder = await Deno.makeTempDir();
+const data = await smallCifar(`${folder}/cifar`);
+globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+
+const model = "tests/fixtures/vit-rgb";
+const common = ["--model", model, "--data", data, "--backend", "wasm", "--batch-size", "8", "--lr", "0.003"];
+const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
+const adapterBytes = (run: string) => Deno.readFile(`${run}/adapter/adapter_model.safetensors`);
+const losses = async (run: string) =>
+  (await linesOf(`${run}/metrics.jsonl`)).map((line) => JSON.parse(line)).map(({ step, loss }) => [step, loss]);
+
+Deno.test("train writes its settings, a line a step, a summary, the adapter and checkpoints", async () => {
+  const run = `${folder}/complete`;
+  const shown = await output("train", ...common, "--steps", "6", "--eval-every", "4", "--seed", "3", "--out", run);
+  assertMatch(shown, /^1lora +accuracy \d+\.\d\d % {2}loss \d\.\d{4} {2}388 trainable \+ 310 in the head/m);
+
+  const config = await json(`${run}/config.json`);
+  assertEquals(config, {
+    "task": "image-classification",
+    model,
+    "adapter": "1lora",
+    "target": "all-linear",
+    data,
+    "steps": 6,
+    "batch-size": 8,
+    "lr": 0.003,
+    "weight-decay": 0.01,
+    "schedule": "linear",
+    "warmup": 0,
+    "clip": 0,
+    "seed": 3,
+    "backend": "wasm",
+    "precision": "float32",
+    "gradient-checkpointing": false,
+    "shuffle": true,
+    "augment": "true",
+    "strict": false,
+    "eval-every": 4,
+    "checkpoint-every": 100,
+    "flip": false,
+  });
+
+  const lines = (await linesOf(`${run}/metrics.jsonl`)).map((line) => JSON.parse(line));
+  assertEquals(lines.map(({ step }) => step), [1, 2, 3, 4, 5, 6]);
+  for (const { loss, lr, seconds } of lines) assert([loss, lr, seconds].every((value) => value > 0));
+  assertEquals(lines.filter((line) => "evaluation" in line).map(({ step }) => step), [4, 6]);
+
+  const summary = await json(`${run}/summary.json`);
+  assertEquals(Object.keys(summary), [
+    ...["task", "model", "adapter", "backend", "precision", "seed", "parameters", "steps", "seconds", "stepSeconds"],
+    ...["peakRssBytes", "plannedPeakBytes", "deciding", "best", "metrics", "versions"],
+  ]);
+  const { seconds, stepSeconds, peakRssBytes, plannedPeakBytes, metrics, best: record, versions, ...fixed } = summary;
+  await using published = await openSafetensors(`${model}/model.safetensors`);
+  const body = published.names.filter((name) => !name.startsWith("classifier."));
+  const bodySize = body.reduce((sum, name) => sum + sizeOf(published.info(name).shape), 0);
+  assertEquals(fixed, {
+    task: "image-classification",
+    model,
+    adapter: "1lora",
+    backend: "wasm",
+    precision: "float32",
+    seed: 3,
+    parameters: { adapter: 388, head: 310, total: bodySize + 310 + 388 },
+    steps: 6,
+    deciding: { metric: "accuracy", better: "higher" },
+  });
+  assertEquals(versions.deno, Deno.version.deno);
+  assertEquals(record.value, Math.max(lines[3].evaluation.accuracy, lines[5].evaluation.accuracy));
+  assert(plannedPeakBytes > 4 * fixed.parameters.total && plannedPeakBytes < peakRssBytes);
+  assertStringIncludes(shown, "a step needs ");
+  assert(seconds > stepSeconds && stepSeconds > 0 && peakRssBytes > 2 ** 24);
+  assertEquals(Object.keys(metrics), ["count", "accuracy", "loss", "top5", "ece"]);
+  assertEquals(lines[5].evaluation, metrics);
+
+  assertEquals(
+    Array.from(Deno.readDirSync(`${run}/adapter`), ({ name }) => name).sort(),
+    ["adapter_config.json", "adapter_model.safetensors"],
+  );
+  assertStringIncludes(await Deno.readTextFile(`${run}/report.html`), "with 1lora");
+  const [events] = Array.from(Deno.readDirSync(run), ({ name }) => name).filter((name) => name.startsWith("events."));
+  // The version, six steps.
+  assertEquals(recordsIn(await Deno.readFile(`${run}/${events}`)).length, 7);
+  await using last = await openSafetensors(`${run}/checkpoint/last.safetensors`);
+  assertEquals(JSON.parse(last.metadata.progress).step, 6);
+  await using best = await openSafetensors(`${run}/checkpoint/best.safetensors`);
+  assertEquals(best.names, last.names);
+});
+
+Deno.test("the same seed gives the same bytes, another seed others", async () => {
+  const run = async (name: string, seed: number) => {
+    await output("train", ...common, "--steps", "5", "--seed", `${seed}`, "--out", `${folder}/${name}`);
+    return await adapterBytes(`${folder}/${name}`);
+  };
+  const [first, again, other] = await Promise.all([run("first", 1), run("again", 1), run("other", 2)]);
+  assertEquals(again, first);
+  assertNotEquals(other, first);
+});
+
+/** Settings of the runs below, which are stopped on the way: an odd checkpoint interval, every kind of state moving. */
+const long = [...common, "--adapter", "dora+norms", "--steps", "150", "--checkpoint-every", "7", "--eval-every", "20"];
+let uninterrupted: Promise<string> | undefined;
+
+/** The folder of a run with these settings that nothing disturbed. */
+async function whole(): Promise<string> {
+  const run = `${folder}/whole`;
+  uninterrupted ??= output("train", ...long, "--out", run);
+  await uninterrupted;
+  return run;
+}
+
+/** Waits until a run has logged so many steps. */
+async function reached(run: string, steps: number, { outcome }: Running): Promise<void> {
+  const ended = outcome.then(({ err }) => Promise.reject(new Error(`ended before step ${steps}: ${err}`)));
+  ended.catch(() => {});
+  while ((await linesOf(`${run}/metrics.jsonl`)).length < steps) {
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 2))]);
+  }
+}
+
+Deno.test("a run killed at random steps and resumed ends with the bytes of one that was not", async () => {
+  const run = `${folder}/killed`;
+  let state = 20260101;
+  let least = 0;
+  for (let kill = 0; kill < 3; kill++) {
+    const running = kill === 0 ? start("train", ...long, "--out", run) : start("train", "--resume", run);
+    state = (state * 48271) % 2147483647;
+    least += 10 + state % 30;
+    await reached(run, least, running);
+    running.process.kill("SIGKILL");
+    assert((await running.outcome).code >= 128);
+  }
+  await output("train", "--resume", run);
+  const undisturbed = await whole();
+  assertEquals(await adapterBytes(run), await adapterBytes(undisturbed));
+  assertEquals(await losses(run), await losses(undisturbed));
+  assertEquals((await losses(run)).length, 150);
+  const [{ metrics, steps }, expected] = [await json(`${run}/summary.json`), await json(`${undisturbed}/summary.json`)];
+  assertEquals({ metrics, steps }, { metrics: expected.metrics, steps: expected.steps });
+});
+
+Deno.test("Ctrl-C ends a run with one line, and it resumes to the same bytes", async () => {
+  const run = `${folder}/interrupted`;
+  const running = start("train", ...long, "--out", run);
+  await reached(run, 25, running);
+  running.process.kill("SIGINT");
+  const { code, err } = await running.outcome;
+  assertEquals(code, 1);
+  const errors = err.trimEnd().split("\n").filter((line) => line.startsWith("error: "));
+  assertEquals(errors.length, 1);
+  assertMatch(errors[0], new RegExp(`an interrupt after step \\d+; allowed: continuing with --resume ${run}`));
+  const stoppedAt = Number(/after step (\d+)/.exec(errors[0])![1]);
+  assert(stoppedAt >= 25 && stoppedAt < 150);
+  assertEquals((await linesOf(`${run}/metrics.jsonl`)).length, stoppedAt);
+  assertStringIncludes(await output("train", "--resume", run), `resumed at step ${stoppedAt} of 150`);
+  assertEquals(await adapterBytes(run), await adapterBytes(await whole()));
+  assertEquals(await losses(run), await losses(await whole()));
+});
+
+Deno.test("a finished run that is resumed stays as it is, and can be made longer", async () => {
+  const run = `${folder}/finished`;
+  await output("train", ...common, "--steps", "4", "--out", run);
+  const before = [await adapterBytes(run), await Deno.readTextFile(`${run}/metrics.jsonl`)];
+  const summary = await json(`${run}/summary.json`);
+  await output("train", "--resume", run);
+  assertEquals([await adapterBytes(run), await Deno.readTextFile(`${run}/metrics.jsonl`)], before);
+  const { stepSeconds, metrics } = await json(`${run}/summary.json`);
+  assertEquals([stepSeconds, metrics], [summary.stepSeconds, summary.metrics]);
+  await output("train", "--resume", run, "--steps", "6");
+  assertEquals((await losses(run)).map(([step]) => step), [1, 2, 3, 4, 5, 6]);
+  assertEquals((await json(`${run}/config.json`)).steps, 6);
+  const [code, line] = await failure("train", "--resume", run, "--lr", "1");
+  assertEquals(code, 2);
+  assertStringIncludes(line, "--lr");
+});
+
+Deno.test("a run that diverges stops with one line and keeps a checkpoint from before", async () => {
+  const run = `${folder}/diverged`;
+  const settings = [...common.slice(0, -1), "1e8", "--steps", "20", "--checkpoint-every", "1", "--out", run];
+  const [code, line] = await failure("train", ...settings);
+  assertEquals(code, 1);
+  const [, at, kept] = /^training step (\d+): found loss (?:NaN|-?Infinity); .*; the checkpoint of step (\d+) is kept$/
+    .exec(line)!.map(Number);
+  assert(kept > 0 && kept < at - 1, line);
+  await using last = await openSafetensors(`${run}/checkpoint/last.safetensors`);
+  assertEquals(JSON.parse(last.metadata.progress).step, kept);
+  for (const name of last.names) {
+    const { data } = await last.read(name);
+    assert((data as Float32Array).every(Number.isFinite), name);
+  }
+  assertEquals((await losses(run)).length, at - 1);
+});
+
+Deno.test("unknown names are wrong usage that lists what is allowed and the nearest, and leave nothing behind", async () => {
+  const run = `${folder}/mistyped`;
+  const cases: readonly (readonly [args: readonly string[], near: string, allowed: string])[] = [
+    [["--bach-size", "3"], "--batch-size", "--weight-decay"],
+    [["--adapter", "1lroa"], "1lora", "bitfit"],
+    [["--model", "vit-mcro"], "vit-micro", "vit-base"],
+    [["--data", "mnits"], "mnist", "cifar10:DIR"],
+    [["--target", "querry"], "query", "all-linear"],
+    [["--schedule", "cosin"], "cosine", "linear"],
+    [["--backend", "wasn"], "wasm", "tensorflow"],
+    [["--task", "image-classifcation"], "image-classification", "image-classification"],
+  ];
+  await Promise.all(cases.map(async ([args, near, allowed]) => {
+    const others = [["--model", model], ["--data", data]].filter(([flag]) => flag !== args[0]).flat();
+    const [code, line] = await failure("train", ...others, ...args, "--steps", "1", "--out", run);
+    assertEquals(code, 2, line);
+    assertStringIncludes(line, `(did you mean "${near}"?)`);
+    assertStringIncludes(line.split("allowed: ")[1], allowed);
+  }));
+  assertEquals(await Deno.stat(run).then(() => true, () => false), false);
+});
+
+Deno.test("a folder that cannot be written, an earlier run's and a broken file fail with one line", async () => {
+  const taken = `${folder}/taken`;
+  await Deno.mkdir(taken);
+  await Deno.writeTextFile(`${taken}/config.json`, "{}\n");
+  await Deno.writeTextFile(`${folder}/file`, "");
+  const broken = `${folder}/broken`;
+  await Deno.mkdir(broken);
+  await Deno.copyFile(`${model}/config.json`, `${broken}/config.json`);
+  const bytes = await Deno.readFile(`${model}/model.safetensors`);
+  await Deno.writeFile(`${broken}/model.safetensors`, bytes.subarray(0, bytes.length - 100));
+  const cases: readonly (readonly [args: readonly string[], part: string])[] = [
+    [["--out", `${folder}/file/below`], "a folder that can be written"],
+    [["--out", taken], `--resume ${taken}`],
+    [["--model", broken, "--out", `${folder}/unborn`], "model.safetensors"],
+  ];
+  await Promise.all(cases.map(async ([args, part]) => {
+    const rest = args[0] === "--model" ? common.slice(2) : common;
+    const [code, line] = await failure("train", ...rest, "--steps", "1", ...args);
+    assertEquals(code, 1, line);
+    assertStringIncludes(line, part);
+  }));
+  assertEquals(await Deno.stat(`${folder}/unborn`).then(() => true, () => false), false);
+});
+
+Deno.test("images of one's own are read with no more than the tasks' permissions", async () => {
+  const specifier = "npm:sharp@0.35.5";
+  const { default: sharp } = await import(specifier);
+  for (const [name, colour] of [["cat", [220, 20, 20]], ["dog", [20, 20, 220]]] as const) {
+    await Deno.mkdir(`${folder}/images/${name}`, { recursive: true });
+    for (let i = 0; i < 8; i++) {
+      const [r, g, b] = colour.map((value) => value + 3 * i);
+      const image = sharp({ create: { width: 20, height: 16, channels: 3, background: { r, g, b } } });
+      await Deno.writeFile(`${folder}/images/${name}/${i}.png`, new Uint8Array(await image.png().toBuffer()));
+    }
+  }
+  const run = `${folder}/pets`;
+  const pets = ["--model", model, "--data", `images:${folder}/images`, "--backend", "wasm"];
+  await output("train", ...pets, "--steps", "20", "--batch-size", "8", "--lr", "0.01", "--out", run);
+  assertEquals((await json(`${run}/summary.json`)).metrics.accuracy, 1);
+  const { code, out, err } = await runTask("evaluate", "--run", run);
+  assertEquals([code, err], [0, ""]);
+  assertMatch(out, /^accuracy 100\.00 %/m);
+});

@@ -1,0 +1,128 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import * as tf from "@tensorflow/tfjs-core";
+import { OneloraError, useBackend } from "../../dsl/mod.ts";
+import { imageClassification, type Run, runTask, type TaskKind } from "../../tasks/mod.ts";
+import { smallCifar } from "../support/command.ts";
+
+const folder = await Deno.makeTempDir();
+const data = await smallCifar(`${folder}/cifar`);
+globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+
+const run: Run = {
+  model: "tests/fixtures/vit-rgb",
+  data,
+  adapter: "1lora",
+  target: "all-linear",
+  steps: 12,
+  batchSize: 4,
+  lr: 1e-2,
+  weightDecay: 0,
+  schedule: "constant",
+  warmup: 0,
+  clip: 0,
+  seed: 0,
+  shuffle: true,
+  augment: false,
+  strict: true,
+  evalEvery: 2,
+  checkpointEvery: 0,
+};
+
+/** What a run said, and the parameters it saved. */
+interface Heard {
+  readonly lines: string[];
+  bias?: Float32Array;
+}
+
+function surroundings(out: string | undefined, heard: Heard) {
+  return {
+    out,
+    reporter: {
+      line: (text: string) => void heard.lines.push(text),
+      start: () => {},
+      progress: () => {},
+      finish: () => {},
+    },
+    ready: async () => {
+      if (out !== undefined) await Deno.mkdir(`${out}/checkpoint`, { recursive: true });
+    },
+    save: async ({ params }: { readonly params: Readonly<Record<string, tf.Tensor>> }) => {
+      heard.bias = await params["classifier.bias"].data<"float32">();
+    },
+  };
+}
+
+/** Image classification whose evaluations find given values in turn. */
+function judgedBy(values: readonly number[], seen: Float32Array[] = []): TaskKind {
+  let next = 0;
+  return {
+    ...imageClassification,
+    open: async (run, reporter) => {
+      const prepared = await imageClassification.open(run, reporter);
+      return {
+        ...prepared,
+        training: {
+          ...prepared.training,
+          evaluate: async (params) => {
+            seen.push(await params["classifier.bias"].data<"float32">());
+            return { accuracy: values[next++] };
+          },
+        },
+      };
+    },
+  };
+}
+
+Deno.test("patience ends a run, and the best evaluation's parameters can be kept", async () => {
+  await useBackend("wasm");
+  const before = tf.memory().numTensors;
+  const patient = { ...run, patience: 2 };
+  const [heard, seen]: [Heard, Float32Array[]] = [{ lines: [] }, []];
+  const last = await runTask(judgedBy([0.2, 0.5, 0.4, 0.5, 0.9], seen), patient, surroundings(`${folder}/last`, heard));
+  assertEquals([last.steps, last.best, last.metrics], [8, { value: 0.5, step: 4 }, { accuracy: 0.5 }]);
+  assertEquals(heard.bias, seen[3]);
+  assertEquals(heard.lines.at(-1), "stopped after step 8: 2 evaluations without a better accuracy");
+
+  const kept: Heard = { lines: [] };
+  const best = await runTask(
+    judgedBy([0.2, 0.5, 0.4, 0.3]),
+    { ...patient, keep: "best" },
+    surroundings(`${folder}/best`, kept),
+  );
+  assertEquals([best.steps, best.metrics], [8, { accuracy: 0.5 }]);
+  assertEquals(kept.bias, seen[1]);
+  assertEquals(tf.memory().numTensors, before);
+
+  await assertRejects(
+    () => runTask(judgedBy([0.2, 0.5, 0.4, 0.3]), { ...patient, keep: "best" }, surroundings(undefined, { lines: [] })),
+    OneloraError,
+    "--out DIR",
+  );
+});
+
+Deno.test("a step in parts ends where a step in one does", async () => {
+  await useBackend("wasm");
+  const [whole, parts]: [Heard, Heard] = [{ lines: [] }, { lines: [] }];
+  const short = { ...run, steps: 4, evalEvery: 0 };
+  const one = await runTask(imageClassification, short, surroundings(undefined, whole));
+  const two = await runTask(imageClassification, { ...short, accumulate: 2 }, surroundings(undefined, parts));
+  assertEquals(Math.abs(one.metrics.loss - two.metrics.loss) < 1e-5, true);
+  whole.bias!.forEach((value, i) => assertEquals(Math.abs(value - parts.bias![i]) < 1e-5, true));
+  const error = await assertRejects(
+    () => runTask(imageClassification, { ...short, accumulate: 3 }, surroundings(undefined, { lines: [] })),
+    OneloraError,
+    "found 3 parts",
+  );
+  assertEquals(error.exitCode, 2);
+});
+
+Deno.test("no method only evaluates", async () => {
+  await useBackend("wasm");
+  const heard: Heard = { lines: [] };
+  const { steps, parameters } = await runTask(
+    imageClassification,
+    { ...run, adapter: "none" },
+    surroundings(undefined, heard),
+  );
+  assertEquals([steps, parameters.adapter], [0, 0]);
+});
