@@ -4,7 +4,7 @@
  * @module
  */
 import { nearest, OneloraError, unknownName } from "../dsl/error.ts";
-import { isObject } from "../dsl/safetensors/header.ts";
+import { isObject } from "../dsl/files/json.ts";
 import { autoencoderFamily } from "./autoencoder/autoencoder_kl.ts";
 import { isWeights, openCheckpoint } from "./checkpoint/checkpoint.ts";
 import type { Json } from "./config.ts";

@@ -27,6 +27,11 @@ export function show(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }
 
+/** Whether a value is a JSON object, not an array or null. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** Index of the quote that ends the string starting at `start`, or -1. */
 function closingQuote(text: string, start: number): number {
   let end = text.indexOf('"', start + 1);

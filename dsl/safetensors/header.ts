@@ -6,7 +6,7 @@
  */
 import { OneloraError } from "../error.ts";
 import { type DType, dtypes, isDType, itemSize } from "./dtype.ts";
-import { parseJson, show } from "../files/json.ts";
+import { isObject, parseJson, show } from "../files/json.ts";
 
 /** Bytes of the length field before the header. */
 export const lengthBytes = 8;
@@ -33,11 +33,6 @@ export interface Header {
   readonly entries: ReadonlyMap<string, Entry>;
   /** Free-form text. */
   readonly metadata: Readonly<Record<string, string>>;
-}
-
-/** Whether a value is a JSON object, not an array or null. */
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Whether a value is a length or an offset: a whole number from 0 to 2^53 - 1. */

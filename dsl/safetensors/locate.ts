@@ -6,8 +6,8 @@
 import { basename, dirname, join } from "node:path";
 import { OneloraError } from "../error.ts";
 import { guarded, openRanged } from "../files/file.ts";
-import { isObject, maxHeaderBytes } from "./header.ts";
-import { parseJson, show } from "../files/json.ts";
+import { maxHeaderBytes } from "./header.ts";
+import { isObject, parseJson, show } from "../files/json.ts";
 
 const indexSuffix = ".safetensors.index.json";
 

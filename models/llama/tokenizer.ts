@@ -6,7 +6,7 @@
 import { Tokenizer } from "@huggingface/tokenizers";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
-import { isObject } from "../../dsl/safetensors/header.ts";
+import { isObject } from "../../dsl/files/json.ts";
 import type { Json } from "../config.ts";
 import { openSentencePiece } from "./sentencepiece.ts";
 

@@ -5,7 +5,7 @@
  */
 import { firstLine, OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
-import { isObject } from "../../dsl/safetensors/header.ts";
+import { isObject } from "../../dsl/files/json.ts";
 import { listFolder, readBytes } from "../data/files.ts";
 import type { LogRecord } from "../trainer/log.ts";
 import { type Calibration, isCalibration, type NamedCalibration } from "./calibration.ts";

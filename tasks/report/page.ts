@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isObject } from "../../dsl/safetensors/header.ts";
+import { isObject } from "../../dsl/files/json.ts";
 import { calibrationChart } from "./calibration.ts";
 import { curves } from "./curves.ts";
 import type { Json, RunFolder, Shown, Told } from "./folder.ts";
