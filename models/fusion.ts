@@ -6,17 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Path } from "../dsl/tree.ts";
-import { type KeyMap, renamed } from "./checkpoint/keys.ts";
-
-/** A layer and its parts: the rows of its weight and bias are theirs, one part's after the other's, in equal shares. */
-export interface Fusion {
-  /** Path of the one layer; `*` is one segment, the same in all paths. */
-  readonly whole: string;
-  /** Paths of its parts, in order. */
-  readonly parts: readonly string[];
-  /** Which of them published files hold; all are read. */
-  readonly published: "whole" | "parts";
-}
+import { type Fusion, type KeyMap, renamed } from "./checkpoint/keys.ts";
 
 /** Rows of a tensor: all, or one of several equal shares. */
 export interface Rows {

@@ -16,6 +16,7 @@ import type { HubOptions } from "./hub/settings.ts";
 import { fits } from "./checkpoint/load.ts";
 import { inceptionFamily } from "./inception/inception_v3.ts";
 import { llamaFamily } from "./llama/llama.ts";
+import type { Model } from "./model.ts";
 import { shippedFolder } from "./checkpoint/shipped.ts";
 import { vitFamily } from "./vit/vit.ts";
 
@@ -28,24 +29,6 @@ export const families: readonly Family[] = [
   llamaFamily,
   inceptionFamily,
 ];
-
-/** A model by name: description and where its weights are, no weights. */
-export interface Model extends Description {
-  /** Preset name, folder, repository with its commit, or preset name = weights. */
-  readonly name: string;
-  /** Folder with its weights, or the file that they are, if it has any. */
-  readonly folder?: string;
-  /** The repository that its weights come from when they are first needed, if it is one of the hub's. */
-  readonly repository?: ModelRepository;
-}
-
-/** A model of Hugging Face's hub. */
-export interface ModelRepository {
-  /** Its name, the revision pinned. */
-  readonly name: string;
-  /** Where it comes from and goes. */
-  readonly options: HubOptions;
-}
 
 /** Options of {@linkcode openModel}. */
 export interface OpenModelOptions extends DescriptionOptions {

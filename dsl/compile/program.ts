@@ -76,6 +76,17 @@ export function isAlias({ kernel }: Call): boolean {
 }
 
 /**
+ * Stretches of calls of one region, numbered: clusters stay within one, so that what is to be computed again later is.
+ *
+ * @param program The program
+ * @returns Number of the stretch of every call
+ */
+export function segmentsOf(program: Program): readonly number[] {
+  let segment = 0;
+  return program.calls.map(({ region }, i) => i > 0 && region !== program.calls[i - 1].region ? ++segment : segment);
+}
+
+/**
  * For every call, the values that nothing needs after it; outputs, inputs and constants are never among them.
  *
  * @param program The program

@@ -6,7 +6,16 @@
  */
 import type { ModuleNames } from "../../adapters/exchange/format.ts";
 import { glob, type Path } from "../../dsl/tree.ts";
-import type { Fusion } from "../fusion.ts";
+
+/** A layer and its parts: the rows of its weight and bias are theirs, one part's after the other's, in equal shares. */
+export interface Fusion {
+  /** Path of the one layer; `*` is one segment, the same in all paths. */
+  readonly whole: string;
+  /** Paths of its parts, in order. */
+  readonly parts: readonly string[];
+  /** Which of them published files hold; all are read. */
+  readonly published: "whole" | "parts";
+}
 
 /** How checkpoint keys relate to parameter paths. */
 export interface KeyMap {

@@ -23,7 +23,7 @@ import { openCheckpoint } from "./checkpoint.ts";
 import { divisions, gatherRows, published, type Rows, shapeOfRows } from "../fusion.ts";
 import { fetchModel } from "../hub/fetch.ts";
 import { keyOf, keysOf, pathOf } from "./keys.ts";
-import type { Model } from "../open.ts";
+import type { Model } from "../model.ts";
 
 /** What was found in a checkpoint. */
 export interface Loaded {

@@ -11,7 +11,7 @@ import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from 
 import { linear } from "../../dsl/linear.ts";
 import { withGradient } from "../../dsl/ops/gradient.ts";
 import { interpolate, type Target } from "../../dsl/ops/interpolate.ts";
-import type { Fusion } from "../fusion.ts";
+import type { Fusion } from "../checkpoint/keys.ts";
 import type { Rename } from "../checkpoint/keys.ts";
 
 /** Sizes of a DINOv2. */

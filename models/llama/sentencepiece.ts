@@ -6,7 +6,7 @@
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import type { Json } from "../config.ts";
-import type { TextTokenizer } from "./tokenizer.ts";
+import type { TextTokenizer } from "./text_tokenizer.ts";
 
 /** SentencePiece itself, compiled to WebAssembly. */
 const LIBRARY = "npm:@agnai/sentencepiece-js@1.1.1";

@@ -9,7 +9,7 @@ import type { Objective } from "../../dsl/differentiate.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
 import type { Params } from "../../dsl/tree.ts";
-import type { Model } from "../../models/open.ts";
+import type { Model } from "../../models/model.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 import { depthEvaluationTransform, depthTrainingTransform, type DepthTransformOptions } from "./augment.ts";
 import type { DepthDataset, DepthProtocol, DepthSplits } from "./dataset.ts";

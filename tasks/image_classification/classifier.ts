@@ -11,7 +11,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { crossEntropy } from "../../dsl/ops/mod.ts";
 import type { Params } from "../../dsl/tree.ts";
 import type { ImageInput } from "../../models/family.ts";
-import type { Model } from "../../models/open.ts";
+import type { Model } from "../../models/model.ts";
 import {
   type Augmentation,
   evaluationTransform,

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Json } from "../../models/config.ts";
-import type { TextTokenizer } from "../../models/llama/tokenizer.ts";
+import type { TextTokenizer } from "../../models/llama/text_tokenizer.ts";
 import { wordProblems } from "./problems.ts";
 import { alpacaParts } from "./template.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import type { TextTokenizer } from "../../models/llama/tokenizer.ts";
+import type { TextTokenizer } from "../../models/llama/text_tokenizer.ts";
 import type { ReasoningExample } from "./example.ts";
 import { alpacaPrompt } from "./template.ts";
 

@@ -8,7 +8,7 @@ import { key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { generateAll } from "../../models/llama/generate.ts";
 import type { CausalLanguageModel } from "../../models/llama/llama.ts";
-import type { TextTokenizer } from "../../models/llama/tokenizer.ts";
+import type { TextTokenizer } from "../../models/llama/text_tokenizer.ts";
 import { isSameAnswer } from "./answer.ts";
 import { endOf } from "./encode.ts";
 import type { ReasoningExample } from "./example.ts";

@@ -6,7 +6,7 @@
  */
 import { sizeOf } from "../../tree.ts";
 import { biasedProducts } from "../passes.ts";
-import type { Call, Program, ValueId } from "../program.ts";
+import { type Call, type Program, segmentsOf, type ValueId } from "../program.ts";
 import { columnSums } from "./columns.ts";
 import type { Halved } from "./half.ts";
 
@@ -39,17 +39,6 @@ export function isFusible(call: Call, program: Program): boolean {
   const rank = program.types[call.inputs[0]].shape.length;
   const axes = [call.attrs.axis ?? call.attrs.reductionIndices].flat().map(Number);
   return axes.length === 1 && (axes[0] === rank - 1 || axes[0] === -1);
-}
-
-/**
- * Stretches of calls of one region, numbered: clusters stay within one, so that what is to be computed again later is.
- *
- * @param program The program
- * @returns Number of the stretch of every call
- */
-export function segmentsOf(program: Program): readonly number[] {
-  let segment = 0;
-  return program.calls.map(({ region }, i) => i > 0 && region !== program.calls[i - 1].region ? ++segment : segment);
 }
 
 /** Whether a call makes something larger of what it reads: that is left to the cluster that reads it. */

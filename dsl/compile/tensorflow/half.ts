@@ -4,8 +4,7 @@
  * @module
  */
 import { sizeOf } from "../../tree.ts";
-import type { Call, Program, ValueId } from "../program.ts";
-import { segmentsOf } from "./clusters.ts";
+import { type Call, type Program, segmentsOf, type ValueId } from "../program.ts";
 
 /** Kernels that move numbers without computing: what they return is in the type of their first input. */
 const MOVING: ReadonlySet<string> = new Set([

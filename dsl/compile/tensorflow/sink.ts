@@ -5,8 +5,8 @@
  * @module
  */
 import { biasedProducts } from "../passes.ts";
-import type { Call, Program } from "../program.ts";
-import { isFusible, segmentsOf } from "./clusters.ts";
+import { type Call, type Program, segmentsOf } from "../program.ts";
+import { isFusible } from "./clusters.ts";
 
 /** Which calls are in a region or use what one made: the backward pass. */
 function backwardCalls({ calls }: Program): readonly boolean[] {

@@ -1,0 +1,25 @@
+/**
+ * A model as the others refer to it: what it is and where its weights are.
+ *
+ * @module
+ */
+import type { Description } from "./family.ts";
+import type { HubOptions } from "./hub/settings.ts";
+
+/** A model by name: description and where its weights are, no weights. */
+export interface Model extends Description {
+  /** Preset name, folder, repository with its commit, or preset name = weights. */
+  readonly name: string;
+  /** Folder with its weights, or the file that they are, if it has any. */
+  readonly folder?: string;
+  /** The repository that its weights come from when they are first needed, if it is one of the hub's. */
+  readonly repository?: ModelRepository;
+}
+
+/** A model of Hugging Face's hub. */
+export interface ModelRepository {
+  /** Its name, the revision pinned. */
+  readonly name: string;
+  /** Where it comes from and goes. */
+  readonly options: HubOptions;
+}
