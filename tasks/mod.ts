@@ -3,6 +3,7 @@
  *
  * @module
  */
+export * from "./alignment/mod.ts";
 export * from "./data/mod.ts";
 export * from "./depth/mod.ts";
 export * from "./generation/mod.ts";

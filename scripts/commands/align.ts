@@ -1,0 +1,64 @@
+/**
+ * `deno task align`: how far summation, random vectors and LoRA's learned vector point along the principal components of a
+ * full weight update (paper, Figure 9).
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { guarded } from "../../dsl/files/file.ts";
+import { useBackend } from "../../dsl/mod.ts";
+import { align, type Alignment, alignmentChart } from "../../tasks/alignment/mod.ts";
+import { svgFile } from "../../tasks/report/mod.ts";
+import { attempt } from "../cli/attempt.ts";
+import { boolean, integer, main, required, text } from "../cli/mod.ts";
+import { backendFlag, readRun } from "../cli/options.ts";
+
+const flags = {
+  full: required(text({ help: "Folder of a run that trained all weights (--adapter all)", value: "DIR" })),
+  lora: required(text({ help: "Folder of a run of the same model with LoRA", value: "DIR" })),
+  adapter: text({ help: "Folder of a run of the same model with any other method", value: "DIR" }),
+  randoms: integer({ help: "Random vectors whose mean is shown", min: 1, default: 8 }),
+  seed: integer({ help: "Seed of the random vectors", min: 0, default: 0 }),
+  chart: text({ help: "Draw the alignment by component, a chart for every kind of layer (SVG)", value: "FILE" }),
+  json: boolean({ help: "Print JSON, with every component of every layer" }),
+  ...backendFlag,
+};
+
+/** The model and adapter of a run's folder. */
+async function runIn(folder: string): Promise<{ readonly model: string; readonly adapter: string }> {
+  const { model } = await readRun(folder);
+  return { model, adapter: join(folder, "adapter") };
+}
+
+/** A row for every kind and compression. */
+function tableOf({ kinds }: Alignment): string {
+  const percent = (value: number) => value.toFixed(3);
+  const rows = kinds.flatMap(({ kind, layers, cosines }) =>
+    Object.entries(cosines).map(([name, { first, firstTen, most }]) =>
+      `| ${kind} | ${layers} | ${name} | ${percent(first)} | ${percent(firstTen)} | ${percent(most)} |`
+    )
+  );
+  return [
+    "| layer | layers | vector | first component | mean of the first ten | largest |",
+    "| --- | ---: | --- | ---: | ---: | ---: |",
+    ...rows,
+  ].join("\n");
+}
+
+await main(
+  { name: "align", summary: "Aligns compression vectors with the principal components of a full update.", flags },
+  attempt(async ({ options: { full, lora, adapter, chart, json, randoms, seed, backend } }) => {
+    await useBackend(backend);
+    const alignment = await align({
+      full: await runIn(full),
+      lora: await runIn(lora),
+      adapter: adapter === undefined ? undefined : await runIn(adapter),
+      randoms,
+      seed,
+    });
+    console.log(json ? JSON.stringify(alignment) : tableOf(alignment));
+    if (chart === undefined) return;
+    const svg = svgFile(alignmentChart(alignment));
+    await guarded(`writing ${chart}`, "a file that can be written", () => Deno.writeTextFile(chart, svg));
+  }),
+);
