@@ -6,7 +6,8 @@
 import type { Tensor1D } from "@tensorflow/tfjs-core";
 import { zeros } from "../dsl/initialise.ts";
 import { addBias } from "../dsl/linear.ts";
-import { type Adapter, stage, trainable } from "./adapter.ts";
+import { type Adapter, at, stage, trainable } from "./adapter.ts";
+import { type Method, method } from "./method.ts";
 
 /**
  * y = W0 x + b0 + beta, `beta` [d] trained from zero; a layer without a bias gets one. d parameters per layer.
@@ -22,3 +23,12 @@ export function bitfit(): Adapter {
     }),
   };
 }
+
+/** BitFit, described. */
+export const bitfitMethod: Method = method({
+  name: "bitfit",
+  summary: "y = W0 x + b0 + beta",
+  aliases: { bias: {} },
+  settings: {},
+  build: (_, target) => at(target, bitfit()),
+});

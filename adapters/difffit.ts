@@ -6,7 +6,8 @@
 import { flow } from "fp-ts/function";
 import { at, everyLinear, type Placement } from "./adapter.ts";
 import { bitfit } from "./bitfit.ts";
-import { labels, type ModelChange, norms } from "./parts.ts";
+import { type Method, method, type ModelChange } from "./method.ts";
+import { labels, norms } from "./parts.ts";
 import { scale } from "./scale.ts";
 
 /**
@@ -17,3 +18,12 @@ import { scale } from "./scale.ts";
 export function difffit(where: Placement | string = everyLinear): ModelChange {
   return (model) => flow(at(where, bitfit()), at(where, scale()), norms, labels)(model) as typeof model;
 }
+
+/** DiffFit, described. */
+export const difffitMethod: Method = method({
+  name: "difffit",
+  summary: "y = gamma * (W0 x + b0 + beta), norms and label table trained",
+  aliases: { diffit: {} },
+  settings: {},
+  build: (_, target) => difffit(target),
+});

@@ -9,8 +9,18 @@ import { derived } from "../dsl/initialise.ts";
 import { parameter } from "../dsl/layer.ts";
 import { addLowRank, type LinearForm, scaleRows } from "../dsl/linear.ts";
 import type { LowRank } from "../dsl/ops/low_rank.ts";
-import { type Adapter, stage, trainable } from "./adapter.ts";
-import { loraFactors, type LoraOptions, loraScale, loraUpdate } from "./lora.ts";
+import { type Adapter, at, stage, trainable } from "./adapter.ts";
+import {
+  loraFactors,
+  loraFields,
+  type LoraOptions,
+  loraOptions,
+  loraScale,
+  loraSettings,
+  loraUpdate,
+  loraValues,
+} from "./lora.ts";
+import { type Method, method } from "./method.ts";
 
 /** Squared L2 norm of every row: [d, k] -> [d]. */
 function squaredRowNorms(weight: tf.Tensor): tf.Tensor1D {
@@ -74,3 +84,17 @@ export function dora(options: LoraOptions = {}): Adapter {
     }),
   };
 }
+
+/** DoRA, described. */
+export const doraMethod: Method = method({
+  name: "dora",
+  summary: "y = m / n * (W0 + s B A) x + b0, n the row norms of W0 + s B A",
+  settings: loraSettings,
+  build: (values, target) => at(target, dora(loraOptions(values))),
+  peft: {
+    type: "LORA",
+    tensors: { A: { key: "lora_A.weight" }, B: { key: "lora_B.weight" }, m: { key: "lora_magnitude_vector" } },
+    fields: (values) => loraFields(values, true),
+    values: (fields) => loraValues(fields, true),
+  },
+});

@@ -5,16 +5,9 @@
  * @module
  */
 export * from "./adapter.ts";
-export * from "./bitfit.ts";
 export * from "./count.ts";
-export * from "./difffit.ts";
-export * from "./dora.ts";
 export * from "./exchange/mod.ts";
-export * from "./lora.ts";
 export * from "./merge.ts";
-export * from "./mora.ts";
-export * from "./one_lora.ts";
-export * from "./parts.ts";
-export * from "./scale.ts";
+export * from "./method.ts";
+export * from "./methods.ts";
 export * from "./spec.ts";
-export * from "./vera.ts";

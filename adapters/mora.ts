@@ -7,7 +7,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { zeros } from "../dsl/initialise.ts";
 import { addOperator, type LinearShape } from "../dsl/linear.ts";
-import { type Adapter, stage, trainable } from "./adapter.ts";
+import { type Adapter, at, stage, trainable } from "./adapter.ts";
+import { type Method, method, oneOf, wholeNumber } from "./method.ts";
 
 /** Options of {@linkcode mora1} and {@linkcode mora6}. */
 export interface MoraOptions {
@@ -110,3 +111,24 @@ export function mora1(options: MoraOptions = {}): Adapter {
 export function mora6(options: MoraOptions = {}): Adapter {
   return mora("mora6", (shape) => moraSize(shape, options) - moraSize(shape, options) % 2, rotating);
 }
+
+const settings = {
+  size: oneOf(["paper", "reference"], "r^ = int(sqrt(d) + 0.5), or int(sqrt((k + d) r) + 0.5)"),
+  rank: wholeNumber("r of size=reference (default 1)"),
+};
+
+/** MoRA type 1, described. */
+export const mora1Method: Method = method({
+  name: "mora1",
+  summary: "a square matrix between sums of features and their repetition",
+  settings,
+  build: (options, target) => at(target, mora1(options)),
+});
+
+/** MoRA type 6, described. */
+export const mora6Method: Method = method({
+  name: "mora6",
+  summary: "a square matrix that acts on rotated rows of features",
+  settings,
+  build: (options, target) => at(target, mora6(options)),
+});

@@ -7,7 +7,9 @@ import * as tf from "@tensorflow/tfjs-core";
 import { gaussian, zeros } from "../dsl/initialise.ts";
 import { parameter } from "../dsl/layer.ts";
 import { addLowRank } from "../dsl/linear.ts";
-import { type Adapter, stage, trainable } from "./adapter.ts";
+import { type Adapter, at, stage, trainable } from "./adapter.ts";
+import { peftRank } from "./exchange/fields.ts";
+import { type Method, method, oneOf } from "./method.ts";
 
 /** Options of {@linkcode oneLora}. */
 export interface OneLoraOptions {
@@ -43,3 +45,22 @@ export function oneLora(options: OneLoraOptions = {}): Adapter {
     }),
   };
 }
+
+/** 1LoRA, described; PEFT has it as MISS of rank 1. */
+export const oneLoraMethod: Method = method({
+  name: "1lora",
+  summary: "y = W0 x + b * sum(x) + b0",
+  aliases: { "1lora-random": { compression: "random" } },
+  settings: { compression: oneOf(["sum", "random"], "the ones, or a fixed random vector in their place") },
+  build: (options, target) => at(target, oneLora(options)),
+  peft: {
+    type: "MISS",
+    tensors: { b: { key: "miss_block", shape: (shape) => [1, ...shape] } },
+    loraB: "b",
+    fields: () => ({ bias: "none", init_weights: true, mini_r: 1, miss_dropout: 0, r: 1 }),
+    values(fields) {
+      if (peftRank(fields) !== 1) throw fields.wrong("r", "1, which is 1LoRA");
+      return {};
+    },
+  },
+});

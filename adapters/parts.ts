@@ -4,12 +4,10 @@
  * @module
  */
 import { type AnyLayer, unfreeze } from "../dsl/layer.ts";
+import { type Method, method } from "./method.ts";
 
-/** Methods that train the layers of the same role whole, as PEFT's `modules_to_save` do. */
-export const wholeMethods = ["head", "labels"] as const;
-
-/** A change of a model, data-last for `pipe`. */
-export type ModelChange = <Model extends AnyLayer>(model: Model) => Model;
+const isHead = (layer: AnyLayer): boolean => layer.role === "head";
+const isLabels = (layer: AnyLayer): boolean => layer.role === "labels";
 
 /**
  * Trains the scale and shift of every normalisation layer.
@@ -26,7 +24,7 @@ export function norms<Model extends AnyLayer>(model: Model): Model {
  * @param model The model
  */
 export function head<Model extends AnyLayer>(model: Model): Model {
-  return unfreeze((layer) => layer.role === "head")(model);
+  return unfreeze(isHead)(model);
 }
 
 /**
@@ -35,7 +33,7 @@ export function head<Model extends AnyLayer>(model: Model): Model {
  * @param model The model
  */
 export function labels<Model extends AnyLayer>(model: Model): Model {
-  return unfreeze((layer) => layer.role === "labels")(model);
+  return unfreeze(isLabels)(model);
 }
 
 /**
@@ -44,5 +42,40 @@ export function labels<Model extends AnyLayer>(model: Model): Model {
  * @param model The model
  */
 export function all<Model extends AnyLayer>(model: Model): Model {
-  return unfreeze((layer) => layer.role !== "head")(model);
+  return unfreeze((layer) => !isHead(layer))(model);
 }
+
+/** The norms, described. */
+export const normsMethod: Method = method({
+  name: "norms",
+  summary: "scale and shift of every norm",
+  settings: {},
+  build: () => norms,
+});
+
+/** The head, described. */
+export const headMethod: Method = method({
+  name: "head",
+  summary: "the task's head",
+  settings: {},
+  build: () => head,
+  savedWhole: isHead,
+});
+
+/** The label table, described. */
+export const labelsMethod: Method = method({
+  name: "labels",
+  summary: "the label table of a conditional generator",
+  settings: {},
+  build: () => labels,
+  savedWhole: isLabels,
+});
+
+/** Everything, described. */
+export const allMethod: Method = method({
+  name: "all",
+  summary: "every weight but the head's",
+  aliases: { full: {} },
+  settings: {},
+  build: () => all,
+});

@@ -6,7 +6,8 @@
 import type { Tensor1D } from "@tensorflow/tfjs-core";
 import { ones } from "../dsl/initialise.ts";
 import { scaleOutput } from "../dsl/linear.ts";
-import { type Adapter, stage, trainable } from "./adapter.ts";
+import { type Adapter, at, stage, trainable } from "./adapter.ts";
+import { type Method, method } from "./method.ts";
 
 /**
  * y = gamma * (whatever the layer computes), `gamma` [d] trained from one. d parameters per layer.
@@ -22,3 +23,11 @@ export function scale(): Adapter {
     }),
   };
 }
+
+/** DiffFit's scaling factors, described. */
+export const scaleMethod: Method = method({
+  name: "scale",
+  summary: "y = gamma * (W0 x + b0)",
+  settings: {},
+  build: (_, target) => at(target, scale()),
+});

@@ -5,16 +5,8 @@
  */
 import { OneloraError, unknownName } from "../dsl/error.ts";
 import type { AnyLayer } from "../dsl/layer.ts";
-import { at } from "./adapter.ts";
-import { bitfit } from "./bitfit.ts";
-import { difffit } from "./difffit.ts";
-import { dora } from "./dora.ts";
-import { lora } from "./lora.ts";
-import { mora1, mora6 } from "./mora.ts";
-import { oneLora } from "./one_lora.ts";
-import { all, head, labels, type ModelChange, norms } from "./parts.ts";
-import { scale } from "./scale.ts";
-import { vera } from "./vera.ts";
+import type { Method, ModelChange, SettingValue, SettingValues } from "./method.ts";
+import * as described from "./methods.ts";
 
 /** Settings shared by all methods of a specification; a method's own settings (`lora:rank=4`) win. */
 export interface MethodOptions {
@@ -27,86 +19,77 @@ export interface MethodOptions {
 }
 
 /** One method of a specification, resolved. */
-export interface Method {
-  /** Its name in {@linkcode methodNames}. */
+export interface ChosenMethod {
+  /** Its name. */
   readonly name: string;
   /** Its settings. */
-  readonly options: Readonly<Record<string, string | number | boolean>>;
+  readonly options: SettingValues;
   /** What it does to a model. */
   readonly change: ModelChange;
 }
 
-type Settings = Readonly<Record<string, string | number | boolean>>;
-type Build = (settings: Settings, target: string) => ModelChange;
-
-interface Entry {
-  readonly settings: readonly string[];
-  readonly build: Build;
+function isMethod(value: unknown): value is Method {
+  return typeof value === "object" && value !== null && "kind" in value && value.kind === "method";
 }
 
-const onLinears = (make: (settings: Settings) => Parameters<typeof at>[1]): Build => (settings, target) =>
-  at(target, make(settings));
+/** Every method, by name. */
+export const methods: readonly Method[] = Object.values<unknown>(described).filter(isMethod)
+  .sort((a, b) => a.name < b.name ? -1 : 1);
 
-const rankAlpha = (settings: Settings) => ({
-  rank: settings.rank as number | undefined,
-  alpha: settings.alpha as number | undefined,
-  rankStabilised: settings.rslora as boolean | undefined,
-});
-const moraOptions = (settings: Settings) => ({
-  rank: settings.rank as number | undefined,
-  size: settings.size as "paper" | "reference" | undefined,
-});
-
-const METHODS: Readonly<Record<string, Entry>> = {
-  "1lora": {
-    settings: ["compression"],
-    build: onLinears(({ compression }) => oneLora({ compression: compression as "sum" | "random" })),
-  },
-  lora: { settings: ["rank", "alpha", "rslora"], build: onLinears((settings) => lora(rankAlpha(settings))) },
-  dora: { settings: ["rank", "alpha", "rslora"], build: onLinears((settings) => dora(rankAlpha(settings))) },
-  vera: { settings: ["rank"], build: onLinears(({ rank }) => vera({ rank: rank as number })) },
-  mora1: { settings: ["size", "rank"], build: onLinears((settings) => mora1(moraOptions(settings))) },
-  mora6: { settings: ["size", "rank"], build: onLinears((settings) => mora6(moraOptions(settings))) },
-  bitfit: { settings: [], build: onLinears(bitfit) },
-  difffit: { settings: [], build: (_, target) => difffit(target) },
-  bias: { settings: [], build: onLinears(bitfit) },
-  scale: { settings: [], build: onLinears(scale) },
-  norms: { settings: [], build: () => norms },
-  labels: { settings: [], build: () => labels },
-  head: { settings: [], build: () => head },
-  all: { settings: [], build: () => all },
-};
-
-/** Other spellings, each with the settings it stands for. */
-const ALIASES: Readonly<Record<string, readonly [name: string, settings: Settings]>> = {
-  "1lora-random": ["1lora", { compression: "random" }],
-  rslora: ["lora", { rslora: true }],
-  diffit: ["difffit", {}],
-  full: ["all", {}],
-};
-
-const CHOICES: Readonly<Record<string, readonly string[]>> = {
-  compression: ["sum", "random"],
-  size: ["paper", "reference"],
-};
+/** What a name of a specification stands for: a method, and the settings that an alias has. */
+const NAMED: ReadonlyMap<string, readonly [Method, SettingValues]> = new Map(
+  methods.flatMap((each) => [
+    [each.name, [each, {}]] as const,
+    ...Object.entries(each.aliases ?? {}).map(([alias, implied]) => [alias, [each, given(implied)]] as const),
+  ]),
+);
 
 /** Every name a specification may use. */
-export const methodNames: readonly string[] = [...Object.keys(METHODS), ...Object.keys(ALIASES)];
+export const methodNames: readonly string[] = [...NAMED.keys()];
 
-function parseSetting(method: string, name: string, value: string | undefined): string | number | boolean {
-  const wrong = (allowed: string) =>
-    new OneloraError({ attempted: `setting ${name} of ${method}`, found: `"${value ?? ""}"`, allowed }, {
-      exitCode: 2,
-    });
-  if (name === "rslora") return true;
-  if (name in CHOICES) {
-    if (value === undefined || !CHOICES[name].includes(value)) throw wrong(CHOICES[name].join(", "));
-    return value;
-  }
-  const number = Number(value);
-  if (name === "rank" && !(Number.isInteger(number) && number > 0)) throw wrong("a positive integer");
-  if (!(Number.isFinite(number) && number > 0)) throw wrong("a positive number");
-  return number;
+/** Settings without those that are undefined. */
+function given(values: Readonly<Record<string, SettingValue | undefined>>): SettingValues {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, value]) => value === undefined ? [] : [[name, value]]),
+  );
+}
+
+/** Every name with its settings, as `--help` shows them: `lora[:rank=N,alpha=X,rslora]`. */
+export function methodForms(): readonly string[] {
+  return methods.flatMap(({ name, settings, aliases = {} }) => {
+    const forms = Object.entries(settings).map(([key, { value }]) => value === undefined ? key : `${key}=${value}`);
+    return [forms.length === 0 ? name : `${name}[:${forms.join(",")}]`, ...Object.keys(aliases)];
+  });
+}
+
+/**
+ * Names of the methods that have a setting, aliases left out.
+ *
+ * @param setting E.g. `rank`
+ */
+export function methodsWith(setting: string): readonly string[] {
+  return methods.filter(({ settings }) => Object.hasOwn(settings, setting)).map(({ name }) => name);
+}
+
+function readSetting({ name, settings }: Method, key: string, text: string | undefined): SettingValue {
+  if (!Object.hasOwn(settings, key)) throw unknownName(`a setting of ${name}`, key, Object.keys(settings));
+  const value = settings[key].read(text);
+  if (value !== undefined) return value;
+  const problem = {
+    attempted: `setting ${key} of ${name}`,
+    found: `"${text ?? ""}"`,
+    allowed: settings[key].allowed,
+  };
+  throw new OneloraError(problem, { exitCode: 2 });
+}
+
+/** `key=value,key` as settings; commas in braces belong to a pattern. */
+function readSettings(method: Method, text: string): SettingValues {
+  const pairs = text.split(/,(?![^{]*\})/).filter((pair) => pair !== "").map((pair) => {
+    const [key, ...value] = pair.split("=");
+    return [key, readSetting(method, key, value.length === 0 ? undefined : value.join("="))] as const;
+  });
+  return Object.fromEntries(pairs);
 }
 
 /**
@@ -123,24 +106,20 @@ function parseSetting(method: string, name: string, value: string | undefined): 
  * assertEquals(parseMethods("1lora+norms").map(({ name }) => name), ["1lora", "norms"]);
  * ```
  */
-export function parseMethods(spec: string, options: MethodOptions = {}): readonly Method[] {
-  const methods = spec.split("+").map((part) => {
+export function parseMethods(spec: string, options: MethodOptions = {}): readonly ChosenMethod[] {
+  const { target = "all-linear", ...others } = options;
+  const shared = given({ rank: others.rank, alpha: others.alpha });
+  const chosen = spec.split("+").map((part) => {
     const [typed, ...rest] = part.trim().split(":");
-    const [name, implied] = ALIASES[typed] ?? [typed, {}];
-    const entry = METHODS[name];
-    if (entry === undefined) throw unknownName("adapter", typed, methodNames);
-    const written = rest.join(":").split(",").filter((pair) => pair !== "").map((pair) => {
-      const [key, value] = pair.split("=");
-      if (!entry.settings.includes(key)) throw unknownName(`a setting of ${name}`, key, entry.settings);
-      return [key, parseSetting(name, key, value)];
-    });
-    const shared = Object.entries({ rank: options.rank, alpha: options.alpha })
-      .filter(([key, value]) => value !== undefined && entry.settings.includes(key))
-      .map(([key, value]) => [key, parseSetting(name, key, String(value))]);
-    const settings: Settings = { ...implied, ...Object.fromEntries(shared), ...Object.fromEntries(written) };
-    return { name, options: settings, change: entry.build(settings, options.target ?? "all-linear") };
+    const named = NAMED.get(typed);
+    if (named === undefined) throw unknownName("adapter", typed, methodNames);
+    const [method, implied] = named;
+    const common = Object.entries(shared).filter(([key]) => Object.hasOwn(method.settings, key))
+      .map(([key, value]) => [key, readSetting(method, key, `${value}`)] as const);
+    const settings = { ...implied, ...Object.fromEntries(common), ...readSettings(method, rest.join(":")) };
+    return { name: method.name, options: settings, change: method.build(settings, target) };
   });
-  const twice = methods.find(({ name }, i) => methods.findIndex((other) => other.name === name) !== i);
+  const twice = chosen.find(({ name }, i) => chosen.findIndex((other) => other.name === name) !== i);
   if (twice !== undefined) {
     throw new OneloraError({
       attempted: `reading adapter "${spec}"`,
@@ -150,7 +129,43 @@ export function parseMethods(spec: string, options: MethodOptions = {}): readonl
       exitCode: 2,
     });
   }
-  return methods;
+  return chosen;
+}
+
+/**
+ * The specification of one method with settings; rank and alpha stay options of all methods.
+ *
+ * @param method The method
+ * @param values Its settings
+ *
+ * @example
+ * ```ts
+ * import { loraMethod, specify } from "@onelora/onelora/adapters";
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(specify(loraMethod, { rank: 2, rslora: true }), { adapter: "rslora", rank: 2, alpha: undefined });
+ * ```
+ */
+export function specify(
+  { name, aliases = {} }: Method,
+  values: Readonly<Record<string, SettingValue | undefined>>,
+): MethodOptions & { readonly adapter: string } {
+  const { rank, alpha, ...own } = values;
+  const shared = { rank: asNumber(rank), alpha: asNumber(alpha) };
+  const settings = given(own);
+  const same = (implied: Readonly<Record<string, SettingValue | undefined>>) => {
+    const others = given(implied);
+    return Object.keys(others).length === Object.keys(settings).length &&
+      Object.entries(settings).every(([key, value]) => others[key] === value);
+  };
+  const alias = Object.keys(settings).length === 0
+    ? undefined
+    : Object.keys(aliases).find((each) => same(aliases[each]));
+  const written = Object.entries(settings).map(([key, value]) => value === true ? key : `${key}=${value}`).join(",");
+  return { adapter: alias ?? (written === "" ? name : `${name}:${written}`), ...shared };
+}
+
+function asNumber(value: SettingValue | undefined): number | undefined {
+  return typeof value === "number" ? value : undefined;
 }
 
 /**

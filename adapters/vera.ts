@@ -7,7 +7,9 @@ import * as tf from "@tensorflow/tfjs-core";
 import { between, constant, zeros } from "../dsl/initialise.ts";
 import { parameter, type ParamSpec } from "../dsl/layer.ts";
 import { addLowRank } from "../dsl/linear.ts";
-import { type Adapter, stage, trainable } from "./adapter.ts";
+import { type Adapter, at, stage, trainable } from "./adapter.ts";
+import { peftRank } from "./exchange/fields.ts";
+import { type Method, method, wholeNumber } from "./method.ts";
 
 /** Options of {@linkcode vera}. */
 export interface VeraOptions {
@@ -52,3 +54,31 @@ export function vera(options: VeraOptions = {}): Adapter {
     }),
   };
 }
+
+/** VeRA, described. */
+export const veraMethod: Method = method({
+  name: "vera",
+  summary: "y = W0 x + b * (B (d * (A x))) + b0, A and B random and shared",
+  settings: { rank: wholeNumber("rank r (default 1)") },
+  build: (options, target) => at(target, vera(options)),
+  peft: {
+    type: "VERA",
+    tensors: {
+      b: { key: "vera_lambda_b" },
+      d: { key: "vera_lambda_d" },
+      A: { key: "vera_A" },
+      B: { key: "vera_B" },
+    },
+    fields: ({ rank = 1 }) => ({
+      bias: "none",
+      d_initial: 0.1,
+      fan_in_fan_out: false,
+      init_weights: true,
+      projection_prng_key: 0,
+      r: rank,
+      save_projection: true,
+      vera_dropout: 0,
+    }),
+    values: (fields) => ({ rank: peftRank(fields) }),
+  },
+});

@@ -4,9 +4,9 @@
  * @module
  */
 import { OneloraError } from "../dsl/error.ts";
+import type { Json } from "../dsl/files/json.ts";
 
-/** A parsed `config.json`. */
-export type Json = Readonly<Record<string, unknown>>;
+export type { Json };
 
 /**
  * The error for a field that cannot be used.

@@ -3,14 +3,15 @@
  *
  * @module
  */
+import type { Json } from "../../dsl/files/json.ts";
 import { type AnyLayer, walk } from "../../dsl/layer.ts";
 import { isLinear, type LinearLayer } from "../../dsl/linear.ts";
 import type { Path } from "../../dsl/tree.ts";
 import { everyLinear, type Placement, queryKeyValue } from "../adapter.ts";
-import { wholeMethods } from "../parts.ts";
-import { joinMethods, type MethodOptions, parseMethods } from "../spec.ts";
-import { type Fields, type Json, readFields } from "./fields.ts";
-import { type AdapterLayout, layouts, type ModuleNames, type Slot } from "./format.ts";
+import type { Method, PeftModules, PeftTarget } from "../method.ts";
+import { joinMethods, type MethodOptions, methods, parseMethods, specify } from "../spec.ts";
+import { type Fields, readFields } from "./fields.ts";
+import { type AdapterLayout, layouts, type ModuleNames, OWN_LAYOUT, type Slot, wholeMethods } from "./format.ts";
 
 /** Methods and their placement, as `adapt(spec.adapter, spec)` takes them. */
 export interface AdapterSpec extends MethodOptions {
@@ -52,7 +53,7 @@ function moduleList(
 /**
  * The content of `adapter_config.json`, keys sorted.
  *
- * @param layout The file's layout
+ * @param method The method whose format in PEFT the file has; if none, it has this package's own
  * @param spec Methods and placement
  * @param model The adapted model
  * @param found Its slots
@@ -60,7 +61,30 @@ function moduleList(
  * @param baseModel What to record as the model it was trained on
  */
 export function formatConfig(
-  layout: AdapterLayout,
+  method: Method | undefined,
+  spec: AdapterSpec,
+  model: AnyLayer,
+  found: readonly Slot[],
+  names: ModuleNames,
+  baseModel: string,
+): Json {
+  const content = method?.peft === undefined
+    ? {
+      adapter: spec.adapter,
+      alpha: spec.alpha ?? null,
+      base_model_name_or_path: baseModel,
+      peft_type: OWN_LAYOUT,
+      rank: spec.rank ?? null,
+      target: spec.target ?? null,
+      version: VERSION,
+    }
+    : peftContent(method, method.peft, spec, model, found, names, baseModel);
+  return Object.fromEntries(Object.entries(content).sort(([a], [b]) => a < b ? -1 : 1));
+}
+
+function peftContent(
+  { name }: Method,
+  peft: NonNullable<Method["peft"]>,
   spec: AdapterSpec,
   model: AnyLayer,
   found: readonly Slot[],
@@ -68,47 +92,18 @@ export function formatConfig(
   baseModel: string,
 ): Json {
   const whole = new Set(found.filter(({ spec }) => spec.adapter === undefined).map(({ owner }) => owner));
-  const base = { base_model_name_or_path: baseModel, peft_type: layout };
-  const method = parseMethods(spec.adapter, spec).find(({ name }) => !wholeMethods.some((each) => each === name));
-  const { rank = 1, alpha = rank, rslora = false } = method?.options ?? {};
-  const peft = {
-    ...base,
-    bias: "none",
+  const options = parseMethods(spec.adapter, spec).find((each) => each.name === name)?.options ?? {};
+  const modules: PeftModules = (where) =>
+    moduleList(model, names, (layer, path) => isLinear(layer) && layer.adapters.length > 0 && where(layer, path));
+  return {
+    base_model_name_or_path: baseModel,
     inference_mode: true,
     modules_to_save: whole.size > 0 ? moduleList(model, names, (_, path) => whole.has(path)) : null,
-    r: rank,
-    target_modules: moduleList(model, names, (layer) => isLinear(layer) && layer.adapters.length > 0),
+    peft_type: peft.type,
+    target_modules: modules(() => true),
     task_type: null,
+    ...peft.fields(options, modules),
   };
-  const own = {
-    adapter: spec.adapter,
-    rank: spec.rank ?? null,
-    alpha: spec.alpha ?? null,
-    target: spec.target ?? null,
-  };
-  const content: Record<AdapterLayout, Json> = {
-    LORA: {
-      ...peft,
-      fan_in_fan_out: false,
-      init_lora_weights: true,
-      lora_alpha: alpha,
-      lora_dropout: 0,
-      use_dora: found.some(({ spec }) => spec.adapter === "dora"),
-      use_rslora: rslora,
-    },
-    VERA: {
-      ...peft,
-      d_initial: 0.1,
-      fan_in_fan_out: false,
-      init_weights: true,
-      projection_prng_key: 0,
-      save_projection: true,
-      vera_dropout: 0,
-    },
-    MISS: { ...peft, init_weights: true, mini_r: 1, miss_dropout: 0 },
-    ONELORA: { ...base, ...own, version: VERSION },
-  };
-  return Object.fromEntries(Object.entries(content[layout]).sort(([a], [b]) => a < b ? -1 : 1));
 }
 
 function layoutField({ json, wrong }: Fields): AdapterLayout {
@@ -185,16 +180,16 @@ function methodsOfSaved(fields: Fields, model: AnyLayer, names: ModuleNames): re
   if (isOff(fields.json.modules_to_save)) return [];
   const isSaved = savedWhole(fields);
   const saved = [...walk(model)].filter(([path]) => names.toModules(path).some(isSaved));
-  const methods = wholeMethods.filter((role) => saved.some(([, layer]) => layer.role === role));
-  if (methods.length === 0) throw fields.wrong("modules_to_save", "the head or the label table");
-  return methods;
+  const whole = wholeMethods.filter(({ savedWhole }) => saved.some(([, layer]) => savedWhole?.(layer)));
+  if (whole.length === 0) throw fields.wrong("modules_to_save", "the head or the label table");
+  return whole.map(({ name }) => name);
 }
 
 /** PEFT's target as one of this package's: by name where a named placement means the same layers, else by their paths. */
-function target(fields: Fields, model: AnyLayer, names: ModuleNames): string {
-  const isTarget = fields.json.target_modules === "all-linear"
+function target(fields: Fields, model: AnyLayer, names: ModuleNames, field = "target_modules"): string {
+  const isTarget = fields.json[field] === "all-linear"
     ? (_module: string, layer: LinearLayer) => everyLinear(layer)
-    : moduleMatcher(fields, "target_modules");
+    : moduleMatcher(fields, field);
   const isExcluded = moduleMatcher(fields, "exclude_modules");
   const isSaved = savedWhole(fields);
   const linears = [...walk(model)].flatMap(([path, layer]) => isLinear(layer) ? [[path, layer] as const] : []);
@@ -207,30 +202,24 @@ function target(fields: Fields, model: AnyLayer, names: ModuleNames): string {
   });
   if (chosen.length === 0) {
     const examples = linears.slice(0, 6).map(([path]) => names.toModules(path)[0]);
-    throw fields.wrong("target_modules", `names of linear layers, e.g. ${examples.join(", ")}`);
+    throw fields.wrong(field, `names of linear layers, e.g. ${examples.join(", ")}`);
   }
   if (`${chosen}` === `${pick(everyLinear)}`) return "all-linear";
   return `${chosen}` === `${pick(queryKeyValue)}` ? "qkv" : chosen.join(",");
 }
 
 /** The method that PEFT's fields describe. */
-function peftMethod(layout: Exclude<AdapterLayout, "ONELORA">, fields: Fields): AdapterSpec {
+function peftMethod(layout: AdapterLayout, fields: Fields, targetOf: PeftTarget): AdapterSpec {
   const unsupported = UNSUPPORTED.find((name) => !isOff(fields.json[name]));
   if (unsupported !== undefined) throw fields.wrong(unsupported, "that field switched off");
   for (const name of ["init_lora_weights", "init_weights"]) {
     if (!INITIALISATIONS.includes(fields.json[name])) throw fields.wrong(name, INITIALISATIONS.slice(2).join(", "));
   }
-  const rank = fields.number("r");
-  if (rank === undefined || !Number.isInteger(rank) || rank < 1) throw fields.wrong("r", "a positive integer");
-  if (layout === "VERA") return { adapter: "vera", rank };
-  if (layout === "MISS") {
-    if (rank !== 1) throw fields.wrong("r", "1, which is 1LoRA");
-    return { adapter: "1lora" };
+  for (const method of methods) {
+    const values = method.peft?.type === layout ? method.peft.values(fields, targetOf) : undefined;
+    if (values !== undefined) return specify(method, values);
   }
-  const alpha = fields.number("lora_alpha");
-  if (alpha === undefined || !(alpha > 0)) throw fields.wrong("lora_alpha", "a positive number");
-  const [plain, stabilised] = fields.flag("use_dora") ? ["dora", "dora:rslora"] : ["lora", "rslora"];
-  return { adapter: fields.flag("use_rslora") ? stabilised : plain, rank, alpha };
+  throw fields.wrong("peft_type", layouts.join(", "));
 }
 
 /** This package's own fields. */
@@ -262,8 +251,8 @@ export async function readAdapterConfig(folder: string, model: AnyLayer, names: 
   const fields = await readFields(folder);
   const layout = layoutField(fields);
   const baseModel = fields.string("base_model_name_or_path");
-  if (layout === "ONELORA") return { ...ownMethod(fields), layout, baseModel };
-  const spec = peftMethod(layout, fields);
+  if (layout === OWN_LAYOUT) return { ...ownMethod(fields), layout, baseModel };
+  const spec = peftMethod(layout, fields, (field) => target(fields, model, names, field));
   const adapter = joinMethods(spec.adapter, methodsOfSaved(fields, model, names));
   return { ...spec, adapter, target: target(fields, model, names), layout, baseModel };
 }

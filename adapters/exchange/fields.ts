@@ -5,10 +5,7 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
-import { show } from "../../dsl/files/json.ts";
-
-/** The file's content. */
-export type Json = Readonly<Record<string, unknown>>;
+import { type Json, show } from "../../dsl/files/json.ts";
 
 /** A configuration file being read: its fields, each checked on the way out. */
 export interface Fields {
@@ -22,6 +19,18 @@ export interface Fields {
   number(name: string): number | undefined;
   /** Whether the field is there and true. */
   flag(name: string): boolean;
+}
+
+/**
+ * PEFT's `r`.
+ *
+ * @param fields The file's
+ * @throws OneloraError if it is not a positive integer
+ */
+export function peftRank(fields: Fields): number {
+  const rank = fields.number("r");
+  if (rank === undefined || !Number.isInteger(rank) || rank < 1) throw fields.wrong("r", "a positive integer");
+  return rank;
 }
 
 /**

@@ -5,7 +5,8 @@
  */
 import { type AnyLayer, type ParamSpec, walk } from "../../dsl/layer.ts";
 import { join, type Path } from "../../dsl/tree.ts";
-import { wholeMethods } from "../parts.ts";
+import type { Method, PeftTensor } from "../method.ts";
+import { methods } from "../spec.ts";
 
 /** How our paths relate to the names of Python's modules, on which PEFT's keys and targets are built. */
 export interface ModuleNames {
@@ -15,25 +16,17 @@ export interface ModuleNames {
   readonly toPath: (module: string) => Path;
 }
 
-/** A layout by its `peft_type`: three of Hugging Face PEFT's, and this package's own for everything they cannot say. */
-export type AdapterLayout = "LORA" | "VERA" | "MISS" | "ONELORA";
+/** A layout by its `peft_type`: one of Hugging Face PEFT's, or this package's own for everything they cannot say. */
+export type AdapterLayout = string;
 
-/** What an adapter's parameters are called below their module; whatever is not listed keeps its name. */
-const NAMES: Readonly<Record<AdapterLayout, Readonly<Record<string, string>>>> = {
-  LORA: {
-    "lora.A": "lora_A.weight",
-    "lora.B": "lora_B.weight",
-    "dora.A": "lora_A.weight",
-    "dora.B": "lora_B.weight",
-    "dora.m": "lora_magnitude_vector",
-  },
-  VERA: { "vera.b": "vera_lambda_b", "vera.d": "vera_lambda_d", "vera.A": "vera_A", "vera.B": "vera_B" },
-  MISS: { "1lora.b": "miss_block" },
-  ONELORA: {},
-};
+/** This package's own layout. */
+export const OWN_LAYOUT = "ONELORA";
 
 /** Every layout. */
-export const layouts: readonly AdapterLayout[] = Object.keys(NAMES) as AdapterLayout[];
+export const layouts: readonly AdapterLayout[] = [
+  ...new Set(methods.flatMap(({ peft }) => peft === undefined ? [] : [peft.type])),
+  OWN_LAYOUT,
+];
 
 /** A parameter that belongs to an adapter's file. */
 export interface Slot {
@@ -64,21 +57,31 @@ export function slots(layer: AnyLayer): readonly Slot[] {
   return [...new Map(all.map((slot) => [slot.path, slot])).values()];
 }
 
+/** Methods that train some layers whole, as PEFT's `modules_to_save` do. */
+export const wholeMethods: readonly Method[] = methods.filter(({ savedWhole }) => savedWhole !== undefined);
+
+/** PEFT's name and dimensions of an adapter's parameter, if PEFT knows it. */
+function peftTensor({ name, spec }: Slot): PeftTensor | undefined {
+  const tensors = methods.find((method) => method.name === spec.adapter)?.peft?.tensors ?? {};
+  const own = name.slice(`${spec.adapter}.`.length);
+  return Object.hasOwn(tensors, own) ? tensors[own] : undefined;
+}
+
 /**
- * The layout that can say what a model's adapter is: one of PEFT's for one method, alone or with {@linkcode wholeMethods}.
+ * The method whose format in PEFT can say what a model's adapter is: one alone, or with {@linkcode wholeMethods}.
  *
  * @param found The model's {@linkcode slots}
  */
-export function layoutOf(found: readonly Slot[]): AdapterLayout {
+export function peftMethodOf(found: readonly Slot[]): Method | undefined {
   const own = found.filter(({ spec }) => spec.adapter !== undefined);
   const whole = found.filter(({ spec }) => spec.adapter === undefined);
   // PEFT saves a module whole or adapts it, not both.
   const onlyModules = whole.every(({ owner, layer }) =>
-    wholeMethods.some((role) => role === layer.role) && own.every((each) => each.owner !== owner)
+    wholeMethods.some(({ savedWhole }) => savedWhole?.(layer)) && own.every((each) => each.owner !== owner)
   );
-  const alone = new Set(own.map(({ spec }) => spec.adapter)).size === 1;
-  const fits = (layout: AdapterLayout) => own.every(({ name }) => Object.hasOwn(NAMES[layout], name));
-  return onlyModules && alone ? layouts.find(fits) ?? "ONELORA" : "ONELORA";
+  const names = [...new Set(own.map(({ spec }) => spec.adapter))];
+  const fits = onlyModules && names.length === 1 && own.every((slot) => peftTensor(slot) !== undefined);
+  return fits ? methods.find(({ name }) => name === names[0]) : undefined;
 }
 
 /** A slot as a file holds it. */
@@ -102,13 +105,14 @@ const PREFIX = "base_model.model.";
  * @param names The model's names in Python
  */
 export function stored(slot: Slot, layout: AdapterLayout, names: ModuleNames): Stored {
-  const name = NAMES[layout][slot.name] ?? slot.name;
-  const shape = name === "miss_block" ? [1, ...slot.spec.shape] : slot.spec.shape;
+  const { key: name, shape: reshaped = (shape) => shape }: PeftTensor =
+    (layout === OWN_LAYOUT ? undefined : peftTensor(slot)) ?? { key: slot.name };
+  const shape = reshaped(slot.spec.shape);
   if (slot.spec.shared !== undefined) return { id: SHARED + name, keys: [SHARED + name], shape };
   const id = join(slot.owner, name);
   const modules = names.toModules(id);
   // Only this package reads its own layout, and it knows every name.
-  const written = layout === "ONELORA" ? modules.slice(0, 1) : modules;
+  const written = layout === OWN_LAYOUT ? modules.slice(0, 1) : modules;
   return { id, keys: written.map((module) => PREFIX + module), shape };
 }
 

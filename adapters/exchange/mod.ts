@@ -3,6 +3,8 @@
  *
  * @module
  */
+export type { Fields } from "./fields.ts";
+export type { Json } from "../../dsl/files/json.ts";
 export { type AdapterConfig, type AdapterSpec, readAdapterConfig } from "./config.ts";
 export type { AdapterLayout, ModuleNames } from "./format.ts";
 export { type AdapterHeader, loadAdapter, type LoadedAdapter, readAdapterHeader, readAdapterParams } from "./load.ts";

@@ -11,10 +11,10 @@ import { isLinear } from "../../dsl/linear.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { type NamedSource, writeSafetensors } from "../../dsl/safetensors/mod.ts";
 import { join, type Params } from "../../dsl/tree.ts";
-import { wholeMethods } from "../parts.ts";
+import { loraMethod } from "../lora.ts";
 import { joinMethods } from "../spec.ts";
 import { type AdapterSpec, formatConfig, VERSION } from "./config.ts";
-import { layoutOf, type ModuleNames, type Slot, slots, stored } from "./format.ts";
+import { type ModuleNames, OWN_LAYOUT, peftMethodOf, type Slot, slots, stored, wholeMethods } from "./format.ts";
 
 /** What to save, and how. */
 export interface SaveAdapterOptions {
@@ -52,20 +52,20 @@ function sourceOf(folder: string, params: Params): (slot: Slot) => Source {
   };
 }
 
-/** 1LoRA's ΔW = b 1^T as LoRA's B A: `b` [d] -> `B` [d, 1] and `A` of ones [1, k]. */
-function asRankOne(source: Source): readonly Source[] {
+/** ΔW = b 1^T as LoRA's B A: b [d] -> `B` [d, 1] and `A` of ones [1, k]. */
+function asRankOne(source: Source, name: string): readonly Source[] {
   const { slot } = source;
-  if (slot.name !== "1lora.b" || !isLinear(slot.layer)) return [source];
+  if (slot.name !== name || !isLinear(slot.layer)) return [source];
   const { inFeatures, outFeatures } = slot.layer.shape;
-  const named = (name: string, shape: readonly number[]): Slot => ({
+  const named = (own: string, shape: readonly number[]): Slot => ({
     ...slot,
-    path: join(slot.owner, name),
-    name,
-    spec: { ...parameter(shape, ones), trainable: true, adapter: "lora" },
+    path: join(slot.owner, `${loraMethod.name}.${own}`),
+    name: `${loraMethod.name}.${own}`,
+    spec: { ...parameter(shape, ones), trainable: true, adapter: loraMethod.name },
   });
   return [
-    { slot: named("lora.A", [1, inFeatures]), values: () => Promise.resolve(new Float32Array(inFeatures).fill(1)) },
-    { slot: named("lora.B", [outFeatures, 1]), values: source.values },
+    { slot: named("A", [1, inFeatures]), values: () => Promise.resolve(new Float32Array(inFeatures).fill(1)) },
+    { slot: named("B", [outFeatures, 1]), values: source.values },
   ];
 }
 
@@ -114,19 +114,22 @@ async function writeText(path: string, text: string): Promise<void> {
 export async function saveAdapter(folder: string, options: SaveAdapterOptions): Promise<void> {
   const { layer, names } = options;
   const held = slots(layer);
-  const rankOne = options.as === "lora" && layoutOf(held) === "MISS";
-  const whole = wholeMethods.filter((role) =>
-    held.some(({ layer, spec }) => layer.role === role && spec.adapter === undefined)
-  );
+  const method = peftMethodOf(held);
+  const loraB = options.as === undefined ? undefined : method?.peft?.loraB;
+  const whole = wholeMethods
+    .filter(({ savedWhole }) => held.some(({ layer, spec }) => spec.adapter === undefined && savedWhole?.(layer)))
+    .map(({ name }) => name);
   const adapter = joinMethods(options.spec.adapter, whole);
   const { rank, alpha, target } = options.spec;
-  const spec: AdapterSpec = rankOne
-    ? { adapter: joinMethods("lora", whole), rank: 1, alpha: 1, target }
-    : { adapter, rank, alpha, target };
-  const sources = held.map(sourceOf(folder, options.params)).flatMap((each) => rankOne ? asRankOne(each) : [each]);
+  const spec: AdapterSpec = loraB === undefined
+    ? { adapter, rank, alpha, target }
+    : { adapter: joinMethods(loraMethod.name, whole), rank: 1, alpha: 1, target };
+  const sources = held.map(sourceOf(folder, options.params))
+    .flatMap((each) => loraB === undefined ? [each] : asRankOne(each, `${method?.name}.${loraB}`));
   const written = sources.map(({ slot }) => slot);
-  const layout = layoutOf(written);
-  if (options.as === "lora" && layout !== "LORA") {
+  const stores = peftMethodOf(written);
+  const layout = stores?.peft?.type ?? OWN_LAYOUT;
+  if (options.as === "lora" && layout !== loraMethod.peft?.type) {
     const allowed = "1lora with sum compression, or lora, alone or with head or labels";
     throw new OneloraError({ attempted: "saving as lora", found: `"${adapter}"`, allowed }, { exitCode: 2 });
   }
@@ -134,7 +137,7 @@ export async function saveAdapter(folder: string, options: SaveAdapterOptions): 
     const { keys, shape } = stored(slot, layout, names);
     return keys.map((key): NamedSource => [key, { dtype: "F32", shape, data: values }]);
   });
-  const config = formatConfig(layout, spec, layer, written, names, options.baseModel);
+  const config = formatConfig(stores, spec, layer, written, names, options.baseModel);
   const allowed = "a folder that can be written";
   await guarded(`writing ${folder}`, allowed, async () => {
     await Deno.mkdir(folder, { recursive: true });

@@ -9,6 +9,9 @@ import { OneloraError } from "../error.ts";
 /** Most commas: several times what real checkpoints have, and few enough to parse within seconds. */
 const maxCommas = 2 ** 20;
 
+/** A parsed JSON object. */
+export type Json = Readonly<Record<string, unknown>>;
+
 /** What a caller accepts. */
 export interface JsonRules {
   /** Largest nesting of objects and arrays; the outermost counts as 1. */
@@ -28,7 +31,7 @@ export function show(value: unknown): string {
 }
 
 /** Whether a value is a JSON object, not an array or null. */
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isObject(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { isLeft } from "fp-ts/Either";
-import { methodNames } from "../../adapters/mod.ts";
+import { methodForms, methodsWith } from "../../adapters/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { type BackendName, backendNames, precisions, schedules } from "../../dsl/mod.ts";
 import { presetNames, type Qkv } from "../../models/mod.ts";
@@ -19,12 +19,12 @@ export const modelHelp: string =
 /** The method and where it goes. */
 export const methodFlags = {
   adapter: text({
-    help: `Method, or methods joined by +: ${methodNames.join(", ")}; settings as lora:rank=4,alpha=8`,
+    help: `Method, or methods joined by +: ${methodForms().join(", ")}`,
     value: "SPEC",
     default: "1lora",
   }),
-  rank: integer({ help: "Rank of LoRA, DoRA, VeRA (default 1)", min: 1 }),
-  alpha: number({ help: "LoRA's and DoRA's alpha (default: the rank)", above: 0 }),
+  rank: integer({ help: `Rank of ${methodsWith("rank").join(", ")} (default 1)`, min: 1 }),
+  alpha: number({ help: `Alpha of ${methodsWith("alpha").join(", ")} (default: the rank)`, above: 0 }),
   target: text({
     help: "Which linear layers: all-linear (heads and embedders excepted), qkv, or a path pattern",
     value: "PATTERN",

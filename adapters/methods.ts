@@ -1,0 +1,14 @@
+/**
+ * Every method, one line each: what a file exports as a described {@linkcode Method} is known by name everywhere.
+ *
+ * @module
+ */
+export * from "./bitfit.ts";
+export * from "./difffit.ts";
+export * from "./dora.ts";
+export * from "./lora.ts";
+export * from "./mora.ts";
+export * from "./one_lora.ts";
+export * from "./parts.ts";
+export * from "./scale.ts";
+export * from "./vera.ts";

@@ -1,0 +1,59 @@
+/**
+ * Methods describe themselves: specifications, help and the exchange know no method that its own file does not describe.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { methodForms, methodNames, methods, methodsWith, parseMethods, specify } from "../../adapters/mod.ts";
+import { OneloraError } from "../../dsl/mod.ts";
+
+Deno.test("every file of methods.ts describes a method, and every name is one method's", async () => {
+  const list = await Deno.readTextFile(new URL("../../adapters/methods.ts", import.meta.url));
+  const files = [...list.matchAll(/^export \* from "(.*)";$/gm)].map(([, file]) => file);
+  for (const file of files) {
+    const exported: Record<string, unknown> = await import(`../../adapters/${file}`);
+    const described = Object.values(exported).filter((value) => methods.some((method) => method === value));
+    assert(described.length > 0, file);
+  }
+  assertEquals(new Set(methodNames).size, methodNames.length);
+  assertEquals(methodNames.length, methods.flatMap(({ aliases = {} }) => ["", ...Object.keys(aliases)]).length);
+});
+
+Deno.test("an alias is its method with the settings it stands for", () => {
+  for (const method of methods) {
+    for (const [alias, implied] of Object.entries(method.aliases ?? {})) {
+      const [{ name, options }] = parseMethods(alias);
+      assertEquals([name, options], [method.name, implied]);
+      assertEquals(specify(method, implied).adapter, Object.keys(implied).length === 0 ? method.name : alias);
+    }
+  }
+});
+
+Deno.test("what specify writes is read as the same settings", () => {
+  const values = { rank: 3, alpha: 6, rslora: true, size: "reference", compression: "random" } as const;
+  for (const method of methods) {
+    const own = Object.fromEntries(Object.entries(values).filter(([name]) => Object.hasOwn(method.settings, name)));
+    const { adapter, ...options } = specify(method, own);
+    const [read, ...others] = parseMethods(adapter, options);
+    assertEquals([read.name, read.options, others], [method.name, own, []]);
+  }
+});
+
+Deno.test("help names every setting of every method, and a wrong value is told what the setting allows", () => {
+  const forms = methodForms();
+  for (const { name, settings } of methods) {
+    const form = forms.find((each) => each.split("[")[0] === name);
+    for (const [key, { allowed }] of Object.entries(settings)) {
+      assert(form?.includes(key), `${form} has ${key}`);
+      const error = assertThrows(() => parseMethods(`${name}:${key}=?`), OneloraError);
+      assertEquals([error.exitCode, error.problem.allowed], [2, allowed]);
+    }
+  }
+  assertEquals(methodsWith("alpha"), ["dora", "lora"]);
+});
+
+Deno.test("a switch can be written out, on or off", () => {
+  assertEquals(parseMethods("lora:rslora")[0].options, { rslora: true });
+  assertEquals(parseMethods("lora:rslora=true")[0].options, { rslora: true });
+  assertEquals(parseMethods("rslora:rslora=false")[0].options, { rslora: false });
+});
