@@ -20,14 +20,16 @@
  * import * as tf from "@tensorflow/tfjs-core";
  * import { assert } from "@std/assert";
  * import {
- *   adamw, apply, at, compile, crossEntropy, everyLinear, head, init, isTrainable, key, oneLora, openModel, partition,
- *   trainStep, useBackend,
+ *   adamw, apply, at, compile, crossEntropy, everyLinear, head, init, isTrainable, key, loadParams, oneLora, openModel,
+ *   partition, trainStep, useBackend,
  * } from "@onelora/onelora";
  *
  * await useBackend("wasm");
  * const vit = await openModel("vit-micro");
+ * const { params: pretrained } = await loadParams(vit, key(0));
  * const model = pipe(vit.layer, at(everyLinear, oneLora()), head);
- * const { kept: trained, rest: frozen } = partition<tf.Tensor>(isTrainable(model))(init(model, key(0)));
+ * const params = init(model, key(0), pretrained);
+ * const { kept: trained, rest: frozen } = partition<tf.Tensor>(isTrainable(model))(params);
  *
  * const optimiser = adamw({ weightDecay: 0.01 });
  * const step = compile(trainStep(
@@ -46,7 +48,33 @@
  *
  * @module
  */
-export * from "./adapters/mod.ts";
-export * from "./dsl/mod.ts";
-export * from "./models/mod.ts";
-export * from "./tasks/mod.ts";
+export { type Adapter, at, everyLinear, queryKeyValue } from "./adapters/adapter.ts";
+export { bitfit } from "./adapters/bitfit.ts";
+export { parameterCounts } from "./adapters/count.ts";
+export { difffit } from "./adapters/difffit.ts";
+export { dora } from "./adapters/dora.ts";
+export { loadAdapter, saveAdapter } from "./adapters/exchange/mod.ts";
+export { lora } from "./adapters/lora.ts";
+export { mergeParams } from "./adapters/merge.ts";
+export { mora1, mora6 } from "./adapters/mora.ts";
+export { oneLora } from "./adapters/one_lora.ts";
+export { all, head, labels, norms } from "./adapters/parts.ts";
+export { scale } from "./adapters/scale.ts";
+export { adapt } from "./adapters/spec.ts";
+export { vera } from "./adapters/vera.ts";
+export {
+  adamw,
+  apply,
+  compile,
+  crossEntropy,
+  init,
+  isTrainable,
+  key,
+  type Layer,
+  OneloraError,
+  type Params,
+  partition,
+  useBackend,
+} from "./dsl/mod.ts";
+export { loadParams, type Model, openModel } from "./models/mod.ts";
+export { trainStep } from "./tasks/mod.ts";
