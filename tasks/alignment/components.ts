@@ -8,7 +8,7 @@ import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { OneloraError } from "../../dsl/error.ts";
 
 /** A matrix [rows, columns], row-major. */
-export interface Update {
+export interface WeightUpdate {
   /** d, the layer's outputs. */
   readonly rows: number;
   /** k, the layer's inputs. */
@@ -29,7 +29,7 @@ export interface Components {
 const LEAST = 1e-5;
 
 /** The smaller of D D^T and D^T D, in double precision. */
-function gram({ rows, columns, values }: Update): Matrix {
+function gram({ rows, columns, values }: WeightUpdate): Matrix {
   const size = Math.min(rows, columns);
   const product = new Float64Array(size * size);
   if (rows <= columns) {
@@ -55,7 +55,7 @@ function gram({ rows, columns, values }: Update): Matrix {
 }
 
 /** D x, [rows]. */
-function times({ rows, columns, values }: Update, x: ArrayLike<number>): Float64Array {
+function times({ rows, columns, values }: WeightUpdate, x: ArrayLike<number>): Float64Array {
   const out = new Float64Array(rows);
   for (let r = 0; r < rows; r++) {
     let sum = 0;
@@ -87,7 +87,7 @@ function norm(x: ArrayLike<number>): number {
  * assertAlmostEquals(cosines([1, 1, 1])[0], 1);
  * ```
  */
-export function principalComponents(update: Update): Components {
+export function principalComponents(update: WeightUpdate): Components {
   const { rows, columns, values } = update;
   if (values.length !== rows * columns || !values.every(Number.isFinite) || values.every((value) => value === 0)) {
     const found = values.length !== rows * columns
@@ -124,7 +124,7 @@ export function principalComponents(update: Update): Components {
  *
  * @param update D
  */
-export function leadingDirection(update: Update): Float64Array {
+export function leadingDirection(update: WeightUpdate): Float64Array {
   const { rows, columns, values } = update;
   // The largest row is never orthogonal to the answer by symmetry alone.
   let largest = 0;

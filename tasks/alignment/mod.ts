@@ -5,5 +5,5 @@
  */
 export * from "./align.ts";
 export * from "./chart.ts";
-export { type Components, leadingDirection, principalComponents, type Update } from "./components.ts";
+export { type Components, leadingDirection, principalComponents, type WeightUpdate } from "./components.ts";
 export { type AdaptedRun, kindOfLayer, type LayerUpdate, layerUpdates } from "./updates.ts";

@@ -10,7 +10,7 @@ import { isLinear } from "../../dsl/linear.ts";
 import { key } from "../../dsl/random.ts";
 import { join, type Params, type Path } from "../../dsl/tree.ts";
 import { mergeOpened, openTrained } from "../open.ts";
-import type { Update } from "./components.ts";
+import type { WeightUpdate } from "./components.ts";
 
 /** A model and the folder of an adapter trained on it. */
 export interface AdaptedRun {
@@ -21,7 +21,7 @@ export interface AdaptedRun {
 }
 
 /** The update of one layer, or of one third of a fused query-key-value layer. */
-export interface LayerUpdate extends Update {
+export interface LayerUpdate extends WeightUpdate {
   /** The layer's path; a fused layer's thirds end in `.q`, `.k`, `.v`. */
   readonly path: Path;
   /** q, k, v, o, fc1, fc2, or the layer's own name. */
@@ -49,7 +49,7 @@ export function kindOfLayer(path: Path): string {
 }
 
 /** The thirds of a fused layer, else the layer itself. */
-function split(path: Path, isFused: boolean, update: Update): readonly LayerUpdate[] {
+function split(path: Path, isFused: boolean, update: WeightUpdate): readonly LayerUpdate[] {
   if (!isFused) return [{ ...update, path, kind: kindOfLayer(path) }];
   const rows = update.rows / 3;
   return ["q", "k", "v"].map((kind, i) => ({
