@@ -8,6 +8,7 @@ import { OneloraError } from "../error.ts";
 import { combine, mapTree, type Params } from "../tree.ts";
 import type { Optimiser } from "./optimiser.ts";
 
+/** Calls so far, or their weights. */
 const COUNT = "accumulated/calls";
 
 function sumPath(path: string): string {
@@ -22,6 +23,10 @@ function under(state: Params, paths: readonly string[]): Params {
 /**
  * Lets an optimiser see the mean of `count` gradients at every `count`-th call: g = (g1 + ... + gn) / n. In between the
  * parameters and the optimiser's state stay as they are. A step of a large batch is so done in parts that fit in memory.
+ *
+ * Calls that say which part of a step they are decide themselves: g = (w1 g1 + ... + wm gm) / (w1 + ... + wm) at the call
+ * whose part is the last, whatever m is. Parts of unequal size are so weighed by what they count, and an epoch's last step
+ * may have fewer of them.
  *
  * @param count n, at least 1; 1 changes nothing
  * @throws OneloraError if it is not a whole number from 1 on
@@ -51,14 +56,15 @@ export function accumulate(count: number): (optimiser: Optimiser) => Optimiser {
       ...Object.fromEntries(Object.entries(params).map(([path, { shape }]) => [sumPath(path), tf.zeros(shape)])),
       [COUNT]: tf.scalar(0),
     }),
-    update: (gradients, state, params, rate, momentum) =>
+    update: (gradients, state, params, rate, momentum, part) =>
       tf.tidy(() => {
         const paths = Object.keys(params);
         const before = under(state, paths);
-        const sums = Object.fromEntries(paths.map((path) => [path, tf.add(before[path], gradients[path])]));
-        const calls = tf.add(state[COUNT], 1);
-        const isLast = tf.greaterEqual(calls, count);
-        const means = mapTree((sum: tf.Tensor) => tf.div(sum, count))(sums);
+        const weighed = (path: string) => part === undefined ? gradients[path] : tf.mul(gradients[path], part.weight);
+        const sums = Object.fromEntries(paths.map((path) => [path, tf.add(before[path], weighed(path))]));
+        const calls = tf.add(state[COUNT], part?.weight ?? 1);
+        const isLast = part === undefined ? tf.greaterEqual(calls, count) : tf.greater(part.last, 0.5);
+        const means = mapTree((sum: tf.Tensor) => tf.div(sum, part === undefined ? count : calls))(sums);
         const next = optimiser.update(means, state, params, rate, momentum);
         const chosen = (made: Params, kept: Params) =>
           Object.fromEntries(Object.keys(made).map((path) => [path, tf.where(isLast, made[path], kept[path])]));

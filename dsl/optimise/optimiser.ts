@@ -15,6 +15,14 @@ export type Update = {
   readonly state: Params;
 };
 
+/** What a gradient is where a step is computed in parts, see `accumulate`. */
+export type GradientPart = {
+  /** Its weight beside the others', 1 where all count the same; []. */
+  readonly weight: tf.Scalar;
+  /** 1 for the step's last part, else 0; []. */
+  readonly last: tf.Scalar;
+};
+
 /** A rule that turns gradients into new parameters. */
 export interface Optimiser {
   /**
@@ -31,8 +39,16 @@ export interface Optimiser {
    * @param params The trainable parameters
    * @param rate Learning rate
    * @param momentum Replaces the configured momentum (AdamW: beta1) in this step, for one-cycle schedules
+   * @param part Which part of a step the gradients are of; only an optimiser that accumulates reads it
    */
-  update(gradients: Params, state: Params, params: Params, rate: tf.Scalar, momentum?: tf.Scalar): Update;
+  update(
+    gradients: Params,
+    state: Params,
+    params: Params,
+    rate: tf.Scalar,
+    momentum?: tf.Scalar,
+    part?: GradientPart,
+  ): Update;
 }
 
 /** Gradients made from gradients, with the state that this needs. */

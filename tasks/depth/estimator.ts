@@ -10,19 +10,23 @@ import { OneloraError } from "../../dsl/error.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
 import type { Params } from "../../dsl/tree.ts";
 import type { Model } from "../../models/model.ts";
+import { partRows } from "../trainer/parts.ts";
+import type { WholeStep } from "../trainer/step.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 import { depthEvaluationTransform, depthTrainingTransform, type DepthTransformOptions } from "./augment.ts";
 import type { DepthDataset, DepthProtocol, DepthSplits } from "./dataset.ts";
 import { depthKindOf } from "./encode.ts";
-import { type DepthBatch, depthBatches } from "./loader.ts";
+import { type DepthBatch, depthBatches, depthGroups, type DepthPart } from "./loader.ts";
 import { type DepthMetrics, depthMetrics, startDepth, updateDepth } from "./metrics.ts";
 import { flipAveraged, mirroredMap, resampleMap } from "./resample.ts";
-import { silog, validDepth } from "./silog.ts";
+import { silog, silogPart, type SilogStep, silogStep, validDepth } from "./silog.ts";
 
 /** How examples are fed in training. */
 export interface DepthFeed {
   /** Examples a step. */
   readonly batchSize: number;
+  /** Parts that they are split into at most (default 1). */
+  readonly accumulate?: number;
   /** Seed of order and augmentation. */
   readonly seed: number;
   /** A new order every epoch. */
@@ -78,13 +82,31 @@ export function depthObjective(
   layer: Layer,
   range: Pick<DepthProtocol, "minDepth" | "maxDepth">,
 ): (params: Params, batch: Params) => Objective {
-  return (params, { pixels, depth }) => ({
-    loss: silog(apply(layer, params)(pixels), depth, validDepth(depth, range)) as tf.Scalar,
+  return (params, { pixels, depth, ...step }) => ({
+    loss: silog(
+      apply(layer, params)(pixels),
+      depth,
+      validDepth(depth, range),
+      "parts" in step ? step as SilogStep : undefined,
+    ) as tf.Scalar,
   });
 }
 
+/**
+ * What parts of a step must know of it: the loss of a batch is no mean over its pictures.
+ *
+ * @param layer The model, pixels to metres
+ * @param range The data set's range
+ */
+export function depthWholeStep(layer: Layer, range: Pick<DepthProtocol, "minDepth" | "maxDepth">): WholeStep {
+  return {
+    measure: (params, { pixels, depth }) => silogPart(apply(layer, params)(pixels), depth, validDepth(depth, range)),
+    join: silogStep,
+  };
+}
+
 /** A batch's tensors: pixels [B, 3, h, w] and depth [B, H, W]. */
-function batchTensors({ pixels, shape, depth, depthShape }: DepthBatch): Params {
+function batchTensors({ pixels, shape, depth, depthShape }: DepthPart): Params {
   return { pixels: tf.tensor4d(pixels, [...shape]), depth: tf.tensor3d(depth, [...depthShape]) };
 }
 
@@ -263,7 +285,7 @@ export function depthTask(
       ...await evaluateDepth(layer, params, { dataset: data.test, input, flip, limit, workers }, protocol),
     }),
     async *batches(start) {
-      const stream = depthBatches({
+      const stream = depthGroups({
         ...order,
         limit,
         workers: threadsFor(input, workers),
@@ -271,8 +293,12 @@ export function depthTask(
         transform,
         start,
         epochs: Infinity,
+        rows: partRows(feed),
       });
-      for await (const batch of stream) yield { tensors: () => batchTensors(batch), next: batch.next };
+      for await (const { batches, next } of stream) {
+        // Each knows the whole step, and gives as much of its gradient as any other.
+        yield { parts: batches.map((batch) => ({ tensors: () => batchTensors(batch), counted: 1 })), next };
+      }
     },
   };
 }

@@ -6,16 +6,13 @@
 
 import { OneloraError } from "../../dsl/error.ts";
 import { type Origin, originOf, remake } from "../data/origin.ts";
+import { partSpans } from "../trainer/parts.ts";
 import { type ExampleSource, type Position, type Preparer, stream, type StreamOptions } from "../data/stream.ts";
 import type { DepthSample, DepthTransform } from "./augment.ts";
 import type { DepthDataset, DepthExample } from "./dataset.ts";
 
-/** Examples as one step takes them. */
-export interface DepthBatch {
-  /** Where the batch starts. */
-  readonly position: Position;
-  /** Where the next one starts: what to keep in a checkpoint. */
-  readonly next: Position;
+/** Examples that are computed with at once. */
+export interface DepthPart {
   /** The model's input, [batch, 3, height, width]. */
   readonly pixels: Float32Array;
   /** [batch, 3, height, width]. */
@@ -24,6 +21,14 @@ export interface DepthBatch {
   readonly depth: Float32Array;
   /** [batch, rows, columns]. */
   readonly depthShape: readonly [number, number, number];
+}
+
+/** Examples as one step takes them. */
+export interface DepthBatch extends DepthPart {
+  /** Where the batch starts. */
+  readonly position: Position;
+  /** Where the next one starts: what to keep in a checkpoint. */
+  readonly next: Position;
   /** Index in the data set of each example. */
   readonly indices: Uint32Array;
   /** Why each example that could not be read is missing, one line each. */
@@ -99,31 +104,48 @@ export function depthSource(dataset: DepthDataset, transform: DepthTransform): E
  * ```
  */
 export async function* depthBatches(options: DepthBatchOptions): AsyncGenerator<DepthBatch, void, void> {
-  const { dataset, transform } = options;
-  const groups = stream(depthSource(dataset, transform), options);
-  for await (const { items, ...group } of groups) {
-    const [{ height, width }] = items;
-    const other = items.find((item) => item.height !== height || item.width !== width);
-    if (other !== undefined) {
-      throw new OneloraError({
-        attempted: `batching ${dataset.name}`,
-        found: `depths of ${height}x${width} and of ${other.height}x${other.width} pixels in one batch`,
-        allowed: "one size, or batches of one",
-      });
-    }
-    const size = items[0].pixels.length;
-    const pixels = new Float32Array(items.length * size);
-    const depth = new Float32Array(items.length * height * width);
-    items.forEach((item, i) => {
-      pixels.set(item.pixels, i * size);
-      depth.set(item.depth, i * height * width);
-    });
-    yield {
-      ...group,
-      pixels,
-      shape: [items.length, ...transform.shape],
-      depth,
-      depthShape: [items.length, height, width],
-    };
+  for await (const { batches: [batch], ...group } of depthGroups({ ...options, rows: options.batchSize })) {
+    yield { ...group, ...batch };
   }
+}
+
+/** A step's examples in parts. */
+export interface DepthGroup extends Omit<DepthBatch, keyof DepthPart> {
+  /** The parts, at least one. */
+  readonly batches: readonly DepthPart[];
+}
+
+/**
+ * The same in parts of at most `rows` examples, of which each must have truths of one size.
+ *
+ * @param options What to batch, and how
+ */
+export async function* depthGroups(
+  options: DepthBatchOptions & { readonly rows: number },
+): AsyncGenerator<DepthGroup, void, void> {
+  const { dataset, transform, rows } = options;
+  for await (const { items, ...group } of stream(depthSource(dataset, transform), options)) {
+    const batches = partSpans(items.length, rows).map((span) => sideBySide(items.slice(...span), dataset, transform));
+    yield { ...group, batches };
+  }
+}
+
+function sideBySide(items: readonly DepthSample[], { name }: DepthDataset, transform: DepthTransform): DepthPart {
+  const [{ height, width }] = items;
+  const other = items.find((item) => item.height !== height || item.width !== width);
+  if (other !== undefined) {
+    throw new OneloraError({
+      attempted: `batching ${name}`,
+      found: `depths of ${height}x${width} and of ${other.height}x${other.width} pixels in one batch`,
+      allowed: "one size, or batches of one (--accumulate computes a step's examples one by one)",
+    });
+  }
+  const size = items[0].pixels.length;
+  const pixels = new Float32Array(items.length * size);
+  const depth = new Float32Array(items.length * height * width);
+  items.forEach((item, i) => {
+    pixels.set(item.pixels, i * size);
+    depth.set(item.depth, i * height * width);
+  });
+  return { pixels, shape: [items.length, ...transform.shape], depth, depthShape: [items.length, height, width] };
 }

@@ -17,6 +17,7 @@ import {
   depthObjective,
   depthPredictions,
   depthTask,
+  depthWholeStep,
   evaluateDepth,
   metricInput,
 } from "./estimator.ts";
@@ -66,6 +67,7 @@ async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
     model,
     layer,
     objective: depthObjective(underRun(layer, run), data.protocol),
+    whole: depthWholeStep(layer, data.protocol),
     training: depthTask(layer, input, data, {
       ...run,
       augment: run.augment,

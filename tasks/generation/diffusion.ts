@@ -22,13 +22,23 @@ export function drawSteps(steps: number, key: Key, count: number): Int32Array {
 }
 
 /**
- * Gaussian noise for images, a pure function of the key.
+ * Numbers of Gaussian noise for images in row-major order, a pure function of the key.
+ *
+ * @param key Key of the batch
+ * @param shape [B, C, H, W]
+ */
+export function noiseValues(key: Key, shape: readonly number[]): Float32Array {
+  return normal(fold(key, "noise"), shape.reduce((size, length) => size * length, 1));
+}
+
+/**
+ * {@linkcode noiseValues} as a tensor.
  *
  * @param key Key of the batch
  * @param shape [B, C, H, W]
  */
 export function drawNoise(key: Key, shape: readonly number[]): tf.Tensor {
-  return tf.tensor(normal(fold(key, "noise"), shape.reduce((size, length) => size * length, 1)), [...shape]);
+  return tf.tensor(noiseValues(key, shape), [...shape]);
 }
 
 /**

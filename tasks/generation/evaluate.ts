@@ -68,7 +68,7 @@ export async function heldOutLoss(judged: Judged, params: Params, limit: number 
     for await (const { position, ...batch } of heldOutBatches(dataset, input, autoencoder, options)) {
       const labels = labelled ? batch.labels : batch.labels.map(() => input.classes);
       const found = tf.tidy(() =>
-        numbers(params, noisedBatch(schedule, { ...batch, labels }, fold(key(0), "held out", position.offset)))
+        numbers(params, noisedBatch(schedule, { ...batch, labels }, fold(key(0), "held out", position.offset))())
       );
       for (const [name, value] of Object.entries(found)) {
         const [mean] = await value.data<"float32">();

@@ -9,7 +9,8 @@ import { apply } from "../../dsl/layer.ts";
 import type { Key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { asConditionalDiffusion, type ConditionalDiffusion, type Model } from "../../models/mod.ts";
-import { diffusionLoss, drawNoise, drawSteps, qSample } from "./diffusion.ts";
+import { diffusionLoss, drawSteps, noiseValues, qSample } from "./diffusion.ts";
+import { rowsOf } from "../trainer/parts.ts";
 import { type DiffusionCoefficients, diffusionCoefficients, type DiffusionSchedule } from "./schedule.ts";
 
 /** A diffusion model's inputs in numbers. */
@@ -44,20 +45,33 @@ export interface CleanBatch {
 
 /**
  * A batch's tensors: `clean` and `noise` [B, C, H, W], `timesteps` and `labels` [B], and the coefficients of the steps. Noise
- * and steps are a pure function of the key.
+ * and steps are a pure function of the key, drawn once for the whole batch.
  *
  * @param schedule The process
  * @param batch Clean examples
  * @param key Key of the batch
+ * @returns A function that makes the tensors of some rows, all by default
  */
-export function noisedBatch(schedule: DiffusionSchedule, { values, shape, labels }: CleanBatch, key: Key): Params {
+export function noisedBatch(
+  schedule: DiffusionSchedule,
+  { values, shape, labels }: CleanBatch,
+  key: Key,
+): (span?: readonly [begin: number, end: number]) => Params {
   const at = drawSteps(schedule.steps, key, labels.length);
-  return {
-    clean: tf.tensor(values, [...shape]),
-    noise: drawNoise(key, shape),
-    timesteps: tf.tensor1d(at.map((step) => schedule.timesteps[step]), "int32"),
-    labels: tf.tensor1d(labels, "int32"),
-    ...diffusionCoefficients(schedule, at),
+  const noise = noiseValues(key, shape);
+  const rows = (of: Float32Array, span: readonly [number, number]) => {
+    const { values, shape: [...size] } = rowsOf(of, shape, span);
+    return tf.tensor(values, size);
+  };
+  return (span = [0, labels.length]) => {
+    const drawn = at.slice(...span);
+    return {
+      clean: rows(values, span),
+      noise: rows(noise, span),
+      timesteps: tf.tensor1d(drawn.map((step) => schedule.timesteps[step]), "int32"),
+      labels: tf.tensor1d(labels.slice(...span), "int32"),
+      ...diffusionCoefficients(schedule, drawn),
+    };
   };
 }
 

@@ -11,6 +11,7 @@ import type { ImageDataset } from "../data/dataset.ts";
 import { imageDataForms, openImageData } from "../data/open.ts";
 import { NO_METHOD, underRun } from "../trainer/run.ts";
 import type { EvaluationReport, EvaluationRun, PreparedTask, Run, TaskKind, TrainedModel } from "../trainer/task.ts";
+import { partRows, partSpans } from "../trainer/parts.ts";
 import type { Reporter, TrainingTask } from "../trainer/train.ts";
 import { type Autoencoder, autoencoderOf, openAutoencoder } from "./autoencoder.ts";
 import { dropLabels } from "./diffusion.ts";
@@ -156,7 +157,12 @@ async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
       for await (const { values, shape, labels, position, next } of batches) {
         const drawn = fold(key(run.seed), "diffusion", position.epoch, position.offset);
         const kept = dropLabels(labels, input.classes, DROPPED, drawn);
-        yield { tensors: () => noisedBatch(schedule, { values, shape, labels: kept }, drawn), next };
+        const tensorsOf = noisedBatch(schedule, { values, shape, labels: kept }, drawn);
+        const spans = partSpans(labels.length, partRows(run));
+        yield {
+          parts: spans.map((span) => ({ tensors: () => tensorsOf(span), counted: span[1] - span[0] })),
+          next,
+        };
       }
     },
   };

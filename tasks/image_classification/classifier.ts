@@ -27,12 +27,15 @@ import {
   startClassification,
   updateClassification,
 } from "../metrics/classification.ts";
+import { partRows, partSpans, rowsOf } from "../trainer/parts.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 
 /** How training examples are fed. */
 export interface FeedSettings {
   /** Examples a step. */
   readonly batchSize: number;
+  /** Parts that they are split into at most (default 1). */
+  readonly accumulate?: number;
   /** Seed of order and augmentation. */
   readonly seed: number;
   /** A new order every epoch. */
@@ -78,9 +81,10 @@ function trainingOrNot(options: TransformOptions, augment: FeedSettings["augment
   return trainingTransform(augment === true ? options : { ...options, ...augment });
 }
 
-/** A batch's tensors: pixels [B, C, H, W] and labels [B]. */
-function batchTensors({ pixels, shape, labels }: Batch): Params {
-  return { pixels: tf.tensor4d(pixels, [...shape]), labels: tf.tensor1d(labels, "int32") };
+/** Tensors of some of a batch's rows: pixels [B, C, H, W] and labels [B]. */
+function batchTensors({ pixels, shape, labels }: Batch, span: readonly [number, number] = [0, labels.length]): Params {
+  const rows = rowsOf(pixels, shape, span);
+  return { pixels: tf.tensor(rows.values, [...rows.shape]), labels: tf.tensor1d(labels.slice(...span), "int32") };
 }
 
 /**
@@ -169,7 +173,13 @@ export function classificationTask(
         start,
         epochs: Infinity,
       });
-      for await (const batch of stream) yield { tensors: () => batchTensors(batch), next: batch.next };
+      for await (const batch of stream) {
+        const spans = partSpans(batch.labels.length, partRows(feed));
+        yield {
+          parts: spans.map((span) => ({ tensors: () => batchTensors(batch, span), counted: span[1] - span[0] })),
+          next: batch.next,
+        };
+      }
     },
   };
 }

@@ -10,6 +10,7 @@ import type { Params, Tree } from "../../dsl/tree.ts";
 import { asLanguageModel, type CausalLanguageModel, loadParams, openModel } from "../../models/mod.ts";
 import { NO_METHOD, underRun } from "../trainer/run.ts";
 import type { EvaluationReport, EvaluationRun, PreparedTask, Run, TaskKind, TrainedModel } from "../trainer/task.ts";
+import { partRows } from "../trainer/parts.ts";
 import type { Reporter, TrainingTask } from "../trainer/train.ts";
 import { reasoningBatches } from "./batches.ts";
 import { microBatches } from "./encode.ts";
@@ -57,30 +58,33 @@ async function judge(layer: CausalLanguageModel, params: Params, questions: Mode
 }
 
 /**
- * The task for the trainer. A batch of B * n examples comes in n parts of B, each weighted by n times its share of the
- * batch's counted tokens: the mean of the parts' gradients is the gradient of the whole batch's mean over tokens.
+ * The task for the trainer. Parts of a batch are weighed by their counted tokens, so that the mean of the parts' gradients
+ * is the gradient of the whole batch's mean over tokens.
  *
  * @param layer The model
  * @param questions What it learns from, and what it is judged on
- * @param run Examples a part, parts, seed and order
+ * @param run Examples a step, parts, seed and order
  */
 export function reasoningTask(
   layer: CausalLanguageModel,
   questions: ModelQuestions,
   run: Pick<Run, "batchSize" | "accumulate" | "seed" | "shuffle">,
 ): TrainingTask {
-  const { batchSize, accumulate: parts = 1, seed, shuffle } = run;
+  const { batchSize, seed, shuffle } = run;
   const multiple = lengthMultiple(questions.length);
   return {
     deciding: { metric: "loss", better: "lower" },
     evaluate: async (params) => (await judge(layer, params, questions)).metrics,
     async *batches(start) {
       const examples = questions.train;
-      const whole = { examples, batchSize: batchSize * parts, seed, shuffle, start, epochs: Infinity, multiple };
+      const whole = { examples, batchSize, seed, shuffle, start, epochs: Infinity, multiple };
       for (const batch of reasoningBatches({ ...whole, fill: true })) {
-        for (const part of microBatches(batch, batchSize, multiple)) {
-          yield { tensors: () => tokenTensors({ ...part, weight: part.weight * parts }), next: batch.next };
-        }
+        // Rows that fill an epoch's last batch up make no part of their own.
+        const parts = microBatches(batch, partRows(run), multiple).filter(({ counted }) => counted > 0);
+        yield {
+          parts: parts.map((part) => ({ tensors: () => tokenTensors({ ...part, weight: 1 }), counted: part.counted })),
+          next: batch.next,
+        };
       }
     },
   };

@@ -5,6 +5,7 @@
  */
 export * from "./checkpoint.ts";
 export * from "./log.ts";
+export * from "./parts.ts";
 export * from "./plan.ts";
 export * from "./run.ts";
 export * from "./step.ts";

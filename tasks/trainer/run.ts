@@ -37,16 +37,6 @@ function totalSteps({ adapter, steps, epochs = 1, batchSize, limit = Infinity }:
   return steps ?? Math.max(1, Math.round(epochs * Math.ceil(Math.min(examples, limit) / batchSize)));
 }
 
-/** Examples of each part of a step. */
-function partSize({ batchSize, accumulate: parts = 1 }: Run): number {
-  if (batchSize % parts === 0) return batchSize / parts;
-  throw new OneloraError({
-    attempted: `splitting batches of ${batchSize} for gradient accumulation`,
-    found: `${parts} parts`,
-    allowed: "a number of parts that divides the batch",
-  }, { exitCode: 2 });
-}
-
 function optimiserOf({ weightDecay, clip, ema: decay = 0, accumulate: parts = 1 }: Run): Optimiser {
   const plain = adamw({ weightDecay });
   const clipped = clip > 0 ? chain(clipByGlobalNorm(clip))(plain) : plain;
@@ -79,7 +69,7 @@ export async function runTask(kind: TaskKind, run: Run, surroundings: RunSurroun
   if (run.keep === "best" && surroundings.out === undefined) {
     throw new OneloraError({ attempted: "keeping the best parameters", found: "no run folder", allowed: "--out DIR" });
   }
-  const prepared = await kind.open({ ...run, batchSize: partSize(run) }, surroundings.reporter);
+  const prepared = await kind.open(run, surroundings.reporter);
   try {
     return await runPrepared(prepared, run, surroundings);
   } finally {
@@ -114,14 +104,15 @@ async function runPrepared(prepared: PreparedTask, run: Run, surroundings: RunSu
     if (part !== undefined) reporter.line(`note: "${part}" is what was taken of ${run.model}`);
     const last = await train(
       training,
-      trainStep(prepared.objective, optimiser),
+      trainStep(prepared.objective, optimiser, prepared.whole?.measure),
       { frozen, trained, optimiser: optimiser.init(trained) },
       {
         ...surroundings,
         steps,
         schedule: (step) => run.lr * factor(step),
         momentum: prepared.momentum?.({ steps, warmup }),
-        accumulate: run.accumulate,
+        inParts: (run.accumulate ?? 1) > 1,
+        join: prepared.whole?.join,
         precision: run.precision,
         evalEvery: run.evalEvery,
         checkpointEvery: run.checkpointEvery,

@@ -11,7 +11,7 @@ import type { Layer } from "../../dsl/layer.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import type { Model } from "../../models/mod.ts";
 import type { Augmentation } from "../data/augment.ts";
-import type { TrainState } from "./step.ts";
+import type { TrainState, WholeStep } from "./step.ts";
 import type { Reporter, TrainingTask, TrainResult } from "./train.ts";
 
 /** Everything that decides a run's result. What concerns one task alone is left out by the others. */
@@ -34,7 +34,7 @@ export interface Run {
   readonly steps?: number;
   /** Examples a step. */
   readonly batchSize: number;
-  /** Parts that a step's examples are split into (default 1). */
+  /** Parts that a step's examples are split into at most (default 1). */
   readonly accumulate?: number;
   /** Peak learning rate. */
   readonly lr: number;
@@ -106,6 +106,8 @@ export interface PreparedTask {
   readonly layer: Layer;
   /** The loss of all parameters and a batch. */
   readonly objective: (params: Params, batch: Params) => Objective;
+  /** What parts of a step need to know of it, for a loss that is no mean over examples. */
+  readonly whole?: WholeStep;
   /** Batches, evaluation, and what decides. */
   readonly training: TrainingTask;
   /** Training examples of an epoch. */

@@ -9,19 +9,12 @@ import type { Precision } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Schedule } from "../../dsl/optimise/mod.ts";
 import { mapTree, type Params, type Tree } from "../../dsl/tree.ts";
-import type { Position } from "../data/loader.ts";
+import type { Position } from "../data/stream.ts";
 import { loadCheckpoint, type Progress, saveCheckpoint } from "./checkpoint.ts";
 import { openEvents, scalarsOf } from "../report/events.ts";
 import { type LogRecord, openLog } from "./log.ts";
-import { type BatchTensors, free, type TrainState, type TrainStep } from "./step.ts";
-
-/** A batch ready for a step, or for a part of one where gradients are accumulated. */
-export interface TaskBatch {
-  /** Makes the batch's tensors; the trainer disposes them. */
-  readonly tensors: () => Params;
-  /** Where the next batch starts. */
-  readonly next: Position;
-}
+import { type BatchPart, type TaskBatch, weightedMean } from "./parts.ts";
+import { type BatchTensors, free, type TrainState, type TrainStep, type WholeStep } from "./step.ts";
 
 /** What a task gives the trainer. */
 export interface TrainingTask {
@@ -57,8 +50,10 @@ export interface TrainSettings {
   readonly checkpointEvery: number;
   /** Momentum by step, which the step then takes as `momentum`. */
   readonly momentum?: Schedule;
-  /** Batches that make a step; the step's optimiser accumulates as many gradients (default 1). */
-  readonly accumulate?: number;
+  /** Whether batches may come in several parts, whose gradients the step's optimiser accumulates (default false). */
+  readonly inParts?: boolean;
+  /** What a part needs to know of its whole step, which the step measures of batches without a rate. */
+  readonly join?: WholeStep["join"];
   /** Stop after so many evaluations without a better one; 0 never (default). */
   readonly patience?: number;
   /** The parameters that count, of a state: evaluated, and kept as the best (default: all). */
@@ -116,28 +111,54 @@ function exists(path: string): boolean {
   }
 }
 
-/** Takes one step with a batch, or a part of one, which `seen` is shown. */
+/** Numbers of a step, and the seconds it took. */
+interface Timed {
+  readonly numbers: Tree<number>;
+  readonly seconds: number;
+}
+
+/** Takes one step with a part of a batch and some scalars, which `seen` is shown. */
 async function advance(
   { step }: Resident<BatchTensors>,
-  batch: TaskBatch,
-  rates: Readonly<Record<string, number>>,
-  seen: (batch: BatchTensors) => void,
-): Promise<Tree<number>> {
-  const scalars = Object.fromEntries(Object.entries(rates).map(([name, value]) => [name, tf.scalar(value)]));
-  const tensors = { ...batch.tensors(), ...scalars } as unknown as BatchTensors;
+  part: BatchPart,
+  scalars: Tree<number>,
+  seen: (batch: BatchTensors) => void = () => {},
+): Promise<Timed> {
+  const given = Object.fromEntries(Object.entries(scalars).map(([name, value]) => [name, tf.scalar(value)]));
+  const tensors: BatchTensors = { ...part.tensors(), ...given };
   try {
     seen(tensors);
-    return await step(tensors);
+    const begun = performance.now();
+    return { numbers: await step(tensors), seconds: (performance.now() - begun) / 1000 };
   } finally {
     free(tensors);
   }
 }
 
-/** Means of numbers by name. */
-function meanOf(trees: readonly Tree<number>[]): Tree<number> {
-  return Object.fromEntries(
-    Object.keys(trees[0]).map((name) => [name, trees.reduce((sum, each) => sum + each[name], 0) / trees.length]),
-  );
+/** Takes a step with a batch, part by part; ends early at a loss that is not finite. */
+async function advanceAll(
+  resident: Resident<BatchTensors>,
+  { parts }: TaskBatch,
+  rates: Tree<number>,
+  { inParts, join }: TrainSettings,
+  seen: (batch: BatchTensors) => void,
+): Promise<Timed> {
+  const measured: Timed[] = [];
+  if (join !== undefined && parts.length > 1) {
+    for (const part of parts) measured.push(await advance(resident, part, {}));
+  }
+  const whole = join === undefined || measured.length === 0 ? {} : join(measured.map(({ numbers }) => numbers));
+  // Equal parts weigh 1, which leaves their gradients as they are.
+  const mean = parts.reduce((sum, { counted }) => sum + counted, 0) / parts.length;
+  const taken: (Timed & { readonly counted: number })[] = [];
+  for (const [i, part] of parts.entries()) {
+    const place: Tree<number> = inParts ? { partWeight: part.counted / mean, lastPart: i === parts.length - 1 ? 1 : 0 } : {};
+    const done = await advance(resident, part, { ...rates, ...whole, ...place }, seen);
+    taken.push({ ...done, counted: part.counted });
+    if (!Number.isFinite(done.numbers.loss)) break;
+  }
+  const seconds = [...measured, ...taken].reduce((sum, each) => sum + each.seconds, 0);
+  return { numbers: weightedMean(taken), seconds };
 }
 
 /** The run's state at its start, or that of the folder's last checkpoint. */
@@ -171,7 +192,7 @@ export async function train(
   initial: TrainState,
   settings: TrainSettings,
 ): Promise<TrainResult> {
-  const { steps, schedule, out, reporter, evalEvery, checkpointEvery, accumulate = 1, patience = 0 } = settings;
+  const { steps, schedule, out, reporter, evalEvery, checkpointEvery, patience = 0 } = settings;
   const parametersOf = settings.parametersOf ?? (({ frozen, trained }) => ({ ...frozen, ...trained }));
   const stop = (attempted: string, found: string, allowed: string): never => {
     throw new OneloraError({ attempted, found, allowed });
@@ -233,23 +254,11 @@ export async function train(
         const lr = schedule(progress.step);
         using pending = isDue(checkpointEvery) && progress.step > saved ? scoped(resident.read()) : undefined;
         const rates = { rate: lr, ...(settings.momentum && { momentum: settings.momentum(progress.step) }) };
-        const parts: Tree<number>[] = [];
-        let [position, seconds] = [progress.position, 0];
-        for (let part = 0; part < accumulate; part++) {
-          const batch = await next();
-          let begun = performance.now();
-          parts.push(
-            await advance(resident, batch, rates, (tensors) => {
-              foretell?.(tensors);
-              foretell = undefined;
-              begun = performance.now();
-            }),
-          );
-          seconds += (performance.now() - begun) / 1000;
-          position = batch.next;
-          if (!Number.isFinite(parts[part].loss)) break;
-        }
-        const numbers = meanOf(parts);
+        const batch = await next();
+        const { numbers, seconds } = await advanceAll(resident, batch, rates, settings, (tensors) => {
+          foretell?.(tensors);
+          foretell = undefined;
+        });
         const { loss } = numbers;
         if (!Number.isFinite(loss)) {
           const last = out === undefined || saved === 0 ? "" : `; the checkpoint of step ${saved} is kept`;
@@ -262,7 +271,7 @@ export async function train(
         if (pending !== undefined) await saveState(LAST, pending);
         times.push(seconds);
         const { best, since } = progress;
-        progress = { step: progress.step + 1, position, seconds: elapsed(), best, since };
+        progress = { step: progress.step + 1, position: batch.next, seconds: elapsed(), best, since };
         reporter.progress(progress.step, { loss, lr });
         const record: LogRecord = { step: progress.step, ...numbers, lr, seconds };
         const evaluates = isDue(evalEvery) || progress.step === steps;

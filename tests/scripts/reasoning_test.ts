@@ -64,7 +64,7 @@ Deno.test("train says in one line what it cannot learn from", async () => {
     [["--data", "gsm8k:missing.jsonl"], 1, "missing.jsonl"],
     [["--data", "gsm9k:x"], 2, "gsm8k:FILE"],
     [["--model", "vit-micro"], 2, "a llama model"],
-    [["--batch-size", "10", "--accumulate", "4"], 2, "4 parts"],
+    [["--batch-size", "10", "--accumulate", "0"], 2, "at least 1"],
     [["--model", "tests/fixtures/llama-tied"], 1, "tokenizer.json"],
   ];
   for (const [args, expectedCode, named] of cases) {

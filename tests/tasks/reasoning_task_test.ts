@@ -170,6 +170,5 @@ Deno.test("what cannot be used is refused in a line", async () => {
   await fails({ model: "vit-micro" }, "llama");
   await fails({ length: 8 }, "fewer than 8 tokens");
   await fails({ data: "word-problems-c" }, "word-problems-");
-  await fails({ accumulate: 3 }, "3 parts");
   await fails({ model: new URL("../fixtures/llama-tied", import.meta.url).pathname }, "tokenizer.json");
 });

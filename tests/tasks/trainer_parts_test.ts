@@ -1,0 +1,106 @@
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { accumulate, isTrainable, key, partition, sgd, useBackend } from "../../dsl/mod.ts";
+import { loadParams } from "../../models/mod.ts";
+import { type Run, taskKind, train, trainStep } from "../../tasks/mod.ts";
+import { available } from "../support/available.ts";
+import { smallCifar } from "../support/command.ts";
+import { withoutLeaks } from "../support/compare.ts";
+
+const folder = await Deno.makeTempDir();
+globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+
+const shared = {
+  adapter: "lora",
+  rank: 2,
+  target: "all-linear",
+  // 10 examples in batches of 6: every other step has 4.
+  batchSize: 6,
+  limit: 10,
+  steps: 4,
+  weightDecay: 0,
+  schedule: "constant",
+  warmup: 0,
+  clip: 0,
+  seed: 0,
+  shuffle: true,
+  strict: true,
+  augment: false,
+  evalEvery: 0,
+  checkpointEvery: 0,
+  samples: 1,
+  workers: 0,
+};
+
+/** A short run of every task, whose parts weigh differently: tokens and valid pixels are no two examples' the same. */
+const runs: Readonly<Record<string, Run>> = {
+  "image-classification": {
+    ...shared,
+    model: "tests/fixtures/vit-rgb",
+    data: await smallCifar(`${folder}/cifar`),
+    lr: 0.1,
+  },
+  depth: { ...shared, model: "dpt-micro", data: "scenes-driving", lr: 1e-3 },
+  generation: { ...shared, model: "dit-micro", data: "mnist", lr: 0.1 },
+  reasoning: { ...shared, model: "llama-micro", data: "word-problems-b", lr: 0.1, length: 64 },
+};
+
+const quiet = { line: () => {}, start: () => {}, progress: () => {}, finish: () => {} };
+
+/** Losses of each step and the trained parameters, with plain gradient descent: what it moves by is the gradient. */
+async function descend(task: string, run: Run) {
+  const prepared = await taskKind(task).open(run, quiet);
+  try {
+    const { params } = await loadParams(prepared.model, key(1), prepared.layer);
+    const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(prepared.layer))(params);
+    const { accumulate: parts = 1 } = run;
+    const optimiser = accumulate(parts)(sgd());
+    const losses: number[] = [];
+    const { state } = await train(
+      { ...prepared.training, evaluate: () => Promise.resolve({ [prepared.training.deciding.metric]: 0 }) },
+      trainStep(prepared.objective, optimiser, prepared.whole?.measure),
+      { frozen, trained, optimiser: optimiser.init(trained) },
+      {
+        steps: 4,
+        schedule: () => run.lr,
+        evalEvery: 0,
+        checkpointEvery: 0,
+        inParts: parts > 1,
+        join: prepared.whole?.join,
+        reporter: { ...quiet, progress: (_, { loss }) => void losses.push(loss) },
+      },
+    );
+    const reached = Object.fromEntries(Object.entries(state.trained).map(([path, t]) => [path, [...t.dataSync()]]));
+    for (const tree of [state.frozen, state.trained, state.optimiser]) {
+      for (const tensor of Object.values(tree)) tensor.dispose();
+    }
+    return { losses, reached };
+  } finally {
+    await prepared.close?.();
+  }
+}
+
+for (const backend of await available("wasm", "tensorflow")) {
+  for (const [task, run] of Object.entries(runs)) {
+    Deno.test(`${task}: a step in parts of any size is the whole step, loss and parameters (${backend})`, async () => {
+      await useBackend(backend);
+      await withoutLeaks(async () => {
+        const whole = await descend(task, run);
+        assertEquals(whole.losses.length, 4);
+        assert(whole.losses[0] !== whole.losses[2], "the parameters move");
+        // A graph is built for every shape there, which takes a while.
+        for (const accumulate of backend === "tensorflow" ? [4] : [2, 3, 4, 5, 6, 100]) {
+          const { losses, reached } = await descend(task, { ...run, accumulate });
+          losses.forEach((loss, i) => {
+            const what = `loss ${i} in ${accumulate} parts`;
+            assertAlmostEquals(loss, whole.losses[i], 1e-6 * Math.max(1, whole.losses[i]), what);
+          });
+          for (const [path, values] of Object.entries(whole.reached)) {
+            const scale = values.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+            values.forEach((value, i) => assertAlmostEquals(reached[path][i], value, 1e-6 * scale, `${path}[${i}]`));
+          }
+        }
+      });
+    });
+  }
+}
