@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { charts, type Point, thinned } from "../report/chart.ts";
+import { charts, type Point } from "../report/chart.ts";
 import type { Alignment, LayerAlignment } from "./align.ts";
 
 /** The mean over layers of each component's cosine; a component that few layers have is the mean of those. */
@@ -30,15 +30,25 @@ const NAMES: Readonly<Record<string, string>> = {
  * @param alignment What `align` found
  */
 export function alignmentChart({ layers, kinds }: Alignment): string {
-  return charts(...kinds.map(({ kind, layers: count, cosines }) => {
+  const panels = kinds.map(({ kind, layers: count, cosines }) => {
     const own = layers.filter((layer) => layer.kind === kind);
-    const lines = Object.keys(cosines).map((name) => thinned(NAMES[name] ?? name, meanCosines(own, name)));
-    const each = Math.max(...lines.map((line) => line.each));
     return {
       title: `${kind}, mean of ${count} layer${count === 1 ? "" : "s"}`,
-      x: { label: each === 1 ? "principal component" : `principal component (means of ${each})` },
-      y: { label: "|cosine|", zero: true },
-      series: lines.map(({ series }) => series),
+      series: Object.keys(cosines).map((name) => ({ name: NAMES[name] ?? name, points: meanCosines(own, name) })),
     };
-  }));
+  });
+  // One scale for all, so that kinds can be compared by eye.
+  const most = Math.max(...panels.flatMap(({ series }) => series.flatMap(({ points }) => points.map(([, y]) => y))));
+  const top = Math.min(1, Math.ceil(most * 10) / 10);
+  return charts(...panels.map(({ title, series }) => ({
+    title,
+    // The first components are the ones that matter, and on an even axis they would be one.
+    x: {
+      label: "principal component, by singular value",
+      log: true,
+      domain: [1, Math.max(2, ...series.map(({ points }) => points.length))] as const,
+    },
+    y: { label: "|cosine|", domain: [0, top] as const },
+    series,
+  })));
 }

@@ -165,10 +165,10 @@ function group({ title, x, y, series, diagonal }: Chart): Markup {
 /** Longest name in a legend. */
 const LONGEST = 70;
 
-/** Names of the series, one below the other. */
-function legend(names: readonly string[]): readonly Markup[] {
+/** Names of the series, one below the other, under charts that are `below` pixels high. */
+function legend(names: readonly string[], below: number): readonly Markup[] {
   return names.flatMap((name, i) => {
-    const y = HEIGHT + 8 + i * ROW;
+    const y = below + 8 + i * ROW;
     const short = [...name].length > LONGEST ? `${[...name].slice(0, LONGEST).join("")}...` : name;
     return [
       line(`series ${look(i).stroke}`, MARGIN.left, y, MARGIN.left + 22, y),
@@ -177,8 +177,11 @@ function legend(names: readonly string[]): readonly Markup[] {
   });
 }
 
+/** Most charts side by side. */
+const ACROSS = 3;
+
 /**
- * Charts of the same series side by side as an SVG element, with one legend if there are several series. Its colours come
+ * Charts of the same series, three in a row, as an SVG element, with one legend if there are several series. Its colours come
  * from the page's style; {@linkcode svgFile} makes a file of it.
  *
  * @param charts What is on them
@@ -186,13 +189,15 @@ function legend(names: readonly string[]): readonly Markup[] {
 export function charts(...charts: readonly Chart[]): Markup {
   const names = charts[0].series.map(({ name }) => name);
   const rows = names.length > 1 ? names : [];
-  const [width, height] = [charts.length * WIDTH, HEIGHT + rows.length * ROW + 8];
+  const below = Math.ceil(charts.length / ACROSS) * HEIGHT;
+  const [width, height] = [Math.min(charts.length, ACROSS) * WIDTH, below + rows.length * ROW + 8];
+  const place = (i: number) => `translate(${(i % ACROSS) * WIDTH} ${Math.floor(i / ACROSS) * HEIGHT})`;
   const title = charts.map(({ title }) => title).join("; ");
   return element(
     "svg",
     { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title },
-    ...charts.map((chart, i) => element("g", { transform: `translate(${i * WIDTH} 0)` }, group(chart))),
-    ...legend(rows),
+    ...charts.map((chart, i) => element("g", { transform: place(i) }, group(chart))),
+    ...legend(rows, below),
   );
 }
 
