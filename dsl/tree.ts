@@ -107,6 +107,59 @@ export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dimension) => product * dimension, 1);
 }
 
+/** What was taken out of a structure, and the structure around it. */
+export interface Flat<Leaf> {
+  /** The leaves, in order. */
+  readonly leaves: readonly Leaf[];
+  /** Everything else, as text: equal texts, equal structures. */
+  readonly skeleton: string;
+  /** The structure again, around other leaves. */
+  readonly rebuild: <Other>(leaves: readonly Other[]) => unknown;
+}
+
+/**
+ * Takes the leaves out of arrays and records, nested; whatever else is found there belongs to the structure.
+ *
+ * @param isLeaf What is a leaf
+ *
+ * @example
+ * ```ts
+ * import { flatten } from "@onelora/onelora/dsl";
+ * import { assertEquals } from "@std/assert";
+ * const numbers = flatten((node): node is number => typeof node === "number");
+ * const { leaves, rebuild } = numbers({ a: [1, 2], b: { c: 3, name: "d" } });
+ * assertEquals(leaves, [1, 2, 3]);
+ * assertEquals(rebuild([4, 5, 6]), { a: [4, 5], b: { c: 6, name: "d" } });
+ * ```
+ */
+export function flatten<Leaf>(isLeaf: (node: unknown) => node is Leaf): (structure: unknown) => Flat<Leaf> {
+  return (structure) => {
+    const leaves: Leaf[] = [];
+    const describe = (node: unknown): unknown => {
+      if (isLeaf(node)) return { leaf: leaves.push(node) };
+      if (Array.isArray(node)) return node.map(describe);
+      if (typeof node === "object" && node !== null) {
+        return { record: Object.entries(node).map(([name, value]) => [name, describe(value)]) };
+      }
+      return { other: node === undefined ? "undefined" : node };
+    };
+    const skeleton = JSON.stringify(describe(structure));
+    const rebuild = <Other>(others: readonly Other[]): unknown => {
+      let next = 0;
+      const build = (node: unknown): unknown => {
+        if (isLeaf(node)) return others[next++];
+        if (Array.isArray(node)) return node.map(build);
+        if (typeof node === "object" && node !== null) {
+          return Object.fromEntries(Object.entries(node).map(([name, value]) => [name, build(value)]));
+        }
+        return node;
+      };
+      return build(structure);
+    };
+    return { leaves, skeleton, rebuild };
+  };
+}
+
 /**
  * A path pattern as a predicate: `*` is any one segment (or part of one), `**` any number of segments, `{a,b}` either,
  * and a comma outside braces joins alternatives. A pattern without `**` also matches as the end of a path, so `query`

@@ -9,5 +9,6 @@ export * from "./plan.ts";
 export * from "./program.ts";
 export * from "./replay.ts";
 export * from "./resident.ts";
+export * from "./step.ts";
 export { registerRule, type Rule, type RuleArguments, traceableKernels } from "./shapes.ts";
 export { apart, trace } from "./trace.ts";

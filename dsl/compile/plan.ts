@@ -3,12 +3,12 @@
  *
  * @module
  */
-import * as tf from "@tensorflow/tfjs-core";
-import { flow } from "fp-ts/function";
-import type { BackendName } from "../engine/engine.ts";
+import { engineInUse } from "../engine/in_use.ts";
+import type { BackendName } from "../engine/interface.ts";
+import { engineKind } from "../engine/kinds.ts";
 import type { Precision } from "../engine/precision.ts";
-import type { Params, Tree } from "../tree.ts";
-import { fuseBias, type Pass, removeDead, simplify } from "./passes.ts";
+import { flatten, type Params, type Tree } from "../tree.ts";
+import { removeDead } from "./passes.ts";
 import {
   buffersAt,
   type BytesOf,
@@ -20,9 +20,8 @@ import {
   type ValueId,
   type ValueType,
 } from "./program.ts";
-import type { PureStep } from "./resident.ts";
+import type { PureStep, StepState } from "./step.ts";
 import { halve } from "./tensorflow/half.ts";
-import { prepareGraph } from "./tensorflow/prepare.ts";
 import { trace } from "./trace.ts";
 
 /** Types of everything a step reads. */
@@ -96,21 +95,11 @@ export interface StepPlan {
 export function typesOf(f: (tree: Params) => Params, types: Tree<ValueType>): Tree<ValueType> {
   let names: readonly string[] = [];
   const program = trace((inputs) => {
-    const result = f(named(Object.keys(types), inputs));
+    const result = f(Object.fromEntries(Object.keys(types).map((name, i) => [name, inputs[i]])));
     names = Object.keys(result);
     return Object.values(result);
   }, Object.values(types));
   return Object.fromEntries(names.map((name, i) => [name, program.types[program.outputs[i]]]));
-}
-
-function named<Value>(names: readonly string[], values: readonly Value[]): Tree<Value> {
-  return Object.fromEntries(names.map((name, i) => [name, values[i]]));
-}
-
-/** The passes that a step goes through on a backend. */
-function passesOf(backend: BackendName): Pass {
-  if (backend === "tensorflow") return prepareGraph;
-  return tf.getKernel("_FusedMatMul", backend) === undefined ? simplify : flow(simplify, fuseBias);
 }
 
 /** A step's program, and the gradients in it. */
@@ -120,27 +109,26 @@ interface Recorded {
   readonly gradients: ReadonlySet<ValueId>;
 }
 
+/** The types of a tree of trees of them. */
+const typesIn = flatten((node): node is ValueType => Array.isArray((node as Partial<ValueType> | null)?.shape));
+
 function record<Batch extends Params>(step: PureStep<Batch>, types: StepTypes, options: PlanOptions): Recorded {
-  const { backend = tf.getBackend() as BackendName, precision } = options;
-  const groups = [types.frozen, types.trained, types.optimiser, types.batch];
+  const { frozen, trained, optimiser, batch } = types;
+  const { name, passes } = options.backend === undefined ? engineInUse() : engineKind(options.backend);
+  const given = typesIn([{ frozen, trained, optimiser }, batch]);
   let results = 0;
   const traced = trace(
     (inputs) => {
-      let next = 0;
-      const [frozen, trained, optimiser, batch] = groups.map((group) => {
-        const names = Object.keys(group);
-        return named(names, inputs.slice(next, next += names.length));
-      });
-      const [state, metrics] = step({ frozen, trained, optimiser }, batch as Batch);
+      const [state, metrics] = step(...given.rebuild(inputs) as [StepState, Batch]);
       const made = [state.trained, state.optimiser, metrics].flatMap((tree) => Object.values(tree));
       results = made.length;
       return [...made, ...Object.values(options.gradients?.() ?? {})];
     },
-    groups.flatMap((group) => Object.values(group)),
-    precision,
-    backend,
+    given.leaves,
+    options.precision,
+    name,
   );
-  const marked = passesOf(backend)(traced);
+  const marked = passes()(traced);
   return {
     // Nothing is computed for the sake of the marks.
     program: removeDead({ ...marked, outputs: marked.outputs.slice(0, results) }),

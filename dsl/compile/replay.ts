@@ -4,8 +4,9 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { flow } from "fp-ts/function";
 import { OneloraError } from "../error.ts";
-import { hoistConstants } from "./passes.ts";
+import { fuseBias, hoistConstants, type Pass, simplify } from "./passes.ts";
 import { type Call, type Constant, lastUses, type Program, type ValueId } from "./program.ts";
 import { returnsMany } from "./trace.ts";
 
@@ -15,6 +16,41 @@ export interface Replayer {
   readonly run: (inputs: readonly tf.Tensor[]) => tf.Tensor[];
   /** Frees what it keeps between runs. */
   readonly dispose: () => void;
+}
+
+/** Settings of {@linkcode compile}. */
+export interface ReplayOptions {
+  /** Fuse bias additions into matrix products (default true). */
+  readonly fuse?: boolean;
+  /**
+   * Run it as one graph where the engine has graphs: faster, but made in seconds, so for what is called often (default
+   * false).
+   */
+  readonly graph?: boolean;
+}
+
+/**
+ * The passes of a program that is replayed kernel by kernel.
+ *
+ * @param backend The backend whose kernels they are
+ * @param fuse Whether to fuse bias additions into matrix products, where it has the kernel
+ */
+export function kernelPasses(backend: string, fuse = true): Pass {
+  return fuse && tf.getKernel("_FusedMatMul", backend) !== undefined ? flow(simplify, fuseBias) : simplify;
+}
+
+/**
+ * A traced program made ready for the backend in use, kernel by kernel.
+ *
+ * @param traced The program as it was traced
+ * @param options See {@linkcode ReplayOptions}
+ */
+export function kernelByKernel(
+  traced: Program,
+  { fuse }: ReplayOptions = {},
+): { readonly program: Program; readonly replay: Replayer } {
+  const program = kernelPasses(tf.getBackend(), fuse)(traced);
+  return { program, replay: replayer(program) };
 }
 
 /** One call with its kernel looked up. */

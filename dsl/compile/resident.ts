@@ -1,52 +1,15 @@
 /**
- * Steps with a state of their own: a pure step `(state, batch) -> [state, metrics]` and the state it has reached. On the
- * tensorflow backend the state lives inside a TensorFlow session and a step is one call; elsewhere the step is replayed
- * kernel by kernel.
+ * Steps at work: where the engine keeps their state itself, a step is one call of it; elsewhere the step is replayed kernel
+ * by kernel.
  *
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { engineInUse } from "../engine/in_use.ts";
 import { OneloraError } from "../error.ts";
 import type { Params } from "../tree.ts";
 import { compile } from "./compile.ts";
-import type { Precision } from "../engine/precision.ts";
-import { startGraph } from "./tensorflow/resident.ts";
-
-/** What a step reads and writes. */
-export interface StepState {
-  /** Stays as it is. */
-  readonly frozen: Params;
-  /** Parameters that the step moves. */
-  readonly trained: Params;
-  /** The optimiser's state, which the step moves too. */
-  readonly optimiser: Params;
-}
-
-/** A pure step; among its metrics, all scalars, is `loss`. */
-export type PureStep<Batch extends Params = Params> = (
-  state: StepState,
-  batch: Batch,
-) => readonly [StepState, Readonly<Record<string, tf.Scalar>>];
-
-/** A step and the state it has reached. */
-export interface Resident<Batch extends Params = Params> {
-  /** Takes a step and returns its metrics. The state moves on only if the loss is finite. The batch stays the caller's. */
-  readonly step: (batch: Batch) => Promise<Readonly<Record<string, number>>>;
-  /** The state as tensors of the caller's. */
-  readonly read: () => StepState;
-  /** Frees the state. */
-  readonly dispose: () => void;
-}
-
-/** Settings of {@linkcode startResident}. */
-export interface ResidentOptions {
-  /** Precision of frozen weights and matrix products (default float32). */
-  readonly precision?: Precision;
-  /** In a graph, elementwise work on tensors of at least this size is compiled into kernels (default 32768). */
-  readonly fuseFrom?: number;
-  /** Told in a line why the step is not run as one graph where it could be. */
-  readonly onFallback?: (line: string) => void;
-}
+import type { PureStep, Resident, ResidentOptions, StepState } from "./step.ts";
 
 /**
  * Starts a step at a state.
@@ -80,17 +43,17 @@ export function startResident<Batch extends Params>(
   state: StepState,
   options: ResidentOptions = {},
 ): Resident<Batch> {
-  if (tf.getBackend() === "tensorflow") return startGraph(step, state, options, replayed);
   const { precision = "float32" } = options;
-  if (precision !== "float32") {
+  const engine = engineInUse();
+  if (!engine.precisions.includes(precision)) {
     tf.dispose([state.frozen, state.trained, state.optimiser]);
     throw new OneloraError({
       attempted: `computing in ${precision}`,
-      found: `the ${tf.getBackend()} backend`,
+      found: `the ${engine.name} backend`,
       allowed: "the tensorflow backend, or --precision float32",
     });
   }
-  return replayed(step, state);
+  return engine.resident?.(step, state, options, replayed) ?? replayed(step, state);
 }
 
 /** Frees the tensors of one tree that the other does not hold. */

@@ -6,6 +6,7 @@
 
 import { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu";
 import * as tf from "@tensorflow/tfjs-core";
+import type { Device } from "./interface.ts";
 
 /**
  * Takes away the greeting that a cpu backend prints on its first write. This field is its only switch besides tfjs's
@@ -22,7 +23,7 @@ export function privateCpuBackend(): MathBackendCPU {
 }
 
 /** Makes the cpu backend ready. */
-export function openCpu(): Promise<string> {
+export function openCpu(): Promise<Device> {
   silence(tf.findBackend("cpu") as MathBackendCPU);
-  return Promise.resolve("plain JavaScript, one thread");
+  return Promise.resolve({ kind: "cpu", text: "plain JavaScript, one thread" });
 }

@@ -9,16 +9,9 @@
 import "@tensorflow/tfjs-layers";
 import * as tf from "@tensorflow/tfjs-core";
 import { firstLine, OneloraError, unknownName } from "../error.ts";
-import { openCpu } from "./cpu.ts";
-import { openTensorflow } from "./tensorflow.ts";
-import { openWasm } from "./wasm.ts";
-import { openWebgpu } from "./webgpu.ts";
-
-/** An engine tensors can live on, fastest first: TensorFlow's C library, a GPU, WebAssembly, plain JavaScript. */
-export type BackendName = "tensorflow" | "webgpu" | "wasm" | "cpu";
-
-/** The engines in the order `auto` tries them. */
-export const backendNames: readonly BackendName[] = ["tensorflow", "webgpu", "wasm", "cpu"];
+import { engineInUse, register } from "./in_use.ts";
+import type { BackendName, Engine } from "./interface.ts";
+import { backendNames, engineKind } from "./kinds.ts";
 
 /** What came of trying one engine. */
 export interface BackendTrial {
@@ -34,41 +27,32 @@ export interface BackendTrial {
 export interface BackendReport {
   /** The engine that tfjs now uses. */
   readonly chosen: BackendName;
+  /** The same engine, and what it can do. */
+  readonly engine: Engine;
   /** Every engine that was tried, in order. */
   readonly tried: readonly BackendTrial[];
   /** One line on how to get a faster engine; empty where the fastest is in use. */
   readonly advice: string;
 }
 
-/** Makes an engine ready to compute and says in one line what it is; throws where it cannot. */
-const openers: Readonly<Record<BackendName, (choice: "auto" | "forced") => Promise<string>>> = {
-  tensorflow: () => openTensorflow(),
-  webgpu: openWebgpu,
-  wasm: openWasm,
-  cpu: openCpu,
-};
-
 /** Opens one engine, makes it tfjs's and lets it add two numbers. */
 async function attempt(name: BackendName, choice: "auto" | "forced"): Promise<BackendTrial> {
   const before = tf.engine().backendName;
   try {
-    const why = await openers[name](choice);
+    const kind = engineKind(name);
+    const device = await kind.open(choice);
     if (!await tf.setBackend(name)) throw new Error("tfjs could not initialise it");
     await tf.ready();
     const sum = tf.tidy(() => tf.add(tf.tensor1d([1, 2]), tf.scalar(1)));
     const [first, second] = await sum.data();
     sum.dispose();
     if (first !== 2 || second !== 3) throw new Error(`[1, 2] + 1 gave [${first}, ${second}]`);
-    return { name, works: true, why };
+    register({ ...kind, device });
+    return { name, works: true, why: device.text };
   } catch (error) {
     if (before in tf.engine().registry) await tf.setBackend(before);
     return { name, works: false, why: firstLine(error) };
   }
-}
-
-/** How to get a faster engine than `chosen`. */
-function adviceFor(chosen: BackendName): string {
-  return chosen === "tensorflow" ? "" : "`deno task native` provides the tensorflow backend, the fastest on CPUs";
 }
 
 /**
@@ -95,7 +79,10 @@ export async function useBackend(choice: BackendName | "auto"): Promise<BackendR
   for (const name of choice === "auto" ? backendNames : [choice]) {
     const trial = await attempt(name, choice === "auto" ? "auto" : "forced");
     tried.push(trial);
-    if (trial.works) return { chosen: name, tried, advice: adviceFor(name) };
+    if (trial.works) {
+      const engine = engineInUse();
+      return { chosen: name, engine, tried, advice: engine.advice };
+    }
   }
   throw new OneloraError({
     attempted: `starting the ${choice} backend`,
@@ -112,6 +99,5 @@ export async function useBackend(choice: BackendName | "auto"): Promise<BackendR
 export async function inspectBackends(): Promise<BackendReport> {
   const tried: BackendTrial[] = [];
   for (const name of backendNames) tried.push(await attempt(name, "auto"));
-  const chosen = (await useBackend("auto")).chosen;
-  return { chosen, tried, advice: adviceFor(chosen) };
+  return { ...await useBackend("auto"), tried };
 }

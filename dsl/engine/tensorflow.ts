@@ -11,6 +11,7 @@ import { resolve } from "node:path";
 import process from "node:process";
 import * as tf from "@tensorflow/tfjs-core";
 import { registerFallbackKernels } from "./fallback.ts";
+import type { Device } from "./interface.ts";
 
 /** The addon's place below the folder of an installed TensorFlow, as tfjs-node itself lays it out. */
 export const addonPath = "lib/napi-v8/tfjs_binding.node";
@@ -62,12 +63,13 @@ export function tensorflowModule(path: string): unknown {
  *
  * @param folder Where `deno task native` installed TensorFlow
  */
-export function openTensorflow(folder: string = nativeFolder()): Promise<string> {
+export function openTensorflow(folder: string = nativeFolder()): Promise<Device> {
   return Promise.resolve().then(() => {
     if (!existsSync(resolve(folder, addonPath))) throw new Error("not installed (`deno task native` installs it)");
     if (tf.findBackendFactory("tensorflow") === null) register(folder);
     const { isUsingGpuDevice, binding } = tf.findBackend("tensorflow") as NodeBackend;
-    return `TensorFlow ${binding.TF_Version} on ${isUsingGpuDevice ? "a GPU" : "the CPU, all cores"}`;
+    const where = isUsingGpuDevice ? "a GPU" : "the CPU, all cores";
+    return { kind: isUsingGpuDevice ? "gpu" : "cpu", text: `TensorFlow ${binding.TF_Version} on ${where}` };
   });
 }
 

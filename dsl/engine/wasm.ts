@@ -8,6 +8,7 @@ import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import { registerFallbackKernels } from "./fallback.ts";
 import { correctedFusedProduct } from "./fused_product.ts";
+import type { Device } from "./interface.ts";
 import { registerWasmKernels } from "./wasm/mod.ts";
 
 /** What is used here of the fields that tfjs-wasm keeps to itself. */
@@ -38,7 +39,7 @@ function correctFusedProduct(): void {
 }
 
 /** Makes the wasm backend ready: the cpu's kernels for those it lacks, ours for those that are slow. */
-export async function openWasm(): Promise<string> {
+export async function openWasm(): Promise<Device> {
   await import("@tensorflow/tfjs-backend-wasm");
   if (await tf.setBackend("wasm") && registerFallbackKernels("wasm").length > 0) {
     const backend = tf.backend() as BackendWasm;
@@ -47,5 +48,5 @@ export async function openWasm(): Promise<string> {
     await registerWasmKernels(backend);
   }
   const simd = await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT");
-  return `WebAssembly${simd ? " with SIMD" : ""}, one thread`;
+  return { kind: "cpu", text: `WebAssembly${simd ? " with SIMD" : ""}, one thread` };
 }

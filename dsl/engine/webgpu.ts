@@ -5,6 +5,7 @@
  */
 
 import process from "node:process";
+import type { Device } from "./interface.ts";
 
 /** What is read of WebGPU's adapter: https://www.w3.org/TR/webgpu/#gpuadapterinfo. */
 interface Adapter {
@@ -37,7 +38,7 @@ const software = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render|\
  *
  * @param choice `auto` refuses adapters that are software: wasm beats them
  */
-export async function openWebgpu(choice: "auto" | "forced"): Promise<string> {
+export async function openWebgpu(choice: "auto" | "forced"): Promise<Device> {
   const gpu = (navigator as unknown as { gpu?: { requestAdapter(): Promise<Adapter | null> } }).gpu;
   if (gpu === undefined) throw new Error("this runtime has no navigator.gpu");
   ignoreDesktop();
@@ -52,5 +53,5 @@ export async function openWebgpu(choice: "auto" | "forced"): Promise<string> {
     throw new Error(`only a software adapter (--backend webgpu takes it all the same): ${name}`);
   }
   await import("@tensorflow/tfjs-backend-webgpu");
-  return `${isSoftware ? "software adapter" : "adapter"} ${name}`;
+  return { kind: isSoftware ? "cpu" : "gpu", text: `${isSoftware ? "software adapter" : "adapter"} ${name}` };
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { adapt, joinMethods, parameterCounts } from "../../adapters/mod.ts";
-import { precisions, useBackend } from "../../dsl/mod.ts";
+import { engineKind, precisions, useBackend } from "../../dsl/mod.ts";
 import { labelNames, openModel } from "../../models/mod.ts";
 import { planTraining } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
@@ -61,11 +61,12 @@ await main(
     if (!options.plan) return console.log(options.json ? JSON.stringify(counts) : lines.join("\n"));
 
     const { batch, length, precision, gradientCheckpointing, backend } = options;
-    if (precision === "bf16" && backend !== "tensorflow") {
-      throw usage("planning in bf16", `--backend ${backend}`, "the tensorflow backend, or --precision float32");
+    const { precisions: computed, embedded } = engineKind(backend);
+    if (!computed.includes(precision)) {
+      throw usage(`planning in ${precision}`, `--backend ${backend}`, "the tensorflow backend, or --precision float32");
     }
     // What wasm's kernels take is known only once they are there; no kernel of tensorflow's changes what is recorded.
-    await useBackend(backend === "wasm" ? "wasm" : "cpu");
+    await useBackend(embedded ? backend : "cpu");
     // A classifier's head is trained with every method.
     const trained = joinMethods(method, model.family === "vit" ? ["head"] : []);
     const settings = { batch, length, precision, gradientCheckpointing, backend };

@@ -60,9 +60,9 @@ function runOf(options: Resolved): Run {
 }
 
 /** A recipe's bf16 is a wish, which backends without it leave; that of the command line is not. */
-function withPrecision(options: Resolved, given: Given, { chosen }: BackendReport): Resolved {
-  if (options.precision !== "bf16" || given.has("precision") || chosen === "tensorflow") return options;
-  console.log(`note: float32 instead of the recipe's bf16, which ${chosen} does not have`);
+function withPrecision(options: Resolved, given: Given, { chosen, engine }: BackendReport): Resolved {
+  if (given.has("precision") || engine.precisions.includes(options.precision)) return options;
+  console.log(`note: float32 instead of the recipe's ${options.precision}, which ${chosen} does not have`);
   return { ...options, precision: "float32" };
 }
 

@@ -8,7 +8,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { addonPath, nativeFolder } from "../../dsl/engine/tensorflow.ts";
-import { type BackendName, backendNames, type Precision, precisions } from "../../dsl/mod.ts";
+import { type BackendName, backendNames, engineKind, type Precision, precisions } from "../../dsl/mod.ts";
 import { openModel } from "../../models/mod.ts";
 import { chartOf } from "./bench/chart.ts";
 import { measureEngines } from "./bench/engines.ts";
@@ -86,8 +86,9 @@ async function settle(options: Options<typeof flags>) {
   const { quick, part } = options;
   const hasTensorflow = existsSync(resolve(nativeFolder(), addonPath));
   const backend: BackendName = options.backend ?? (hasTensorflow ? "tensorflow" : "wasm");
-  const isFast = backend === "tensorflow" && !quick;
-  const wanted = options.precision ?? (isFast && !options.profile ? precisions.join(",") : "float32");
+  const { precisions: computed } = engineKind(backend);
+  const isFast = computed.includes("bf16") && !quick;
+  const wanted = options.precision ?? (isFast && !options.profile ? computed.join(",") : "float32");
   const common = {
     kind: "step" as const,
     rate: 1e-3,
@@ -115,8 +116,9 @@ async function settle(options: Options<typeof flags>) {
   const chosen = (usual: readonly string[]) =>
     options.method === undefined ? usual : names("method", options.method, methods);
   const kinds = names("precision", wanted, precisions);
-  if (kinds.includes("bf16") && backend !== "tensorflow") {
-    throw usage("choosing a precision", `bf16 on ${backend}`, "bf16 on tensorflow, or float32");
+  const lacking = kinds.find((each) => !computed.includes(each));
+  if (lacking !== undefined) {
+    throw usage("choosing a precision", `${lacking} on ${backend}`, `${lacking} on tensorflow, or float32`);
   }
   if (kinds.includes("bf16") && options.profile) {
     throw usage("choosing a precision", "bf16 kernel by kernel", "float32: bf16 exists within whole graphs only");

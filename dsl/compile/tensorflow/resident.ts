@@ -17,21 +17,12 @@ import {
 } from "../../engine/tensorflow_graph/session.ts";
 import type { Precision } from "../../engine/precision.ts";
 import { firstLine } from "../../error.ts";
-import type { Params } from "../../tree.ts";
-import type { ValueType } from "../program.ts";
-import type { PureStep, Resident, ResidentOptions, StepState } from "../resident.ts";
+import { flatten, type Params } from "../../tree.ts";
+import type { PureStep, Resident, ResidentOptions, StepState } from "../step.ts";
 import { trace } from "../trace.ts";
 import { type StepGraph, stepGraph, type StepProgram } from "./step_graph.ts";
 import { canFuse, FUSE_FROM } from "./probe.ts";
 import { prepareGraph } from "./prepare.ts";
-
-/** Names of everything a step takes and gives, in the order of its program's inputs and outputs. */
-interface Layout {
-  readonly frozen: readonly string[];
-  readonly trained: readonly string[];
-  readonly optimiser: readonly string[];
-  readonly batch: readonly string[];
-}
 
 /** A session for batches of one signature. */
 interface Open {
@@ -40,30 +31,21 @@ interface Open {
   readonly metrics: readonly string[];
 }
 
-function picked(names: readonly string[], tensors: readonly tf.Tensor[]): Params {
-  return Object.fromEntries(names.map((name, i) => [name, tensors[i]]));
-}
+const tensorsOf = flatten((node): node is tf.Tensor => node instanceof tf.Tensor);
 
-/** The step's program for a state and batches of given types. */
+/** The step's program for a state and a batch. */
 function programOf<Batch extends Params>(
   step: PureStep<Batch>,
-  { frozen, trained, optimiser, batch }: Layout,
-  types: readonly ValueType[],
+  state: StepState,
+  batch: Batch,
   precision: Precision,
 ): StepProgram & { readonly metrics: readonly string[] } {
+  const [frozen, trained, optimiser] = [state.frozen, state.trained, state.optimiser].map(Object.keys);
+  const given = tensorsOf([state, batch]);
   let metrics: readonly string[] = [];
-  const [a, b, c] = [
-    frozen.length,
-    frozen.length + trained.length,
-    frozen.length + trained.length + optimiser.length,
-  ];
   const traced = trace(
     (inputs) => {
-      const [next, numbers] = step({
-        frozen: picked(frozen, inputs.slice(0, a)),
-        trained: picked(trained, inputs.slice(a, b)),
-        optimiser: picked(optimiser, inputs.slice(b, c)),
-      }, picked(batch, inputs.slice(c)) as Batch);
+      const [next, numbers] = step(...given.rebuild(inputs) as [StepState, Batch]);
       metrics = Object.keys(numbers);
       return [
         ...trained.map((name) => next.trained[name]),
@@ -71,13 +53,13 @@ function programOf<Batch extends Params>(
         ...Object.values(numbers),
       ];
     },
-    types,
+    given.leaves.map(({ shape, dtype }) => ({ shape, dtype })),
     precision,
   );
   const moving = trained.length + optimiser.length;
   return {
     program: prepareGraph(traced),
-    fixed: a,
+    fixed: frozen.length,
     moving,
     loss: moving + metrics.indexOf("loss"),
     metrics,
@@ -116,18 +98,15 @@ export function startGraph<Batch extends Params>(
   { precision = "float32", onFallback, fuseFrom = FUSE_FROM }: ResidentOptions,
   fallback: (step: PureStep<Batch>, state: StepState) => Resident<Batch>,
 ): Resident<Batch> {
-  const names = [state.frozen, state.trained, state.optimiser].map(Object.keys);
-  const [frozen, trained, optimiser] = names;
-  const tensors = [state.frozen, state.trained, state.optimiser].flatMap((tree) => Object.values(tree));
-  const types = tensors.map(({ shape, dtype }) => ({ shape, dtype }));
+  const { frozen, trained, optimiser } = state;
+  const { leaves: tensors, rebuild } = tensorsOf({ frozen, trained, optimiser });
+  const frozenCount = Object.keys(frozen).length;
   const opened = new Map<string, Open>();
   let current: Open | undefined;
   let instead: Resident<Batch> | undefined;
 
   const openFor = (batch: Batch): Open => {
-    const layout = { frozen, trained, optimiser, batch: Object.keys(batch) };
-    const given = Object.values(batch).map(({ shape, dtype }) => ({ shape, dtype }));
-    const program = programOf(step, layout, [...types, ...given], precision);
+    const program = programOf(step, { frozen, trained, optimiser }, batch, precision);
     const graph = stepGraph(program, canFuse() ? fuseFrom : Infinity, precision);
     const open = { graph, metrics: program.metrics, session: openSession(graph.graph) };
     try {
@@ -136,8 +115,7 @@ export function startGraph<Batch extends Params>(
       if (current === undefined) {
         // Tensor by tensor, so that there are never two copies of a whole model.
         const converted: Handle[] = [];
-        const handles = frozen.map((_, i) => {
-          const tensor = tensors[i];
+        const handles = tensors.slice(0, frozenCount).map((tensor, i) => {
           if (graph.fixedTypes[i] !== ELEMENT.bfloat16) return handleOf(tensor);
           converted.push(castHandle(handleOf(tensor), ELEMENT.float32, ELEMENT.bfloat16));
           tensor.dispose();
@@ -145,12 +123,12 @@ export function startGraph<Batch extends Params>(
         });
         upload(open, "fixed", [...handles, ...constants]);
         converted.forEach(freeHandle);
-        upload(open, "moving", tensors.slice(frozen.length).map(handleOf));
-        tf.dispose(tensors);
+        upload(open, "moving", tensors.slice(frozenCount).map(handleOf));
+        tf.dispose([...tensors]);
       } else {
         const { session, graph: { values } } = current;
         lending(
-          session.run(new Map(), values.fixed.slice(0, frozen.length)),
+          session.run(new Map(), values.fixed.slice(0, frozenCount)),
           (handles) => upload(open, "fixed", [...handles, ...constants]),
         );
         handOver(current, open);
@@ -213,20 +191,15 @@ export function startGraph<Batch extends Params>(
       const all = current === undefined
         ? tensors.map((tensor) => tf.keep(tf.clone(tensor)))
         : current.session.run(new Map(), [
-          ...current.graph.values.fixed.slice(0, frozen.length),
+          ...current.graph.values.fixed.slice(0, frozenCount),
           ...current.graph.values.moving,
         ]).map(kept);
-      const [a, b] = [frozen.length, frozen.length + trained.length];
-      return {
-        frozen: picked(frozen, all.slice(0, a)),
-        trained: picked(trained, all.slice(a, b)),
-        optimiser: picked(optimiser, all.slice(b)),
-      };
+      return rebuild(all) as StepState;
     },
     dispose: () => {
       instead?.dispose();
       for (const { session } of opened.values()) session.dispose();
-      tf.dispose(tensors);
+      tf.dispose([...tensors]);
     },
   };
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BackendName, Precision } from "../../../dsl/mod.ts";
+import { type BackendName, engineKind, type Precision } from "../../../dsl/mod.ts";
 import { OneloraError } from "../../../dsl/error.ts";
 import { measure, measureTorch } from "./process.ts";
 import type { ProductAnswer, ProductJob, ProductShape } from "./products.ts";
@@ -62,7 +62,7 @@ export async function measureEngines(settings: EngineSettings): Promise<readonly
   const { backends, python, quick, repeats, note } = settings;
   const contests: readonly Contest[] = [
     ...backends.flatMap((backend) =>
-      (backend === "tensorflow" ? ["float32", "bf16"] as const : ["float32"] as const).map((precision): Contest => ({
+      engineKind(backend).precisions.map((precision): Contest => ({
         name: backend,
         precision,
         answer: (job) => measure("products", { ...job, backend }),

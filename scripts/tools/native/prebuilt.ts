@@ -35,7 +35,7 @@ export async function installPrebuilt(
   host = "https://storage.googleapis.com",
 ): Promise<void> {
   const { os, arch } = system;
-  if (arch !== "x86_64" || !(os === "linux" || os === "darwin" && kind === "cpu")) {
+  if (arch !== "x86_64" || !(os === "linux" || os === "darwin" && kind !== "gpu")) {
     throw new OneloraError({
       attempted: "downloading tfjs-node's own library",
       found: `${os} on ${arch}${kind === "gpu" ? " with CUDA" : ""}`,

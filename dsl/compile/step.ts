@@ -1,0 +1,44 @@
+/**
+ * Steps with a state of their own: a pure step `(state, batch) -> [state, metrics]` and the state it has reached.
+ *
+ * @module
+ */
+import type { Scalar } from "@tensorflow/tfjs-core";
+import type { Precision } from "../engine/precision.ts";
+import type { Params } from "../tree.ts";
+
+/** What a step reads and writes. */
+export interface StepState {
+  /** Stays as it is. */
+  readonly frozen: Params;
+  /** Parameters that the step moves. */
+  readonly trained: Params;
+  /** The optimiser's state, which the step moves too. */
+  readonly optimiser: Params;
+}
+
+/** A pure step; among its metrics, all scalars, is `loss`. */
+export type PureStep<Batch extends Params = Params> = (
+  state: StepState,
+  batch: Batch,
+) => readonly [StepState, Readonly<Record<string, Scalar>>];
+
+/** A step and the state it has reached. */
+export interface Resident<Batch extends Params = Params> {
+  /** Takes a step and returns its metrics. The state moves on only if the loss is finite. The batch stays the caller's. */
+  readonly step: (batch: Batch) => Promise<Readonly<Record<string, number>>>;
+  /** The state as tensors of the caller's. */
+  readonly read: () => StepState;
+  /** Frees the state. */
+  readonly dispose: () => void;
+}
+
+/** Settings of {@linkcode startResident}. */
+export interface ResidentOptions {
+  /** Precision of frozen weights and matrix products (default float32). */
+  readonly precision?: Precision;
+  /** In a graph, elementwise work on tensors of at least this size is compiled into kernels (default 32768). */
+  readonly fuseFrom?: number;
+  /** Told in a line why the step is not run as one graph where it could be. */
+  readonly onFallback?: (line: string) => void;
+}

@@ -1,0 +1,61 @@
+/**
+ * What an engine is to everything above it: whatever differs between engines is asked of them here, never by their name.
+ *
+ * @module
+ */
+import type { Pass } from "../compile/passes.ts";
+import type { Program } from "../compile/program.ts";
+import type { Replayer, ReplayOptions } from "../compile/replay.ts";
+import type { PureStep, Resident, ResidentOptions, StepState } from "../compile/step.ts";
+import type { Params } from "../tree.ts";
+import type { Precision } from "./precision.ts";
+
+/** An engine tensors can live on, fastest first: TensorFlow's C library, a GPU, WebAssembly, plain JavaScript. */
+export type BackendName = "tensorflow" | "webgpu" | "wasm" | "cpu";
+
+/** What an engine computes on. */
+export interface Device {
+  /** Processor cores, or a card of its own memory. */
+  readonly kind: "cpu" | "gpu";
+  /** The library and the device in a line. */
+  readonly text: string;
+}
+
+/** A program, and what runs it. */
+export interface Running {
+  /** The program as it is run. */
+  readonly program: Program;
+  /** What runs it. */
+  readonly replay: Replayer;
+}
+
+/** An engine, whether or not it is there. */
+export interface EngineKind {
+  /** Its name, which is that of its tfjs backend too. */
+  readonly name: BackendName;
+  /** Whether it is part of this package and works wherever Deno does. */
+  readonly embedded: boolean;
+  /** Precisions it computes in. */
+  readonly precisions: readonly Precision[];
+  /** One line on how to get a faster engine; empty where this one is the fastest. */
+  readonly advice: string;
+  /** Makes it ready to compute; rejects, saying why, where it cannot. `auto` is choosy, `forced` takes what is there. */
+  readonly open: (choice: "auto" | "forced") => Promise<Device>;
+  /** What the program of a step goes through before it runs; some depends on the kernels that are there. */
+  readonly passes: () => Pass;
+  /** Makes a traced program ready to be run many times. */
+  readonly replay: (traced: Program, options: ReplayOptions) => Running;
+  /** Starts a step whose state the engine itself keeps; absent where a step is replayed kernel by kernel. */
+  readonly resident?: <Batch extends Params>(
+    step: PureStep<Batch>,
+    state: StepState,
+    options: ResidentOptions,
+    fallback: (step: PureStep<Batch>, state: StepState) => Resident<Batch>,
+  ) => Resident<Batch>;
+}
+
+/** An engine that is there. */
+export interface Engine extends EngineKind {
+  /** What it computes on. */
+  readonly device: Device;
+}

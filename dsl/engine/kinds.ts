@@ -1,0 +1,70 @@
+/**
+ * The engines, and all that sets one apart from another.
+ *
+ * @module
+ */
+import { kernelByKernel, kernelPasses } from "../compile/replay.ts";
+import { prepareGraph } from "../compile/tensorflow/prepare.ts";
+import { graphReplayer } from "../compile/tensorflow/replay.ts";
+import { startGraph } from "../compile/tensorflow/resident.ts";
+import { openCpu } from "./cpu.ts";
+import type { BackendName, EngineKind, Running } from "./interface.ts";
+import { precisions } from "./precision.ts";
+import { isOnGpu, openTensorflow } from "./tensorflow.ts";
+import { openWasm } from "./wasm.ts";
+import { openWebgpu } from "./webgpu.ts";
+
+const advice = "`deno task native` provides the tensorflow backend, the fastest on CPUs";
+
+/** An engine whose programs are replayed kernel by kernel in float32. */
+function replaying(kind: Pick<EngineKind, "name" | "embedded" | "open">): EngineKind {
+  return {
+    ...kind,
+    precisions: ["float32"],
+    advice,
+    passes: () => kernelPasses(kind.name),
+    replay: kernelByKernel,
+  };
+}
+
+/** The program as one graph, where it can be one; not on GPUs, to which the weights would have to go each time. */
+function asGraph(...[traced]: Parameters<EngineKind["replay"]>): Running | undefined {
+  if (isOnGpu()) return undefined;
+  const program = prepareGraph(traced);
+  try {
+    return { program, replay: graphReplayer(program) };
+  } catch {
+    return undefined;
+  }
+}
+
+const tensorflow: EngineKind = {
+  name: "tensorflow",
+  embedded: false,
+  precisions,
+  advice: "",
+  open: () => openTensorflow(),
+  passes: () => prepareGraph,
+  replay: (traced, options) =>
+    (options.graph ? asGraph(traced, options) : undefined) ?? kernelByKernel(traced, options),
+  resident: startGraph,
+};
+
+const kinds: Readonly<Record<BackendName, EngineKind>> = {
+  tensorflow,
+  webgpu: replaying({ name: "webgpu", embedded: false, open: openWebgpu }),
+  wasm: replaying({ name: "wasm", embedded: true, open: openWasm }),
+  cpu: replaying({ name: "cpu", embedded: true, open: openCpu }),
+};
+
+/** The engines in the order `auto` tries them. */
+export const backendNames: readonly BackendName[] = Object.keys(kinds) as BackendName[];
+
+/**
+ * What is known of an engine, whether or not it is there.
+ *
+ * @param name Its name
+ */
+export function engineKind(name: BackendName): EngineKind {
+  return kinds[name];
+}

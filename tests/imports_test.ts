@@ -1,0 +1,65 @@
+import { assert, assertEquals } from "@std/assert";
+import { backendNames } from "../dsl/engine/mod.ts";
+
+/** Every TypeScript file of the project, by its path. */
+async function sources(folder = "."): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = folder === "." ? name : `${folder}/${name}`;
+    if (isDirectory && !/^(\.|runs$|node_modules$)/.test(name)) {
+      for (const entry of await sources(path)) found.set(...entry);
+    } else if (name.endsWith(".ts")) found.set(path, await Deno.readTextFile(path));
+  }
+  return found;
+}
+
+const code = (text: string) => text.replaceAll(/\/\*[\s\S]*?\*\/|(?<=^|[\s;])\/\/.*$/gm, "");
+const IMPORT = /(?:\bfrom|\bimport)\s*\(?\s*"(\.{1,2}\/[^"]+)"/g;
+
+/** The files that a file imports, types or values. */
+function importsOf(path: string, text: string): readonly string[] {
+  return [...code(text).matchAll(IMPORT)].map(([, specifier]) => {
+    const found = new URL(specifier, `file:///${path}`).pathname.slice(1);
+    // The kernels that are compiled to WebAssembly leave the ending out.
+    return /\.\w+$/.test(found) ? found : `${found}.ts`;
+  });
+}
+
+/** A circle of files each of which imports the next, if there is one. */
+function circleIn(imports: ReadonlyMap<string, readonly string[]>): readonly string[] | undefined {
+  const done = new Set<string>();
+  const walk = (path: string, way: readonly string[]): readonly string[] | undefined => {
+    if (way.includes(path)) return [...way.slice(way.indexOf(path)), path];
+    if (done.has(path)) return undefined;
+    for (const next of imports.get(path) ?? []) {
+      const circle = walk(next, [...way, path]);
+      if (circle !== undefined) return circle;
+    }
+    done.add(path);
+  };
+  for (const path of imports.keys()) {
+    const circle = walk(path, []);
+    if (circle !== undefined) return circle;
+  }
+}
+
+Deno.test("no file imports itself, by whatever way round, types included", async () => {
+  const files = await sources();
+  const imports = new Map([...files].map(([path, text]) => [path, importsOf(path, text)]));
+  assert(imports.get("dsl/mod.ts")!.includes("dsl/tree.ts"));
+  for (const [path, found] of imports) {
+    for (const each of found) assert(files.has(each) || each.endsWith(".json"), `${path} imports ${each}`);
+  }
+  assertEquals(circleIn(imports), undefined);
+  assertEquals(circleIn(new Map([["a", ["b"]], ["b", ["c"]], ["c", ["b"]]])), ["b", "c", "b"]);
+});
+
+const names = backendNames.map((name) => `["'\`]${name}["'\`]`).join("|");
+const COMPARISON = new RegExp(`(?:[=!]==?|\\bcase)\\s*(?:${names})|(?:${names})\\s*[=!]==?`);
+
+Deno.test("only engines and their tests compare a backend's name; whatever else differs is asked of the engine", async () => {
+  const isTheirs = (path: string) => /^(dsl\/engine\/|tests\/dsl\/(engine|compile)_|tests\/imports_test)/.test(path);
+  const elsewhere = [...await sources()].filter(([path]) => !isTheirs(path));
+  assertEquals(elsewhere.flatMap(([path, text]) => COMPARISON.test(code(text)) ? [path] : []), []);
+  assert(COMPARISON.test(`if (tf.getBackend() === "wasm")`) && COMPARISON.test(`case "tensorflow":`));
+});
