@@ -48,7 +48,9 @@ Deno.test("no file imports itself, by whatever way round, types included", async
   const imports = new Map([...files].map(([path, text]) => [path, importsOf(path, text)]));
   assert(imports.get("dsl/mod.ts")!.includes("dsl/tree.ts"));
   for (const [path, found] of imports) {
-    for (const each of found) assert(files.has(each) || each.endsWith(".json"), `${path} imports ${each}`);
+    // One of the kernels' files is written while they are compiled.
+    const isThere = (each: string) => files.has(each) || /\.json$|assembly\/micro_kernel\.ts$/.test(each);
+    for (const each of found) assert(isThere(each), `${path} imports ${each}`);
   }
   assertEquals(circleIn(imports), undefined);
   assertEquals(circleIn(new Map([["a", ["b"]], ["b", ["c"]], ["c", ["b"]]])), ["b", "c", "b"]);

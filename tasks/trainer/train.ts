@@ -152,7 +152,9 @@ async function advanceAll(
   const mean = parts.reduce((sum, { counted }) => sum + counted, 0) / parts.length;
   const taken: (Timed & { readonly counted: number })[] = [];
   for (const [i, part] of parts.entries()) {
-    const place: Tree<number> = inParts ? { partWeight: part.counted / mean, lastPart: i === parts.length - 1 ? 1 : 0 } : {};
+    const place: Tree<number> = inParts
+      ? { partWeight: part.counted / mean, lastPart: i === parts.length - 1 ? 1 : 0 }
+      : {};
     const done = await advance(resident, part, { ...rates, ...whole, ...place }, seen);
     taken.push({ ...done, counted: part.counted });
     if (!Number.isFinite(done.numbers.loss)) break;
