@@ -56,12 +56,28 @@ export interface Architecture<Config> {
   readonly joined?: readonly string[];
   /** The configuration with a bias in every linear layer, if there is one: merging may give biases to layers without. */
   readonly withBiases?: (config: Config) => Config;
+  /** The head that is another layer's table, and the configuration with one of its own, if the configuration shares it. */
+  readonly tied?: (config: Config) => Tied<Config> | undefined;
   /** The configuration with query, key and value as one linear layer or as three, if there is a choice. */
   readonly withQkv?: (config: Config, qkv: Qkv) => Config;
   /** What it expects of pixels, if it takes any. */
   readonly image?: (config: Config) => ImageInput;
   /** Its classes, if it has any. */
   readonly classes?: Classes<Config>;
+}
+
+/** A head whose weight is that of another layer. */
+export interface TiedLayers {
+  /** Where the head lives. */
+  readonly head: Path;
+  /** Where the layer lives whose weight it takes. */
+  readonly table: Path;
+}
+
+/** {@linkcode TiedLayers} of an architecture. */
+export interface Tied<Config> extends TiedLayers {
+  /** The configuration with a weight of the head's own, which starts as the table. */
+  readonly untied: Config;
 }
 
 /** The classes of an architecture that has some. */
@@ -100,6 +116,8 @@ export interface Description {
   readonly signature: Signature;
   /** What it reads and writes the other way round, if there is one. */
   readonly inverse?: Signature;
+  /** Its head that is another layer's table, if it has such a one. */
+  readonly tied?: TiedLayers;
   /** Methods that belong to every other. */
   readonly joined: readonly string[];
   /** The file of its weights in a published folder. */
@@ -122,6 +140,8 @@ export interface DescriptionOptions {
   readonly biases?: boolean;
   /** Query, key and value as one linear layer or as three, instead of the configuration's. */
   readonly qkv?: Qkv;
+  /** A weight of the head's own, where the configuration has it share another layer's. */
+  readonly untied?: boolean;
 }
 
 /** A family of checkpoints: an architecture that can be opened by preset or `config.json`. */
@@ -145,7 +165,7 @@ export interface Family {
  */
 export function family<Config>(architecture: Architecture<Config>): Family {
   const { className, classes, withQkv } = architecture;
-  const describe = (given: Config, { labels, biases, qkv }: DescriptionOptions): Description => {
+  const describe = (given: Config, { labels, biases, qkv, untied }: DescriptionOptions): Description => {
     if (qkv !== undefined && withQkv === undefined) {
       throw new OneloraError({
         attempted: `opening ${architecture.name} with ${qkv} qkv`,
@@ -154,7 +174,9 @@ export function family<Config>(architecture: Architecture<Config>): Family {
       }, { exitCode: 2 });
     }
     const divided = qkv === undefined ? given : withQkv!(given, qkv);
-    const config = biases ? architecture.withBiases?.(divided) ?? divided : divided;
+    const whole = biases ? architecture.withBiases?.(divided) ?? divided : divided;
+    const config = untied ? architecture.tied?.(whole)?.untied ?? whole : whole;
+    const shared = architecture.tied?.(config);
     if (labels !== undefined && classes === undefined) {
       throw new OneloraError({
         attempted: `giving ${architecture.name} other classes`,
@@ -174,6 +196,7 @@ export function family<Config>(architecture: Architecture<Config>): Family {
       headPath: architecture.headPath,
       signature: architecture.signature(sized),
       inverse: architecture.inverse?.(sized),
+      tied: shared && { head: shared.head, table: shared.table },
       joined: architecture.joined ?? [],
       weightsFile: className === undefined ? "model.safetensors" : "diffusion_pytorch_model.safetensors",
       image: architecture.image?.(sized),

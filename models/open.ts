@@ -5,8 +5,10 @@
  */
 import { nearest, OneloraError, unknownName } from "../dsl/error.ts";
 import { isObject } from "../dsl/files/json.ts";
+import { agree } from "../dsl/safetensors/mod.ts";
 import { autoencoderFamily } from "./autoencoder/autoencoder_kl.ts";
 import { isWeights, openCheckpoint } from "./checkpoint/checkpoint.ts";
+import { keyOf } from "./checkpoint/keys.ts";
 import type { Json } from "./config.ts";
 import { depthAnythingFamily } from "./depth_anything/depth_anything.ts";
 import { ditFamily } from "./dit/dit.ts";
@@ -19,6 +21,23 @@ import { llamaFamily } from "./llama/llama.ts";
 import type { Model } from "./model.ts";
 import { shippedFolder } from "./checkpoint/shipped.ts";
 import { vitFamily } from "./vit/vit.ts";
+
+/**
+ * Whether weights have a head of their own that differs from the table which the configuration has as the head: training
+ * with PEFT and merging leave such files, and transformers 5 keeps the two apart.
+ */
+async function hasOwnHead(folder: string, { keys, tied }: Description): Promise<boolean> {
+  if (tied === undefined) return false;
+  try {
+    await using checkpoint = await openCheckpoint(folder);
+    const [head, table] = [tied.head, tied.table].map((path) => keyOf(keys, `${path}.weight`));
+    return [head, table].every((key) => checkpoint.names.includes(key)) && !await agree(checkpoint, [head, table]);
+  } catch (error) {
+    // What is wrong with weights, or that there are none yet, is said when they are read.
+    if (error instanceof OneloraError) return false;
+    throw error;
+  }
+}
 
 /** Every family this package knows. */
 export const families: readonly Family[] = [
@@ -121,7 +140,7 @@ export async function pinModel(name: string, options: HubOptions = {}): Promise<
 }
 
 /**
- * Opens a model's description; reads no weights, and of a model on Hugging Face's hub downloads none.
+ * Opens a model's description; reads no weights (but for whether they have a head of their own), and of a model on Hugging Face's hub downloads none.
  *
  * @param name A preset name; a Hugging Face folder; `hf:ORG/NAME`, with `/FOLDER` and `@REVISION` where needed; or a preset and
  *   its weights joined by `=`, `dit-xl-2=DiT-XL-2-256x256.pt`: files of original repositories have no configuration beside them
@@ -137,8 +156,13 @@ export async function openModel(name: string, options: OpenModelOptions = {}): P
   const place = fetched?.name ?? given;
   const full = preset === undefined ? place! : place === undefined ? preset : `${preset}=${place}`;
   // A preset with weights of this package has their labels.
-  const description = preset === undefined || (given === undefined && folder !== undefined)
-    ? await openFolder(folder!, options)
-    : familyOf(preset)!.preset(preset, options);
+  const describe = async (options: DescriptionOptions): Promise<Description> =>
+    preset === undefined || (given === undefined && folder !== undefined)
+      ? await openFolder(folder!, options)
+      : familyOf(preset)!.preset(preset, options);
+  const described = await describe(options);
+  const description = folder !== undefined && await hasOwnHead(folder, described)
+    ? await describe({ ...options, untied: true })
+    : described;
   return { ...description, name: full, folder, ...repository };
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-export { readAgreeing } from "./agree.ts";
+export { agree, readAgreeing } from "./agree.ts";
 export {
   type DType,
   dtypes,

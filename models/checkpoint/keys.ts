@@ -31,6 +31,10 @@ export interface KeyMap {
   readonly modules: readonly Rename[];
   /** How the original repository's files call what is called differently here; the first that matches wins. */
   readonly originals?: readonly Rename[];
+  /** Other names, read but never written, of what has a name already: the head of a model whose head is its table. */
+  readonly aliases?: readonly Rename[];
+  /** Where what a file lacks starts from: the head of a model that was published with its table as the head. */
+  readonly substitutes?: readonly Rename[];
   /** Layers that some files hold as one and others as several. */
   readonly fusions?: readonly Fusion[];
 }
@@ -47,7 +51,7 @@ export type Rename = readonly [here: string, there: string];
 export function pathOf(keys: KeyMap, key: string): Path | undefined {
   const path = key.startsWith(keys.prefix) ? key.slice(keys.prefix.length) : key;
   if (keys.ignored.some((pattern) => glob(pattern)(path))) return undefined;
-  return rename(keys.originals ?? [], 1, rename(keys.published ?? [], 1, path));
+  return rename(keys.aliases ?? [], 1, rename(keys.originals ?? [], 1, rename(keys.published ?? [], 1, path)));
 }
 
 /**
@@ -73,6 +77,16 @@ function prefixOf(keys: KeyMap, path: Path): string {
  */
 export function keyOf(keys: KeyMap, path: Path): string {
   return keysOf(keys, path)[0];
+}
+
+/**
+ * The path whose tensor a parameter starts from where a file lacks its own, if there is one.
+ *
+ * @param keys The family's names
+ * @param path Parameter path
+ */
+export function substituteOf(keys: KeyMap, path: Path): Path | undefined {
+  return keys.substitutes?.map((rule) => renamed(rule, 0, path)).find((other) => other !== undefined);
 }
 
 /**

@@ -22,7 +22,7 @@ import { glob, type Params, type Path } from "../../dsl/tree.ts";
 import { openCheckpoint } from "./checkpoint.ts";
 import { divisions, gatherRows, published, type Rows, shapeOfRows } from "../fusion.ts";
 import { fetchModel } from "../hub/fetch.ts";
-import { keyOf, keysOf, pathOf } from "./keys.ts";
+import { keyOf, keysOf, pathOf, substituteOf } from "./keys.ts";
 import type { Model } from "../model.ts";
 
 /** What was found in a checkpoint. */
@@ -105,7 +105,9 @@ function sourcesOf(
   const [isHead, isSized] = [within(model.headPath), within(model.classPart?.path)];
   return Object.entries(specs(layer)).flatMap(([path, { shape, adapter }]) => {
     if (adapter !== undefined || (model.freshClasses && isSized(path))) return [];
-    const rows = locate(model, checkpoint, keys, path, shape);
+    const substitute = substituteOf(model.keys, path);
+    const rows = locate(model, checkpoint, keys, path, shape) ??
+      (substitute === undefined ? undefined : locate(model, checkpoint, keys, substitute, shape));
     if (rows !== undefined) return [[path, rows] as const];
     if (model.labels !== undefined && isHead(path)) return [];
     throw mismatch(model, keyOf(model.keys, path), "no such key", `shape [${shape}]`);

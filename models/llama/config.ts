@@ -29,6 +29,8 @@ export interface LlamaConfig {
   readonly positions: number;
   /** Whether the head is the embedding table. */
   readonly tied: boolean;
+  /** Whether a head that is not the table starts as it, because the files are of a model whose head is the table. */
+  readonly headFromTable?: boolean;
   /** Whether the attention's projections have biases. */
   readonly attentionBias: boolean;
   /** Whether the MLP's projections have biases. */

@@ -36,6 +36,9 @@ export type CausalLanguageModel = Layer<
   tf.Tensor
 >;
 
+const TABLE = "model.embed_tokens";
+const HEAD = "lm_head";
+
 /** What all blocks share. */
 interface Context {
   /** Angles of the new positions. */
@@ -122,16 +125,15 @@ function visibility(length: number, past: number, attentionMask?: tf.Tensor): tf
 export function llama(config: LlamaConfig): CausalLanguageModel {
   const { vocabulary, hidden, headSize, theta } = config;
   const head = linear(hidden, vocabulary, { bias: false, role: "head", weight: gaussian(0.02) });
-  const table = "model.embed_tokens";
-  const tied = { ...head, params: { weight: { ...head.params.weight, shared: `${table}.weight` } } };
+  const tied = { ...head, params: { weight: { ...head.params.weight, shared: `${TABLE}.weight` } } };
   return {
     kind: "llama",
     params: {},
     parts: {
-      [table]: embeddingLayer(vocabulary, hidden),
+      [TABLE]: embeddingLayer(vocabulary, hidden),
       "model.layers": stack(config.layers, () => block(config)),
       "model.norm": rmsNormLayer(hidden, config.eps),
-      lm_head: config.tied ? tied : head,
+      [HEAD]: config.tied ? tied : head,
     },
     forward: (self, ids, attentionMask, decoding) => {
       const [batch, length] = ids.shape as [number, number];
@@ -141,9 +143,9 @@ export function llama(config: LlamaConfig): CausalLanguageModel {
         mask: visibility(length, past, attentionMask),
         remember: decoding?.remember,
       };
-      const x = self.call<tf.Tensor>("model.layers", self.call(table, ids), context);
+      const x = self.call<tf.Tensor>("model.layers", self.call(TABLE, ids), context);
       const read = decoding === undefined ? x : tf.slice(x, [0, length - 1, 0], [batch, 1, hidden]);
-      return self.call("lm_head", self.call("model.norm", read));
+      return self.call(HEAD, self.call("model.norm", read));
     },
   };
 }
@@ -167,13 +169,18 @@ export const llamaFamily: Family = family<LlamaConfig>({
   build: llama,
   readConfig: readLlamaConfig,
   writeConfig: writeLlamaConfig,
-  keys: ({ tied }) => ({
+  keys: ({ tied, headFromTable }) => ({
     prefix: "",
     unprefixed: [],
-    ignored: ["**.rotary_emb.inv_freq", ...(tied ? ["lm_head.weight"] : [])],
+    ignored: ["**.rotary_emb.inv_freq"],
     modules: [],
+    // Some files repeat the table as the head.
+    aliases: tied ? [[TABLE, HEAD]] : [],
+    substitutes: headFromTable ? [[HEAD, TABLE]] : [],
   }),
-  headPath: "lm_head",
+  headPath: HEAD,
+  tied: (config) =>
+    config.tied ? { head: HEAD, table: TABLE, untied: { ...config, tied: false, headFromTable: true } } : undefined,
   signature: ({ vocabulary }) => ({
     inputs: [
       { name: "input_ids", kind: "integer", shape: ["batch", "length"], below: vocabulary },

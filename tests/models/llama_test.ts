@@ -230,3 +230,30 @@ Deno.test("padding changes nothing for the tokens beside it, wherever it stands"
     }
   });
 });
+
+Deno.test("a tied configuration with a head of its own in the file keeps both; an equal one is the table", async () => {
+  await useBackend("cpu");
+  const directory = await Deno.makeTempDir();
+  try {
+    const grouped = await openModel(folder("llama-grouped"));
+    const config = { ...grouped.config, tie_word_embeddings: true };
+    const { params } = await loadParams(grouped, key(0));
+    const write = async (head: string) => {
+      await saveModel({ ...grouped, config }, { ...params, "lm_head.weight": params[head] }, directory);
+      return await openModel(directory);
+    };
+    const apart = await write("lm_head.weight");
+    assertEquals([apart.config.tie_word_embeddings, apart.tied], [false, undefined]);
+    const read = await loadParams(apart, key(0));
+    assertEquals(read.params["lm_head.weight"].dataSync(), params["lm_head.weight"].dataSync());
+    const tied = await write("model.embed_tokens.weight");
+    assertEquals(tied.tied, { head: "lm_head", table: "model.embed_tokens" });
+    assertEquals(Object.keys((await loadParams(tied, key(0))).params).includes("lm_head.weight"), false);
+    const untied = await openModel(directory, { untied: true });
+    const started = await loadParams(untied, key(0));
+    assertEquals(started.initialised, []);
+    assertEquals(started.params["lm_head.weight"].dataSync(), params["model.embed_tokens.weight"].dataSync());
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
