@@ -19,6 +19,7 @@ export * from "./compile/mod.ts";
 export * from "./differentiate.ts";
 export * from "./engine/mod.ts";
 export * from "./error.ts";
+export { type Claim, claimFolder } from "./files/claim.ts";
 export * from "./initialise.ts";
 export * from "./layer.ts";
 export * from "./layers.ts";

@@ -9,6 +9,7 @@ import { type AnyLayer, parameter } from "../../dsl/layer.ts";
 import { ones } from "../../dsl/initialise.ts";
 import { isLinear } from "../../dsl/linear.ts";
 import { guarded } from "../../dsl/files/file.ts";
+import { writeJson } from "../../dsl/files/write.ts";
 import { type NamedSource, writeSafetensors } from "../../dsl/safetensors/mod.ts";
 import { join, type Params } from "../../dsl/tree.ts";
 import { loraMethod } from "../lora.ts";
@@ -67,18 +68,6 @@ function asRankOne(source: Source, name: string): readonly Source[] {
     { slot: named("A", [1, inFeatures]), values: () => Promise.resolve(new Float32Array(inFeatures).fill(1)) },
     { slot: named("B", [outFeatures, 1]), values: source.values },
   ];
-}
-
-/** The text appears whole or not at all. */
-async function writeText(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
-  try {
-    await Deno.writeTextFile(temporary, text);
-    await Deno.rename(temporary, path);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => undefined);
-    throw error;
-  }
 }
 
 /**
@@ -144,6 +133,6 @@ export async function saveAdapter(folder: string, options: SaveAdapterOptions): 
     await writeSafetensors(`${folder}/adapter_model.safetensors`, entries, {
       metadata: { format: "pt", onelora: JSON.stringify({ version: VERSION, ...spec, labels: options.labels }) },
     });
-    await writeText(`${folder}/adapter_config.json`, `${JSON.stringify(config, null, 2)}\n`);
+    await writeJson(`${folder}/adapter_config.json`, config);
   });
 }

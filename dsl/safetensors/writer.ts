@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { dirname, join } from "node:path";
 import { OneloraError } from "../error.ts";
 import { type DType, dtypes, holds, type HostData, itemSize } from "./dtype.ts";
-import { guarded } from "../files/file.ts";
+import { type Bounds, type Sink, writeWhole } from "../files/write.ts";
 import { checkShape, lengthBytes, maxHeaderBytes, metadataName } from "./header.ts";
 import { show } from "../files/json.ts";
 
@@ -24,7 +23,7 @@ export interface TensorSource {
 export type NamedSource = readonly [name: string, tensor: TensorSource];
 
 /** What {@link writeSafetensors} can add. */
-export interface WriteOptions {
+export interface WriteOptions extends Bounds {
   /** Free-form text kept under `__metadata__`. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -95,11 +94,6 @@ function formatHeader(
   return bytes;
 }
 
-/** Writes all of an array; one call of the system may take only a part. */
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
-}
-
 /** A tensor's values as bytes, made now if they were given as a function. */
 async function bytesOf(attempted: string, { name, source: { dtype, shape, data }, bytes }: Sized): Promise<Uint8Array> {
   const values = typeof data === "function" ? await data() : data;
@@ -143,24 +137,11 @@ export async function writeSafetensors(
   options: WriteOptions = {},
 ): Promise<void> {
   const attempted = `writing ${path}`;
-  const allowed = "a file in a folder that exists and may be written, and room on the disk";
-  await guarded(attempted, allowed, async () => {
-    const tensors = await arrange(attempted, entries);
-    const header = formatHeader(attempted, tensors, options.metadata ?? {});
-    const temporary = join(dirname(path), `.${crypto.randomUUID()}.tmp`);
-    const file = await Deno.open(temporary, { write: true, createNew: true });
-    try {
-      try {
-        await writeAll(file, header);
-        for (const tensor of tensors) await writeAll(file, await bytesOf(attempted, tensor));
-        await file.sync();
-      } finally {
-        file.close();
-      }
-      await Deno.rename(temporary, path);
-    } catch (error) {
-      await Deno.remove(temporary).catch(() => undefined);
-      throw error;
-    }
-  });
+  const tensors = await arrange(attempted, entries);
+  const header = formatHeader(attempted, tensors, options.metadata ?? {});
+  const content = async (write: Sink) => {
+    await write(header);
+    for (const tensor of tensors) await write(await bytesOf(attempted, tensor));
+  };
+  await writeWhole(path, content, options);
 }

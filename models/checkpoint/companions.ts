@@ -4,6 +4,7 @@
  * @module
  */
 import { guarded } from "../../dsl/files/file.ts";
+import { writeWhole } from "../../dsl/files/write.ts";
 
 /** Their names, as Hugging Face's libraries write them. */
 export const companions: readonly string[] = [
@@ -29,7 +30,7 @@ export async function copyCompanions(from: string, to: string): Promise<void> {
   for (const name of companions) {
     await guarded(`copying ${from}/${name}`, "a file that can be read, and a folder that can be written", async () => {
       try {
-        await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
+        await writeWhole(`${to}/${name}`, await Deno.readFile(`${from}/${name}`));
       } catch (error) {
         // Beside a file of weights, which is no folder, there are none.
         const { NotFound, NotADirectory } = Deno.errors;

@@ -8,6 +8,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { init, type Layer, specs } from "../../dsl/layer.ts";
 import type { Key } from "../../dsl/random.ts";
 import { guarded } from "../../dsl/files/file.ts";
+import { writeJson } from "../../dsl/files/write.ts";
 import {
   type Checkpoint,
   fromTensor,
@@ -207,7 +208,6 @@ export async function saveModel(
   await guarded(`writing ${folder}`, "a folder that can be written", async () => {
     await Deno.mkdir(folder, { recursive: true });
     await writeSafetensors(`${folder}/${model.weightsFile}`, entries, { metadata: { format: "pt" } });
-    await Deno.writeTextFile(`${folder}/config.json.tmp`, `${JSON.stringify(model.config, null, 2)}\n`);
-    await Deno.rename(`${folder}/config.json.tmp`, `${folder}/config.json`);
+    await writeJson(`${folder}/config.json`, model.config);
   });
 }

@@ -8,6 +8,7 @@
 import { dirname } from "node:path";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
+import { writeWhole } from "../../dsl/files/write.ts";
 import { type HubName, hubName, isCommit, staysBelow } from "./name.ts";
 import { NoAnswer, request } from "./request.ts";
 import type { Hub } from "./settings.ts";
@@ -76,9 +77,7 @@ export function snapshotOf(hub: Hub, name: HubName): string {
 async function keep(path: string, text: string): Promise<void> {
   await guarded(`writing ${path}`, "a cache that can be written", async () => {
     await Deno.mkdir(dirname(path), { recursive: true });
-    const temporary = `${path}.${crypto.randomUUID()}.tmp`;
-    await Deno.writeTextFile(temporary, text);
-    await Deno.rename(temporary, path);
+    await writeWhole(path, text);
   });
 }
 

@@ -5,6 +5,7 @@
  */
 import { isLeft } from "fp-ts/Either";
 import { methodForms, methodsWith } from "../../adapters/mod.ts";
+import { refuseLinks } from "../../dsl/files/write.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { type BackendName, backendNames, precisions, schedules } from "../../dsl/mod.ts";
 import { presetNames, type Qkv } from "../../models/mod.ts";
@@ -145,6 +146,7 @@ export function usage(attempted: string, found: string, allowed: string): Onelor
 export async function readRun(
   folder: string,
 ): Promise<TrainOptions & { readonly model: string; readonly data: string }> {
+  refuseLinks(`reading ${folder}`, `${folder}/config.json`, { within: folder });
   const written = await readConfig(trainFlags, `${folder}/config.json`)();
   if (isLeft(written)) throw written.left;
   const saved = readOptions(trainFlags, [written.right]);

@@ -5,18 +5,27 @@
  */
 import process from "node:process";
 import { OneloraError } from "../../dsl/error.ts";
-import { guarded } from "../../dsl/files/file.ts";
+import { makeFolder, writeJson as writeFile } from "../../dsl/files/write.ts";
 import type { Reporter } from "../../tasks/trainer/train.ts";
 import { type Progress, progress } from "./mod.ts";
 
 function exists(path: string): boolean {
   try {
-    Deno.statSync(path);
+    Deno.lstatSync(path);
     return true;
   } catch {
     return false;
   }
 }
+
+/** What a run leaves in its folder that another run would write over. */
+const OF_A_RUN = [
+  "checkpoint/last.safetensors",
+  "checkpoint/best.safetensors",
+  "adapter/adapter_model.safetensors",
+  "metrics.jsonl",
+  "summary.json",
+];
 
 /**
  * A folder name that is not taken: `parent/name`, `parent/name-2`, ...
@@ -25,7 +34,7 @@ function exists(path: string): boolean {
  * @param name Wanted name; characters that file names do not like become dashes
  */
 export function newFolder(parent: string, name: string): string {
-  const plain = `${parent}/${name.replace(/[^\w.+=-]+/g, "-").replace(/^-+|-+$/g, "")}`;
+  const plain = `${parent}/${name.replace(/[^\w.+=-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 120)}`;
   if (!exists(plain)) return plain;
   let number = 2;
   while (exists(`${plain}-${number}`)) number++;
@@ -38,11 +47,17 @@ export function newFolder(parent: string, name: string): string {
  * @param folder Where a run would go
  */
 export function unused(folder: string): void {
-  if (!exists(`${folder}/config.json`)) return;
+  const attempted = `starting a run in ${folder}`;
+  if (exists(`${folder}/config.json`)) {
+    const allowed = `another folder, or --resume ${folder}`;
+    throw new OneloraError({ attempted, found: "an earlier run's folder", allowed });
+  }
+  const kept = OF_A_RUN.find((name) => exists(`${folder}/${name}`));
+  if (kept === undefined) return;
   throw new OneloraError({
-    attempted: `starting a run in ${folder}`,
-    found: "an earlier run's folder",
-    allowed: `another folder, or --resume ${folder}`,
+    attempted,
+    found: `${kept} of another run, without its config.json`,
+    allowed: "another folder",
   });
 }
 
@@ -54,12 +69,8 @@ export function unused(folder: string): void {
  * @param value The content
  */
 export async function writeJson(folder: string, name: string, value: unknown): Promise<void> {
-  const path = `${folder}/${name}`;
-  await guarded(`writing ${path}`, "a folder that can be written", async () => {
-    await Deno.mkdir(`${folder}/checkpoint`, { recursive: true });
-    await Deno.writeTextFile(`${path}.tmp`, `${JSON.stringify(value, null, 2)}\n`);
-    await Deno.rename(`${path}.tmp`, path);
-  });
+  await makeFolder(`${folder}/checkpoint`, { within: folder });
+  await writeFile(`${folder}/${name}`, value, { within: folder });
 }
 
 /** A signal that Ctrl-C raises; a second Ctrl-C ends the process at once. */

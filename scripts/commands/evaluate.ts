@@ -5,7 +5,7 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/mod.ts";
-import { guarded } from "../../dsl/files/file.ts";
+import { writeWhole } from "../../dsl/files/write.ts";
 import {
   calibrationChart,
   type EvaluationRun,
@@ -87,7 +87,7 @@ await main(
       if (chart === undefined || !isCalibration(details)) return;
       const named = { name: subject.adapter ?? subject.model, metrics: details };
       const svg = svgFile(calibrationChart([named]));
-      await guarded(`writing ${chart}`, "a file that can be written", () => Deno.writeTextFile(chart, svg));
+      await writeWhole(chart, svg);
     } finally {
       dispose(opened.params as Record<string, Tensor>);
     }

@@ -21,7 +21,7 @@ import { attempt } from "../cli/attempt.ts";
 import { boolean, main, required, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
 import { backendFlag, trainedFlags, usage } from "../cli/options.ts";
-import { depthFiles, listPictures, writeWhole } from "./predict/pictures.ts";
+import { depthFiles, listPictures, writePicture } from "./predict/pictures.ts";
 
 const flags = {
   ...trainedFlags,
@@ -65,8 +65,8 @@ async function depthOf(
   const depth = await predictDepth(layer, params, model.image!, picture);
   const kind = depthKindOf(model);
   const { steps, perUnit, offset } = depthSteps(depth, kind);
-  await writeWhole(files.depth, await encodeDepthPng(steps, height, width));
-  await writeWhole(files.colour, await encodeDepthColours(depth, kind, height, width));
+  await writePicture(files.depth, await encodeDepthPng(steps, height, width));
+  await writePicture(files.colour, await encodeDepthColours(depth, kind, height, width));
   const meaning = kind.kind === "metric"
     ? `metres = value / ${perUnit}`
     : `inverse depth, up to scale and shift = ${offset.toPrecision(6)} + value / ${perUnit.toPrecision(6)}`;

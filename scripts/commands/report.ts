@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { guarded } from "../../dsl/files/file.ts";
+import { claimFolder } from "../../dsl/files/claim.ts";
+import { writeWhole } from "../../dsl/files/write.ts";
 import { calibrationChart, REPORT, runCalibration, svgFile, writeReport } from "../../tasks/report/mod.ts";
 import { attempt } from "../cli/attempt.ts";
 import { main, required, text } from "../cli/mod.ts";
@@ -23,12 +24,13 @@ await main(
   attempt(async ({ options: { run, calibration } }) => {
     const folders = run.split(",").map((folder) => folder.trim().replace(/(?<=.)\/+$/, ""));
     for (const folder of folders) {
+      using _owned = await claimFolder(folder, "report");
       await writeReport(folder);
       console.log(`${folder}/${REPORT}`);
     }
     if (calibration === undefined) return;
     const chart = svgFile(calibrationChart(await Promise.all(folders.map(runCalibration))));
-    await guarded(`writing ${calibration}`, "a file that can be written", () => Deno.writeTextFile(calibration, chart));
+    await writeWhole(calibration, chart);
     console.log(calibration);
   }),
 );

@@ -5,6 +5,8 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
+import { claimFolder } from "../../dsl/files/claim.ts";
+import { writeWhole } from "../../dsl/files/write.ts";
 import { taskKind } from "../../tasks/mod.ts";
 import { draw } from "../tools/bench/process.ts";
 import { attempt } from "../cli/attempt.ts";
@@ -13,7 +15,7 @@ import { trainFlags, usage } from "../cli/options.ts";
 import { interruptible } from "../cli/run_folder.ts";
 import { runCell } from "./sweep/cell.ts";
 import { chartOf } from "./sweep/chart.ts";
-import { claim, type Settings, writeWhole } from "./sweep/folder.ts";
+import { claim, type Settings } from "./sweep/folder.ts";
 import {
   type Configuration,
   experiments,
@@ -164,6 +166,8 @@ await main(
     const folder = options.out ?? folderOf(options, configuration);
     const { title, settings } = configuration;
     const cells = planCells(configuration);
+    using owned = await claimFolder(folder, "sweep");
+    if (owned.note !== undefined) note(owned.note);
     await claim(folder, settings);
     note(`${title}: ${cells.length} runs in ${folder}`);
     const results = await ran(cells, folder, settings, jobs);

@@ -4,6 +4,7 @@
  * @module
  */
 import { saveAdapter } from "../../adapters/mod.ts";
+import { claimFolder } from "../../dsl/files/claim.ts";
 import { type BackendReport, type StepPlan, useBackend } from "../../dsl/mod.ts";
 import {
   NO_METHOD,
@@ -115,11 +116,17 @@ function summary(
 await main(
   { name: "train", summary: "Fine-tunes a pretrained model with a very-low-rank adapter.", flags: trainFlags },
   attempt(async ({ options: spoken, given }) => {
+    const place = spoken.resume ?? spoken.out;
+    // Before anything in it is read, and before a download after which two runs would find that they have one folder.
+    using early = place === undefined ? undefined : await claimFolder(place, "train");
     const asked = spoken.resume === undefined ? resolved(spoken, given) : await resumed(spoken, given);
     // The run's folder says which commit it began from.
     const pinned = { ...asked, model: await fetched(asked.model) };
     const kind = taskKind(pinned.task);
     const out = pinned.out ?? newFolder("runs", `${pinned.model}-${pinned.data}-${pinned.adapter}`);
+    using late = early === undefined ? await claimFolder(out, "train") : undefined;
+    const { note } = early ?? late!;
+    if (note !== undefined) console.log(`note: ${note}`);
     if (pinned.resume === undefined) unused(out);
     const report = await useBackend(pinned.backend);
     console.log(`backend ${report.chosen}: ${report.tried.at(-1)?.why ?? ""}`);

@@ -6,7 +6,8 @@
  */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { OneloraError, unknownName } from "../../dsl/error.ts";
+import { unknownName } from "../../dsl/error.ts";
+import { writeWhole } from "../../dsl/files/write.ts";
 import { addonPath, nativeFolder } from "../../dsl/engine/tensorflow.ts";
 import { type BackendName, backendNames, engineKind, type Precision, precisions } from "../../dsl/mod.ts";
 import { openModel } from "../../models/mod.ts";
@@ -199,21 +200,11 @@ async function results(options: Options<typeof flags>, note: (line: string) => v
   };
 }
 
-/** Writes a file for the user. */
-async function write(path: string, content: string): Promise<void> {
-  try {
-    await Deno.writeTextFile(path, content);
-  } catch (cause) {
-    const found = (cause as Error).message;
-    throw new OneloraError({ attempted: `writing ${path}`, found, allowed: "a file that can be written" }, { cause });
-  }
-}
-
 await main(
   { name: "bench", summary: "Measures engines and training steps, beside other frameworks.", flags },
   attempt(async ({ options }) => {
     const found = await results(options, (line) => console.error(line));
     console.log(options.json ? JSON.stringify(found, null, 2) : inWords(found));
-    if (options.chart !== undefined) await write(options.chart, await draw(chartOf(found)));
+    if (options.chart !== undefined) await writeWhole(options.chart, await draw(chartOf(found)));
   }),
 );

@@ -5,7 +5,9 @@
  * @module
  */
 
+import { fileURLToPath } from "node:url";
 import { OneloraError } from "../../dsl/error.ts";
+import { writeWhole } from "../../dsl/files/write.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, main } from "../cli/mod.ts";
 import { compileKernels } from "./kernels/compile.ts";
@@ -50,7 +52,7 @@ await main(
   attempt(async ({ options }) => {
     const file = new URL(`../../${path}`, import.meta.url);
     const text = await compiled();
-    if (!options.check) await Deno.writeTextFile(file, text);
+    if (!options.check) await writeWhole(fileURLToPath(file), text);
     else if (text !== await Deno.readTextFile(file)) {
       throw new OneloraError({
         attempted: `checking ${path}`,

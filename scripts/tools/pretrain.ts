@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { writeJson } from "../../dsl/files/write.ts";
 import { useBackend } from "../../dsl/mod.ts";
 import { saveModel } from "../../models/mod.ts";
 import { type Run, runTask, taskKind, wordProblemTokenizer } from "../../tasks/mod.ts";
@@ -104,7 +105,7 @@ await main(
       save: async ({ model, params }) => {
         await saveModel(model, params, out, { dtype: "F16" });
         for (const [name, content] of Object.entries(files())) {
-          await Deno.writeTextFile(`${out}/${name}`, `${JSON.stringify(content, null, 2)}\n`);
+          await writeJson(`${out}/${name}`, content);
         }
       },
     });

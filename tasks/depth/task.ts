@@ -5,6 +5,7 @@
  */
 import { adapt } from "../../adapters/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
+import { writeWhole } from "../../dsl/files/write.ts";
 import type { Layer } from "../../dsl/layer.ts";
 import { oneCycleMomentum } from "../../dsl/optimise/mod.ts";
 import type { Params } from "../../dsl/tree.ts";
@@ -39,8 +40,7 @@ async function show(
   try {
     for await (const { index, prediction } of depthPredictions(layer, params, evaluation)) {
       const path = `${folder}/depth-${index}.png`;
-      await Deno.writeFile(`${path}.tmp`, await depthPicture(await evaluation.dataset.get(index), prediction));
-      await Deno.rename(`${path}.tmp`, path);
+      await writeWhole(path, await depthPicture(await evaluation.dataset.get(index), prediction));
     }
   } catch (error) {
     // Pictures are an extra: without the encoder a run is as good.

@@ -4,6 +4,7 @@
  * @module
  */
 import { adapt, joinMethods } from "../../adapters/mod.ts";
+import { writeWhole } from "../../dsl/files/write.ts";
 import { fold, key } from "../../dsl/random.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import { asConditionalDiffusion, type ConditionalDiffusion, type Model, openModel } from "../../models/mod.ts";
@@ -118,8 +119,7 @@ async function showSamples(judged: Judged, options: JudgingOptions, params: Para
   const values = Float32Array.from(grids.flatMap((grid) => [...grid]));
   const grid = imageGrid(values, [labels.length, ...shape.slice(1)], { columns: SHOWN });
   const png = await encodePng(grid);
-  await Deno.writeFile(`${folder}/samples.png.tmp`, png);
-  await Deno.rename(`${folder}/samples.png.tmp`, `${folder}/samples.png`);
+  await writeWhole(`${folder}/samples.png`, png);
 }
 
 async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {

@@ -4,6 +4,7 @@
  * @module
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { writeWhole } from "../../dsl/files/write.ts";
 import { adapt } from "../../adapters/mod.ts";
 import { key } from "../../dsl/random.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
@@ -111,7 +112,7 @@ async function show(
       truth,
       answers: { unadapted: before[i], ...(adapter === NO_METHOD ? {} : { [adapter]: after[i] }) },
     })));
-    await Deno.writeTextFile(`${folder}/answers.md`, report);
+    await writeWhole(`${folder}/answers.md`, report);
   } finally {
     dispose(published as Record<string, Tensor>);
   }

@@ -4,6 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
+import { openAppend, refuseLinks } from "../../dsl/files/write.ts";
 import type { LogRecord } from "../trainer/log.ts";
 import { imageEvent, scalarsEvent, stepOf, versionEvent } from "./event.ts";
 import { recordOf, recordsIn } from "./records.ts";
@@ -25,11 +26,6 @@ function writing<Result>(path: string, action: () => Result): Result {
     const found = (cause as Error).message;
     throw new OneloraError({ attempted: `writing ${path}`, found, allowed: "a folder that can be written" }, { cause });
   }
-}
-
-/** Writes all of the bytes at the file's end. */
-function append(file: Deno.FsFile, bytes: Uint8Array): void {
-  for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
 }
 
 /** Parts in a row. */
@@ -81,16 +77,15 @@ export function openEvents(folder: string, resumedStep: number, now: () => numbe
     Deno.mkdirSync(folder, { recursive: true });
     const [earlier, opened] = [existing(folder), seconds()];
     const path = `${folder}/${earlier ?? `${START}${Math.floor(opened)}${END}`}`;
+    refuseLinks(`reading ${path}`, path);
     const records = earlier === undefined || resumedStep === 0 ? [] : recordsIn(Deno.readFileSync(path));
     const kept = records.filter((record) => (stepOf(record) ?? Infinity) <= resumedStep);
     const first = kept.length === 0 ? [versionEvent(opened)] : kept;
-    Deno.writeFileSync(`${folder}/events.tmp`, joined(first.map(recordOf)));
-    Deno.renameSync(`${folder}/events.tmp`, path);
-    const file = Deno.openSync(path, { append: true });
+    const file = openAppend(path, joined(first.map(recordOf)));
     return {
-      scalars: (step, values) => writing(path, () => append(file, recordOf(scalarsEvent(seconds(), step, values)))),
-      image: (step, tag, png) => writing(path, () => append(file, recordOf(imageEvent(seconds(), step, tag, png)))),
-      [Symbol.dispose]: () => file.close(),
+      scalars: (step, values) => file.append(recordOf(scalarsEvent(seconds(), step, values))),
+      image: (step, tag, png) => file.append(recordOf(imageEvent(seconds(), step, tag, png))),
+      [Symbol.dispose]: () => file[Symbol.dispose](),
     };
   });
 }

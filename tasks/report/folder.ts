@@ -6,6 +6,7 @@
 import { firstLine, OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { isObject } from "../../dsl/files/json.ts";
+import { makeFolder, refuseLinks, writeWhole } from "../../dsl/files/write.ts";
 import { listFolder, readBytes } from "../data/files.ts";
 import type { LogRecord } from "../trainer/log.ts";
 import { type Calibration, isCalibration, type NamedCalibration } from "./calibration.ts";
@@ -123,8 +124,11 @@ async function exhibits(
  * @throws OneloraError if it is no run's folder, or a file in it cannot be read
  */
 export async function readRunFolder(folder: string): Promise<RunFolder> {
-  const filesOf = async (path: string) =>
-    (await listFolder(path)).filter(({ isFile }) => isFile).map(({ name }) => name);
+  const filesOf = async (path: string) => {
+    const files = (await listFolder(path)).filter(({ isFile }) => isFile).map(({ name }) => name);
+    for (const name of files) refuseLinks(`reading ${path}`, `${path}/${name}`, { within: folder });
+    return files;
+  };
   const entries = await listFolder(folder);
   const files = await filesOf(folder);
   if (!files.includes("config.json")) {
@@ -191,9 +195,8 @@ export async function writePicture(folder: string, name: string, png: Uint8Array
     });
   }
   await guarded(attempted, "a folder that can be written", async () => {
-    await Deno.mkdir(`${folder}/pictures`, { recursive: true });
-    if (caption !== undefined) await Deno.writeTextFile(`${path}.txt`, `${caption}\n`);
-    await Deno.writeFile(`${path}.tmp`, png);
-    await Deno.rename(`${path}.tmp`, `${path}.png`);
+    await makeFolder(`${folder}/pictures`, { within: folder });
+    if (caption !== undefined) await writeWhole(`${path}.txt`, `${caption}\n`, { within: folder });
+    await writeWhole(`${path}.png`, png, { within: folder });
   });
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { guarded } from "../../dsl/files/file.ts";
+import { writeWhole } from "../../dsl/files/write.ts";
 import { readRunFolder } from "./folder.ts";
 import { page } from "./page.ts";
 
@@ -32,8 +32,5 @@ export const REPORT = "report.html";
 export async function writeReport(folder: string): Promise<void> {
   const path = `${folder}/${REPORT}`;
   const html = page(await readRunFolder(folder));
-  await guarded(`writing ${path}`, "a folder that can be written", async () => {
-    await Deno.writeTextFile(`${path}.tmp`, html);
-    await Deno.rename(`${path}.tmp`, path);
-  });
+  await writeWhole(path, html);
 }

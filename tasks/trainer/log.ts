@@ -4,6 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
+import { openAppend, refuseLinks } from "../../dsl/files/write.ts";
 import type { Tree } from "../../dsl/tree.ts";
 
 /** One line: a step's numbers, and the metrics of an evaluation after it. */
@@ -29,6 +30,17 @@ function recordsUpTo(text: string, step: number): readonly LogRecord[] {
   });
 }
 
+/** What earlier sessions have written. */
+function earlierText(path: string): string {
+  const attempted = `reading ${path}`;
+  refuseLinks(attempted, path);
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (cause) {
+    throw new OneloraError({ attempted, found: (cause as Error).message, allowed: "the log of this run" }, { cause });
+  }
+}
+
 /**
  * Opens a run's log. A resumed run keeps the lines up to its checkpoint: what came after is computed again.
  *
@@ -36,26 +48,14 @@ function recordsUpTo(text: string, step: number): readonly LogRecord[] {
  * @param resumedAt Steps of the checkpoint; 0 for a new run
  */
 export function openLog(path: string, resumedAt: number): MetricsLog {
-  try {
-    const kept = resumedAt > 0 ? recordsUpTo(Deno.readTextFileSync(path), resumedAt) : [];
-    const line = (record: LogRecord) => `${JSON.stringify(record)}\n`;
-    Deno.writeTextFileSync(`${path}.tmp`, kept.map(line).join(""));
-    Deno.renameSync(`${path}.tmp`, path);
-    const file = Deno.openSync(path, { append: true });
-    const encoder = new TextEncoder();
-    return {
-      kept,
-      write: (record) => {
-        const bytes = encoder.encode(line(record));
-        for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
-      },
-      [Symbol.dispose]: () => file.close(),
-    };
-  } catch (cause) {
-    throw new OneloraError({
-      attempted: `writing ${path}`,
-      found: (cause as Error).message,
-      allowed: "a file in a folder that can be written",
-    }, { cause });
-  }
+  const encoder = new TextEncoder();
+  const line = (record: LogRecord) => encoder.encode(`${JSON.stringify(record)}\n`);
+  const kept = resumedAt > 0 ? recordsUpTo(earlierText(path), resumedAt) : [];
+  const first = encoder.encode(kept.map((record) => `${JSON.stringify(record)}\n`).join(""));
+  const file = openAppend(path, first);
+  return {
+    kept,
+    write: (record) => file.append(line(record)),
+    [Symbol.dispose]: () => file[Symbol.dispose](),
+  };
 }

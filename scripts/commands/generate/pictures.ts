@@ -5,7 +5,7 @@
  */
 import { fold, key } from "../../../dsl/mod.ts";
 import { unknownName } from "../../../dsl/error.ts";
-import { guarded } from "../../../dsl/files/file.ts";
+import { writeWhole } from "../../../dsl/files/write.ts";
 import { asConditionalDiffusion, type Model } from "../../../models/mod.ts";
 import {
   autoencoderOf,
@@ -81,9 +81,6 @@ export async function samplePicturesTo(
   batches.reduce((at, batch) => (values.set(batch.values, at), at + batch.values.length), 0);
   const seconds = (performance.now() - began) / 1000;
   const png = await encodePng(imageGrid(values, shape));
-  await guarded(`writing ${options.output}`, "a file that can be written", async () => {
-    await Deno.writeFile(`${options.output}.tmp`, png);
-    await Deno.rename(`${options.output}.tmp`, options.output);
-  });
+  await writeWhole(options.output, png);
   return `${labels.length} pictures, ${(labels.length / seconds).toPrecision(3)} a second`;
 }

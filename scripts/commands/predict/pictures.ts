@@ -6,6 +6,7 @@
 import { basename, dirname, extname, join } from "node:path";
 import { OneloraError } from "../../../dsl/error.ts";
 import { guarded } from "../../../dsl/files/file.ts";
+import { makeFolder, writeWhole } from "../../../dsl/files/write.ts";
 import { imageExtensions } from "../../../tasks/data/image_tree.ts";
 import { usage } from "../../cli/options.ts";
 
@@ -94,15 +95,12 @@ export function depthFiles(pictures: readonly string[], output?: string): readon
 }
 
 /**
- * Writes a file, complete or not at all; its folder is made if there is none.
+ * Writes a picture, and its folder if there is none.
  *
  * @param path Where
- * @param bytes What
+ * @param png What
  */
-export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  await guarded(`writing ${path}`, "a file in a folder that can be written", async () => {
-    await Deno.mkdir(dirname(path), { recursive: true });
-    await Deno.writeFile(`${path}.tmp`, bytes);
-    await Deno.rename(`${path}.tmp`, path);
-  });
+export async function writePicture(path: string, png: Uint8Array): Promise<void> {
+  await makeFolder(dirname(path));
+  await writeWhole(path, png);
 }

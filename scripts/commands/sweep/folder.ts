@@ -5,6 +5,7 @@
  */
 import { OneloraError } from "../../../dsl/error.ts";
 import { guarded } from "../../../dsl/files/file.ts";
+import { makeFolder, writeJson, writeWhole } from "../../../dsl/files/write.ts";
 import { usage } from "../../cli/options.ts";
 
 /** Settings of `train` that all cells share, by the flag's name: `{ "batch-size": 64 }`. */
@@ -58,20 +59,6 @@ async function jsonOf(path: string): Promise<unknown> {
 }
 
 /**
- * Writes a file and its folder; the file appears whole or not at all.
- *
- * @param path The file
- * @param text Its content
- */
-export async function writeWhole(path: string, text: string): Promise<void> {
-  await guarded(`writing ${path}`, "a folder that can be written", async () => {
-    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-    await Deno.writeTextFile(`${path}.tmp`, text);
-    await Deno.rename(`${path}.tmp`, path);
-  });
-}
-
-/**
  * How far a run is.
  *
  * @param run Its folder
@@ -118,7 +105,8 @@ const SHARED = "shared.json";
  * @param run Its folder
  */
 export async function noteShared(run: string): Promise<void> {
-  await writeWhole(`${run}/${SHARED}`, "true\n");
+  await makeFolder(run);
+  await writeWhole(`${run}/${SHARED}`, "true\n", { within: run });
 }
 
 /**
@@ -140,7 +128,7 @@ export async function wasShared(run: string): Promise<boolean> {
 export async function claim(folder: string, settings: Settings): Promise<void> {
   const path = `${folder}/sweep.json`;
   const before = await jsonOf(path) as Settings | undefined;
-  if (before === undefined) return await writeWhole(path, `${JSON.stringify(settings, null, 2)}\n`);
+  if (before === undefined) return await writeJson(path, settings);
   const differing = [...new Set([...Object.keys(before), ...Object.keys(settings)])]
     .find((name) => before[name] !== settings[name]);
   if (differing === undefined) return;
