@@ -193,7 +193,7 @@ export function openAppend(path: string, first: Uint8Array, bounds: Bounds = {})
  * @throws OneloraError where something else has its name, or a link does inside of the folder that owns it
  */
 export async function makeFolder(folder: string, { within }: Bounds = {}): Promise<void> {
-  const attempted = `making ${folder}`;
+  const attempted = `writing into ${folder}`;
   await guarded(attempted, "a folder that can be written", async () => {
     const link = within === undefined
       ? undefined

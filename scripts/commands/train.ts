@@ -117,9 +117,10 @@ await main(
   { name: "train", summary: "Fine-tunes a pretrained model with a very-low-rank adapter.", flags: trainFlags },
   attempt(async ({ options: spoken, given }) => {
     const place = spoken.resume ?? spoken.out;
+    const fresh = spoken.resume === undefined ? resolved(spoken, given) : undefined;
     // Before anything in it is read, and before a download after which two runs would find that they have one folder.
     using early = place === undefined ? undefined : await claimFolder(place, "train");
-    const asked = spoken.resume === undefined ? resolved(spoken, given) : await resumed(spoken, given);
+    const asked = fresh ?? await resumed(spoken, given);
     // The run's folder says which commit it began from.
     const pinned = { ...asked, model: await fetched(asked.model) };
     const kind = taskKind(pinned.task);

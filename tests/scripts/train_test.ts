@@ -197,7 +197,6 @@ Deno.test("a run that diverges stops with one line and keeps a checkpoint from b
 });
 
 Deno.test("unknown names are wrong usage that lists what is allowed and the nearest, and leave nothing behind", async () => {
-  const run = `${folder}/mistyped`;
   const cases: readonly (readonly [args: readonly string[], near: string, allowed: string])[] = [
     [["--bach-size", "3"], "--batch-size", "--weight-decay"],
     [["--adapter", "1lroa"], "1lora", "bitfit"],
@@ -208,14 +207,15 @@ Deno.test("unknown names are wrong usage that lists what is allowed and the near
     [["--backend", "wasn"], "wasm", "tensorflow"],
     [["--task", "image-classifcation"], "image-classification", "image-classification"],
   ];
-  await Promise.all(cases.map(async ([args, near, allowed]) => {
+  await Promise.all(cases.map(async ([args, near, allowed], i) => {
+    const run = `${folder}/mistyped-${i}`;
     const others = [["--model", model], ["--data", data]].filter(([flag]) => flag !== args[0]).flat();
     const [code, line] = await failure("train", ...others, ...args, "--steps", "1", "--out", run);
     assertEquals(code, 2, line);
     assertStringIncludes(line, `(did you mean "${near}"?)`);
     assertStringIncludes(line.split("allowed: ")[1], allowed);
+    assertEquals(await Deno.stat(run).then(() => true, () => false), false);
   }));
-  assertEquals(await Deno.stat(run).then(() => true, () => false), false);
 });
 
 Deno.test("a folder that cannot be written, an earlier run's and a broken file fail with one line", async () => {
