@@ -5,7 +5,7 @@
  * @module
  */
 import { join } from "node:path";
-import { guarded } from "../../dsl/files/file.ts";
+import { writeWhole } from "../../dsl/files/write.ts";
 import { useBackend } from "../../dsl/mod.ts";
 import { align, type Alignment, alignmentChart } from "../../tasks/alignment/mod.ts";
 import { svgFile } from "../../tasks/report/mod.ts";
@@ -59,6 +59,6 @@ await main(
     console.log(json ? JSON.stringify(alignment) : tableOf(alignment));
     if (chart === undefined) return;
     const svg = svgFile(alignmentChart(alignment));
-    await guarded(`writing ${chart}`, "a file that can be written", () => Deno.writeTextFile(chart, svg));
+    await writeWhole(chart, svg);
   }),
 );
