@@ -47,7 +47,9 @@ Deno.test("no file imports itself, by whatever way round, types included", async
   const files = await sources();
   const imports = new Map([...files].map(([path, text]) => [path, importsOf(path, text)]));
   assert(imports.get("dsl/mod.ts")!.includes("dsl/tree.ts"));
-  const missing = [...imports].flatMap(([path, found]) => found.filter((each) => !files.has(each)).map(() => path));
+  const missing = [...imports].flatMap(([path, found]) =>
+    found.filter((each) => !files.has(each) && !each.endsWith(".json")).map(() => path)
+  );
   // One of the kernels' files is written, imports and all, while they are compiled.
   assertEquals(missing.filter((path) => !/(assembly|kernels)\/(matmul|micro_kernel)\.ts$/.test(path)), []);
   assertEquals(circleIn(imports), undefined);
