@@ -227,6 +227,28 @@ Deno.test("Ctrl-C ends a sweep with a line that says how to go on, and the same 
   assertEquals((await json(`${out}/1lora-seed0/summary.json`)).steps, 300);
 });
 
+Deno.test("a sweep that is killed takes its run with it, keeps its folder to itself, and goes on afterwards", async () => {
+  const out = `${folder}/killed`;
+  const log = `${out}/1lora-seed0/metrics.jsonl`;
+  const sweep = [...tiny(400), "--adapters", "1lora", "--seeds", "0", "--out", out];
+  const running = start("sweep", ...sweep);
+  while ((await linesOf(log)).length < 20) await new Promise((resolve) => setTimeout(resolve, 5));
+  const [code, line] = await failure("sweep", ...sweep);
+  assertEquals(code, 1);
+  assertStringIncludes(line, `found sweep of process ${running.process.pid}`);
+  running.process.kill("SIGKILL");
+  await running.outcome;
+  const lines = async () => (await linesOf(log)).length;
+  let [before, after] = [-1, await lines()];
+  while (before !== after) {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    [before, after] = [after, await lines()];
+  }
+  assert(after < 400, "the run went on without its sweep");
+  await output("sweep", ...sweep);
+  assertEquals(await lines(), 400);
+});
+
 Deno.test("wrong usage is one line with exit code 2", async () => {
   const cases: readonly (readonly [args: readonly string[], part: string])[] = [
     [[], "--adapters SPEC,... or --paper NAME"],

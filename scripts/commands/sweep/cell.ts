@@ -59,12 +59,13 @@ async function lastLine(stream: ReadableStream<Uint8Array>, onLine: (line: strin
  * @throws OneloraError with the line that the run ended with, if it did not finish
  */
 export async function runCell(cell: Cell, place: Place): Promise<void> {
-  const script = decodeURIComponent(new URL("../train.ts", import.meta.url).pathname);
+  const script = decodeURIComponent(new URL("./cell_process.ts", import.meta.url).pathname);
   const begun = await stageOf(`${place.folder}/${cell.name}`) === "begun";
   const child = new Deno.Command(await denoCommand(), {
     args: ["run", "--no-prompt", ...await taskPermissions("train"), script, ...trainArguments(cell, place, begun)],
     env: await taskEnvironment("train"),
-    stdin: "null",
+    // Held open as long as the sweep lives: its end is that of the run.
+    stdin: "piped",
     stdout: "piped",
     stderr: "piped",
     // Ctrl-C of a terminal reaches the sweep alone, which passes it on once; a second one would end the run at once.
@@ -83,5 +84,6 @@ export async function runCell(cell: Cell, place: Place): Promise<void> {
     throw new OneloraError({ attempted: `training ${cell.name}`, found, allowed: "its end" });
   } finally {
     place.signal.removeEventListener("abort", stop);
+    await child.stdin.close().catch(() => undefined);
   }
 }
