@@ -18,6 +18,7 @@ import {
   plain,
 } from "../dsl/linear.ts";
 import { glob, type Path } from "../dsl/tree.ts";
+import { updateWeight, type WeightUpdate } from "./weight_update.ts";
 
 /** A method for linear layers, before it knows their shapes. */
 export interface Adapter {
@@ -30,6 +31,8 @@ export interface Adapter {
    * @param all Dimensions of every layer it is placed on (VeRA shares projections of the largest)
    */
   fit(shape: LinearShape, all: readonly LinearShape[]): Fitted;
+  /** Fits it to a layer of another kind (an embedding, a convolution), or undefined if it does not go on such. */
+  readonly fitWeight?: (layer: AnyLayer) => WeightUpdate | undefined;
 }
 
 /** Order in which adapters act on a linear layer, whatever the order in which they were placed. */
@@ -74,11 +77,35 @@ export function placement(target: string): Placement {
 }
 
 /**
+ * The embeddings and convolutions that a target means: those that it names by their whole path, as no pattern means them.
+ * One that the adapter does not go on is an error.
+ */
+function weightsAt(
+  where: Placement | string,
+  { name, fitWeight }: Adapter,
+  model: AnyLayer,
+): ReadonlyMap<Path, WeightUpdate> {
+  const named = new Set(typeof where === "string" ? where.split(",").map((each) => each.trim()) : []);
+  const layers = [...walk(model)].filter(([path, { params }]) => named.has(path) && params.weight !== undefined);
+  return new Map(
+    layers.filter(([, layer]) => !isLinear(layer)).map(([path, layer]) => {
+      const update = fitWeight?.(layer);
+      if (update !== undefined) return [path, update];
+      const found = `"${path}", which is a layer of kind "${layer.kind}"`;
+      throw new OneloraError({ attempted: `placing adapter "${name}"`, found, allowed: "linear layers" }, {
+        exitCode: 2,
+      });
+    }),
+  );
+}
+
+/**
  * Places an adapter: model -> model. Data-last, for `pipe`.
  *
- * @param where Which linear layers: a predicate, or a target as for {@linkcode placement}
+ * @param where Which linear layers: a predicate, or a target as for {@linkcode placement}; LoRA also goes on embeddings and
+ *   convolutions that a target names by their whole path
  * @param adapter The method
- * @throws OneloraError (exit code 2) if no linear layer matches
+ * @throws OneloraError (exit code 2) if no layer matches
  *
  * @example
  * ```ts
@@ -98,7 +125,8 @@ export function at(
   return (model) => {
     const linears = [...walk(model)].flatMap(([path, layer]) => isLinear(layer) ? [[path, layer] as const] : []);
     const shapes = linears.filter(([path, layer]) => chosen(layer, path)).map(([, layer]) => layer.shape);
-    if (shapes.length === 0) {
+    const weights = weightsAt(where, adapter, model);
+    if (shapes.length === 0 && weights.size === 0) {
       const ends = linears.map(([path]) => path.slice(path.lastIndexOf(".") + 1));
       const near = typeof where === "string" ? nearest(where, ["all-linear", "qkv", ...ends]) : undefined;
       const hint = near === undefined ? "" : ` (did you mean "${near}"?)`;
@@ -108,9 +136,13 @@ export function at(
         allowed: `all-linear, qkv, or a pattern matching e.g. ${linears.slice(0, 6).map(([path]) => path).join(", ")}`,
       }, { exitCode: 2 });
     }
-    return transform((layer, path) =>
-      isLinear(layer) && chosen(layer, path) ? adaptLinear(layer, adapter.fit(layer.shape, shapes)) as AnyLayer : layer
-    )(model);
+    return transform((layer, path) => {
+      if (isLinear(layer) && chosen(layer, path)) {
+        return adaptLinear(layer, adapter.fit(layer.shape, shapes)) as AnyLayer;
+      }
+      const update = weights.get(path);
+      return update === undefined ? layer : updateWeight(layer, update);
+    })(model);
   };
 }
 

@@ -3,13 +3,16 @@
  *
  * @module
  */
+import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { between, zeros } from "../dsl/initialise.ts";
+import { flow } from "fp-ts/function";
+import { between, gaussian, zeros } from "../dsl/initialise.ts";
 import type { Json } from "../dsl/files/json.ts";
-import type { ParamSpec } from "../dsl/layer.ts";
-import { addLowRank, type LinearShape } from "../dsl/linear.ts";
+import type { AnyLayer, ParamSpec } from "../dsl/layer.ts";
+import { addBias, addLowRank, type LinearShape } from "../dsl/linear.ts";
 import type { LowRank } from "../dsl/ops/low_rank.ts";
 import { type Adapter, at, stage, trainable } from "./adapter.ts";
+import { lowRankRows, type WeightUpdate } from "./weight_update.ts";
 import { type Fields, peftRank } from "./exchange/fields.ts";
 import { flag, type Method, method, positiveNumber, type Setting, type ValuesOf, wholeNumber } from "./method.ts";
 
@@ -21,6 +24,8 @@ export interface LoraOptions {
   readonly alpha?: number;
   /** rsLoRA: s = alpha / sqrt(r) instead of alpha / r. */
   readonly rankStabilised?: boolean;
+  /** A bias [d] beside B, trained from zero and scaled by s too. */
+  readonly bias?: boolean;
 }
 
 /**
@@ -55,6 +60,48 @@ export function loraUpdate(param: (name: string) => Tensor, scale: number): LowR
   return { up: param("B"), down: param("A"), scale, trainsDown: true };
 }
 
+/** LoRA of an embedding table [V, D]: ΔW = s (B A)^T, `A` [r, V] = 0, `B` [D, r] ~ N(0, 1), as PEFT has it. */
+function embeddingUpdate(shape: readonly number[], options: LoraOptions): WeightUpdate {
+  const [count, features] = shape;
+  const { rank = 1 } = options;
+  const scale = loraScale(options);
+  return {
+    name: "lora",
+    params: {
+      embedding_A: trainable([rank, count], zeros),
+      embedding_B: trainable([features, rank], gaussian(1)),
+    },
+    delta: (param) => tf.mul(tf.matMul(param("embedding_A"), param("embedding_B"), true, true), scale),
+    rows: (param, ids) => lowRankRows(ids, param("embedding_A"), param("embedding_B"), scale),
+  };
+}
+
+/** LoRA of a convolution [D, C, p, q]: ΔW = s B A over the flattened kernel, `A` [r, C, p, q], `B` [D, r, 1, 1] = 0. */
+function convolutionUpdate(shape: readonly number[], options: LoraOptions): WeightUpdate {
+  const [outChannels, ...kernel] = shape;
+  const { rank = 1 } = options;
+  const size = kernel.reduce((product, length) => product * length, 1);
+  return {
+    name: "lora",
+    params: {
+      A: trainable([rank, ...kernel], between(1 / Math.sqrt(size))),
+      B: trainable([outChannels, rank, ...kernel.slice(1).map(() => 1)], zeros),
+    },
+    delta: (param) => {
+      const up = tf.reshape(param("B"), [outChannels, rank]) as tf.Tensor2D;
+      const down = tf.reshape(param("A"), [rank, size]) as tf.Tensor2D;
+      return tf.reshape(tf.mul(tf.matMul(up, down), loraScale(options)), [...shape]);
+    },
+  };
+}
+
+/** LoRA of a layer that is not linear, if it is one that PEFT's LoRA goes on. */
+function loraWeight({ kind, params }: AnyLayer, options: LoraOptions): WeightUpdate | undefined {
+  if (options.bias) return undefined;
+  if (kind === "embedding") return embeddingUpdate(params.weight.shape, options);
+  return kind === "convolution" ? convolutionUpdate(params.weight.shape, options) : undefined;
+}
+
 /**
  * y = W0 x + s B A x + b0. r (k + d) parameters per layer.
  *
@@ -66,9 +113,16 @@ export function lora(options: LoraOptions = {}): Adapter {
     fit: (shape) => ({
       name: "lora",
       stage: stage.update,
-      params: loraFactors(shape, options.rank ?? 1),
-      reform: (param) => addLowRank(loraUpdate(param, loraScale(options))),
+      params: {
+        ...loraFactors(shape, options.rank ?? 1),
+        ...(options.bias ? { bias: trainable([shape.outFeatures], zeros) } : {}),
+      },
+      reform: (param) => {
+        const update = addLowRank(loraUpdate(param, loraScale(options)));
+        return options.bias ? flow(update, addBias(tf.mul(param("bias"), loraScale(options)) as tf.Tensor1D)) : update;
+      },
     }),
+    fitWeight: (layer) => loraWeight(layer, options),
   };
 }
 
@@ -134,12 +188,21 @@ export const loraMethod: Method = method({
   name: "lora",
   summary: "y = W0 x + s B A x + b0, s = alpha / r",
   aliases: { rslora: { rslora: true } },
-  settings: loraSettings,
-  build: (values, target) => at(target, lora(loraOptions(values))),
+  settings: { ...loraSettings, bias: flag("a trained bias beside B") },
+  build: ({ bias, ...values }, target) => at(target, lora({ ...loraOptions(values), bias })),
   peft: {
     type: "LORA",
-    tensors: { A: { key: "lora_A.weight" }, B: { key: "lora_B.weight" } },
-    fields: (values) => loraFields(values, false),
-    values: (fields) => loraValues(fields, false),
+    tensors: {
+      A: { key: "lora_A.weight" },
+      B: { key: "lora_B.weight" },
+      bias: { key: "lora_B.bias" },
+      embedding_A: { key: "lora_embedding_A" },
+      embedding_B: { key: "lora_embedding_B" },
+    },
+    fields: ({ bias = false, ...values }) => ({ ...loraFields(values, false), lora_bias: bias }),
+    values(fields) {
+      const values = loraValues(fields, false);
+      return values && { ...values, ...(fields.flag("lora_bias") ? { bias: true } : {}) };
+    },
   },
 });

@@ -5,6 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { type AnyLayer, specs, walk } from "../dsl/layer.ts";
+import { deltaOf, isUpdated } from "./weight_update.ts";
 import { isLinear, type LinearLayer, merge, type Merged, plain, reformOf, unmerge } from "../dsl/linear.ts";
 import { join, type Params, partition, type Path } from "../dsl/tree.ts";
 
@@ -23,15 +24,59 @@ function adaptedLayers(model: AnyLayer): readonly (readonly [Path, LinearLayer])
   );
 }
 
+/** A layer's parameters by name: its own, and those that it shares. */
+function paramsAt(path: Path, layer: AnyLayer, params: Params): (name: string) => tf.Tensor {
+  return (name) => params[layer.params[name].shared ?? join(path, name)];
+}
+
 /** The change that a layer's adapters make, given the model's parameters. */
 function reformAt(path: Path, layer: LinearLayer, params: Params): ReturnType<typeof reformOf> {
-  return reformOf(layer.adapters, (name) => params[layer.params[name].shared ?? join(path, name)]);
+  return reformOf(layer.adapters, paramsAt(path, layer, params));
+}
+
+function foldLinear(path: Path, layer: LinearLayer, params: Params): Merged {
+  return tf.tidy(() => {
+    const param = paramsAt(path, layer, params);
+    const bias = layer.shape.bias ? param("bias") as tf.Tensor1D : undefined;
+    const { weight, bias: newBias, gain } = merge(
+      reformAt(path, layer, params)(plain(param("weight") as tf.Tensor2D, bias)),
+    );
+    return { weight, ...(newBias && { bias: newBias }), ...(gain && { gain }) };
+  });
+}
+
+/** Weights of embeddings and convolutions with their updates added, or taken away again. */
+function foldUpdates(model: AnyLayer, params: Params, sign: 1 | -1, from: Params): Params {
+  return Object.fromEntries(
+    [...walk(model)].flatMap(([path, layer]) => {
+      if (!isUpdated(layer)) return [];
+      const delta = () => tf.mul(deltaOf(layer.update, paramsAt(path, layer, params)), sign);
+      return [[join(path, "weight"), tf.tidy(() => tf.add(from[join(path, "weight")], delta()))]];
+    }),
+  );
+}
+
+/**
+ * What layers that share a weight keep of it where only one of them was changed: a head whose table has an adapter keeps
+ * the table as it was.
+ */
+function keptApart(model: AnyLayer, params: Params, changed: ReadonlySet<Path>): Params {
+  return Object.fromEntries(
+    [...walk(model)].flatMap(([path, layer]) =>
+      Object.entries(layer.params).flatMap(([name, { shared, adapter }]) =>
+        adapter === undefined && shared !== undefined && changed.has(shared) && !changed.has(join(path, name))
+          ? [[join(path, name), params[shared]]]
+          : []
+      )
+    ),
+  );
 }
 
 /**
  * Folds every adapter of a model into weights and biases: afterwards the unadapted model computes the same.
  *
- * A layer without a bias gets one if its adapters add one.
+ * A layer without a bias gets one if its adapters add one, and layers that shared a weight get one each (a head that was the
+ * table) if adapters changed it for one of them.
  *
  * @param model The adapted model
  * @param params Its parameters
@@ -39,21 +84,16 @@ function reformAt(path: Path, layer: LinearLayer, params: Params): ReturnType<ty
 export function mergeParams(model: AnyLayer, params: Params): MergedParams {
   const declared = specs(model);
   const { kept: base } = partition<tf.Tensor>((path) => declared[path]?.adapter === undefined)(params);
-  const folded = new Map<Path, Merged>();
-  for (const [path, layer] of adaptedLayers(model)) {
-    folded.set(
-      path,
-      tf.tidy(() => {
-        const bias = layer.shape.bias ? params[join(path, "bias")] as tf.Tensor1D : undefined;
-        const { weight, bias: newBias, gain } = merge(
-          reformAt(path, layer, params)(plain(params[join(path, "weight")] as tf.Tensor2D, bias)),
-        );
-        return { weight, ...(newBias && { bias: newBias }), ...(gain && { gain }) };
-      }),
-    );
-  }
-  const laid = (tensors: Iterable<readonly [Path, { weight: tf.Tensor; bias?: tf.Tensor }]>): Params => ({
+  const folded = new Map(
+    adaptedLayers(model).map(([path, layer]) => [path, foldLinear(path, layer, params)]),
+  );
+  const updated = foldUpdates(model, params, 1, params);
+  const laid = (
+    tensors: Iterable<readonly [Path, { weight: tf.Tensor; bias?: tf.Tensor }]>,
+    others: Params,
+  ): Params => ({
     ...base,
+    ...others,
     ...Object.fromEntries(
       [...tensors].flatMap(([path, { weight, bias }]) => [
         [join(path, "weight"), weight],
@@ -61,8 +101,9 @@ export function mergeParams(model: AnyLayer, params: Params): MergedParams {
       ]),
     ),
   });
+  const changed = new Set([...[...folded.keys()].map((path) => join(path, "weight")), ...Object.keys(updated)]);
   return {
-    params: laid(folded),
+    params: laid(folded, { ...updated, ...keptApart(model, params, changed) }),
     unmerge: () =>
       laid(
         adaptedLayers(model).map(([path, layer]) => [
@@ -72,6 +113,7 @@ export function mergeParams(model: AnyLayer, params: Params): MergedParams {
             return { weight, ...(bias && { bias }) };
           }),
         ]),
+        foldUpdates(model, params, -1, updated),
       ),
   };
 }

@@ -11,3 +11,4 @@ export * from "./merge.ts";
 export * from "./method.ts";
 export * from "./methods.ts";
 export * from "./spec.ts";
+export type { WeightUpdate } from "./weight_update.ts";

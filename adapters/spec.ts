@@ -4,7 +4,8 @@
  * @module
  */
 import { OneloraError, unknownName } from "../dsl/error.ts";
-import type { AnyLayer } from "../dsl/layer.ts";
+import { type AnyLayer, unfreeze } from "../dsl/layer.ts";
+import type { Path } from "../dsl/tree.ts";
 import type { Method, ModelChange, SettingValue, SettingValues } from "./method.ts";
 import * as described from "./methods.ts";
 
@@ -16,6 +17,20 @@ export interface MethodOptions {
   readonly alpha?: number;
   /** Which linear layers (default `all-linear`). */
   readonly target?: string;
+  /** Further layers, with settings of their own. */
+  readonly groups?: readonly LayerGroup[];
+  /** Paths of layers that are trained whole beside the methods. */
+  readonly whole?: readonly Path[];
+}
+
+/** Some layers and what is different there. */
+export interface LayerGroup {
+  /** Which layers. */
+  readonly target: string;
+  /** Rank r there, of methods that have one. */
+  readonly rank?: number;
+  /** LoRA's and DoRA's alpha there. */
+  readonly alpha?: number;
 }
 
 /** One method of a specification, resolved. */
@@ -107,17 +122,23 @@ function readSettings(method: Method, text: string): SettingValues {
  * ```
  */
 export function parseMethods(spec: string, options: MethodOptions = {}): readonly ChosenMethod[] {
-  const { target = "all-linear", ...others } = options;
-  const shared = given({ rank: others.rank, alpha: others.alpha });
+  const { target = "all-linear", groups = [] } = options;
+  const places = [{ target, rank: options.rank, alpha: options.alpha }, ...groups];
   const chosen = spec.split("+").map((part) => {
     const [typed, ...rest] = part.trim().split(":");
     const named = NAMED.get(typed);
     if (named === undefined) throw unknownName("adapter", typed, methodNames);
     const [method, implied] = named;
-    const common = Object.entries(shared).filter(([key]) => Object.hasOwn(method.settings, key))
-      .map(([key, value]) => [key, readSetting(method, key, `${value}`)] as const);
-    const settings = { ...implied, ...Object.fromEntries(common), ...readSettings(method, rest.join(":")) };
-    return { name: method.name, options: settings, change: method.build(settings, target) };
+    const typedSettings = readSettings(method, rest.join(":"));
+    const changes = places.map((place) => {
+      const common = Object.entries(given({ rank: place.rank, alpha: place.alpha }))
+        .filter(([key]) => Object.hasOwn(method.settings, key))
+        .map(([key, value]) => [key, readSetting(method, key, `${value}`)] as const);
+      const settings = { ...implied, ...Object.fromEntries(common), ...typedSettings };
+      return { settings, change: method.build(settings, place.target) };
+    });
+    const change: ModelChange = (model) => changes.reduce((changed, each) => each.change(changed), model);
+    return { name: method.name, options: changes[0].settings, change };
   });
   const twice = chosen.find(({ name }, i) => chosen.findIndex((other) => other.name === name) !== i);
   if (twice !== undefined) {
@@ -194,5 +215,8 @@ export function joinMethods(spec: string, others: readonly string[]): string {
  */
 export function adapt(spec: string, options: MethodOptions = {}): ModelChange {
   const methods = parseMethods(spec, options);
-  return <Model extends AnyLayer>(model: Model) => methods.reduce((changed, { change }) => change(changed), model);
+  const whole = new Set(options.whole);
+  const last: ModelChange = whole.size === 0 ? (model) => model : unfreeze((_, path) => whole.has(path));
+  return <Model extends AnyLayer>(model: Model) =>
+    last(methods.reduce((changed, { change }) => change(changed), model));
 }

@@ -202,7 +202,7 @@ export function convTransposeLayer(
   const { bias = true, ...sliding } = options;
   const init = between(1 / Math.sqrt(outChannels * kernel * kernel));
   return {
-    kind: "convolution",
+    kind: "transposed convolution",
     params: {
       weight: parameter([inChannels, outChannels, kernel, kernel], init),
       ...(bias ? { bias: parameter([outChannels], init) } : {}),
