@@ -130,6 +130,8 @@ export interface Description {
   readonly classPart?: ClassPart;
   /** Whether that layer is for other classes than the configuration's, so that published weights do not fit it. */
   readonly freshClasses: boolean;
+  /** The same model described with other options: other classes, biases, another form of query, key and value. */
+  readonly with: (options: DescriptionOptions) => Description;
 }
 
 /** Options of {@linkcode Family}'s functions. */
@@ -165,7 +167,8 @@ export interface Family {
  */
 export function family<Config>(architecture: Architecture<Config>): Family {
   const { className, classes, withQkv } = architecture;
-  const describe = (given: Config, { labels, biases, qkv, untied }: DescriptionOptions): Description => {
+  const describe = (given: Config, options: DescriptionOptions): Description => {
+    const { labels, biases, qkv, untied } = options;
     if (qkv !== undefined && withQkv === undefined) {
       throw new OneloraError({
         attempted: `opening ${architecture.name} with ${qkv} qkv`,
@@ -203,6 +206,7 @@ export function family<Config>(architecture: Architecture<Config>): Family {
       labels: classes?.labels(sized),
       classPart: classes?.part,
       freshClasses: `${classes?.labels(config)}` !== `${classes?.labels(sized)}`,
+      with: (others) => describe(given, { ...options, ...others }),
     };
   };
   return {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Description } from "./family.ts";
+import type { Description, DescriptionOptions } from "./family.ts";
 import type { HubOptions } from "./hub/settings.ts";
 
 /** A model by name: description and where its weights are, no weights. */
@@ -14,6 +14,18 @@ export interface Model extends Description {
   readonly folder?: string;
   /** The repository that its weights come from when they are first needed, if it is one of the hub's. */
   readonly repository?: ModelRepository;
+  /** The same model described with other options. */
+  readonly with: (options: DescriptionOptions) => Model;
+}
+
+/**
+ * A model of a description: its name, and where its weights are.
+ *
+ * @param description What it is
+ * @param place Its name, and its weights, if it has any
+ */
+export function modelOf(description: Description, place: Pick<Model, "name" | "folder" | "repository">): Model {
+  return { ...description, ...place, with: (options) => modelOf(description.with(options), place) };
 }
 
 /** A model of Hugging Face's hub. */

@@ -18,7 +18,7 @@ import type { HubOptions } from "./hub/settings.ts";
 import { fits } from "./checkpoint/load.ts";
 import { inceptionFamily } from "./inception/inception_v3.ts";
 import { llamaFamily } from "./llama/llama.ts";
-import type { Model } from "./model.ts";
+import { type Model, modelOf } from "./model.ts";
 import { shippedFolder } from "./checkpoint/shipped.ts";
 import { vitFamily } from "./vit/vit.ts";
 
@@ -51,6 +51,8 @@ export const families: readonly Family[] = [
 
 /** Options of {@linkcode openModel}. */
 export interface OpenModelOptions extends DescriptionOptions {
+  /** Architectures of one's own besides this package's. */
+  readonly families?: readonly Family[];
   /** Where models of Hugging Face's hub come from and go. */
   readonly hub?: HubOptions;
 }
@@ -70,7 +72,7 @@ async function presetsFor(file: string): Promise<string> {
     for (const family of families) {
       for (const preset of family.presets) {
         // Whatever its classes are: training gives it others.
-        const model = { ...family.preset(preset, {}), name: preset, freshClasses: true };
+        const model = { ...modelOf(family.preset(preset, {}), { name: preset }), freshClasses: true };
         if (fits(model, checkpoint)) found.push(`${preset}=${file}`);
       }
     }
@@ -116,12 +118,16 @@ function presetAndWeights(name: string): readonly [preset: string, weights: stri
 }
 
 /** The description that a folder's configuration gives. */
-async function openFolder(folder: string, options: DescriptionOptions): Promise<Description> {
+async function openFolder(
+  folder: string,
+  { families: own = [], ...options }: Pick<OpenModelOptions, "families"> & DescriptionOptions,
+): Promise<Description> {
   const json = await readConfig(folder);
   const named = (each: Family) => json.model_type === undefined ? each.className : each.name;
   const written = json.model_type ?? json._class_name;
-  const family = families.find((each) => written !== undefined && named(each) === written);
-  if (family === undefined) throw unknownName("model_type", String(written), families.map((each) => each.name));
+  const known = [...own, ...families];
+  const family = known.find((each) => written !== undefined && named(each) === written);
+  if (family === undefined) throw unknownName("model_type", String(written), known.map((each) => each.name));
   return family.read(json, options);
 }
 
@@ -156,7 +162,7 @@ export async function openModel(name: string, options: OpenModelOptions = {}): P
   const place = fetched?.name ?? given;
   const full = preset === undefined ? place! : place === undefined ? preset : `${preset}=${place}`;
   // A preset with weights of this package has their labels.
-  const describe = async (options: DescriptionOptions): Promise<Description> =>
+  const describe = async (options: OpenModelOptions): Promise<Description> =>
     preset === undefined || (given === undefined && folder !== undefined)
       ? await openFolder(folder!, options)
       : familyOf(preset)!.preset(preset, options);
@@ -164,5 +170,5 @@ export async function openModel(name: string, options: OpenModelOptions = {}): P
   const description = folder !== undefined && await hasOwnHead(folder, described)
     ? await describe({ ...options, untied: true })
     : described;
-  return { ...description, name: full, folder, ...repository };
+  return modelOf(description, { name: full, folder, ...repository });
 }

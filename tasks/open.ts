@@ -59,7 +59,7 @@ function overlay(base: Params, above: Params): Params {
  * Opens a model by preset name or folder with all its parameters, and an adapter folder on it. The head gets the adapter's
  * classes, whatever the model's own were.
  *
- * @param name What `openModel` takes: preset name, Hugging Face folder, `hf:ORG/NAME`, PRESET=FILE
+ * @param name What `openModel` takes: preset name, Hugging Face folder, `hf:ORG/NAME`, PRESET=FILE; or an opened model
  * @param options See {@linkcode OpenOptions}
  * @throws OneloraError for a model or adapter that cannot be read, and an adapter of another model
  *
@@ -73,12 +73,11 @@ function overlay(base: Params, above: Params): Params {
  * assertEquals(params["classifier.weight"].shape, [model.labels?.length, 128]);
  * ```
  */
-export async function openTrained(name: string, options: OpenOptions): Promise<OpenedModel> {
+export async function openTrained(name: string | Model, options: OpenOptions): Promise<OpenedModel> {
   const { adapter, hub } = options;
-  const published = await openModel(name, { hub });
-  const model = adapter === undefined
-    ? published
-    : await openModel(published.name, { labels: await classesOf(adapter, published), hub });
+  const published = typeof name === "string" ? await openModel(name, { hub }) : name;
+  const labels = adapter === undefined ? undefined : await classesOf(adapter, published);
+  const model = labels === undefined ? published : published.with({ labels });
   const base = await loadParams(model, options.key);
   if (adapter === undefined) return { model, layer: model.layer, ...base };
   try {
@@ -115,11 +114,7 @@ export async function mergeOpened({ model, layer, params }: OpenedModel): Promis
   const merged: Params = tidy(() => ({ ...mergeParams(layer, params).params }));
   const added = Object.keys(merged).filter((path) => specs(model.layer)[path] === undefined);
   if (added.length === 0) return { model, params: merged };
-  const biased = await openModel(model.name, {
-    labels: model.labels,
-    biases: true,
-    hub: model.repository?.options,
-  });
+  const biased = model.with({ biases: true });
   const missing = added.find((path) => specs(biased.layer)[path] === undefined);
   if (missing !== undefined) {
     dispose(Object.values(merged).filter((tensor) => !Object.values(params).includes(tensor)));

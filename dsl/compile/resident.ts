@@ -50,7 +50,7 @@ export function startResident<Batch extends Params>(
     throw new OneloraError({
       attempted: `computing in ${precision}`,
       found: `the ${engine.name} backend`,
-      allowed: "the tensorflow backend, or --precision float32",
+      allowed: "the tensorflow backend, or `precision: float32`",
     });
   }
   return engine.resident?.(step, state, options, replayed) ?? replayed(step, state);

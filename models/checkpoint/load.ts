@@ -24,6 +24,7 @@ import { openCheckpoint } from "./checkpoint.ts";
 import { divisions, gatherRows, published, type Rows, shapeOfRows } from "../fusion.ts";
 import { fetchModel } from "../hub/fetch.ts";
 import { keyOf, keysOf, pathOf, substituteOf } from "./keys.ts";
+import type { Description } from "../family.ts";
 import type { Model } from "../model.ts";
 
 /** What was found in a checkpoint. */
@@ -184,7 +185,7 @@ export interface SaveOptions {
  * @param options See {@linkcode SaveOptions}
  */
 export async function saveModel(
-  model: Model,
+  model: Description,
   params: Params,
   folder: string,
   { dtype = "F32" }: SaveOptions = {},

@@ -8,7 +8,7 @@ import { type Either, isLeft, left, right } from "fp-ts/Either";
 import type { TaskEither } from "fp-ts/TaskEither";
 import { OneloraError } from "../../dsl/error.ts";
 import { readConfig } from "./config.ts";
-import type { Flags } from "./flags.ts";
+import { type Flags, withFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { type Command, type Parsed, readOptions, splitArguments } from "./parse.ts";
 
@@ -37,11 +37,11 @@ function isDebugging(): boolean {
 }
 
 /** The error as one line, with the stack below it where it is asked for. */
-function report(error: unknown, { err, debug }: Pick<Border, "err" | "debug">): 1 | 2 {
+function report(error: unknown, { err, debug }: Pick<Border, "err" | "debug">, flags: Flags): 1 | 2 {
   const isKnown = error instanceof OneloraError;
   const message = error instanceof Error ? error.message : String(error);
   const kind = isKnown ? "" : `unexpected ${error instanceof Error ? error.name : "failure"}: `;
-  err(`error: ${kind}${message.trim().replace(/\s*\n\s*/g, " ")}`);
+  err(`error: ${kind}${withFlags(flags, message.trim().replace(/\s*\n\s*/g, " "))}`);
   if (debug && error instanceof Error) {
     err(error.stack ?? "no stack");
     if (error.cause !== undefined) err(`caused by ${error.cause instanceof Error ? error.cause.stack : error.cause}`);
@@ -74,15 +74,15 @@ async function understood<F extends Flags>(
 export async function run<F extends Flags>(command: Command<F>, body: Body<F>, border: Border): Promise<0 | 1 | 2> {
   try {
     const parsed = await understood(command, border.args);
-    if (isLeft(parsed)) return report(parsed.left, border);
+    if (isLeft(parsed)) return report(parsed.left, border, command.flags);
     if (parsed.right === "help") {
       border.out(helpText(command));
       return 0;
     }
     const outcome = await body(parsed.right)();
-    return isLeft(outcome) ? report(outcome.left, border) : 0;
+    return isLeft(outcome) ? report(outcome.left, border, command.flags) : 0;
   } catch (error) {
-    return report(error, border);
+    return report(error, border, command.flags);
   }
 }
 
@@ -97,7 +97,7 @@ export async function main<F extends Flags>(command: Command<F>, body: Body<F>):
   const border: Border = { args: Deno.args, out: console.log, err: console.error, debug: isDebugging() };
   const stop = (event: Event, error: unknown) => {
     event.preventDefault();
-    Deno.exit(report(error, border));
+    Deno.exit(report(error, border, command.flags));
   };
   globalThis.addEventListener("error", (event) => stop(event, event.error));
   globalThis.addEventListener("unhandledrejection", (event) => stop(event, event.reason));

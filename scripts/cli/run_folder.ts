@@ -6,7 +6,7 @@
 import process from "node:process";
 import { OneloraError } from "../../dsl/error.ts";
 import { makeFolder, writeJson as writeFile } from "../../dsl/files/write.ts";
-import type { Reporter } from "../../tasks/trainer/train.ts";
+import type { Reporter } from "../../tasks/trainer/observe.ts";
 import { type Progress, progress } from "./mod.ts";
 
 function exists(path: string): boolean {

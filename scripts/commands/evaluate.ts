@@ -6,28 +6,20 @@
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/mod.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
-import {
-  calibrationChart,
-  type EvaluationRun,
-  isCalibration,
-  svgFile,
-  taskKind,
-  taskKinds,
-  taskNames,
-} from "../../tasks/mod.ts";
+import { type EvaluationRun, ownValues, type TaskKind, taskKind, taskNames } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, type Options, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
-import { backendFlag, readRun, taskDataHelp, taskFlags, trainedFlags, usage } from "../cli/options.ts";
+import { backendFlag, ownFlags, ownOptions, readRun, taskDataHelp, trainedFlags, usage } from "../cli/options.ts";
 import { reporterFor } from "../cli/run_folder.ts";
 
 const flags = {
   run: text({ help: "Folder of a training run, for its task, model, adapter and data", value: "DIR" }),
-  task: choice({ help: "What to judge by (default: the run's; image-classification)", allowed: taskNames }),
+  task: choice({ help: `What to judge by (default: the run's; ${taskNames[0]})`, allowed: taskNames }),
   ...trainedFlags,
   data: text({ help: taskDataHelp, value: "DATA" }),
   limit: integer({ help: "Use only so many test examples", min: 1 }),
-  ...taskFlags,
+  ...ownFlags(),
   ...backendFlag,
   json: boolean({ help: "Print JSON, with everything there is: matrices, diagrams, histograms, answers" }),
   chart: text({ help: "Draw a classifier's error distribution and calibration (SVG)", value: "FILE" }),
@@ -35,27 +27,29 @@ const flags = {
 
 /** What to evaluate, and on what. */
 interface Subject extends EvaluationRun, Pick<Options<typeof flags>, "adapter" | "backend"> {
-  readonly task: string;
+  readonly kind: TaskKind;
   readonly model: string;
 }
 
 async function subjectOf(options: Options<typeof flags>, given: ReadonlySet<keyof typeof flags>): Promise<Subject> {
-  const { run, task, model, data, adapter, limit, backend, json: _, chart: __, ...more } = options;
+  const { run, task, model, data, adapter, limit, backend } = options;
   const allowed = "--run DIR, or --model NAME|DIR --data DATA";
   const misuse = (found: string) => usage("reading the command line", found, allowed);
   if (run === undefined) {
     if (model === undefined) throw misuse("neither --run nor --model");
     if (data === undefined) throw misuse("no --data");
-    return { ...more, task: task ?? Object.keys(taskKinds)[0], model, data, adapter, limit, backend };
+    const kind = taskKind(task ?? taskNames[0]);
+    return { kind, model, data, adapter, limit, backend, own: ownOptions(kind, options, given) };
   }
   if (model !== undefined || adapter !== undefined || task !== undefined) {
     throw misuse(`--run beside --${task !== undefined ? "task" : model === undefined ? "adapter" : "model"}`);
   }
   const saved = await readRun(run);
-  const spoken = Object.fromEntries(Object.entries(more).filter(([name]) => given.has(name as keyof typeof flags)));
+  const kind = taskKind(saved.task);
   return {
     ...saved,
-    ...spoken,
+    kind,
+    own: { ...ownValues(kind, saved), ...ownOptions(kind, options, given) },
     adapter: saved.adapter === "none" ? undefined : `${run}/adapter`,
     data: data ?? saved.data,
     limit: limit ?? (data === undefined ? saved.limit : undefined),
@@ -74,20 +68,20 @@ await main(
   attempt(async ({ options, given }) => {
     const subject = await subjectOf(options, given);
     const { chart } = options;
-    if (chart !== undefined && subject.task !== "image-classification") {
-      throw usage("drawing --chart", `the task ${subject.task}`, "image-classification");
+    const { kind } = subject;
+    if (chart !== undefined && kind.chart === undefined) {
+      const drawn = taskNames.filter((name) => taskKind(name).chart !== undefined);
+      throw usage("drawing --chart", `the task ${kind.name}`, drawn.join(", "));
     }
     await useBackend(subject.backend);
     const opened = await openNoting(subject.model, subject.adapter, subject.seed);
     try {
-      const kind = taskKind(subject.task);
-      const { metrics, details, notes } = await kind.evaluate(opened, subject, reporterFor("evaluating"));
+      const data = await kind.openData(subject.data, subject);
+      const { metrics, details, notes } = await kind.evaluate(opened, data, subject, reporterFor("evaluating"));
       for (const note of notes) console.error(`note: ${note}`);
       console.log(options.json ? JSON.stringify(details) : `${kind.inWords(metrics)}\n\n${inLines(metrics)}`);
-      if (chart === undefined || !isCalibration(details)) return;
-      const named = { name: subject.adapter ?? subject.model, metrics: details };
-      const svg = svgFile(calibrationChart([named]));
-      await writeWhole(chart, svg);
+      if (chart === undefined) return;
+      await writeWhole(chart, kind.chart!(subject.adapter ?? subject.model, details));
     } finally {
       dispose(opened.params as Record<string, Tensor>);
     }

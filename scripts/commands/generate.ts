@@ -6,11 +6,11 @@
 import { useBackend } from "../../dsl/mod.ts";
 import { openModel } from "../../models/mod.ts";
 import { attempt } from "../cli/attempt.ts";
-import { integer, kebab, main, number, required, text } from "../cli/mod.ts";
+import { type Flag, integer, kebab, main, number, required, text } from "../cli/mod.ts";
 import { samplePicturesTo } from "./generate/pictures.ts";
 import { continueText } from "./generate/text.ts";
 import { openNoting } from "../cli/opened.ts";
-import { backendFlag, taskFlags, trainedFlags, usage } from "../cli/options.ts";
+import { backendFlag, ownFlags, trainedFlags, usage } from "../cli/options.ts";
 
 const textFlags = {
   prompt: text({ help: "LLaMA: text to go on with" }),
@@ -30,7 +30,7 @@ const pictureFlags = {
   output: text({ help: "DiT: the grid of pictures", value: "FILE.png", default: "samples.png" }),
   steps: integer({ help: "DiT: steps of a sample (default: 250, dit-micro 25); below 100 by DDIM", min: 2 }),
   guidance: number({ help: "DiT: scale of classifier-free guidance (default 1.5); 1 for none", min: 0 }),
-  vae: taskFlags.vae,
+  vae: ownFlags().vae as Flag<string | undefined>,
 };
 
 const flags = {

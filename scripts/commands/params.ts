@@ -7,19 +7,19 @@
 import { adapt, joinMethods, parameterCounts } from "../../adapters/mod.ts";
 import { engineKind, precisions, useBackend } from "../../dsl/mod.ts";
 import { labelNames, openModel } from "../../models/mod.ts";
-import { planTraining } from "../../tasks/mod.ts";
+import { methodSettings, planTask, requireTask } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, text } from "../cli/mod.ts";
-import { methodFlags, modelHelp, qkvFlag, usage } from "../cli/options.ts";
+import { modelHelp, qkvFlag, usage } from "../cli/options.ts";
 import { paperNote } from "./params/paper.ts";
 import { planLines } from "./params/plan.ts";
 
 const flags = {
   model: text({ help: modelHelp, value: "NAME|DIR", default: "vit-micro" }),
-  ...methodFlags,
+  ...methodSettings,
   ...qkvFlag,
   classes: integer({ help: "Classes to learn", min: 1 }),
-  plan: boolean({ help: "Foretell the memory of a training step, too" }),
+  plan: boolean({ help: "Plan the memory of a training step, too" }),
   batch: integer({ help: "Examples a step, for --plan", min: 1, default: 1 }),
   length: integer({
     help: "Tokens of an example, for --plan of a language model",
@@ -67,12 +67,12 @@ await main(
     }
     // What wasm's kernels take is known only once they are there; no kernel of tensorflow's changes what is recorded.
     await useBackend(embedded ? backend : "cpu");
-    // A classifier's head is trained with every method.
-    const trained = joinMethods(method, model.family === "vit" ? ["head"] : []);
+    const kind = requireTask(model, `planning to train ${name}`);
+    const trained = joinMethods(method, kind.besides(model));
     const settings = { batch, length, precision, gradientCheckpointing, backend };
-    const plan = planTraining(model, adapt(trained, options)(model.layer), settings);
+    const plan = planTask(kind, model, adapt(trained, options)(model.layer), settings);
     const what = [
-      `batch ${batch}${model.family === "llama" ? ` of ${length} tokens` : ""}`,
+      kind.sizeInWords(settings),
       precision,
       ...(gradientCheckpointing ? ["gradient checkpointing"] : []),
       backend,

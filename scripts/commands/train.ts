@@ -8,8 +8,11 @@ import { claimFolder } from "../../dsl/files/claim.ts";
 import { type BackendReport, type StepPlan, useBackend } from "../../dsl/mod.ts";
 import {
   NO_METHOD,
+  ownValues,
+  resolveRun,
   type Run,
   type RunResult,
+  runSettings,
   runTask,
   softwareVersions,
   type TaskKind,
@@ -20,19 +23,14 @@ import { attempt } from "../cli/attempt.ts";
 import { main, toConfig } from "../cli/mod.ts";
 import { fetched } from "../cli/fetched.ts";
 import { bytesText } from "./params/plan.ts";
-import { readRun, trainFlags, type TrainOptions, usage } from "../cli/options.ts";
+import { ownOptions, readRun, trainFlags, type TrainOptions, usage } from "../cli/options.ts";
 import { interruptible, newFolder, peakRssBytes, reporterFor, unused, writeJson } from "../cli/run_folder.ts";
 
 /** What the command line said. */
 type Given = ReadonlySet<keyof TrainOptions>;
 
 /** A run's settings, none of them missing. */
-type Resolved = TrainOptions & Pick<Run, "model" | "data" | "batchSize" | "lr" | "weightDecay" | "schedule">;
-
-function truth(name: string, value: string): boolean {
-  if (value === "true" || value === "false") return value === "true";
-  throw usage(`reading --${name}`, `"${value}"`, "true, false");
-}
+type Resolved = TrainOptions & Run;
 
 /** Every setting, with the recipe of the task for the model and data where nothing was given. */
 function resolved(options: TrainOptions, given: Given): Resolved {
@@ -40,29 +38,24 @@ function resolved(options: TrainOptions, given: Given): Resolved {
     throw usage("reading the command line", "both --epochs and --steps", "one of them");
   }
   const kind = taskKind(options.task);
-  const [model, data] = [options.model ?? kind.model, options.data ?? kind.data];
-  const { epochs, steps, augment, ...recipe } = kind.recipe(model, data);
-  const length = options.epochs === undefined && options.steps === undefined ? { epochs, steps } : {};
-  const spoken = Object.fromEntries(Object.entries(options).filter(([name]) => given.has(name as keyof TrainOptions)));
-  return {
-    ...options,
-    ...recipe,
-    ...length,
-    ...spoken,
-    model,
-    data,
-    augment: options.augment ?? String(augment),
-  } as Resolved;
+  const shared = Object.entries(options).filter(([name]) =>
+    Object.hasOwn(runSettings, name) && given.has(name as keyof TrainOptions)
+  );
+  const spoken = { ...Object.fromEntries(shared), ...ownOptions(kind, options, given) };
+  const run = resolveRun(kind, options.model ?? kind.model, options.data ?? kind.data, spoken);
+  return { ...options, epochs: undefined, steps: undefined, ...run };
 }
 
-/** The settings that decide the result. */
-function runOf(options: Resolved): Run {
-  return { ...options, augment: truth("augment", options.augment!) };
+/** The settings as the run's folder keeps them, by the names of flags. */
+function configOf({ own, ...options }: Resolved, backend: string): Record<string, unknown> {
+  // What a recipe decides is written as the command line takes it.
+  const written = Object.entries(own).map(([name, value]) => [name, name === "augment" ? String(value) : value]);
+  return toConfig({ ...options, ...Object.fromEntries(written), backend, out: undefined, resume: undefined });
 }
 
 /** A recipe's bf16 is a wish, which backends without it leave; that of the command line is not. */
 function withPrecision(options: Resolved, given: Given, { chosen, engine }: BackendReport): Resolved {
-  if (given.has("precision") || engine.precisions.includes(options.precision)) return options;
+  if (given.has("precision") || engine.precisions.includes(options.precision ?? "float32")) return options;
   console.log(`note: float32 instead of the recipe's ${options.precision}, which ${chosen} does not have`);
   return { ...options, precision: "float32" };
 }
@@ -77,7 +70,8 @@ async function resumed(options: TrainOptions, given: Given): Promise<Resolved> {
   const saved = await readRun(folder);
   const length = given.has("steps") || given.has("epochs") ? { steps: options.steps, epochs: options.epochs } : {};
   const backend = given.has("backend") ? { backend: options.backend } : {};
-  return { ...saved, ...length, ...backend, out: folder, resume: folder } as Resolved;
+  const own = ownValues(taskKind(saved.task), saved);
+  return { ...saved, ...length, ...backend, own, out: folder, resume: folder } as Resolved;
 }
 
 function resultLine(name: string, { inWords }: TaskKind, { metrics, parameters, stepSeconds }: RunResult): string {
@@ -133,10 +127,10 @@ await main(
     console.log(`backend ${report.chosen}: ${report.tried.at(-1)?.why ?? ""}`);
     if (report.advice !== "") console.log(report.advice);
     const options = withPrecision(pinned, given, report);
-    const run = runOf(options);
+    const run: Run = options;
     const signal = interruptible();
     // The comparison that shows what the adapter is for, made only where nobody asked for anything else.
-    const [plain, named] = options.task === "image-classification" ? ["head", "head only"] : [NO_METHOD, "unadapted"];
+    const { adapter: plain, name: named } = kind.baseline;
     const isDefault = [...given].every((name) => name === "task" || name === "backend");
     const baseline = isDefault
       ? await runTask(kind, { ...run, adapter: plain }, { signal, reporter: reporterFor(named) })
@@ -158,8 +152,7 @@ await main(
         );
       },
       ready: () => {
-        const settings = { ...options, backend: report.chosen, out: undefined, resume: undefined };
-        return writeJson(out, "config.json", toConfig(settings));
+        return writeJson(out, "config.json", configOf(options, report.chosen));
       },
       save: async ({ model: { modules: names, labels }, layer, params }) => {
         if (run.adapter === NO_METHOD) return;

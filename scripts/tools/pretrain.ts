@@ -44,7 +44,7 @@ const recipes: Readonly<Record<string, Pretraining>> = {
     batchSize: 64,
     lr: 1.5e-3,
     weightDecay: 0.05,
-    augment: { crop: { scale: [0.6, 1], ratio: [3 / 4, 4 / 3] }, flip: 0 },
+    own: { augment: { crop: { scale: [0.6, 1], ratio: [3 / 4, 4 / 3] }, flip: 0 } },
   },
   "dpt-micro": {
     task: "depth",
@@ -53,7 +53,7 @@ const recipes: Readonly<Record<string, Pretraining>> = {
     batchSize: 16,
     lr: 2e-3,
     weightDecay: 0.05,
-    augment: true,
+    own: { augment: true },
   },
   // Shoes point to the left, and shall.
   "dit-micro": {
@@ -63,7 +63,7 @@ const recipes: Readonly<Record<string, Pretraining>> = {
     batchSize: 64,
     lr: 2e-3,
     weightDecay: 0,
-    augment: false,
+    own: { augment: false },
     ema: 0.995,
   },
   "llama-micro": {
@@ -74,9 +74,7 @@ const recipes: Readonly<Record<string, Pretraining>> = {
     lr: 2e-3,
     weightDecay: 0.01,
     warmup: 0.03,
-    length: 64,
-    samples: 200,
-    augment: false,
+    own: { length: 64, samples: 200 },
     files: () => wordProblemTokenizer().files,
   },
 };

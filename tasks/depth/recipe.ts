@@ -5,9 +5,10 @@
  * @module
  */
 import type { RunRecipe } from "../trainer/task.ts";
+import type { DepthSettings } from "./settings.ts";
 
 /** Depth Anything's metric training: the rate stays for 70 % of the steps while momentum falls, then goes to almost 0. */
-const published: RunRecipe = {
+const published: RunRecipe<DepthSettings> = {
   epochs: 5,
   batchSize: 16,
   lr: 1.61e-4,
@@ -15,11 +16,10 @@ const published: RunRecipe = {
   schedule: "one-cycle-flat",
   warmup: 0.7,
   clip: 0.1,
-  augment: true,
-  flip: true,
+  own: { augment: true, flip: true },
 };
 
-const RECIPES: Readonly<Record<string, RunRecipe>> = {
+const RECIPES: Readonly<Record<string, RunRecipe<DepthSettings>>> = {
   "dpt-micro": {
     steps: 500,
     batchSize: 16,
@@ -28,7 +28,7 @@ const RECIPES: Readonly<Record<string, RunRecipe>> = {
     schedule: "one-cycle",
     warmup: 0.3,
     clip: 1,
-    augment: true,
+    own: { augment: true },
   },
 };
 
@@ -37,6 +37,6 @@ const RECIPES: Readonly<Record<string, RunRecipe>> = {
  *
  * @param model Preset name or folder
  */
-export function depthRecipe(model: string): RunRecipe {
+export function depthRecipe(model: string): RunRecipe<DepthSettings> {
   return RECIPES[model] ?? published;
 }

@@ -3,16 +3,26 @@
  *
  * @module
  */
-import { adapt } from "../../adapters/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import type { Layer } from "../../dsl/layer.ts";
 import { oneCycleMomentum } from "../../dsl/optimise/mod.ts";
 import type { Params } from "../../dsl/tree.ts";
-import { openModel } from "../../models/mod.ts";
-import { NO_METHOD, underRun } from "../trainer/run.ts";
-import type { EvaluationReport, EvaluationRun, PreparedTask, Run, TaskKind, TrainedModel } from "../trainer/task.ts";
-import type { Reporter } from "../trainer/train.ts";
+import type { Model } from "../../models/mod.ts";
+import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
+import type {
+  BatchSize,
+  EvaluationReport,
+  EvaluationRun,
+  Opened,
+  PreparedTask,
+  Run,
+  TaskKind,
+  TaskStep,
+  TrainedModel,
+} from "../trainer/task.ts";
+import type { Reporter } from "../trainer/observe.ts";
+import { depthProtocols, type DepthSplits } from "./dataset.ts";
 import {
   type DepthEvaluation,
   depthObjective,
@@ -25,6 +35,7 @@ import {
 import { depthDataForms, openDepthData } from "./open.ts";
 import { depthPicture } from "./pictures.ts";
 import { depthRecipe } from "./recipe.ts";
+import { type DepthSettings, depthSettings } from "./settings.ts";
 
 /** Pictures shown where no number is given. */
 const SHOWN = 4;
@@ -49,19 +60,29 @@ async function show(
   }
 }
 
-async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
-  if (typeof run.augment !== "boolean") {
+function step(model: Model, layer: Layer, { batch }: BatchSize): TaskStep {
+  const { channels, height, width } = model.image!;
+  return {
+    batch: {
+      pixels: { shape: [batch, channels, height, width], dtype: "float32" },
+      depth: { shape: [batch, height, width], dtype: "float32" },
+    },
+    objective: depthObjective(layer, depthProtocols.nyu),
+  };
+}
+
+function open(run: Run<DepthSettings>, { model, data }: Opened<DepthSplits>, reporter: Reporter): PreparedTask {
+  const { augment, flip, samples = SHOWN } = run.own;
+  if (typeof augment !== "boolean") {
     throw new OneloraError({
       attempted: "augmenting depth",
       found: "crops and mirroring of classes' images",
       allowed: "true, false",
     }, { exitCode: 2 });
   }
-  const model = await openModel(run.model);
   const input = metricInput(model);
-  const data = await openDepthData(run.data);
-  const { rank, alpha, target, adapter, samples = SHOWN, limit = samples, flip, workers } = run;
-  const layer = adapter === NO_METHOD ? model.layer : adapt(adapter, { rank, alpha, target })(model.layer);
+  const { limit = samples, workers } = run;
+  const layer = methodOn(model, run);
   const shown: DepthEvaluation = { dataset: data.test, input, flip, workers, limit: Math.min(samples, limit) };
   return {
     model,
@@ -70,7 +91,8 @@ async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
     whole: depthWholeStep(layer, data.protocol),
     training: depthTask(layer, input, data, {
       ...run,
-      augment: run.augment,
+      augment,
+      flip,
       onSkip: (line) => reporter.line(`skipped: ${line}`),
       onTotal: reporter.line,
     }),
@@ -82,10 +104,12 @@ async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
   };
 }
 
-async function evaluate({ model, layer, params }: TrainedModel, run: EvaluationRun): Promise<EvaluationReport> {
+async function evaluate(
+  { model, layer, params }: TrainedModel,
+  { test, protocol }: DepthSplits,
+  { limit, own: { flip } }: EvaluationRun<DepthSettings>,
+): Promise<EvaluationReport> {
   const input = metricInput(model);
-  const { test, protocol } = await openDepthData(run.data);
-  const { flip, limit } = run;
   const metrics = await evaluateDepth(layer, params, { dataset: test, input, flip, limit }, protocol);
   const { empty } = metrics;
   return {
@@ -96,13 +120,22 @@ async function evaluate({ model, layer, params }: TrainedModel, run: EvaluationR
 }
 
 /** Paper, section 4.1. */
-export const monocularDepth: TaskKind = {
+export const monocularDepth: TaskKind<DepthSettings, DepthSplits> = {
+  name: "depth",
   summary: "metres to every pixel of a picture, by root mean squared error",
   model: "dpt-micro",
   data: "scenes-driving",
   dataForms: depthDataForms,
+  settings: depthSettings,
+  baseline: { adapter: NO_METHOD, name: "unadapted" },
+  models: "a model of depth",
+  trains: ({ image, signature: { outputs } }) => image !== undefined && `${outputs}` === "predicted_depth",
+  besides: () => [],
   recipe: depthRecipe,
-  open,
+  step,
+  sizeInWords: ({ batch }) => `batch ${batch}`,
+  openData: (spec) => openDepthData(spec),
+  open: (run, opened, reporter) => Promise.resolve().then(() => open(run, opened, reporter)),
   evaluate,
   inWords: ({ absRel, rmse, delta1 }) =>
     `AbsRel ${absRel.toFixed(4)}  RMSE ${rmse.toFixed(3)} m  delta1 ${(delta1 * 100).toFixed(2)} %`,

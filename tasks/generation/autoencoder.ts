@@ -51,7 +51,7 @@ export async function autoencoderOf(model: Model, named?: string): Promise<strin
   throw new OneloraError({
     attempted: `making pictures of ${model.name}'s latents`,
     found: "no autoencoder",
-    allowed: "vae/ in the model's folder or beside it, or --vae NAME|DIR",
+    allowed: "vae/ in the model's folder or beside it, or one named by `vae`",
   }, { exitCode: 2 });
 }
 

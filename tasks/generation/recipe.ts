@@ -4,25 +4,25 @@
  * @module
  */
 import type { RunRecipe } from "../trainer/task.ts";
+import type { GenerationSettings } from "./settings.ts";
 
 /**
  * Peebles and Xie 2022, section 4, and DiffFit's fine-tuning: AdamW at a constant rate without decay, an average of the
  * parameters, classifier-free guidance at 1.5, 250 steps. 1e-4 is DiT's rate for all parameters; adapters take ten times it.
  */
-const published: RunRecipe = {
+const published: Omit<RunRecipe, "own"> = {
   epochs: 10,
   batchSize: 32,
   lr: 1e-3,
   weightDecay: 0,
   schedule: "constant",
-  augment: true,
   ema: 0.9999,
-  guidance: 1.5,
-  samplingSteps: 250,
-  samples: 1000,
 };
 
-const RECIPES: Readonly<Record<string, Partial<RunRecipe>>> = {
+/** How pictures are sampled. */
+const sampling: Omit<GenerationSettings, "augment"> = { guidance: 1.5, samplingSteps: 250, samples: 1000 };
+
+const RECIPES: Readonly<Record<string, Partial<RunRecipe<GenerationSettings>>>> = {
   // An average over some hundred steps, since there are no more.
   "dit-micro": {
     epochs: undefined,
@@ -31,8 +31,7 @@ const RECIPES: Readonly<Record<string, Partial<RunRecipe>>> = {
     lr: 5e-3,
     schedule: "linear",
     ema: 0.98,
-    samplingSteps: 25,
-    samples: 500,
+    own: { samplingSteps: 25, samples: 500 },
   },
 };
 
@@ -47,6 +46,10 @@ function isMirrored(data: string): boolean {
  * @param model Preset name or folder
  * @param data The data set's specification
  */
-export function generationRecipeFor(model: string, data: string): RunRecipe {
-  return { ...published, ...RECIPES[model], augment: isMirrored(data) };
+export function generationRecipeFor(
+  model: string,
+  data: string,
+): RunRecipe<GenerationSettings> & { readonly own: GenerationSettings } {
+  const { own, ...recipe } = RECIPES[model] ?? {};
+  return { ...published, ...recipe, own: { ...sampling, ...own, augment: isMirrored(data) } };
 }

@@ -3,17 +3,29 @@
  *
  * @module
  */
-import { adapt, joinMethods } from "../../adapters/mod.ts";
+import type { ValueType } from "../../dsl/compile/mod.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
+import type { Layer } from "../../dsl/layer.ts";
 import { fold, key } from "../../dsl/random.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
-import { asConditionalDiffusion, type ConditionalDiffusion, type Model, openModel } from "../../models/mod.ts";
-import type { ImageDataset } from "../data/dataset.ts";
+import { asConditionalDiffusion, type ConditionalDiffusion, type Model } from "../../models/mod.ts";
+import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
 import { imageDataForms, openImageData } from "../data/open.ts";
-import { NO_METHOD, underRun } from "../trainer/run.ts";
-import type { EvaluationReport, EvaluationRun, PreparedTask, Run, TaskKind, TrainedModel } from "../trainer/task.ts";
+import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
+import type { Reporter } from "../trainer/observe.ts";
 import { partRows, partSpans } from "../trainer/parts.ts";
-import type { Reporter, TrainingTask } from "../trainer/train.ts";
+import type {
+  BatchSize,
+  EvaluationReport,
+  EvaluationRun,
+  Opened,
+  PreparedTask,
+  Run,
+  TaskKind,
+  TaskStep,
+  TrainedModel,
+} from "../trainer/task.ts";
+import type { TrainingTask } from "../trainer/train.ts";
 import { type Autoencoder, autoencoderOf, openAutoencoder } from "./autoencoder.ts";
 import { dropLabels } from "./diffusion.ts";
 import { distanceMeter, heldOutLoss, type Judged, type JudgingOptions } from "./evaluate.ts";
@@ -22,7 +34,8 @@ import { diffusionInput, generationObjective, noisedBatch } from "./objective.ts
 import { encodePng, imageGrid } from "./pictures.ts";
 import { generationRecipeFor } from "./recipe.ts";
 import { samplePictures } from "./sampler.ts";
-import { diffusionSchedule, linearBetas } from "./schedule.ts";
+import { type DiffusionCoefficients, diffusionSchedule, linearBetas } from "./schedule.ts";
+import { type GenerationSettings, generationSettings } from "./settings.ts";
 import { cleanBatches, cleanSource } from "./source.ts";
 
 /** Share of labels that are dropped in training, DiT's. */
@@ -34,15 +47,16 @@ const SHOWN = 8;
 /** Classes that are shown at most. */
 const SHOWN_CLASSES = 20;
 
+type GenerationEvaluation = EvaluationRun<GenerationSettings>;
+
 /** A model whose classes are the data's, with a method on it; `none` leaves the model's own classes. */
-async function openGenerator(run: Run, classes: readonly string[]): Promise<Pick<TrainedModel, "model" | "layer">> {
-  const { rank, alpha, target, adapter } = run;
-  if (adapter === NO_METHOD) {
-    const model = await openModel(run.model);
-    return { model, layer: model.layer };
-  }
-  const model = await openModel(run.model, { labels: classes });
-  return { model, layer: adapt(joinMethods(adapter, model.joined), { rank, alpha, target })(model.layer) };
+function generatorFor(
+  published: Model,
+  run: Run<GenerationSettings>,
+  classes: readonly string[],
+): Pick<TrainedModel, "model" | "layer"> {
+  const model = run.adapter === NO_METHOD ? published : published.with({ labels: classes });
+  return { model, layer: methodOn(model, run, model.joined) };
 }
 
 /** What to judge a model by, which must know as many classes as the data has, else it is judged without labels. */
@@ -57,33 +71,22 @@ async function openAutoencoderOf(model: Model, vae: string | undefined): Promise
 }
 
 /** The model that tells grey pictures apart is part of this package; others are for the user to name. */
-function featuresOf(run: EvaluationRun, { input, autoencoder }: Judged): string | undefined {
+function featuresOf({ own }: GenerationEvaluation, { input, autoencoder }: Judged): string | undefined {
   const channels = autoencoder?.image.channels ?? input.shape[0];
-  return run.features ?? (channels === 1 ? "vit-micro" : undefined);
+  return own.features ?? (channels === 1 ? "vit-micro" : undefined);
 }
 
 /** Settings of sampling, with the recipe's for what a run leaves out. */
-function judgingOptions(run: EvaluationRun, model: string, { autoencoder }: Judged): JudgingOptions {
-  const { samplingSteps, guidance, samples } = { ...generationRecipeFor(model, run.data), ...defined(run) };
-  const decode = autoencoder?.decode;
-  return {
-    samplingSteps: samplingSteps!,
-    guidance: guidance!,
-    samples: samples!,
-    decode,
-    limit: run.limit,
-    seed: run.seed ?? 0,
-  };
+function judgingOptions(run: GenerationEvaluation, model: string, { autoencoder }: Judged): JudgingOptions {
+  const { own: recipe } = generationRecipeFor(model, run.data);
+  const { samplingSteps = recipe.samplingSteps, guidance = recipe.guidance, samples = recipe.samples } = run.own;
+  return { samplingSteps, guidance, samples, decode: autoencoder?.decode, limit: run.limit, seed: run.seed ?? 0 };
 }
 
-function defined(run: EvaluationRun): EvaluationRun {
-  return Object.fromEntries(Object.entries(run).filter(([, value]) => value !== undefined)) as unknown as EvaluationRun;
-}
-
-/** All that a model is judged by; what must be opened for it is, until it is let go of. */
+/** All that a model is judged by; what must be opened for it is, until it is disposed. */
 async function judge(
   judged: Judged,
-  run: EvaluationRun,
+  run: GenerationEvaluation,
   options: JudgingOptions,
 ): Promise<Disposable & { readonly metrics: (params: Params) => Promise<Tree<number>>; readonly measured: boolean }> {
   const name = featuresOf(run, judged);
@@ -122,20 +125,41 @@ async function showSamples(judged: Judged, options: JudgingOptions, params: Para
   await writeWhole(`${folder}/samples.png`, png);
 }
 
-async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
-  const data = await openImageData(run.data);
-  const { model, layer: adapted } = await openGenerator(run, data.train.classes);
+function step(model: Model, layer: Layer, { batch }: BatchSize): TaskStep {
+  const latents: ValueType = { shape: [batch, ...diffusionInput(model).shape], dtype: "float32" };
+  const each: ValueType = { shape: [batch, 1, 1, 1], dtype: "float32" };
+  const whole: ValueType = { shape: [batch], dtype: "int32" };
+  const coefficients: Readonly<Record<keyof DiffusionCoefficients, ValueType>> = {
+    signal: each,
+    spread: each,
+    drift: each,
+    smallest: each,
+    largest: each,
+    first: each,
+  };
+  return {
+    batch: { clean: latents, noise: latents, timesteps: whole, labels: whole, ...coefficients },
+    objective: generationObjective(asConditionalDiffusion(model, layer)),
+  };
+}
+
+async function open(
+  run: Run<GenerationSettings>,
+  { model: published, data }: Opened<ImageSplits>,
+  reporter: Reporter,
+): Promise<PreparedTask> {
+  const { model, layer: placed } = generatorFor(published, run, data.train.classes);
   const input = diffusionInput(model);
-  const layer = asConditionalDiffusion(model, adapted);
+  const layer = asConditionalDiffusion(model, placed);
   using stack = new DisposableStack();
-  const autoencoder = await openAutoencoderOf(model, run.vae);
+  const autoencoder = await openAutoencoderOf(model, run.own.vae);
   if (autoencoder !== undefined) stack.use(autoencoder);
   const test = judged(model, layer, data.test, autoencoder);
   const options = judgingOptions(run, run.model, test);
   const judging = stack.use(await judge(test, run, options));
   const onSkip = (line: string) => reporter.line(`skipped: ${line}`);
   const source = run.adapter === NO_METHOD ? undefined : await cleanSource(data.train, input, autoencoder, {
-    mirrored: run.augment !== false,
+    mirrored: run.own.augment !== false,
     cache: LATENTS,
     strict: run.strict,
     onSkip,
@@ -168,8 +192,8 @@ async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
   };
   return {
     model,
-    layer: adapted,
-    objective: generationObjective(asConditionalDiffusion(model, underRun(adapted, run))),
+    layer: placed,
+    objective: generationObjective(asConditionalDiffusion(model, underRun(placed, run))),
     examples: data.train.size,
     training,
     show: async (params, folder) => {
@@ -186,11 +210,13 @@ async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
   };
 }
 
-async function evaluate(trained: TrainedModel, run: EvaluationRun): Promise<EvaluationReport> {
-  const { model, layer, params } = trained;
-  const { test } = await openImageData(run.data);
+async function evaluate(
+  { model, layer, params }: TrainedModel,
+  { test }: ImageSplits,
+  run: GenerationEvaluation,
+): Promise<EvaluationReport> {
   using stack = new DisposableStack();
-  const autoencoder = await openAutoencoderOf(model, run.vae);
+  const autoencoder = await openAutoencoderOf(model, run.own.vae);
   if (autoencoder !== undefined) stack.use(autoencoder);
   const subject = judged(model, asConditionalDiffusion(model, layer), test, autoencoder);
   const options = judgingOptions(run, model.name, subject);
@@ -202,20 +228,27 @@ async function evaluate(trained: TrainedModel, run: EvaluationRun): Promise<Eval
     ...subject.labelled
       ? []
       : [`judged without labels: ${subject.input.classes} classes, ${test.classes.length} in the data`],
-    ...judging.measured
-      ? []
-      : ["no distance of samples: --features NAME|DIR names the model that tells pictures apart"],
+    ...judging.measured ? [] : ["no distance of samples: `features` names the model that tells pictures apart"],
   ];
   return { metrics, details: { ...metrics, sampling }, notes };
 }
 
 /** Paper, section 4.3. */
-export const generation: TaskKind = {
+export const generation: TaskKind<GenerationSettings, ImageSplits> = {
+  name: "generation",
   summary: "pictures of classes, by the Fréchet distance of samples",
   model: "dit-micro",
   data: "mnist",
   dataForms: imageDataForms,
+  settings: generationSettings,
+  baseline: { adapter: NO_METHOD, name: "unadapted" },
+  models: "a diffusion model",
+  trains: ({ signature: { inputs } }) => `${inputs.map(({ name }) => name)}` === "latents,timesteps,labels",
+  besides: ({ joined }) => joined,
   recipe: generationRecipeFor,
+  step,
+  sizeInWords: ({ batch }) => `batch ${batch}`,
+  openData: openImageData,
   open,
   evaluate,
   inWords: ({ fid, loss }) => `${fid === undefined ? "" : `FID ${fid.toFixed(2)}  `}loss ${loss.toFixed(4)}`,

@@ -7,5 +7,6 @@ export * from "./classifier.ts";
 export * from "./predict.ts";
 export * from "./recipe.ts";
 export { imageClassification } from "./task.ts";
+export type { ClassificationSettings } from "./settings.ts";
 export type { AdaptedModel } from "./task.ts";
 export { openAdapted } from "./task.ts";

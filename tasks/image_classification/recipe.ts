@@ -4,11 +4,15 @@
  * @module
  */
 import type { RunRecipe } from "../trainer/task.ts";
+import type { ClassificationSettings } from "./settings.ts";
+
+/** A recipe without what depends on the data. */
+type ModelRecipe = Omit<RunRecipe, "own">;
 
 /** Paper, section 4.4: AdamW, rate 2e-5, weight decay 0.01, batch 10; epochs and decay are not stated there. */
-const paper: Omit<RunRecipe, "augment"> = { epochs: 3, batchSize: 10, lr: 2e-5, weightDecay: 0.01, schedule: "linear" };
+const paper: ModelRecipe = { epochs: 3, batchSize: 10, lr: 2e-5, weightDecay: 0.01, schedule: "linear" };
 
-const RECIPES: Readonly<Record<string, Omit<RunRecipe, "augment">>> = {
+const RECIPES: Readonly<Record<string, ModelRecipe>> = {
   "vit-micro": { steps: 500, batchSize: 64, lr: 8e-3, weightDecay: 0.01, schedule: "linear" },
 };
 
@@ -18,6 +22,6 @@ const RECIPES: Readonly<Record<string, Omit<RunRecipe, "augment">>> = {
  * @param model Preset name or folder
  * @param data The data set's specification
  */
-export function recipeFor(model: string, data: string): RunRecipe {
-  return { ...RECIPES[model] ?? paper, augment: !data.endsWith("mnist") };
+export function recipeFor(model: string, data: string): RunRecipe<ClassificationSettings> {
+  return { ...RECIPES[model] ?? paper, own: { augment: !data.endsWith("mnist") } };
 }

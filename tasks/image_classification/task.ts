@@ -3,14 +3,28 @@
  *
  * @module
  */
-import { adapt } from "../../adapters/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Layer } from "../../dsl/layer.ts";
 import { type Model, openModel } from "../../models/mod.ts";
+import type { ImageSplits } from "../data/dataset.ts";
 import { imageDataForms, openImageData } from "../data/open.ts";
-import { NO_METHOD, underRun } from "../trainer/run.ts";
-import type { EvaluationReport, EvaluationRun, PreparedTask, Run, TaskKind, TrainedModel } from "../trainer/task.ts";
-import type { Reporter } from "../trainer/train.ts";
+import type { ClassificationMetrics } from "../metrics/classification.ts";
+import { calibrationChart } from "../report/calibration.ts";
+import { svgFile } from "../report/chart.ts";
+import { methodOn, underRun } from "../trainer/method.ts";
+import type {
+  BatchSize,
+  EvaluationReport,
+  EvaluationRun,
+  MethodSettings,
+  Opened,
+  PreparedTask,
+  Run,
+  TaskKind,
+  TaskStep,
+  TrainedModel,
+} from "../trainer/task.ts";
+import type { Reporter } from "../trainer/observe.ts";
 import {
   classificationObjective,
   classificationTask,
@@ -20,6 +34,7 @@ import {
   squareImages,
 } from "./classifier.ts";
 import { recipeFor } from "./recipe.ts";
+import { type ClassificationSettings, classificationSettings } from "./settings.ts";
 
 /** A model with a method on it and a fresh head of the right size. */
 export interface AdaptedModel {
@@ -29,6 +44,9 @@ export interface AdaptedModel {
   readonly layer: Layer;
 }
 
+/** The head is trained with every method. */
+const HEAD: readonly string[] = ["head"];
+
 /**
  * Opens a model for a set of classes and places a method on it. The head's weights are kept if it is for these classes.
  *
@@ -36,14 +54,15 @@ export interface AdaptedModel {
  * @param classes Names of the classes
  */
 export async function openAdapted(
-  run: Pick<Run, "model" | "adapter" | "rank" | "alpha" | "target">,
+  run: Pick<Run, "model"> & MethodSettings,
   classes: readonly string[],
 ): Promise<AdaptedModel> {
-  const model = await openModel(run.model, { labels: classes });
-  const { rank, alpha, target, adapter } = run;
-  if (adapter === NO_METHOD) return { model, layer: model.layer };
-  const named = adapter.split("+").includes("head") ? adapter : `${adapter}+head`;
-  return { model, layer: adapt(named, { rank, alpha, target })(model.layer) };
+  return adaptedTo(await openModel(run.model), run, classes);
+}
+
+function adaptedTo(published: Model, run: MethodSettings, classes: readonly string[]): AdaptedModel {
+  const model = published.with({ labels: classes });
+  return { model, layer: methodOn(model, run, HEAD) };
 }
 
 /** Tells of images that are left out. */
@@ -51,19 +70,30 @@ function saying({ line }: Reporter): Pick<FeedSettings, "onSkip" | "onTotal"> {
   return { onSkip: (text) => line(`skipped: ${text}`), onTotal: line };
 }
 
-async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
-  const data = await openImageData(run.data);
-  const { model, layer } = await openAdapted(run, data.train.classes);
+function step(model: Model, layer: Layer, { batch }: BatchSize): TaskStep {
+  const { channels, height, width } = model.image!;
+  return {
+    batch: {
+      pixels: { shape: [batch, channels, height, width], dtype: "float32" },
+      labels: { shape: [batch], dtype: "int32" },
+    },
+    objective: classificationObjective(layer),
+  };
+}
+
+function open(
+  run: Run<ClassificationSettings>,
+  { model: published, data }: Opened<ImageSplits>,
+  reporter: Reporter,
+): PreparedTask {
+  const { model, layer } = adaptedTo(published, run, data.train.classes);
   const image = squareImages(model);
   return {
     model,
     layer,
     objective: classificationObjective(underRun(layer, run)),
     examples: data.train.size,
-    training: classificationTask(layer, image, data, {
-      ...run,
-      ...saying(reporter),
-    }),
+    training: classificationTask(layer, image, data, { ...run, ...run.own, ...saying(reporter) }),
   };
 }
 
@@ -82,10 +112,10 @@ function noteOnClasses({ name, labels = [] }: Model, data: string, classes: read
 
 async function evaluate(
   { model, layer, params }: TrainedModel,
-  run: EvaluationRun,
+  { test }: ImageSplits,
+  run: EvaluationRun<ClassificationSettings>,
   reporter: Reporter,
 ): Promise<EvaluationReport> {
-  const { test } = await openImageData(run.data);
   const notes = noteOnClasses(model, run.data, test.classes);
   const details = await evaluateClassifier(layer, params, squareImages(model), test, run.limit, {
     ...run,
@@ -95,13 +125,25 @@ async function evaluate(
 }
 
 /** Paper, section 4.4. */
-export const imageClassification: TaskKind = {
+export const imageClassification: TaskKind<ClassificationSettings, ImageSplits> = {
+  name: "image-classification",
   summary: "classes of images, by accuracy",
   model: "vit-micro",
   data: "mnist",
   dataForms: imageDataForms,
+  settings: classificationSettings,
+  // The comparison that shows what the adapter is for.
+  baseline: { adapter: "head", name: "head only" },
+  models: "a classifier of images",
+  trains: ({ image, labels, signature: { outputs } }) =>
+    image !== undefined && labels !== undefined && `${outputs}` === "logits",
+  besides: () => HEAD,
   recipe: recipeFor,
-  open,
+  step,
+  sizeInWords: ({ batch }) => `batch ${batch}`,
+  openData: openImageData,
+  open: (run, opened, reporter) => Promise.resolve().then(() => open(run, opened, reporter)),
   evaluate,
+  chart: (name, details) => svgFile(calibrationChart([{ name, metrics: details as ClassificationMetrics }])),
   inWords: ({ accuracy, loss }) => `accuracy ${(accuracy * 100).toFixed(2)} %  loss ${loss.toFixed(4)}`,
 };

@@ -5,11 +5,12 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import { type Model, openTokenizer, requireFamily, type TextTokenizer } from "../../models/mod.ts";
-import type { EvaluationRun, Run } from "../trainer/task.ts";
+import type { EvaluationRun } from "../trainer/task.ts";
 import { wordProblemTokenizer } from "./characters.ts";
 import { type EncodedExample, encodeExamples } from "./encode.ts";
 import { type ReasoningExample, splitExamples } from "./example.ts";
-import { openReasoningData } from "./open.ts";
+import type { ReasoningData } from "./open.ts";
+import type { ReasoningSettings } from "./settings.ts";
 
 /** Tokens of an example at most where nothing is said, MoRA's. */
 const LENGTH = 512;
@@ -50,20 +51,21 @@ function checkIds(model: Model, encoded: readonly EncodedExample[]): void {
 }
 
 /**
- * Opens questions for a model: the data, split 80 to 20 by the seed, in the model's tokens.
+ * Makes questions ready for a model: split 80 to 20 by the seed, in the model's tokens.
  *
  * @param model A model of the LLaMA family
- * @param run Data, seed, greatest length and numbers of questions
+ * @param data The questions
+ * @param run Seed, greatest length and numbers of questions
  * @throws OneloraError for data, a tokenizer or a model that cannot be used
  */
 export async function openQuestions(
   model: Model,
-  run: EvaluationRun & Partial<Pick<Run, "strict">>,
+  { name, examples, skipped }: ReasoningData,
+  run: Pick<EvaluationRun<ReasoningSettings>, "limit" | "seed" | "own">,
 ): Promise<ModelQuestions> {
   requireFamily(model, "llama", "answering questions");
-  const { limit = Infinity, length = LENGTH, samples = ASKED } = run;
+  const { limit = Infinity, own: { length = LENGTH, samples = ASKED } } = run;
   const tokenizer = await tokenizerOf(model);
-  const { examples, skipped } = await openReasoningData(run.data, { strict: run.strict });
   const split = splitExamples(examples, run.seed ?? 0);
   const [train, validation] = [split.train, split.validation].map((part) =>
     encodeExamples(tokenizer, part.slice(0, limit), length)
@@ -77,7 +79,7 @@ export async function openQuestions(
     asked: split.validation.slice(0, Math.min(limit, samples)),
     length,
     notes: [
-      ...left(skipped, `rows of ${run.data} without a text that is needed`),
+      ...left(skipped, `rows of ${name} without a text that is needed`),
       ...left(train.tooLong + validation.tooLong, `prompts of ${length} tokens or more`),
     ],
   };

@@ -5,9 +5,10 @@
  * @module
  */
 import type { RunRecipe } from "../trainer/task.ts";
+import type { ReasoningSettings } from "./settings.ts";
 
 /** Jiang et al. 2024, as in section 4.2 of the paper. */
-const paper: RunRecipe = {
+const paper: RunRecipe<ReasoningSettings> = {
   epochs: 3,
   batchSize: 128,
   lr: 3e-4,
@@ -15,12 +16,10 @@ const paper: RunRecipe = {
   schedule: "cosine",
   warmup: 0.03,
   precision: "bf16",
-  length: 512,
-  samples: 64,
-  augment: false,
+  own: { length: 512, samples: 64 },
 };
 
-const RECIPES: Readonly<Record<string, RunRecipe>> = {
+const RECIPES: Readonly<Record<string, RunRecipe<ReasoningSettings>>> = {
   "llama-micro": {
     steps: 600,
     batchSize: 64,
@@ -28,9 +27,7 @@ const RECIPES: Readonly<Record<string, RunRecipe>> = {
     weightDecay: 0,
     schedule: "cosine",
     warmup: 0.03,
-    length: 64,
-    samples: 200,
-    augment: false,
+    own: { length: 64, samples: 200 },
   },
 };
 
@@ -39,6 +36,6 @@ const RECIPES: Readonly<Record<string, RunRecipe>> = {
  *
  * @param model Preset name or folder
  */
-export function recipeFor(model: string): RunRecipe {
+export function recipeFor(model: string): RunRecipe<ReasoningSettings> {
   return RECIPES[model] ?? paper;
 }

@@ -5,22 +5,34 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { writeWhole } from "../../dsl/files/write.ts";
-import { adapt } from "../../adapters/mod.ts";
+import type { Layer } from "../../dsl/layer.ts";
 import { key } from "../../dsl/random.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
-import { asLanguageModel, type CausalLanguageModel, loadParams, openModel } from "../../models/mod.ts";
-import { NO_METHOD, underRun } from "../trainer/run.ts";
-import type { EvaluationReport, EvaluationRun, PreparedTask, Run, TaskKind, TrainedModel } from "../trainer/task.ts";
+import { asLanguageModel, type CausalLanguageModel, loadParams, type Model } from "../../models/mod.ts";
+import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
+import type { Reporter } from "../trainer/observe.ts";
 import { partRows } from "../trainer/parts.ts";
-import type { Reporter, TrainingTask } from "../trainer/train.ts";
+import type {
+  BatchSize,
+  EvaluationReport,
+  EvaluationRun,
+  Opened,
+  PreparedTask,
+  Run,
+  TaskKind,
+  TaskStep,
+  TrainedModel,
+} from "../trainer/task.ts";
+import type { TrainingTask } from "../trainer/train.ts";
 import { reasoningBatches } from "./batches.ts";
 import { microBatches } from "./encode.ts";
 import { evaluateReasoning, reasoningObjective, tokenTensors } from "./objective.ts";
-import { reasoningDataForms } from "./open.ts";
+import { openReasoningData, type ReasoningData, reasoningDataForms } from "./open.ts";
 import { type ModelQuestions, openQuestions } from "./questions.ts";
 import { recipeFor } from "./recipe.ts";
 import { answersReport } from "./report.ts";
 import { evaluateExactMatch, respond, type Responded } from "./respond.ts";
+import { type ReasoningSettings, reasoningSettings } from "./settings.ts";
 
 /** Questions at a time in an evaluation. */
 const EVALUATION_BATCH = 32;
@@ -118,13 +130,25 @@ async function show(
   }
 }
 
-async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
-  const model = await openModel(run.model);
-  const questions = await openQuestions(run.scratch ? { ...model, folder: undefined } : model, run);
+function step(model: Model, layer: Layer, { batch, length }: BatchSize): TaskStep {
+  return {
+    batch: {
+      ids: { shape: [batch, length], dtype: "int32" },
+      labels: { shape: [batch, length], dtype: "int32" },
+      weight: { shape: [], dtype: "float32" },
+    },
+    objective: reasoningObjective(asLanguageModel(model, layer)),
+  };
+}
+
+async function open(
+  run: Run<ReasoningSettings>,
+  { model, data }: Opened<ReasoningData>,
+  reporter: Reporter,
+): Promise<PreparedTask> {
+  const questions = await openQuestions(run.scratch ? { ...model, folder: undefined } : model, data, run);
   questions.notes.forEach((line) => reporter.line(`note: ${line}`));
-  const { adapter, rank, alpha, target } = run;
-  const placed = adapter === NO_METHOD ? model.layer : adapt(adapter, { rank, alpha, target })(model.layer);
-  const layer = asLanguageModel(model, placed);
+  const layer = asLanguageModel(model, methodOn(model, run));
   return {
     model,
     layer,
@@ -135,19 +159,32 @@ async function open(run: Run, reporter: Reporter): Promise<PreparedTask> {
   };
 }
 
-async function evaluate({ model, layer, params }: TrainedModel, run: EvaluationRun): Promise<EvaluationReport> {
-  const questions = await openQuestions(model, run);
+async function evaluate(
+  { model, layer, params }: TrainedModel,
+  data: ReasoningData,
+  run: EvaluationRun<ReasoningSettings>,
+): Promise<EvaluationReport> {
+  const questions = await openQuestions(model, data, run);
   const { metrics, responses } = await judge(asLanguageModel(model, layer), params, questions);
   return { metrics, details: { ...metrics, responses }, notes: questions.notes };
 }
 
 /** Paper, section 4.2. */
-export const reasoning: TaskKind = {
+export const reasoning: TaskKind<ReasoningSettings, ReasoningData> = {
+  name: "reasoning",
   summary: "worked answers to questions, by validation loss and exact match",
   model: "llama-micro",
   data: "word-problems-b",
   dataForms: reasoningDataForms,
+  settings: reasoningSettings,
+  baseline: { adapter: NO_METHOD, name: "unadapted" },
+  models: "a language model",
+  trains: ({ signature: { inputs, outputs } }) => inputs[0].name === "input_ids" && `${outputs}` === "logits",
+  besides: () => [],
   recipe: recipeFor,
+  step,
+  sizeInWords: ({ batch, length }) => `batch ${batch} of ${length} tokens`,
+  openData: (spec, { strict }) => openReasoningData(spec, { strict }),
   open,
   evaluate,
   inWords: ({ loss, perplexity, exactMatch }) =>

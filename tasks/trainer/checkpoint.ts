@@ -8,23 +8,7 @@ import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
 import { fromTensor, openSafetensors, toTensor, writeSafetensors } from "../../dsl/safetensors/mod.ts";
 import { combine, type Params, type Path, type Tree } from "../../dsl/tree.ts";
-import type { Position } from "../data/loader.ts";
-
-/** Where a run stands, tensors aside. Random numbers are keyed by position, so there is no generator state to keep. */
-export interface Progress {
-  /** Steps done. */
-  readonly step: number;
-  /** Where the next batch starts. */
-  readonly position: Position;
-  /** Seconds spent so far, over all sessions of the run. */
-  readonly seconds: number;
-  /** Metrics of these very parameters, if they have been evaluated. */
-  readonly metrics?: Tree<number>;
-  /** Best value so far of the task's deciding metric, and the step it was reached. */
-  readonly best?: { readonly value: number; readonly step: number };
-  /** Evaluations since then. */
-  readonly since?: number;
-}
+import type { Progress } from "./progress.ts";
 
 /** What training moves. */
 export interface Moving {

@@ -19,17 +19,14 @@ import {
   parseSchedule,
 } from "../../dsl/optimise/mod.ts";
 import { key } from "../../dsl/random.ts";
-import { rematerialiseBlocks } from "../../dsl/rematerialise.ts";
 import { partition } from "../../dsl/tree.ts";
-import { loadParams } from "../../models/mod.ts";
+import { loadParams, openModel } from "../../models/mod.ts";
 import { openEvents } from "../report/events.ts";
 import { loadCheckpoint } from "./checkpoint.ts";
+import { NO_METHOD } from "./method.ts";
 import { free, trainStep } from "./step.ts";
 import type { ParametersOf, PreparedTask, Run, RunResult, RunSurroundings, TaskKind } from "./task.ts";
 import { BEST, train, type TrainResult } from "./train.ts";
-
-/** The method that changes nothing: its runs only evaluate. */
-export const NO_METHOD = "none";
 
 /** Steps in all: as given, or epochs times the batches of an epoch. */
 function totalSteps({ adapter, steps, epochs = 1, batchSize, limit = Infinity }: Run, examples: number): number {
@@ -65,11 +62,17 @@ async function chosen({ keep }: Run, out: string | undefined, result: TrainResul
  * @param surroundings Where it writes and reports
  * @throws OneloraError for data, models and settings that cannot be used, and runs that diverge
  */
-export async function runTask(kind: TaskKind, run: Run, surroundings: RunSurroundings): Promise<RunResult> {
+export async function runTask<Own extends object>(
+  kind: TaskKind<Own>,
+  run: Run<Own>,
+  surroundings: RunSurroundings,
+): Promise<RunResult> {
   if (run.keep === "best" && surroundings.out === undefined) {
-    throw new OneloraError({ attempted: "keeping the best parameters", found: "no run folder", allowed: "--out DIR" });
+    throw new OneloraError({ attempted: "keeping the best parameters", found: "no run folder", allowed: "one: `out`" });
   }
-  const prepared = await kind.open(run, surroundings.reporter);
+  const model = surroundings.model ?? await openModel(run.model);
+  const data = surroundings.data ?? await kind.openData(run.data, run);
+  const prepared = await kind.open(run, { model, data }, surroundings.reporter);
   try {
     return await runPrepared(prepared, run, surroundings);
   } finally {
@@ -142,17 +145,4 @@ async function runPrepared(prepared: PreparedTask, run: Run, surroundings: RunSu
     // Whatever the trainer has disposed already stays so.
     free(params);
   }
-}
-
-/**
- * A model with a method on it, blocks computed again for the gradient where the run asks for it.
- *
- * @param layer The adapted layer
- * @param run The run
- */
-export function underRun<Model extends PreparedTask["layer"]>(
-  layer: Model,
-  run: Pick<Run, "gradientCheckpointing">,
-): Model {
-  return run.gradientCheckpointing ? rematerialiseBlocks(layer) : layer;
 }

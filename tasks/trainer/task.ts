@@ -4,22 +4,19 @@
  * @module
  */
 import type { ParameterCounts } from "../../adapters/mod.ts";
-import type { StepPlan } from "../../dsl/compile/mod.ts";
+import type { StepPlan, ValueType } from "../../dsl/compile/mod.ts";
 import type { Objective } from "../../dsl/differentiate.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
 import type { Layer } from "../../dsl/layer.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import type { Model } from "../../models/mod.ts";
-import type { Augmentation } from "../data/augment.ts";
+import type { Reporter } from "./observe.ts";
+import type { SettingsOf } from "./setting.ts";
 import type { TrainState, WholeStep } from "./step.ts";
-import type { Reporter, TrainingTask, TrainResult } from "./train.ts";
+import type { TrainingTask, TrainResult } from "./train.ts";
 
-/** Everything that decides a run's result. What concerns one task alone is left out by the others. */
-export interface Run {
-  /** Preset name or folder. */
-  readonly model: string;
-  /** Data set, as the task takes it. */
-  readonly data: string;
+/** The method and where it goes. */
+export interface MethodSettings {
   /** Method, as `adapt` takes it; `none` only evaluates. */
   readonly adapter: string;
   /** Rank of low-rank methods. */
@@ -28,6 +25,10 @@ export interface Run {
   readonly alpha?: number;
   /** Which linear layers. */
   readonly target: string;
+}
+
+/** The settings that every task has. */
+export interface RunSettings extends MethodSettings {
   /** Passes over the training data, if `steps` is not given. */
   readonly epochs?: number;
   /** Steps. */
@@ -46,22 +47,20 @@ export interface Run {
   readonly warmup: number;
   /** Largest global gradient norm; 0 for no clipping. */
   readonly clip: number;
+  /** Decay of the average of parameters that is the result; 0 for none (default). */
+  readonly ema?: number;
   /** Seed of everything random. */
   readonly seed: number;
-  /** A new order every epoch. */
-  readonly shuffle: boolean;
-  /** The task's standard augmentation, none, or another. */
-  readonly augment: boolean | Augmentation;
-  /** Use only so many training and test examples. */
-  readonly limit?: number;
-  /** Fail at an unreadable example. */
-  readonly strict: boolean;
-  /** Start from random weights instead of the model's published ones. */
-  readonly scratch?: boolean;
   /** Precision of frozen weights and matrix products (default float32). */
   readonly precision?: Precision;
   /** Keep only the inputs of blocks and compute the rest again for the gradient. */
   readonly gradientCheckpointing?: boolean;
+  /** A new order every epoch. */
+  readonly shuffle: boolean;
+  /** Use only so many training and test examples. */
+  readonly limit?: number;
+  /** Fail at an unreadable example. */
+  readonly strict: boolean;
   /** Evaluate every so many steps; 0 only at the end. */
   readonly evalEvery: number;
   /** Checkpoint every so many steps; 0 only at the end. */
@@ -72,31 +71,52 @@ export interface Run {
   readonly keep?: "last" | "best";
   /** Threads that prepare examples (default: as the data set is worth). */
   readonly workers?: number;
-  /** Depth: evaluate the mean of a picture's and its mirror image's predictions. */
-  readonly flip?: boolean;
-  /** Reasoning: tokens of an example at most. */
-  readonly length?: number;
-  /** Generation: decay of the average of parameters that is the result; 0 for none. */
-  readonly ema?: number;
-  /** Generation: steps of a sample. */
-  readonly samplingSteps?: number;
-  /** Generation: scale of classifier-free guidance; 1 for none. */
-  readonly guidance?: number;
-  /** Generation: model in whose features the distance of samples is measured. */
-  readonly features?: string;
-  /** Generation: autoencoder of a model of latents. */
-  readonly vae?: string;
-  /** How many examples are answered, sampled or shown where that is slow. */
-  readonly samples?: number;
+}
+
+/** Everything that decides a run's result. */
+export interface Run<Own extends object = object> extends RunSettings {
+  /** Preset name or folder. */
+  readonly model: string;
+  /** Data set, as the task takes it. */
+  readonly data: string;
+  /** Start from random weights instead of the model's published ones. */
+  readonly scratch?: boolean;
+  /** The task's own settings. */
+  readonly own: Own;
 }
 
 /** Settings that every recipe gives. */
-export type EssentialSetting = "batchSize" | "lr" | "weightDecay" | "schedule" | "augment";
+export type EssentialSetting = "batchSize" | "lr" | "weightDecay" | "schedule";
 
 /** Settings of a run where none were given. */
-export type RunRecipe =
-  & Pick<Run, EssentialSetting>
-  & Partial<Omit<Run, EssentialSetting | "model" | "data" | "adapter">>;
+export type RunRecipe<Own extends object = object> =
+  & Pick<RunSettings, EssentialSetting>
+  & Partial<Omit<RunSettings, EssentialSetting | "adapter">>
+  & { readonly own?: Partial<Own> };
+
+/** How much a step is given. */
+export interface BatchSize {
+  /** Examples. */
+  readonly batch: number;
+  /** Tokens of each, where examples are text. */
+  readonly length: number;
+}
+
+/** What a step of a task reads, and what it descends. */
+export interface TaskStep {
+  /** Types of a batch's tensors, without the learning rate. */
+  readonly batch: Tree<ValueType>;
+  /** The task's loss. */
+  readonly objective: (params: Params, batch: Params) => Objective;
+}
+
+/** A model and the data it is to learn from, both opened. */
+export interface Opened<Data> {
+  /** The model as it is published. */
+  readonly model: Model;
+  /** The data. */
+  readonly data: Data;
+}
 
 /** An opened task, ready to train. */
 export interface PreparedTask {
@@ -116,16 +136,15 @@ export interface PreparedTask {
   readonly momentum?: (span: { readonly steps: number; readonly warmup: number }) => (step: number) => number;
   /** Pictures and texts of what was trained, into a folder that exists. */
   readonly show?: (params: Params, folder: string) => Promise<void>;
-  /** Lets go of what was opened. */
+  /** Frees what was opened. */
   readonly close?: () => void | Promise<void>;
 }
 
 /** What an evaluation of a trained model takes. */
-export type EvaluationRun =
+export type EvaluationRun<Own extends object = object> =
   & Pick<Run, "data">
-  & Partial<
-    Pick<Run, "limit" | "seed" | "flip" | "length" | "samplingSteps" | "guidance" | "samples" | "features" | "vae">
-  >;
+  & Partial<Pick<Run, "limit" | "seed" | "strict" | "workers">>
+  & { readonly own: Partial<Own> };
 
 /** What an evaluation finds. */
 export interface EvaluationReport {
@@ -137,8 +156,21 @@ export interface EvaluationReport {
   readonly notes: readonly string[];
 }
 
-/** A task by name. */
-export interface TaskKind {
+/** The run that others are compared with: what the method is better than. */
+export interface Baseline {
+  /** Its method. */
+  readonly adapter: string;
+  /** What a line of results calls it. */
+  readonly name: string;
+}
+
+/**
+ * A task: everything that is its own, so that nothing else need name it. Functions are written as methods, so that tasks of
+ * different settings and data go into one list.
+ */
+export interface TaskKind<Own extends object = object, Data = unknown> {
+  /** Its name. */
+  readonly name: string;
   /** What a line of help says of it. */
   readonly summary: string;
   /** Preset that is trained where no model is given. */
@@ -147,14 +179,32 @@ export interface TaskKind {
   readonly data: string;
   /** What `data` may be, in words. */
   readonly dataForms: readonly string[];
+  /** Its own settings. */
+  readonly settings: SettingsOf<Own>;
+  /** What a default run is compared with. */
+  readonly baseline: Baseline;
+  /** The models that it trains, in words. */
+  readonly models: string;
+  /** Whether it trains a model. */
+  trains(model: Model): boolean;
+  /** Methods that go with every other: a head, a table of labels. */
+  besides(model: Model): readonly string[];
   /** Default settings for a model and data. */
-  readonly recipe: (model: string, data: string) => RunRecipe;
-  /** Opens data and model, and places the method. */
-  readonly open: (run: Run, reporter: Reporter) => Promise<PreparedTask>;
+  recipe(model: string, data: string): RunRecipe<Own>;
+  /** Types of a step's batch and the loss, for planning: neither weights nor data are read. */
+  step(model: Model, layer: Layer, size: BatchSize): TaskStep;
+  /** What a step is given, in words. */
+  sizeInWords(size: BatchSize): string;
+  /** Opens a data set by name. */
+  openData(spec: string, run: Pick<EvaluationRun<Own>, "strict">): Promise<Data>;
+  /** Places the method and makes ready to train. */
+  open(run: Run<Own>, opened: Opened<Data>, reporter: Reporter): Promise<PreparedTask>;
   /** All metrics of a model on test data. */
-  readonly evaluate: (trained: TrainedModel, run: EvaluationRun, reporter: Reporter) => Promise<EvaluationReport>;
+  evaluate(trained: TrainedModel, data: Data, run: EvaluationRun<Own>, reporter: Reporter): Promise<EvaluationReport>;
   /** The metrics that a line shows, in words; those that are missing are left out. */
-  readonly inWords: (metrics: Tree<number>) => string;
+  inWords(metrics: Tree<number>): string;
+  /** A chart (SVG) of what an evaluation found, if there is one. */
+  chart?(name: string, details: EvaluationReport["details"]): string;
 }
 
 /** Where a run writes and reports. */
@@ -173,6 +223,10 @@ export interface RunSurroundings {
   readonly planned?: (plan: StepPlan) => void;
   /** Keeps what was trained; its tensors are freed afterwards. */
   readonly save?: (trained: TrainedModel) => Promise<void>;
+  /** The model, if it is opened already. */
+  readonly model?: Model;
+  /** The data, if it is opened already. */
+  readonly data?: unknown;
 }
 
 /** An adapted model and its parameters. */

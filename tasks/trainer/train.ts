@@ -1,19 +1,20 @@
 /**
- * The training loop that every task shares: steps, evaluation, logging, checkpoints, resuming.
+ * The training loop that every task shares.
  *
  * @module
  */
-import * as tf from "@tensorflow/tfjs-core";
+import type * as tf from "@tensorflow/tfjs-core";
 import { planStep, type Resident, startResident, type StepPlan, type ValueType } from "../../dsl/compile/mod.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Schedule } from "../../dsl/optimise/mod.ts";
 import { mapTree, type Params, type Tree } from "../../dsl/tree.ts";
 import type { Position } from "../data/stream.ts";
-import { loadCheckpoint, type Progress, saveCheckpoint } from "./checkpoint.ts";
-import { openEvents, scalarsOf } from "../report/events.ts";
-import { type LogRecord, openLog } from "./log.ts";
-import { type BatchPart, type TaskBatch, weightedMean } from "./parts.ts";
+import { advance } from "./advance.ts";
+import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { type Observer, recording, type Reporter, reporting, together } from "./observe.ts";
+import type { TaskBatch } from "./parts.ts";
+import { atStart, type Deciding, evaluated, type Progress, stepped } from "./progress.ts";
 import { type BatchTensors, free, type TrainState, type TrainStep, type WholeStep } from "./step.ts";
 
 /** What a task gives the trainer. */
@@ -23,19 +24,7 @@ export interface TrainingTask {
   /** Metrics of the model with these parameters, all of them, frozen ones included. */
   readonly evaluate: (params: Params) => Promise<Tree<number>>;
   /** The metric that decides which parameters are best. */
-  readonly deciding: { readonly metric: string; readonly better: "higher" | "lower" };
-}
-
-/** Where the trainer tells what happens. */
-export interface Reporter {
-  /** A line for people. */
-  readonly line: (text: string) => void;
-  /** The first step is about to begin; a resumed run has done some before. */
-  readonly start: (done: number, total: number) => void;
-  /** Progress after a step. */
-  readonly progress: (done: number, numbers: { readonly loss: number; readonly lr: number }) => void;
-  /** No more progress. */
-  readonly finish: () => void;
+  readonly deciding: Deciding;
 }
 
 /** Settings of {@linkcode train}. */
@@ -68,8 +57,10 @@ export interface TrainSettings {
   readonly resume?: boolean;
   /** Ends the run after the current step, with a checkpoint. */
   readonly signal?: AbortSignal;
-  /** Told what happens. */
+  /** Told what happens, for people. */
   readonly reporter: Reporter;
+  /** Told what happens, too. */
+  readonly observers?: readonly Observer[];
 }
 
 /** What came of a run. */
@@ -111,76 +102,47 @@ function exists(path: string): boolean {
   }
 }
 
-/** Numbers of a step, and the seconds it took. */
-interface Timed {
-  readonly numbers: Tree<number>;
-  readonly seconds: number;
-}
-
-/** Takes one step with a part of a batch and some scalars, which `seen` is shown. */
-async function advance(
-  { step }: Resident<BatchTensors>,
-  part: BatchPart,
-  scalars: Tree<number>,
-  seen: (batch: BatchTensors) => void = () => {},
-): Promise<Timed> {
-  const given = Object.fromEntries(Object.entries(scalars).map(([name, value]) => [name, tf.scalar(value)]));
-  const tensors: BatchTensors = { ...part.tensors(), ...given };
-  try {
-    seen(tensors);
-    const begun = performance.now();
-    return { numbers: await step(tensors), seconds: (performance.now() - begun) / 1000 };
-  } finally {
-    free(tensors);
-  }
-}
-
-/** Takes a step with a batch, part by part; ends early at a loss that is not finite. */
-async function advanceAll(
-  resident: Resident<BatchTensors>,
-  { parts }: TaskBatch,
-  rates: Tree<number>,
-  { inParts, join }: TrainSettings,
-  seen: (batch: BatchTensors) => void,
-): Promise<Timed> {
-  const measured: Timed[] = [];
-  if (join !== undefined && parts.length > 1) {
-    for (const part of parts) measured.push(await advance(resident, part, {}));
-  }
-  const whole = join === undefined || measured.length === 0 ? {} : join(measured.map(({ numbers }) => numbers));
-  // Equal parts weigh 1, which leaves their gradients as they are.
-  const mean = parts.reduce((sum, { counted }) => sum + counted, 0) / parts.length;
-  const taken: (Timed & { readonly counted: number })[] = [];
-  for (const [i, part] of parts.entries()) {
-    const place: Tree<number> = inParts
-      ? { partWeight: part.counted / mean, lastPart: i === parts.length - 1 ? 1 : 0 }
-      : {};
-    const done = await advance(resident, part, { ...rates, ...whole, ...place }, seen);
-    taken.push({ ...done, counted: part.counted });
-    if (!Number.isFinite(done.numbers.loss)) break;
-  }
-  const seconds = [...measured, ...taken].reduce((sum, each) => sum + each.seconds, 0);
-  return { numbers: weightedMean(taken), seconds };
-}
-
 /** The run's state at its start, or that of the folder's last checkpoint. */
 async function begin(
   initial: TrainState,
   { out, resume, reporter, steps }: TrainSettings,
 ): Promise<readonly [TrainState, Progress]> {
-  if (out === undefined || !resume || !exists(`${out}/${LAST}`)) {
-    return [initial, { step: 0, position: { epoch: 0, offset: 0 }, seconds: 0 }];
-  }
+  if (out === undefined || !resume || !exists(`${out}/${LAST}`)) return [initial, atStart];
   const { progress, ...moving } = await loadCheckpoint(`${out}/${LAST}`, initial);
   free(initial.trained, initial.optimiser);
   reporter.line(`resumed at step ${progress.step} of ${steps}`);
   return [{ ...initial, ...moving }, progress];
 }
 
+/** Shows the first batch to whom the plan of a step is for. */
+function planner(step: TrainStep, state: TrainState, { planned, precision }: TrainSettings) {
+  const typed = mapTree(({ shape, dtype }: tf.Tensor): ValueType => ({ shape, dtype }));
+  const types = { frozen: typed(state.frozen), trained: typed(state.trained), optimiser: typed(state.optimiser) };
+  let due = planned;
+  return (batch: BatchTensors) => {
+    due?.(planStep(step, { ...types, batch: typed(batch) }, { precision }));
+    due = undefined;
+  };
+}
+
+/** Milliseconds of computing after which the event loop has its turn: signals and timers wait for it. */
+const TURN = 20;
+
+/** Lets the event loop run between steps: an engine that computes on this thread never does otherwise. */
+function breather(): () => Promise<void> {
+  let last = performance.now();
+  return async () => {
+    if (performance.now() - last < TURN) return;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    last = performance.now();
+  };
+}
+
 /**
  * Trains: `steps` times a batch through `step`, with evaluations, a line per step in `metrics.jsonl`, and checkpoints
  * from which a killed run continues bit by bit. A checkpoint on the way is written one step late, when that step has
- * shown the loss of its parameters to be finite, so a run that diverges leaves one from before.
+ * shown the loss of its parameters to be finite, so a run that diverges leaves one from before. The last one is written
+ * before the last evaluation, and again with what that found.
  *
  * @param task Batches and evaluation
  * @param step The pure step
@@ -194,108 +156,122 @@ export async function train(
   initial: TrainState,
   settings: TrainSettings,
 ): Promise<TrainResult> {
-  const { steps, schedule, out, reporter, evalEvery, checkpointEvery, patience = 0 } = settings;
-  const parametersOf = settings.parametersOf ?? (({ frozen, trained }) => ({ ...frozen, ...trained }));
-  const stop = (attempted: string, found: string, allowed: string): never => {
-    throw new OneloraError({ attempted, found, allowed });
-  };
-  const [state, reached] = await begin(initial, settings).catch((error) => {
+  const [state, progress] = await begin(initial, settings).catch((error) => {
     free(initial.frozen, initial.trained, initial.optimiser);
     throw error;
   });
-  let progress = reached;
-  const typed = mapTree(({ shape, dtype }: tf.Tensor): ValueType => ({ shape, dtype }));
-  const types = { frozen: typed(state.frozen), trained: typed(state.trained), optimiser: typed(state.optimiser) };
-  const { planned, precision } = settings;
-  let foretell = planned &&
-    ((batch: BatchTensors) => planned(planStep(step, { ...types, batch: typed(batch) }, { precision })));
-  const resident = startResident(step, state, { precision: settings.precision, onFallback: reporter.line });
+  const { precision, reporter } = settings;
+  const seen = planner(step, state, settings);
+  const resident = startResident(step, state, { precision, onFallback: reporter.line });
   try {
-    const isDue = (every: number) => every > 0 && progress.step > 0 && progress.step % every === 0;
-    let saved = progress.step;
-    const saveState = async (file: string, state: TrainState) => {
-      if (out !== undefined) await saveCheckpoint(`${out}/${file}`, state, progress);
-      if (file === LAST) saved = progress.step;
-    };
-    const save = async (file: string) => {
-      using state = scoped(resident.read());
-      await saveState(file, state);
-    };
-    const evaluate = async () => {
-      using state = scoped(resident.read());
-      const metrics = await task.evaluate(parametersOf(state));
-      const { metric, better } = task.deciding;
-      const [value, record] = [metrics[metric], progress.best?.value];
-      const isBest = record === undefined || (better === "higher" ? value > record : value < record);
-      const since = isBest ? 0 : (progress.since ?? 0) + 1;
-      progress = { ...progress, metrics, since, best: isBest ? { value, step: progress.step } : progress.best };
-      if (isBest) await save(BEST);
-      return metrics;
-    };
-
-    const earlier = progress.seconds;
-    const started = performance.now();
-    const elapsed = () => earlier + (performance.now() - started) / 1000;
-    using log = out === undefined ? undefined : openLog(`${out}/metrics.jsonl`, progress.step);
-    using events = out === undefined ? undefined : openEvents(out, progress.step);
-    const times = (log?.kept ?? []).flatMap(({ seconds }) => typeof seconds === "number" ? [seconds] : []);
-    const batches = task.batches(progress.position);
-    try {
-      reporter.start(progress.step, steps);
-      const isPatient = () => patience === 0 || (progress.since ?? 0) < patience;
-      while (progress.step < steps && isPatient()) {
-        if (settings.signal?.aborted) {
-          await save(LAST);
-          const allowed = out === undefined ? "starting again" : `continuing with --resume ${out}`;
-          stop("training", `an interrupt after step ${progress.step}`, allowed);
-        }
-        const next = async () => {
-          const { value: batch, done } = await batches.next();
-          return done ? stop("training", "no more batches", "batches without end") : batch;
-        };
-        const lr = schedule(progress.step);
-        using pending = isDue(checkpointEvery) && progress.step > saved ? scoped(resident.read()) : undefined;
-        const rates = { rate: lr, ...(settings.momentum && { momentum: settings.momentum(progress.step) }) };
-        const batch = await next();
-        const { numbers, seconds } = await advanceAll(resident, batch, rates, settings, (tensors) => {
-          foretell?.(tensors);
-          foretell = undefined;
-        });
-        const { loss } = numbers;
-        if (!Number.isFinite(loss)) {
-          const last = out === undefined || saved === 0 ? "" : `; the checkpoint of step ${saved} is kept`;
-          stop(
-            `training step ${progress.step + 1}`,
-            `loss ${loss}`,
-            `a finite loss; try a lower --lr or --clip 1${last}`,
-          );
-        }
-        if (pending !== undefined) await saveState(LAST, pending);
-        times.push(seconds);
-        const { best, since } = progress;
-        progress = { step: progress.step + 1, position: batch.next, seconds: elapsed(), best, since };
-        reporter.progress(progress.step, { loss, lr });
-        const record: LogRecord = { step: progress.step, ...numbers, lr, seconds };
-        const evaluates = isDue(evalEvery) || progress.step === steps;
-        const line: LogRecord = evaluates ? { ...record, evaluation: await evaluate() } : record;
-        log?.write(line);
-        events?.scalars(progress.step, scalarsOf(line));
-      }
-      if (progress.step < steps) {
-        reporter.line(
-          `stopped after step ${progress.step}: ${patience} evaluations without a better ${task.deciding.metric}`,
-        );
-      }
-      const metrics = progress.metrics ?? await evaluate();
-      progress = { ...progress, seconds: elapsed() };
-      await save(LAST);
-      const { step: done, seconds, best } = progress;
-      return { state: resident.read(), metrics, steps: done, seconds, stepSeconds: median(times), best };
-    } finally {
-      reporter.finish();
-      await batches.return();
-    }
+    return await course(task, resident, progress, seen, settings);
   } finally {
     resident.dispose();
   }
+}
+
+/** The steps of a run from where it stands. */
+async function course(
+  task: TrainingTask,
+  resident: Resident<BatchTensors> & { readonly read: () => TrainState },
+  reached: Progress,
+  seen: (batch: BatchTensors) => void,
+  settings: TrainSettings,
+): Promise<TrainResult> {
+  const { steps, schedule, momentum, out, evalEvery, checkpointEvery, patience = 0 } = settings;
+  const { reporter, signal, parametersOf = ({ frozen, trained }: TrainState) => ({ ...frozen, ...trained }) } =
+    settings;
+  using folder = recording(out, reached.step);
+  const observer = together([reporting(reporter), folder, ...settings.observers ?? []]);
+  const batches = task.batches(reached.position);
+  const breathe = breather();
+  const [started, times] = [performance.now(), [...folder.times]];
+  const elapsed = () => reached.seconds + (performance.now() - started) / 1000;
+  let progress = reached;
+  let saved = reached.step;
+  const isDue = (every: number) => every > 0 && progress.step > 0 && progress.step % every === 0;
+  const isOver = () => progress.step >= steps || (patience > 0 && (progress.since ?? 0) >= patience);
+
+  const saveState = async (file: string, state: TrainState) => {
+    if (out === undefined) return;
+    await saveCheckpoint(`${out}/${file}`, state, progress);
+    if (file === LAST) saved = progress.step;
+    await observer.onCheckpoint({ step: progress.step, path: `${out}/${file}` });
+  };
+  const save = async (file: string) => {
+    if (out === undefined) return;
+    using state = scoped(resident.read());
+    await saveState(file, state);
+  };
+  const evaluate = async () => {
+    using state = scoped(resident.read());
+    const metrics = await task.evaluate(parametersOf(state));
+    const [next, isBest] = evaluated(progress, metrics, task.deciding);
+    progress = { ...next, record: undefined };
+    if (isBest) await saveState(BEST, state);
+    await observer.onEvaluation({ step: progress.step, metrics, best: isBest });
+    return metrics;
+  };
+
+  try {
+    observer.onStart(progress.step, steps);
+    // A run that ended before its last evaluation and is now longer.
+    if (progress.record !== undefined && !isOver()) await observer.onRecord(progress.record);
+    while (!isOver()) {
+      await breathe();
+      if (signal?.aborted) {
+        await save(LAST);
+        throw interrupted(progress.step, out);
+      }
+      const lr = schedule(progress.step);
+      const rates = { rate: lr, ...(momentum && { momentum: momentum(progress.step) }) };
+      using pending = isDue(checkpointEvery) && progress.step > saved ? scoped(resident.read()) : undefined;
+      const batch = await nextOf(batches);
+      const { numbers, seconds } = await advance(batch, rates, { ...settings, resident, seen });
+      if (!Number.isFinite(numbers.loss)) throw diverged(progress.step + 1, numbers.loss, out && saved);
+      if (pending !== undefined) await saveState(LAST, pending);
+      times.push(seconds);
+      progress = stepped(progress, batch.next, elapsed());
+      const record = { step: progress.step, ...numbers as { loss: number }, lr, seconds };
+      await observer.onStep(record);
+      if (progress.step === steps) {
+        progress = { ...progress, record };
+        await save(LAST);
+      } else {
+        await observer.onRecord(isDue(evalEvery) ? { ...record, evaluation: await evaluate() } : record);
+      }
+    }
+    if (progress.step < steps) {
+      reporter.line(
+        `stopped after step ${progress.step}: ${patience} evaluations without a better ${task.deciding.metric}`,
+      );
+    }
+    const { record } = progress;
+    const metrics = progress.metrics ?? await evaluate();
+    if (record !== undefined) await observer.onRecord({ ...record, evaluation: metrics });
+    progress = { ...progress, seconds: elapsed() };
+    await save(LAST);
+    const { step: done, seconds, best } = progress;
+    return { state: resident.read(), metrics, steps: done, seconds, stepSeconds: median(times), best };
+  } finally {
+    observer.onFinish();
+    await batches.return();
+  }
+}
+
+async function nextOf(batches: AsyncGenerator<TaskBatch, void, void>): Promise<TaskBatch> {
+  const { value, done } = await batches.next();
+  if (!done) return value;
+  throw new OneloraError({ attempted: "training", found: "no more batches", allowed: "batches without end" });
+}
+
+function interrupted(step: number, out: string | undefined): OneloraError {
+  const allowed = out === undefined ? "starting again" : `continuing with \`resume: ${out}\``;
+  return new OneloraError({ attempted: "training", found: `an interrupt after step ${step}`, allowed });
+}
+
+function diverged(step: number, loss: number, saved: number | "" | undefined): OneloraError {
+  const kept = saved ? `; the checkpoint of step ${saved} is kept` : "";
+  const allowed = `a finite loss; try a lower \`lr\` or \`clip: 1\`${kept}`;
+  return new OneloraError({ attempted: `training step ${step}`, found: `loss ${loss}`, allowed });
 }

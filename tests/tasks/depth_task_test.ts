@@ -42,7 +42,7 @@ const run: Run = {
   clip: 1,
   seed: 0,
   shuffle: true,
-  augment: true,
+  own: { augment: true },
   limit: 3,
   strict: true,
   evalEvery: 0,
@@ -73,7 +73,7 @@ async function trained(settings: Run, more: { out?: string; resume?: boolean; si
 Deno.test("training on one batch lowers its loss and the error on it, and leaves no tensor", async () => {
   await useBackend("wasm");
   await withoutLeaks(async () => {
-    const { losses, result } = await trained({ ...run, augment: false, steps: 8 });
+    const { losses, result } = await trained({ ...run, own: { augment: false }, steps: 8 });
     assert(losses[7] < 0.9 * losses[0], `${losses}`);
     assertEquals(result.deciding, { metric: "rmse", better: "lower" });
     assertEquals(result.parameters, { adapter: 4 * (3 * 20 + 20 + 60 + 20), head: 0, total: result.parameters.total });
@@ -95,7 +95,7 @@ Deno.test("a run that was stopped and resumed ends with the parameters of one th
       signal: controller.signal,
     });
     await assertRejects(() => stopping, OneloraError, "an interrupt after step 3");
-    const resumed = await trained({ ...run, samples: 1 }, { out: folder, resume: true });
+    const resumed = await trained({ ...run, own: { augment: true, samples: 1 } }, { out: folder, resume: true });
     assertEquals(resumed.losses, whole.losses.slice(3));
     assertEquals(resumed.values, whole.values);
     assertEquals(resumed.result.metrics, whole.result.metrics);

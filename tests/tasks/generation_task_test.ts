@@ -33,7 +33,7 @@ async function makeModel(name: string, sizes: Partial<DitConfig>): Promise<strin
   const described = ditFamily.read(writeDitConfig(config), {});
   const params = init(described.layer, key(1));
   const path = `${folder}/${name}`;
-  await saveModel({ ...described, name }, params, path);
+  await saveModel(described, params, path);
   tf.dispose(Object.values(params));
   return path;
 }
@@ -60,13 +60,10 @@ const settings: Omit<Run, "model"> = {
   clip: 0,
   seed: 0,
   shuffle: true,
-  augment: false,
   strict: true,
   evalEvery: 0,
   checkpointEvery: 0,
-  samplingSteps: 3,
-  samples: 20,
-  guidance: 1.5,
+  own: { augment: false, samplingSteps: 3, samples: 20, guidance: 1.5 },
 };
 
 interface Trained {
@@ -95,7 +92,9 @@ async function trained(run: Run, alsoEvaluate = false): Promise<Trained> {
       for (const [path, tensor] of Object.entries(model.params)) {
         params[path] = (await tensor.data<"float32">()).slice();
       }
-      if (alsoEvaluate) evaluation = (await generation.evaluate(model, run, reporter)).metrics;
+      if (alsoEvaluate) {
+        evaluation = (await generation.evaluate(model, await openImageData(run.data), run, reporter)).metrics;
+      }
     },
   });
   return { result, losses, params, lines, evaluation };

@@ -60,14 +60,12 @@ const settings: Run = {
   clip: 0,
   seed: 3,
   shuffle: true,
-  augment: false,
   strict: true,
   evalEvery: 0,
   checkpointEvery: 0,
   // 20 are two batches and a half.
   limit: 20,
-  length: 64,
-  samples: 2,
+  own: { length: 64, samples: 2 },
 };
 
 const quiet = { line: () => {}, start: () => {}, progress: () => {}, finish: () => {} };
@@ -132,7 +130,8 @@ Deno.test("metrics are the loss and the answers of the seed's validation questio
     const data = "word-problems-a";
     const report = await reasoning.evaluate(
       { model, layer: model.layer, params },
-      { data, seed: 4, limit: 40, samples: 6, length: 64 },
+      await openReasoningData(data),
+      { data, seed: 4, limit: 40, own: { samples: 6, length: 64 } },
       quiet,
     );
 
@@ -168,7 +167,7 @@ Deno.test("what cannot be used is refused in a line", async () => {
     assertEquals(error.message.includes("\n"), false);
   };
   await fails({ model: "vit-micro" }, "llama");
-  await fails({ length: 8 }, "fewer than 8 tokens");
+  await fails({ own: { length: 8 } }, "fewer than 8 tokens");
   await fails({ data: "word-problems-c" }, "word-problems-");
   await fails({ model: new URL("../fixtures/llama-tied", import.meta.url).pathname }, "tokenizer.json");
 });

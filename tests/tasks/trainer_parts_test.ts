@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { accumulate, isTrainable, key, partition, sgd, useBackend } from "../../dsl/mod.ts";
-import { loadParams } from "../../models/mod.ts";
+import { loadParams, openModel } from "../../models/mod.ts";
 import { type Run, taskKind, train, trainStep } from "../../tasks/mod.ts";
 import { available } from "../support/available.ts";
 import { smallCifar } from "../support/command.ts";
@@ -25,10 +25,8 @@ const shared = {
   seed: 0,
   shuffle: true,
   strict: true,
-  augment: false,
   evalEvery: 0,
   checkpointEvery: 0,
-  samples: 1,
   workers: 0,
 };
 
@@ -39,17 +37,24 @@ const runs: Readonly<Record<string, Run>> = {
     model: "tests/fixtures/vit-rgb",
     data: await smallCifar(`${folder}/cifar`),
     lr: 0.1,
+    own: { augment: false },
   },
-  depth: { ...shared, model: "dpt-micro", data: "scenes-driving", lr: 1e-3 },
-  generation: { ...shared, model: "dit-micro", data: "mnist", lr: 0.1 },
-  reasoning: { ...shared, model: "llama-micro", data: "word-problems-b", lr: 0.1, length: 64 },
+  depth: { ...shared, model: "dpt-micro", data: "scenes-driving", lr: 1e-3, own: { augment: false, samples: 1 } },
+  generation: { ...shared, model: "dit-micro", data: "mnist", lr: 0.1, own: { augment: false, samples: 1 } },
+  reasoning: { ...shared, model: "llama-micro", data: "word-problems-b", lr: 0.1, own: { length: 64, samples: 1 } },
 };
 
 const quiet = { line: () => {}, start: () => {}, progress: () => {}, finish: () => {} };
 
+/** The task, ready to train. */
+async function opened(task: string, run: Run) {
+  const kind = taskKind(task);
+  return await kind.open(run, { model: await openModel(run.model), data: await kind.openData(run.data, run) }, quiet);
+}
+
 /** Losses of each step and the trained parameters, with plain gradient descent: what it moves by is the gradient. */
 async function descend(task: string, run: Run) {
-  const prepared = await taskKind(task).open(run, quiet);
+  const prepared = await opened(task, run);
   try {
     const { params } = await loadParams(prepared.model, key(1), prepared.layer);
     const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(prepared.layer))(params);

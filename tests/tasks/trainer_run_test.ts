@@ -1,14 +1,14 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
-import { imageClassification, type Run, runTask, type TaskKind } from "../../tasks/mod.ts";
+import { type ClassificationSettings, imageClassification, type Run, runTask } from "../../tasks/mod.ts";
 import { smallCifar } from "../support/command.ts";
 
 const folder = await Deno.makeTempDir();
 const data = await smallCifar(`${folder}/cifar`);
 globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
 
-const run: Run = {
+const run: Run<ClassificationSettings> = {
   model: "tests/fixtures/vit-rgb",
   data,
   adapter: "1lora",
@@ -22,7 +22,7 @@ const run: Run = {
   clip: 0,
   seed: 0,
   shuffle: true,
-  augment: false,
+  own: { augment: false },
   strict: true,
   evalEvery: 2,
   checkpointEvery: 0,
@@ -53,12 +53,12 @@ function surroundings(out: string | undefined, heard: Heard) {
 }
 
 /** Image classification whose evaluations find given values in turn. */
-function judgedBy(values: readonly number[], seen: Float32Array[] = []): TaskKind {
+function judgedBy(values: readonly number[], seen: Float32Array[] = []): typeof imageClassification {
   let next = 0;
   return {
     ...imageClassification,
-    open: async (run, reporter) => {
-      const prepared = await imageClassification.open(run, reporter);
+    open: async (...opened) => {
+      const prepared = await imageClassification.open(...opened);
       return {
         ...prepared,
         training: {
@@ -96,7 +96,7 @@ Deno.test("patience ends a run, and the best evaluation's parameters can be kept
   await assertRejects(
     () => runTask(judgedBy([0.2, 0.5, 0.4, 0.3]), { ...patient, keep: "best" }, surroundings(undefined, { lines: [] })),
     OneloraError,
-    "--out DIR",
+    "`out`",
   );
 });
 

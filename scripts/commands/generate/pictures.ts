@@ -64,10 +64,10 @@ export async function samplePicturesTo(
   const { model, layer, params } = await open();
   const labels = labelsOf(model, options);
   using autoencoder = vae === undefined ? undefined : await openAutoencoder(vae, model);
-  const { samplingSteps, guidance } = generationRecipeFor(model.name, "");
+  const { samplingSteps, guidance } = generationRecipeFor(model.name, "").own;
   const settings = {
-    samplingSteps: options.steps ?? samplingSteps!,
-    guidance: options.guidance ?? guidance!,
+    samplingSteps: options.steps ?? samplingSteps,
+    guidance: options.guidance ?? guidance,
     decode: autoencoder?.decode,
   };
   const denoise = asConditionalDiffusion(model, layer);

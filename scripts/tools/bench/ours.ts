@@ -18,7 +18,7 @@ import {
   type Tensor,
   useBackend,
 } from "../../../dsl/mod.ts";
-import { loadParams, type Model, openModel, vitFamily } from "../../../models/mod.ts";
+import { loadParams, type Model, modelOf as describedModel, openModel, vitFamily } from "../../../models/mod.ts";
 import { classificationObjective, trainStep } from "../../../tasks/mod.ts";
 import type { BatchTensors, TrainState, TrainStep } from "../../../tasks/mod.ts";
 import { answer, exampleBatch, measureStep, type ReadyStep, type StepAnswer, type StepJob } from "./job.ts";
@@ -36,7 +36,9 @@ export interface OurAnswer extends StepAnswer {
 
 /** The model: with the folder's weights, or of the configuration alone. */
 async function modelOf({ config, folder }: StepJob): Promise<Model> {
-  return folder === undefined ? { ...vitFamily.read(config, {}), name: "configuration" } : await openModel(folder);
+  return folder === undefined
+    ? describedModel(vitFamily.read(config, {}), { name: "configuration" })
+    : await openModel(folder);
 }
 
 /** A model under training, and the pure step that trains it. */

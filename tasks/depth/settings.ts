@@ -1,0 +1,23 @@
+/**
+ * Settings of monocular depth alone.
+ *
+ * @module
+ */
+import { boolean, fromRecipe, integer, type SettingsOf } from "../trainer/setting.ts";
+
+/** Settings of monocular depth alone. */
+export interface DepthSettings {
+  /** Mirroring, crops and brightness, or none. */
+  readonly augment: boolean;
+  /** Evaluate the mean of a picture's and its mirror image's predictions. */
+  readonly flip?: boolean;
+  /** Pictures shown after training. */
+  readonly samples?: number;
+}
+
+/** Their declarations. */
+export const depthSettings: SettingsOf<DepthSettings> = {
+  augment: fromRecipe(boolean({ help: "mirroring, crops and brightness (default: true)" })),
+  flip: boolean({ help: "evaluate the mean of a picture's and its mirror image's predictions" }),
+  samples: integer({ help: "pictures shown after training", min: 1 }),
+};

@@ -1,0 +1,169 @@
+/**
+ * Settings as data: declared once, a setting gives its type, its help, its flag and its errors.
+ *
+ * @module
+ */
+import { OneloraError } from "../../dsl/error.ts";
+
+/** What every setting says about itself. */
+export interface About {
+  /** What it does, one line. */
+  readonly help: string;
+  /** The value's name in `--help`, e.g. `DIR`. */
+  readonly value?: string;
+}
+
+/** Bounds of a number; each is optional. */
+export interface Bounds {
+  /** The smallest allowed value. */
+  readonly min?: number;
+  /** The largest allowed value. */
+  readonly max?: number;
+  /** A value that must be exceeded. */
+  readonly above?: number;
+  /** A value that must not be reached. */
+  readonly below?: number;
+}
+
+/** One setting whose value is a `T`; `default` is what it is when not given. */
+export interface Setting<T> extends About, Bounds {
+  /** What kind of value it has. */
+  readonly kind: "text" | "integer" | "number" | "boolean" | "choice";
+  /** The value when none is given. */
+  readonly default: T;
+  /** Whether it must be given. */
+  readonly required?: boolean;
+  /** The values of a choice. */
+  readonly allowed?: readonly string[];
+}
+
+/** Settings by name. */
+export type Settings = Readonly<Record<string, Setting<unknown>>>;
+
+/** The declarations of an interface's settings. */
+export type SettingsOf<Values extends object> = { readonly [K in keyof Values]-?: Setting<Values[K]> };
+
+/** Text that is not empty. */
+export function text(about: About & { readonly default: string }): Setting<string>;
+/** Text that is not empty; undefined when not given. */
+export function text(about: About): Setting<string | undefined>;
+export function text(about: About & { readonly default?: string }): Setting<string | undefined> {
+  return { value: "TEXT", ...about, kind: "text", default: about.default };
+}
+
+/** A whole number within bounds. */
+export function integer(about: About & Bounds & { readonly default: number }): Setting<number>;
+/** A whole number within bounds; undefined when not given. */
+export function integer(about: About & Bounds): Setting<number | undefined>;
+export function integer(about: About & Bounds & { readonly default?: number }): Setting<number | undefined> {
+  return { value: "N", ...about, kind: "integer", default: about.default };
+}
+
+/** A finite number within bounds. */
+export function number(about: About & Bounds & { readonly default: number }): Setting<number>;
+/** A finite number within bounds; undefined when not given. */
+export function number(about: About & Bounds): Setting<number | undefined>;
+export function number(about: About & Bounds & { readonly default?: number }): Setting<number | undefined> {
+  return { value: "X", ...about, kind: "number", default: about.default };
+}
+
+/** On or off; on the command line `--name`, `--name true`, `--no-name`, `--name false`. */
+export function boolean(about: About & { readonly default?: boolean }): Setting<boolean> {
+  return { ...about, kind: "boolean", default: about.default ?? false };
+}
+
+/** One of some names. */
+export function choice<const A extends readonly string[]>(
+  about: About & { readonly allowed: A; readonly default: A[number] },
+): Setting<A[number]>;
+/** One of some names; undefined when not given. */
+export function choice<const A extends readonly string[]>(
+  about: About & { readonly allowed: A },
+): Setting<A[number] | undefined>;
+export function choice(
+  about: About & { readonly allowed: readonly string[]; readonly default?: string },
+): Setting<string | undefined> {
+  return { value: "NAME", ...about, kind: "choice", default: about.default };
+}
+
+/**
+ * The same setting, which must be given.
+ *
+ * @param setting A setting without a default
+ */
+export function required<T>(setting: Setting<T>): Setting<NonNullable<T>> {
+  return { ...setting, required: true, default: undefined as unknown as NonNullable<T> };
+}
+
+/**
+ * The same setting, with the value that the task's recipe has where none is given.
+ *
+ * @param setting A setting
+ */
+export function fromRecipe<T>(setting: Setting<T>): Setting<NonNullable<T>> {
+  return { ...setting, default: undefined as unknown as NonNullable<T> };
+}
+
+/**
+ * What a setting accepts, in words.
+ *
+ * @param setting The setting
+ */
+export function allowedWords(setting: Setting<unknown>): string {
+  const { kind, min, max, above, below } = setting;
+  if (kind === "choice") return setting.allowed?.join(", ") ?? "";
+  if (kind === "boolean") return "true, false";
+  if (kind === "text") return "text that is not empty";
+  const lower = min !== undefined ? `at least ${min}` : above !== undefined ? `above ${above}` : undefined;
+  const upper = max !== undefined ? `at most ${max}` : below !== undefined ? `below ${below}` : undefined;
+  const bounds = [lower, upper].filter((bound) => bound !== undefined).join(" and ");
+  return `${kind === "integer" ? "an integer" : "a number"}${bounds === "" ? "" : ` ${bounds}`}`;
+}
+
+/**
+ * Whether a number is within bounds.
+ *
+ * @param value The number
+ * @param bounds The bounds
+ */
+export function isWithin(value: number, { min, max, above, below }: Bounds): boolean {
+  return value >= (min ?? -Infinity) && value <= (max ?? Infinity) && value > (above ?? -Infinity) &&
+    value < (below ?? Infinity);
+}
+
+function isAllowed(setting: Setting<unknown>, value: unknown): boolean {
+  switch (setting.kind) {
+    case "text":
+      return typeof value === "string" && value !== "";
+    case "choice":
+      return typeof value === "string" && setting.allowed?.includes(value) === true;
+    case "boolean":
+      return typeof value === "boolean";
+    case "integer":
+      return Number.isSafeInteger(value) && isWithin(value as number, setting);
+    default:
+      return Number.isFinite(value) && isWithin(value as number, setting);
+  }
+}
+
+/**
+ * Checks a setting's value.
+ *
+ * @param name The setting's name
+ * @param setting The setting
+ * @param value A value
+ * @throws OneloraError (exit code 2) for a value of another kind or out of bounds
+ *
+ * @example
+ * ```ts
+ * import { assertThrows } from "@std/assert";
+ * import { checkSetting, integer } from "@onelora/onelora/tasks";
+ * const rank = integer({ help: "Rank", min: 1 });
+ * assertThrows(() => checkSetting("rank", rank, 0), Error, "setting rank: found 0; allowed: an integer at least 1");
+ * ```
+ */
+export function checkSetting(name: string, setting: Setting<unknown>, value: unknown): void {
+  if (isAllowed(setting, value)) return;
+  const found = typeof value === "string" ? JSON.stringify(value) : String(value);
+  throw new OneloraError({ attempted: `setting ${name}`, found, allowed: allowedWords(setting) }, { exitCode: 2 });
+}
