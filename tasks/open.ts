@@ -109,7 +109,11 @@ export type PlainModel = Pick<OpenedModel, "model" | "params">;
  * @param opened An adapted model; its parameters that nothing changed are shared with the result
  * @throws OneloraError if the architecture has no such variant
  */
-export async function mergeOpened({ model, layer, params }: OpenedModel): Promise<PlainModel> {
+export function mergeOpened(opened: OpenedModel): Promise<PlainModel> {
+  return Promise.resolve(opened).then(folded);
+}
+
+function folded({ model, layer, params }: OpenedModel): PlainModel {
   // What merging keeps for its undoing goes with the tidy.
   const merged: Params = tidy(() => ({ ...mergeParams(layer, params).params }));
   const added = Object.keys(merged).filter((path) => specs(model.layer)[path] === undefined);

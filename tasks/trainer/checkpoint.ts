@@ -7,7 +7,7 @@
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
 import { fromTensor, openSafetensors, toTensor, writeSafetensors } from "../../dsl/safetensors/mod.ts";
-import { combine, type Params, type Path, type Tree } from "../../dsl/tree.ts";
+import { combine, type Params, type Path } from "../../dsl/tree.ts";
 import type { Progress } from "./progress.ts";
 
 /** What training moves. */
