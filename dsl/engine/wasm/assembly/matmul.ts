@@ -44,10 +44,20 @@ function mergeTile(c: usize, stride: usize, height: usize, width: usize, add: bo
   }
 }
 
-/** Fills `height` rows of C with the bias, which the products are then added to. */
-function placeBias(c: usize, stride: usize, height: usize, width: usize, bias: usize): void {
+/** Adds the bias to `height` rows of C, last, as a sum of its own would: fused or not, a layer gives the same bits. */
+function addBias(c: usize, stride: usize, height: usize, width: usize, bias: usize): void {
   for (let i: usize = 0; i < height; i++) {
-    memory.copy(c, bias, width * 4);
+    const end = c + width * 4;
+    let at = c;
+    let from = bias;
+    for (; at + 16 <= end; at += 16) {
+      v128.store(at, f32x4.add(v128.load(at), v128.load(from)));
+      from += 16;
+    }
+    for (; at < end; at += 4) {
+      f32.store(at, f32.load(at) + f32.load(from));
+      from += 4;
+    }
     c += stride;
   }
 }
@@ -109,7 +119,6 @@ function multiply(
       for (let top: usize = 0; top < rows; top += ROWS) {
         const height = min<usize>(ROWS, rows - top);
         const target = c + top * strideC + left * 4;
-        if (bias && outer == 0) placeBias(target, strideC, height, width, bias + left * 4);
         let from = work;
         for (let p: usize = 0; p < length; p += DEPTH) {
           const part = min<usize>(DEPTH, length - p);
@@ -119,7 +128,7 @@ function multiply(
           } else {
             placeRows(a + top * strideA + (outer + p) * 4, strideA, part, height, partPadded);
           }
-          const add = bias != 0 || outer + p > 0;
+          const add = outer + p > 0;
           for (let j: usize = 0; j < padded; j += COLUMNS) {
             if (height == ROWS && j + COLUMNS <= width) {
               multiplyPanels(partPadded, from, target + j * 4, strideC, add);
@@ -130,6 +139,7 @@ function multiply(
             from += partPadded * COLUMNS * 4;
           }
         }
+        if (bias && last) addBias(target, strideC, height, width, bias + left * 4);
         if (relu && last) clampRows(target, strideC, height, width);
       }
     }
@@ -157,14 +167,17 @@ export function matmul(
   relu: bool,
 ): void {
   const stepOut = rows * columns * 4;
-  const plain = bias == 0 && !relu;
   for (let n: usize = 0; n < batch; n++) {
-    if (plain && rows == 1) {
-      if (transposeB) multiplyByVector(b, a, out, columns, depth);
-      else multiplyVectorBy(a, b, out, depth, columns);
-    } else if (plain && columns == 1) {
-      if (transposeA) multiplyVectorBy(b, a, out, depth, rows);
-      else multiplyByVector(a, b, out, rows, depth);
+    if (rows == 1 || columns == 1) {
+      if (rows == 1) {
+        if (transposeB) multiplyByVector(b, a, out, columns, depth);
+        else multiplyVectorBy(a, b, out, depth, columns);
+      } else {
+        if (transposeA) multiplyVectorBy(b, a, out, depth, rows);
+        else multiplyByVector(a, b, out, rows, depth);
+      }
+      if (bias) addBias(out, columns * 4, rows, columns, bias);
+      if (relu) clampRows(out, columns * 4, rows, columns);
     } else {
       multiply(a, b, out, rows, columns, depth, transposeA, transposeB, work, bias, relu);
     }
