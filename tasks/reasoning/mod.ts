@@ -3,7 +3,8 @@
  *
  * @module
  */
-export * from "./answer.ts";
+export * from "./answers/answer.ts";
+export { exactNumber } from "./answers/number.ts";
 export * from "./batches.ts";
 export * from "./characters.ts";
 export { encodeExample, encodeExamples, IGNORED_LABEL, microBatches, padExamples } from "./encode.ts";

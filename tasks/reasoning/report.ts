@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isSameAnswer } from "./answer.ts";
+import { isSameAnswer } from "./answers/answer.ts";
 
 /** A question with answers to compare. */
 export interface ComparedAnswers {

@@ -9,7 +9,7 @@ import type { Params } from "../../dsl/tree.ts";
 import { generateAll } from "../../models/llama/generate.ts";
 import type { CausalLanguageModel } from "../../models/llama/llama.ts";
 import type { TextTokenizer } from "../../models/llama/text_tokenizer.ts";
-import { isSameAnswer } from "./answer.ts";
+import { isSameAnswer } from "./answers/answer.ts";
 import { endOf } from "./encode.ts";
 import type { ReasoningExample } from "./example.ts";
 import { alpacaPrompt } from "./template.ts";

@@ -72,13 +72,45 @@ async function* readLines(path: string): AsyncGenerator<SourceRow, void, void> {
   if (rest.trim() !== "") yield row(rest.trim());
 }
 
+/** Text at a file's start that is looked at, in characters: its first line should be among it. */
+const LOOKED_AT = 2 ** 23;
+
+/** A file's first line, and whether anything comes after it. */
+async function beginning(path: string): Promise<{ readonly line: string; readonly more: boolean }> {
+  let text = "";
+  for await (const chunk of (await openStream(path)).pipeThrough(new TextDecoderStream())) {
+    text = (text + chunk).trimStart();
+    if (text.length > LOOKED_AT || /\n\s*\S/.test(text)) break;
+  }
+  const end = text.indexOf("\n");
+  return end < 0 ? { line: text, more: false } : { line: text.slice(0, end), more: text.slice(end).trim() !== "" };
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** JSON as an array or line by line: what the file holds decides, its ending only where either is possible. */
+async function* readJson(path: string, isLines: boolean): AsyncGenerator<SourceRow, void, void> {
+  const { line, more } = await beginning(path);
+  const isArray = line.startsWith("[");
+  // A value that its line holds whole, and more of them: lines. Neither form begins otherwise than its ending says.
+  const asLines = isLines !== isArray ? isLines : more && isJson(line);
+  yield* asLines ? readLines(path) : readArray(path);
+}
+
 async function* numbered(path: string, columns: readonly string[]): AsyncGenerator<SourceRow, void, void> {
   let count = 0;
   for await (const value of readParquet(path, columns)) yield { at: `row ${count++} of ${path}`, value };
 }
 
 /**
- * The rows of a file, by the ending of its name: `.json` (an array), `.jsonl` (a value a line) or `.parquet`. Memory
+ * The rows of a file: `.json` or `.jsonl`, which hold an array or a value a line, whatever the ending says, or `.parquet`. Memory
  * holds only a piece of the file at a time; a line that is no JSON is a row with a fault. Needs `--allow-read`.
  *
  * @param path Where it lies
@@ -86,8 +118,8 @@ async function* numbered(path: string, columns: readonly string[]): AsyncGenerat
  * @throws OneloraError for an unreadable file; exit code 2 for another ending
  */
 export function readRows(path: string, columns: readonly string[]): AsyncGenerator<SourceRow, void, void> {
-  if (path.endsWith(".json")) return readArray(path);
-  if (path.endsWith(".jsonl")) return readLines(path);
+  if (path.endsWith(".json")) return readJson(path, false);
+  if (path.endsWith(".jsonl")) return readJson(path, true);
   if (path.endsWith(".parquet")) return numbered(path, columns);
   const problem = { attempted: "opening questions", found: `"${path}"`, allowed: "a .json, .jsonl or .parquet file" };
   throw new OneloraError(problem, { exitCode: 2 });

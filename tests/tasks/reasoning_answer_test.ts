@@ -107,3 +107,95 @@ Deno.test("the report shows question, truth and both answers as they are, side b
   );
   assertEquals(answersReport([]), "# Answers side by side\n\n");
 });
+
+/** A pair of answers, and whether they come to the same by each of the published graders. */
+interface GradedPair {
+  readonly truth: string;
+  readonly answer: string;
+  readonly hendrycks: boolean;
+  readonly minerva: boolean;
+  readonly gsm8k: boolean;
+}
+
+/** Pairs that a published grader takes for the same and we do not, with the reason. */
+const STRICTER: Readonly<Record<string, readonly string[]>> = {
+  "a comma or space between digits that is none between thousands": ["12 ~ 1,2", "12 ~ 1 2"],
+  "units that both have": ["5\\text{ cm} ~ 5\\text{ m}", "5 hours ~ 5 minutes"],
+  "more than a number with words": ["2 ~ 2x", "6 ~ 6!", "10 ~ x \\ge 10", "18 ~ at least 18"],
+  "an equation that is no name with its value": ["x+y=5 ~ 5"],
+  "more than one number": ["18 ~ 18 to 20", "18 ~ 18 or 20", "5 ~ 5 feet 3 inches"],
+};
+
+/** Pairs that we alone take for the same, with the reason. */
+const WIDER: Readonly<Record<string, readonly string[]>> = {
+  "equal numbers": [
+    "\\frac{1}{2} ~ \\frac{2}{4}",
+    "\\frac{3}{4} ~ 0.75",
+    "1\\frac{1}{2} ~ 1 1/2",
+    "1\\frac{1}{2} ~ 3/2",
+    "1.5 ~ 1\u00bd",
+    "(0.5,3) ~ (\\frac{1}{2},3)",
+    "300000 ~ 3 \\times 10^5",
+    "1000 ~ 1\\,000",
+  ],
+  "names of one unit": ["5\\text{ cm}^2 ~ 5 square centimeters", "5 cm ~ 5 centimeters", "50\\% ~ 50 percent"],
+  "signs for TeX": ["\\sqrt{2} ~ \u221a2", "(-1,2) ~ (\u22121, 2)", "(-\\infty,2] ~ (-\u221e, 2]", "\\pi ~ \u03c0"],
+  "looks within looks": ["\\frac{\\sqrt{2}}{2} ~ \\frac{\\sqrt2}2", "\\boxed{\\text{east}} ~ east."],
+};
+
+Deno.test("answers come to the same as by the published graders, but for what is listed, either way round", async () => {
+  const file = new URL("../fixtures/reasoning/answers.json", import.meta.url);
+  const pairs: GradedPair[] = JSON.parse(await Deno.readTextFile(file));
+  assert(pairs.length > 100);
+  const [stricter, wider] = [STRICTER, WIDER].map((listed) => new Set(Object.values(listed).flat()));
+  for (const { truth, answer, hendrycks, minerva, gsm8k } of pairs) {
+    const name = `${truth} ~ ${answer}`;
+    const graded = hendrycks || minerva || gsm8k;
+    const expected = graded ? !stricter.delete(name) : wider.delete(name);
+    const worked = (final: string) => `Some steps.\nThe answer is: ${final}`;
+    assertEquals(isSameAnswer(worked(truth), worked(answer)), expected, name);
+    assertEquals(isSameAnswer(worked(answer), worked(truth)), expected, `${name}, the other way round`);
+  }
+  // No exception is listed for nothing.
+  assertEquals([...stricter, ...wider], []);
+});
+
+Deno.test("a number stands beside words, not within an expression; units that both have must agree", () => {
+  const same = [
+    ["18", "18 dollars for each of 3 days"],
+    ["18", "There are 18 apples"],
+    ["-18", "minus 18"],
+    ["-18", "-$18"],
+    ["5", "5cm"],
+    ["5", "5-mile"],
+    ["1/4", "1/4 cup"],
+    ["1 1/2 cups", "1.5"],
+    ["60 mph", "60 miles per hour"],
+    ["1/2", "x = \\frac{1}{2}"],
+    ["12", "\\approx 12"],
+    ["5", "f(2) = 5"],
+    ["7", "2 + 5 = 7"],
+  ];
+  const different = [
+    ["5", "5x"],
+    ["5", "5 x"],
+    ["18", "18 + 2"],
+    ["18", "less than 18"],
+    ["18", "no more than 18"],
+    ["5 dollars", "5 cents"],
+    ["$5", "5 percent"],
+    ["3", "x = 3 or x = 4"],
+    ["3", "a + b = 3"],
+    ["4", "x \\neq 4"],
+    ["4", "x <= 4"],
+  ];
+  // A model may say anything, and at length.
+  for (
+    const long of ["a ".repeat(20000), "1,".repeat(20000), "{".repeat(20000), "\\frac".repeat(5000), "=".repeat(9999)]
+  ) {
+    different.push(["7", long]);
+  }
+  const judge = ([a, b]: string[]) => isSameAnswer(`The answer is: ${a}`, `The answer is: ${b}`);
+  assertEquals(same.filter((pair) => !judge(pair)), []);
+  assertEquals(different.filter(judge), []);
+});

@@ -70,6 +70,28 @@ Deno.test("rows that lack something are left out, counted and named; strict fail
   });
 });
 
+Deno.test("lines in a .json and an array in a .jsonl are read as what they are, a byte order mark or not", async () => {
+  const array = `[${good},\n ${good}]`;
+  const files = {
+    "lines.json": `${good}\n${good}\n`,
+    "spaced.json": `\n\n${good}\r\n\r\n${good}`,
+    "marked.json": `\uFEFF${good}\n${good}\n`,
+    "array.jsonl": array,
+    "one.jsonl": `[${good},${good}]\n`,
+    "marked.jsonl": `\uFEFF${array}`,
+    "marked-array.json": `\uFEFF${array}`,
+    "plain.jsonl": `${good}\n${good}`,
+    // Lines, of which the first is no row.
+    "first.jsonl": `[1]\n${good}\n${good}`,
+  };
+  await withFolder(files, async (at) => {
+    for (const name of Object.keys(files)) {
+      const { examples, skipped } = await openReasoningData(`metamath:${at}/${name}`);
+      assertEquals([examples.length, skipped], [2, name === "first.jsonl" ? 1 : 0], name);
+    }
+  });
+});
+
 Deno.test("files that are no such thing fail in one line", async () => {
   const files = {
     "cut.json": `[${good}, {"query": "q`,
