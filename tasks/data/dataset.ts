@@ -16,8 +16,10 @@ export interface ImageExample {
   readonly width: number;
   /** 1 (grey) or 3 (red, green, blue). */
   readonly channels: number;
-  /** Index into the data set's classes. */
+  /** Index into the data set's classes; of several, the first, or -1 without one. */
   readonly label: number;
+  /** Indices of all its classes, in increasing order, if the data set gives any number of them. */
+  readonly labels?: readonly number[];
 }
 
 /** Labelled images by index; reading the same index twice gives the same example. */
@@ -28,6 +30,8 @@ export interface ImageDataset {
   readonly size: number;
   /** Class names, by label. */
   readonly classes: readonly string[];
+  /** Whether an image may be of several classes, or of none. */
+  readonly multiLabel?: boolean;
   /** The example at an index in 0..size-1; an unreadable one is an `OneloraError` that names it. */
   get(index: number): ImageExample | Promise<ImageExample>;
 }
@@ -38,6 +42,8 @@ export interface ImageSplits {
   readonly train: ImageDataset;
   /** Examples to evaluate on. */
   readonly test: ImageDataset;
+  /** What a person should know of the data, a line each: what was left out. */
+  readonly notes?: readonly string[];
 }
 
 /**

@@ -32,19 +32,33 @@ export async function isFile(path: string): Promise<boolean> {
   return await Deno.stat(path).then(({ isFile }) => isFile, () => false);
 }
 
+/** An entry of a folder, links followed. */
+export interface FolderEntry {
+  /** Its name. */
+  readonly name: string;
+  /** Whether it is a file. */
+  readonly isFile: boolean;
+  /** Whether it is a folder. */
+  readonly isDirectory: boolean;
+  /** Whether it is a link to what it is. */
+  readonly isLink: boolean;
+}
+
 /**
- * The entries of a folder in code-unit order of their names, hidden ones left out, links followed.
+ * The entries of a folder in code-unit order of their names, links followed.
  *
  * @param path Where it lies
+ * @param onHidden Told the names of hidden entries, which are left out
  */
-export async function listFolder(path: string): Promise<{ name: string; isFile: boolean; isDirectory: boolean }[]> {
+export async function listFolder(path: string, onHidden?: (name: string) => void): Promise<FolderEntry[]> {
   try {
     const entries = await Array.fromAsync(Deno.readDir(path));
     const shown = entries.filter(({ name }) => !name.startsWith("."));
+    for (const { name } of entries) if (name.startsWith(".")) onHidden?.(name);
     shown.sort((a, b) => (a.name < b.name ? -1 : 1));
     return await Promise.all(shown.map(async (entry) => {
       const { isFile, isDirectory } = entry.isSymlink ? await Deno.stat(`${path}/${entry.name}`) : entry;
-      return { name: entry.name, isFile, isDirectory };
+      return { name: entry.name, isFile, isDirectory, isLink: entry.isSymlink };
     }));
   } catch (cause) {
     throw new OneloraError({

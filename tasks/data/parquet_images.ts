@@ -6,11 +6,12 @@
 
 import { OneloraError } from "../../dsl/error.ts";
 import { checked, type ImageDataset, type ImageSplits } from "./dataset.ts";
+import { decodeImage } from "./decode.ts";
 import { listFolder } from "./files.ts";
 import { withOrigins } from "./origin.ts";
 import { openParquet, type ParquetFile, type ParquetRow } from "./parquet.ts";
 import { type ImageColumns, imageColumns } from "./parquet_features.ts";
-import { decodeImage, loadSharp, type Sharp } from "./sharp.ts";
+import { loadSharp, type Sharp } from "./sharp.ts";
 
 /** Bytes of row groups that a data set keeps in memory; one larger group alone may be more. */
 const KEPT = 2 ** 27;

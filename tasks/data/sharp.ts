@@ -1,11 +1,10 @@
 /**
- * Decoding and encoding of pictures by sharp, loaded when first needed.
+ * The library that decodes and encodes pictures, sharp, loaded when first needed.
  *
  * @module
  */
 
 import { firstLine, OneloraError } from "../../dsl/error.ts";
-import type { ImageExample } from "./dataset.ts";
 
 const SHARP = "npm:sharp@0.35.5";
 
@@ -17,6 +16,14 @@ export interface PictureFacts {
   readonly depth: string;
   /** Values a pixel. */
   readonly channels: number;
+  /** What the values mean: `srgb`, `b-w`, `cmyk`, ... */
+  readonly space: string;
+  /** Columns as stored. */
+  readonly width: number;
+  /** Rows as stored. */
+  readonly height: number;
+  /** How the file says it is to be turned, 1 to 8, if it does. */
+  readonly orientation?: number;
 }
 
 /** A picture on its way through sharp. */
@@ -27,12 +34,16 @@ export interface Picture {
   autoOrient(): Picture;
   /** Without the channel of opacity. */
   removeAlpha(): Picture;
+  /** Worked on in a colour space. */
+  pipelineColourspace(space: "cmyk"): Picture;
   /** In another colour space. */
-  toColourspace(space: "srgb" | "grey16"): Picture;
+  toColourspace(space: "srgb" | "grey16" | "cmyk"): Picture;
   /** As plain values. */
   raw(options: { depth: "uchar" | "ushort" }): Picture;
   /** As PNG. */
   png(): Picture;
+  /** An error after so many seconds. */
+  timeout(options: { seconds: number }): Picture;
   /** The result. */
   toBuffer(options: { resolveWithObject: true }): Promise<{
     data: Uint8Array;
@@ -40,10 +51,20 @@ export interface Picture {
   }>;
 }
 
-/** Opens a file, or takes plain bytes. */
+/** How an encoded picture is read. */
+export interface DecodingOptions {
+  /** Pixels at most. */
+  readonly limitInputPixels: number;
+  /** From what on a fault is an error. */
+  readonly failOn: "truncated" | "error" | "warning";
+  /** Whether an embedded colour profile is left aside. */
+  readonly ignoreIcc: boolean;
+}
+
+/** Takes a file's bytes or, with their sizes, plain values. */
 export type Sharp = (
-  input: string | Uint8Array | Uint16Array,
-  options?: { raw: { width: number; height: number; channels: number } },
+  input: Uint8Array | Uint16Array,
+  options?: { raw: { width: number; height: number; channels: number } } | DecodingOptions,
 ) => Picture;
 
 /** The library; a first use without a registry in reach is an `OneloraError`. */
@@ -58,40 +79,5 @@ export async function loadSharp(): Promise<Sharp> {
       found: firstLine(cause),
       allowed: "an npm registry in reach on first use, and --allow-ffi --allow-env --allow-sys --allow-read",
     }, { cause });
-  }
-}
-
-/**
- * Why a picture could not be decoded, in words that are the same every time: sharp quotes messages of pictures that were
- * decoded at the same time, too.
- *
- * @param cause What sharp threw
- */
-export function decodingFault(cause: unknown): string {
-  const [line] = firstLine(cause).split(":");
-  return line.startsWith("Input ") ? line : "damaged data";
-}
-
-/**
- * A picture as bytes, grey ones of one channel or three, others of three; opacity is left out.
- *
- * @param sharp The library
- * @param input Path of a file, or its bytes
- * @param name What to call it in errors
- * @throws OneloraError for what is no intact picture
- */
-export async function decodeImage(
-  sharp: Sharp,
-  input: string | Uint8Array,
-  name: string,
-): Promise<Omit<ImageExample, "label">> {
-  try {
-    const decoded = sharp(input).removeAlpha().toColourspace("srgb").raw({ depth: "uchar" });
-    const { data, info: { height, width, channels } } = await decoded.toBuffer({ resolveWithObject: true });
-    return { pixels: new Uint8Array(data.buffer, data.byteOffset, data.length), height, width, channels };
-  } catch (cause) {
-    throw new OneloraError({ attempted: `decoding ${name}`, found: decodingFault(cause), allowed: "an intact image" }, {
-      cause,
-    });
   }
 }

@@ -124,3 +124,183 @@ Deno.test("corrupt images name their file; batching leaves them out, or fails if
     assertEquals(told.map((line) => line.match(/\d\.(jpg|png)/)?.[0]), ["1.jpg", "3.jpg", "4.png", "5.jpg"]);
     await assertRejects(() => batches({ ...options, strict: true }).next(), OneloraError, "train/cat/1.jpg");
   }));
+
+const tree = (parts: readonly string[], names: readonly string[] = ["cat", "dog"]) =>
+  Object.fromEntries(
+    parts.flatMap((part, i) => names.map((name): [string, Uint8Array] => [`${part}/${name}/1.png`, i ? red : grey])),
+  );
+
+Deno.test("parts go by every usual name, in any case; of several, the first in order is the one", async () => {
+  const pairs = [["train", "test"], ["training", "testing"], ["Train", "Val"], ["TRAIN", "valid"], ["train", "dev"]];
+  for (const parts of [...pairs, ["train", "Validation"], ["Training", "eval"], ["train", "test", "val", "extra"]]) {
+    await withFolder(tree(parts), async (folder) => {
+      const { train, test, notes } = await openImageTree(folder);
+      assertEquals([train.classes, train.size, test.size], [["cat", "dog"], 2, 2], parts.join());
+      assertEquals(await Promise.all([train, test].map(async (part) => (await part.get(0)).pixels[0])), [77, 200]);
+      const others = parts.slice(2).sort().join(", ");
+      assertEquals(notes, others ? [`left out of ${folder}: 2 folders beside train and test (${others})`] : []);
+    });
+  }
+});
+
+Deno.test("folders of parts are no classes: what leaves open which is which is refused", async () => {
+  const opened = (...parts: string[]) => withFolder(tree(parts), openImageTree);
+  await assertRejects(() => opened("val", "test"), OneloraError, "test, val without a folder to train on");
+  await assertRejects(() => opened("validation"), OneloraError, "validation without a folder to train on");
+  await assertRejects(() => opened("train", "Training", "test"), OneloraError, "Training and train");
+  await assertRejects(() => opened("train", "Test", "test"), OneloraError, "Test and test");
+  await assertRejects(() => opened("train", "birds"), OneloraError, "train alone");
+  await assertRejects(() => opened("cat/train", "cat/test", "dog/train"), OneloraError, "parts inside cat");
+  await assertRejects(() => opened("data/Train", "data/Test"), OneloraError, "parts inside data: Test, Train");
+  // A class of trains.
+  const { train } = await withFolder({ "train/1.png": red, "bus/1.png": red, "car/1.png": red }, openImageTree);
+  assertEquals(train.classes, ["bus", "car", "train"]);
+});
+
+Deno.test("what is left out of an image tree is counted and named", () =>
+  withFolder({
+    "train/10/1.png": red,
+    "train/9/deep/1.BMP": red,
+    "train/9/._1.png": "x",
+    "train/9/Thumbs.db": "x",
+    "train/9/deep/notes.txt": "x",
+    "train/.ipynb_checkpoints/1.png": red,
+    "train/__MACOSX/9/._1.png": "x",
+    "train/loose.png": red,
+    "test/9/1.png": red,
+    "test/9/a\u001b[31m.txt": "",
+  }, async (folder) => {
+    await Deno.symlink(`${folder}/train/9`, `${folder}/train/9/deep/again`);
+    await Deno.symlink(`${folder}/train/9`, `${folder}/train/10/nine`);
+    const { train, test, notes } = await openImageTree(folder);
+    assertEquals([train.classes, train.size, test.size], [["10", "9"], 3, 1]);
+    assertEquals([...notes!].sort(), [
+      `left out of ${folder}: 1 beside the class folders (loose.png)`,
+      `left out of ${folder}: 1 of a program's folders (__MACOSX)`,
+      `left out of ${folder}: 2 links to a folder around them (10/nine/deep/again, 9/deep/again)`,
+      `left out of ${folder}: 3 hidden (.ipynb_checkpoints, 10/nine/._1.png, 9/._1.png)`,
+      `left out of ${folder}: 5 that do not end as pictures do (10/nine/Thumbs.db, 10/nine/deep/notes.txt, ` +
+      `9/Thumbs.db, and 2 more)`,
+    ]);
+  }));
+
+Deno.test("a picture is turned as its file says, in a data set, too", async () => {
+  const pixels = Uint8Array.from({ length: 24 }, (_, i) => 10 * i);
+  const options = { raw: { width: 6, height: 4, channels: 1 } };
+  const stored = await sharp(pixels, options).withMetadata({ orientation: 6 }).png().toBuffer();
+  await withFolder({ "a/1.png": new Uint8Array(stored), "b/1.png": red }, async (folder) => {
+    const { train } = await openImageTree(folder);
+    const { height, width, pixels: turned } = await train.get(0);
+    assertEquals([height, width], [6, 4]);
+    // What is stored as the first row is the last column.
+    assertEquals([3, 7, 11, 15, 19, 23].map((i) => turned[i * turned.length / 24]), [0, 10, 20, 30, 40, 50]);
+  });
+});
+
+const pictures = Object.fromEntries(["1.png", "2.png", "deep/3.png"].map((name): [string, Uint8Array] => [name, red]));
+const within = (part: string, files: Record<string, Uint8Array | string>) =>
+  Object.fromEntries(Object.entries(files).map(([name, content]) => [`${part}/${name}`, content]));
+
+Deno.test("metadata beside pictures: one label, several, or columns of 0 and 1", async () => {
+  const cases: readonly [string, string, readonly string[], readonly (readonly number[] | number)[]][] = [
+    ["metadata.csv", "file_name,label\n1.png,dog\n2.png,cat\ndeep/3.png,dog\n", ["cat", "dog"], [1, 0, 1]],
+    ["metadata.csv", '\ufefffile_name,label\r\n1.png,"a, ""b"""\r\n2.png,c\r\ndeep/3.png,c\r\n', ['a, "b"', "c"], [
+      0,
+      1,
+      1,
+    ]],
+    ["metadata.csv", "labels,file_name\nindoor|night,1.png\n,2.png\nnight,deep/3.png\n", ["indoor", "night"], [
+      [0, 1],
+      [],
+      [1],
+    ]],
+    ["metadata.csv", "file_name,labels\n1.png,\"['b', 'a']\"\n2.png,[]\ndeep/3.png,\"b, a\"\n", ["a", "b"], [
+      [0, 1],
+      [],
+      [0, 1],
+    ]],
+    ["metadata.csv", "file_name,night,indoor,note\n1.png,1,0,x\n2.png,0,0,y\ndeep/3.png,1,1,z\n", ["night", "indoor"], [
+      [0],
+      [],
+      [0, 1],
+    ]],
+    [
+      "metadata.jsonl",
+      '{"file_name":"1.png","labels":["b","a"]}\n{"file_name":"2.png","labels":[]}\n{"file_name":"deep/3.png","labels":["a"]}',
+      ["a", "b"],
+      [[0, 1], [], [0]],
+    ],
+    [
+      "metadata.jsonl",
+      '{"file_name":"1.png","label":2}\n\n{"file_name":"2.png","label":0}\n{"file_name":"deep/3.png","label":2}\n',
+      ["0", "1", "2"],
+      [2, 0, 2],
+    ],
+    [
+      "metadata.jsonl",
+      '{"file_name":"1.png","labels":[2]}\n{"file_name":"2.png","labels":[0]}\n{"file_name":"deep/3.png","labels":[]}',
+      ["0", "1", "2"],
+      [[2], [0], []],
+    ],
+  ];
+  for (const [name, text, classes, expected] of cases) {
+    await withFolder({
+      ...within("train", { ...pictures, [name]: text }),
+      ...within("test", { ...pictures, [name]: text }),
+    }, async (folder) => {
+      const { train, test, notes } = await openImageData(`images:${folder}`);
+      const several = Array.isArray(expected[0]);
+      assertEquals([train.classes, train.size, test.size, train.multiLabel ?? false], [classes, 3, 3, several], text);
+      for (const [i, label] of expected.entries()) {
+        const example = await train.get(i);
+        assertEquals(several ? example.labels : example.label, label);
+      }
+      assertEquals(notes, [`left out of ${folder}: 2 that do not end as pictures do (${name}, ${name})`]);
+    });
+  }
+});
+
+Deno.test("metadata around the parts or without parts; pictures without a line are named", async () => {
+  const lines = ["train/1.png", "train/2.png", "test/1.png"].map((file, i) =>
+    `{"file_name":"${file}","labels":[${i % 2}]}`
+  );
+  const files = { ...within("train", pictures), ...within("test", pictures) };
+  await withFolder({ ...files, "metadata.jsonl": lines.join("\n") }, async (folder) => {
+    const { train, test, notes } = await openImageTree(folder);
+    assertEquals([train.size, test.size, (await train.get(1)).labels], [2, 1, [1]]);
+    assertEquals(notes, [
+      `left out of ${folder}: 3 without a line in ${folder}/metadata.jsonl (deep/3.png, 2.png, deep/3.png)`,
+    ]);
+  });
+  const text = `file_name,label\n${Array.from({ length: 20 }, (_, i) => `${i}.png,${i % 2 ? "x" : "y"}\n`).join("")}`;
+  const twenty = Object.fromEntries(Array.from({ length: 20 }, (_, i): [string, Uint8Array] => [`${i}.png`, red]));
+  const { train, test } = await withFolder({ ...twenty, "metadata.csv": text }, openImageTree);
+  assertEquals([train.classes, train.size, test.size], [["x", "y"], 18, 2]);
+});
+
+Deno.test("metadata that cannot be used are refused by line", async () => {
+  const opened = (csv: string, name = "metadata.csv") => withFolder({ ...pictures, [name]: csv }, openImageTree);
+  await assertRejects(
+    () => opened("file_name,label\n../x.png,a\n"),
+    OneloraError,
+    'line 2: found file_name "../x.png", outside',
+  );
+  await assertRejects(() => opened("file_name,label\n/etc/x.png,a\n"), OneloraError, "outside of the folder");
+  await assertRejects(() => opened("file_name,label\n1.png\n"), OneloraError, "line 2: found 1 values for 2 columns");
+  await assertRejects(() => opened('file_name,label\n1.png,"a\n'), OneloraError, "a quotation mark without its other");
+  await assertRejects(() => opened("name,label\n1.png,a\n"), OneloraError, "file_name undefined");
+  await assertRejects(() => opened("file_name,label\n1.png,a\n1.png,b\n"), OneloraError, "1.png again");
+  await assertRejects(() => opened("file_name,label\n"), OneloraError, "no picture");
+  await assertRejects(() => opened("{\n", "metadata.jsonl"), OneloraError, "line 1: found no JSON object");
+  await assertRejects(() => opened('{"file_name":"1.png","label":{}}', "metadata.jsonl"), OneloraError, "label {}");
+  const captions = { "1.png": red, "metadata.csv": "file_name,text\n1.png,hello\n" };
+  await assertRejects(() => withFolder(captions, openImageTree), OneloraError, "found none");
+  const extra = {
+    ...within("train", pictures),
+    ...within("test", pictures),
+    "train/metadata.csv": "file_name,label\n1.png,a\n",
+  };
+  await assertRejects(() => withFolder(extra, openImageTree), OneloraError, "no labels for them");
+  const other = { ...extra, "test/metadata.csv": "file_name,label\n1.png,b\n" };
+  await assertRejects(() => withFolder(other, openImageTree), OneloraError, "found class b; allowed: the classes of");
+});

@@ -7,7 +7,7 @@ import { basename, dirname, extname, join } from "node:path";
 import { OneloraError } from "../../../dsl/error.ts";
 import { guarded } from "../../../dsl/files/file.ts";
 import { makeFolder, writeWhole } from "../../../dsl/files/write.ts";
-import { imageExtensions } from "../../../tasks/data/image_tree.ts";
+import { imageExtensions } from "../../../tasks/data/picture_formats.ts";
 import { usage } from "../../cli/options.ts";
 
 /** What lies at a path, if anything. */
