@@ -3,27 +3,12 @@
  *
  * @module
  */
-import {
-  ELEMENT,
-  elementOf,
-  type GraphFunction,
-  type GraphNode,
-  literal,
-} from "../../engine/tensorflow_graph/graph.ts";
+import { ELEMENT, elementOf, type GraphFunction } from "../../engine/tensorflow_graph/graph.ts";
 import { sizeOf } from "../../tree.ts";
 import type { Call, Program, ValueId } from "../program.ts";
 import type { Cluster } from "./clusters.ts";
+import { functionBuilder } from "./function_builder.ts";
 import { inType, type LoweringArguments, type Operand } from "./lowering.ts";
-
-/** Names of the first outputs of the operations that clusters consist of, by the registry of TensorFlow; `y` otherwise. */
-const OUTPUT: Readonly<Record<string, string>> = Object.fromEntries([
-  ..."AddV2 Mul Sub RealDiv Maximum Minimum SquaredDifference Pow Greater GreaterEqual Less LessEqual Equal NotEqual"
-    .split(" ").map((op) => [op, "z"]),
-  ..."LogicalAnd LogicalOr".split(" ").map((op) => [op, "z"]),
-  ..."Select SelectV2 ClipByValue Sum Mean Max Min Reshape Const".split(" ").map((op) => [op, "output"]),
-  ..."Relu Relu6 Elu LeakyRelu Softplus".split(" ").map((op) => [op, "activations"]),
-  ["AddN", "sum"],
-]);
 
 /** Lowers one call, given its inputs. */
 export type LowerCall = (
@@ -71,14 +56,7 @@ export function fuse(
   const read = [...new Set(calls.flatMap(({ inputs }) => inputs))].filter((value) => !made.has(value));
   const inputs = read.filter((value) => scalarOf(program, value) === undefined);
   const body = (operands: readonly Operand[]): GraphFunction => {
-    const nodes: GraphNode[] = [];
-    const add: LoweringArguments["add"] = (op, names, attrs) => {
-      const name = `n${nodes.length}`;
-      nodes.push({ name, op, inputs: names, attrs });
-      return `${name}:${OUTPUT[op] ?? "y"}:0`;
-    };
-    const numbers: LoweringArguments["numbers"] = (type, shape, values) =>
-      add("Const", [], { dtype: { type }, value: { tensor: literal(type, shape, values) } });
+    const { add, constant: numbers, finish } = functionBuilder();
     const values = new Map<ValueId, Operand>(
       inputs.map((value, i) => {
         const { shape, type } = operands[i];
@@ -99,15 +77,14 @@ export function fuse(
       const { shape, dtype } = program.types[call.outputs[0]];
       values.set(call.outputs[0], { name, shape, type: elementOf(dtype) });
     }
-    return {
-      inputs: operands.map(({ type }) => type),
-      outputs: outputs.map((value) => {
+    return finish(
+      operands.map(({ type }) => type),
+      outputs.map((value) => {
         const made = values.get(value)!;
         const type = halved.has(value) ? ELEMENT.bfloat16 : made.type;
-        return { name: inType(made, type, add), type };
+        return { ...made, name: inType(made, type, add), type };
       }),
-      nodes,
-    };
+    );
   };
   return { inputs, outputs, body };
 }

@@ -1,16 +1,18 @@
 /**
- * Lowering: a program of tfjs kernel calls as nodes of a TensorFlow graph.
+ * Lowering: a program of tfjs kernel calls as nodes of a TensorFlow graph, or of one function of it.
  *
  * @module
  */
 import { OneloraError } from "../../error.ts";
 import { ELEMENT, elementOf, type ElementType, type GraphBuilder } from "../../engine/tensorflow_graph/graph.ts";
-import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
-import { type Cluster, clustersOf } from "./clusters.ts";
+import type { Call, Program, ValueId } from "../program.ts";
+import { clustersOf } from "./clusters.ts";
+import { type NodeSink, outputsOf } from "./function_builder.ts";
 import { fuse, type LowerCall } from "./functions.ts";
 import { type Halved, isMoving } from "./half.ts";
 import { computing } from "./kernels.ts";
 import { inType, type Lowering, type Operand } from "./lowering.ts";
+import { dependents, schedule, type Unit } from "./schedule.ts";
 import { shaping } from "./shaping.ts";
 
 const RULES: Readonly<Record<string, Lowering>> = { ...computing, ...shaping };
@@ -37,49 +39,33 @@ function nodeOf(output: string): string {
   return output.split(":")[0];
 }
 
-/**
- * Adds a program's calls to a graph.
- *
- * @param graph Where to
- * @param program The program
- * @param given Where its inputs, and those constants that are tensors, are found
- * @param fuseFrom Clusters of elementwise calls that work on tensors of at least this size are compiled
- * @param halved What is in bfloat16
- * @param batch Inputs that are not known before the step
- * @returns Where a value is found
- * @throws OneloraError for a kernel that has no rule
- */
-export function lower(
-  graph: GraphBuilder,
-  program: Program,
-  given: ReadonlyMap<ValueId, Operand>,
-  fuseFrom: number,
-  halved: Halved,
-  batch: readonly ValueId[],
-): (value: ValueId) => Operand {
-  const { calls, types } = program;
-  const varying = new Set(batch);
-  for (const { inputs, outputs } of calls) {
-    if (inputs.some((value) => varying.has(value))) outputs.forEach((value) => varying.add(value));
-  }
-  const values = new Map(given);
-  const maker = new Map(calls.flatMap(({ outputs }, i) => outputs.map((value) => [value, i] as const)));
-  const clusters = clustersOf(program, fuseFrom, halved);
-  const clusterOf = new Map(clusters.flatMap((cluster) => cluster.map((i) => [i, cluster] as const)));
-  const outside = readOutside(program, clusterOf);
+/** What is emitted, and from what. */
+interface Source {
+  readonly program: Program;
+  /** Where its inputs, and those constants that are tensors, are found. */
+  readonly given: ReadonlyMap<ValueId, Operand>;
+  /** What is in bfloat16. */
+  readonly halved: Halved;
+}
 
-  // A region computes again on purpose: it waits for what was done before it. Otherwise TensorFlow would compute it as
-  // soon as its inputs are there, and keep it.
-  let [wait, region, last]: [string | undefined, number, string | undefined] = [undefined, 0, undefined];
-  let inRegion = new Map<string, string>();
-  // The last cluster that depends on the batch.
-  let turn: string | undefined;
-  const add: GraphBuilder["add"] = (op, inputs, attrs) => {
-    const waits = wait !== undefined && !inputs.some((input) => inRegion.has(nodeOf(input)));
-    last = graph.add(op, waits ? [...inputs, `^${wait}`] : inputs, attrs);
-    inRegion.set(last, last);
-    return last;
-  };
+/** Turns calls into nodes, one after the other. */
+interface Emitter {
+  /** Where a value is found, which has been made. */
+  readonly place: (value: ValueId) => Operand;
+  /** Adds a call's nodes. */
+  readonly call: (call: Call) => void;
+  /** Says where a value is found. */
+  readonly set: (value: ValueId, operand: Operand) => void;
+  /** Forgets the conversions made so far: the next stretch makes its own. */
+  readonly forget: () => void;
+  /** A call's nodes, its inputs given. */
+  readonly lowerCall: LowerCall;
+}
+
+function emitter({ program, given, halved }: Source, { add, constant: numbers }: NodeSink): Emitter {
+  const { types } = program;
+  const values = new Map(given);
+  const conversions = new Map<string, string>();
   const lowerCall: LowerCall = (call, list, add, numbers) =>
     ruleOf(call.kernel)({
       inputs: Object.fromEntries((call.names ?? []).map((name, i) => [name, list[i]])),
@@ -91,31 +77,24 @@ export function lower(
       ints: (values) => numbers(ELEMENT.int32, [values.length], values),
       scalar: (type, value) => numbers(type, [], [value]),
     });
-
   const place = (value: ValueId): Operand => {
     const known = values.get(value);
     if (known !== undefined) return known;
     const constant = program.constants.get(value);
+    if (constant?.kind !== "numbers") throw new Error(`value ${value} of the program is not in the graph`);
     const { shape, dtype } = types[value];
     const type = elementOf(dtype);
-    if (constant?.kind === "numbers") {
-      const numbers = Array.from(constant.values as ArrayLike<number | boolean>, Number);
-      values.set(value, { name: graph.constant(type, shape, numbers), shape, type });
-    } else if (constant !== undefined) throw new Error(`constant ${value} of the program is not in the graph`);
-    else emit(maker.get(value)!);
-    return values.get(value)!;
+    const written = Array.from(constant.values as ArrayLike<number | boolean>, Number);
+    const operand = { name: numbers(type, shape, written), shape, type };
+    values.set(value, operand);
+    return operand;
   };
-  const emit = (i: number) => {
-    const cluster = clusterOf.get(i);
-    if (cluster === undefined || isAlias(calls[i])) emitCall(calls[i]);
-    else emitCluster(cluster);
-  };
-  /** A value in a type, converted once for all its readers in a region. */
+  /** A value in a type, converted once for all its readers in a stretch. */
   const converted = (operand: Operand, type: ElementType): Operand => {
     if (operand.type === type) return operand;
     const key = `${operand.name} ${type}`;
-    const name = inRegion.get(key) ?? inType(operand, type, add);
-    inRegion.set(key, name);
+    const name = conversions.get(key) ?? inType(operand, type, add);
+    conversions.set(key, name);
     return { ...operand, name, type };
   };
   /** A call's inputs in the types it computes in. */
@@ -129,24 +108,62 @@ export function lower(
     const type = isHalf ? ELEMENT.bfloat16 : ELEMENT.float32;
     return given.map((each) => isFloating(each) ? converted(each, type) : each);
   };
-  const emitCall = (call: Call) => {
-    const inputs = inputsOf(call);
-    const names = lowerCall(call, inputs, add, graph.constant);
-    call.outputs.forEach((value, k) => {
-      const { shape, dtype } = types[value];
-      const declared = elementOf(dtype);
-      const isHalf = declared === ELEMENT.float32 &&
-        (halved.products.has(call) || (isMoving(call) && inputs[0].type === ELEMENT.bfloat16));
-      const made = { name: names[k], shape, type: isHalf ? ELEMENT.bfloat16 : declared };
-      const wanted = halved.values.has(value) ? ELEMENT.bfloat16 : declared;
-      values.set(value, isFloating(made) ? converted(made, wanted) : made);
-    });
+  return {
+    place,
+    call: (call) => {
+      const inputs = inputsOf(call);
+      const names = lowerCall(call, inputs, add, numbers);
+      call.outputs.forEach((value, k) => {
+        const { shape, dtype } = types[value];
+        const declared = elementOf(dtype);
+        const isHalf = declared === ELEMENT.float32 &&
+          (halved.products.has(call) || (isMoving(call) && inputs[0].type === ELEMENT.bfloat16));
+        const made = { name: names[k], shape, type: isHalf ? ELEMENT.bfloat16 : declared };
+        const wanted = halved.values.has(value) ? ELEMENT.bfloat16 : declared;
+        values.set(value, isFloating(made) ? converted(made, wanted) : made);
+      });
+    },
+    set: (value, operand) => values.set(value, operand),
+    forget: () => conversions.clear(),
+    lowerCall,
   };
-  const emitCluster = (cluster: Cluster) => {
-    const exported = cluster.filter((i) => !isAlias(calls[i])).map((i) => calls[i].outputs[0])
-      .filter((value) => outside.has(value));
-    const { inputs, outputs, body } = fuse(program, cluster, exported, halved.values, lowerCall);
-    const operands = inputs.map(place);
+}
+
+/**
+ * Adds a program's calls to a graph.
+ *
+ * @param graph Where to
+ * @param source The program, where its inputs are found, and what is in bfloat16
+ * @param fuseFrom Clusters of elementwise calls that work on tensors of at least this size are compiled
+ * @param batch Inputs that are not known before the step
+ * @returns Where a value is found
+ * @throws OneloraError for a kernel that has no rule
+ */
+export function lower(
+  graph: GraphBuilder,
+  source: Source,
+  fuseFrom: number,
+  batch: readonly ValueId[],
+): (value: ValueId) => Operand {
+  const { program, given, halved } = source;
+  const { calls, types } = program;
+  const varying = dependents(program, batch);
+  // A region computes again on purpose: it waits for what was done before it. Otherwise TensorFlow would compute it as
+  // soon as its inputs are there, and keep it.
+  let [wait, stretch, last]: [string | undefined, number, string | undefined] = [undefined, 0, undefined];
+  const inStretch = new Set<string>();
+  // The last cluster that depends on the batch.
+  let turn: string | undefined;
+  const add: GraphBuilder["add"] = (op, inputs, attrs) => {
+    const waits = wait !== undefined && !inputs.some((input) => inStretch.has(nodeOf(input)));
+    last = graph.add(op, waits ? [...inputs, `^${wait}`] : inputs, attrs);
+    inStretch.add(last);
+    return last;
+  };
+  const emit = emitter(source, { add, constant: graph.constant });
+  const emitCluster = (cluster: Unit["calls"], exported: readonly ValueId[]) => {
+    const { inputs, outputs, body } = fuse(program, cluster, exported, halved.values, emit.lowerCall);
+    const operands = inputs.map(emit.place);
     const made = body(operands);
     // What depends on the state alone could be computed at the step's start, and would be kept until it is used.
     const varies = inputs.some((value) => varying.has(value));
@@ -158,35 +175,67 @@ export function lower(
       _XlaMustCompile: { bool: true },
     });
     if (varies) turn = node;
-    outputs.forEach((value, k) => {
-      const { shape } = types[value];
-      values.set(value, { name: k === 0 ? node : `${node}:${k}`, shape, type: made.outputs[k].type });
-    });
+    const names = outputsOf(node, outputs.length);
+    outputs.forEach((value, k) =>
+      emit.set(value, { name: names[k], shape: types[value].shape, type: made.outputs[k].type })
+    );
   };
-
-  calls.forEach((call, i) => {
-    if (call.region !== region) {
-      [region, wait] = [call.region, call.region === 0 || last === undefined ? undefined : last];
-      inRegion = new Map();
+  for (const unit of schedule(program, clustersOf(program, fuseFrom, halved), new Set(given.keys()))) {
+    if (unit.stretch !== stretch) {
+      [stretch, wait] = [unit.stretch, unit.region === 0 ? undefined : last];
+      inStretch.clear();
+      emit.forget();
     }
-    const isNeeded = !clusterOf.has(i) || call.outputs.some((value) => outside.has(value));
-    if (isNeeded && !values.has(call.outputs[0])) emit(i);
-  });
-  return place;
+    if (unit.exported === undefined) emit.call(calls[unit.calls[0]]);
+    else emitCluster(unit.calls, unit.exported);
+  }
+  return emit.place;
 }
 
-/** Values that are read outside the cluster that makes them; a reshape's reader outside reads what is reshaped. */
-function readOutside(program: Program, clusterOf: ReadonlyMap<number, Cluster>): ReadonlySet<ValueId> {
-  const { calls, outputs } = program;
-  const maker = new Map(calls.flatMap((call, i) => call.outputs.map((value) => [value, i] as const)));
-  const read = new Set<ValueId>();
-  const readFrom = (value: ValueId, cluster: Cluster | undefined) => {
-    const i = maker.get(value);
-    if (i === undefined || (cluster !== undefined && clusterOf.get(i) === cluster)) return;
-    read.add(value);
-    if (isAlias(calls[i])) readFrom(calls[i].inputs[0], undefined);
+/**
+ * Adds a program's calls to a function that is compiled as a whole. What a region computes again is kept apart from what
+ * was computed before by barriers, since compilers merge what is equal.
+ *
+ * @param body Where to
+ * @param source The program, where its inputs are found, and what is in bfloat16
+ * @param fixed Inputs that need no barrier, since nothing would be saved by keeping them
+ * @returns Where a value is found
+ * @throws OneloraError for a kernel that has no rule
+ */
+export function lowerWhole(
+  body: NodeSink,
+  source: Source,
+  fixed: readonly ValueId[],
+): (value: ValueId) => Operand {
+  const { program, given } = source;
+  const { calls, constants } = program;
+  const emit = emitter(source, body);
+  const units = schedule(program, [], new Set(given.keys()));
+  const free = new Set<ValueId>([...fixed, ...constants.keys()]);
+  const fence = (from: number): () => void => {
+    const { stretch } = units[from];
+    const own = units.slice(from).filter((unit) => unit.stretch === stretch).flatMap((unit) => unit.calls);
+    const made = new Set(own.flatMap((i) => calls[i].outputs));
+    const crossing = [...new Set(own.flatMap((i) => calls[i].inputs))]
+      .filter((value) => !made.has(value) && !free.has(value));
+    const before = crossing.map(emit.place);
+    if (before.length === 0) return () => {};
+    const node = body.add("XlaOptimizationBarrier", before.map(({ name }) => name), {
+      T: { types: before.map(({ type }) => type) },
+    });
+    const names = outputsOf(node, before.length);
+    crossing.forEach((value, k) => emit.set(value, { ...before[k], name: names[k] }));
+    return () => crossing.forEach((value, k) => emit.set(value, before[k]));
   };
-  calls.forEach((call, i) => call.inputs.forEach((value) => readFrom(value, clusterOf.get(i))));
-  outputs.forEach((value) => readFrom(value, undefined));
-  return read;
+  let [stretch, leave]: [number, () => void] = [0, () => {}];
+  units.forEach((unit, i) => {
+    if (unit.stretch !== stretch) {
+      leave();
+      emit.forget();
+      [stretch, leave] = [unit.stretch, unit.region === 0 ? () => {} : fence(i)];
+    }
+    emit.call(calls[unit.calls[0]]);
+  });
+  leave();
+  return emit.place;
 }

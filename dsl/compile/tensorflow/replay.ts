@@ -31,7 +31,12 @@ export function graphReplayer(program: Program): Replayer {
     const name = graph.add("Placeholder", [], { dtype: T(type), shape: { shape } }, `given${i}`);
     return [value, { name, shape, type }];
   }));
-  const place = lower(graph, program, given, canFuse() ? FUSE_FROM : Infinity, nothingHalved, program.inputs);
+  const place = lower(
+    graph,
+    { program, given, halved: nothingHalved },
+    canFuse() ? FUSE_FROM : Infinity,
+    program.inputs,
+  );
   const results = program.outputs.map((value, i) => {
     const { name, type } = place(value);
     return graph.add("Identity", [name], { T: T(type) }, `result${i}`);

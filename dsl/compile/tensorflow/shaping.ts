@@ -5,17 +5,13 @@
  */
 import type { DataType } from "@tensorflow/tfjs-core";
 import { ELEMENT, elementOf, type ElementType } from "../../engine/tensorflow_graph/graph.ts";
+import { outputsOf } from "./function_builder.ts";
 import { fromFront, INT32, type Lowering, T } from "./lowering.ts";
 
 /** The input under the shape of the result. */
 const reshape: Lowering = ({ list: [x], results: [{ shape }], add, ints }) => [
   add("Reshape", [x.name, ints(shape)], { T: T(x.type), Tshape: INT32 }),
 ];
-
-/** Outputs of a node that has several. */
-function outputsOf(name: string, count: number): string[] {
-  return Array.from({ length: count }, (_, i) => i === 0 ? name : `${name}:${i}`);
-}
 
 /** Rules by tfjs kernel. */
 export const shaping: Readonly<Record<string, Lowering>> = {

@@ -127,7 +127,7 @@ export function stepGraph(
     ...movingValues.map((value, i) => [value, movingVariables[i].value] as const),
     ...batch,
   ]);
-  const place = lower(graph, program, given, fuseFrom, halved, program.inputs.slice(fixed + moving));
+  const place = lower(graph, { program, given, halved }, fuseFrom, program.inputs.slice(fixed + moving));
   const results = program.outputs.map(place);
   const isFinite = graph.add("IsFinite", [results[loss].name], { T: T(results[loss].type) });
   const moved = onlyIf(

@@ -97,7 +97,7 @@ export interface GraphBuilder {
 }
 
 /** Constants up to this many numbers are looked up among those that are there. */
-const SHARED_CONSTANT = 64;
+export const SHARED_CONSTANT = 64;
 
 /** The upper half of a float32, rounded to nearest, ties to even. */
 function bfloat16(values: ArrayLike<number>): Uint16Array {
