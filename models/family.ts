@@ -3,11 +3,14 @@
  *
  * @module
  */
+import { isDeepStrictEqual } from "node:util";
 import type { ModuleNames } from "../adapters/exchange/format.ts";
 import { OneloraError } from "../dsl/error.ts";
 import type { AnyLayer, Layer } from "../dsl/layer.ts";
 import type { Path } from "../dsl/tree.ts";
-import type { Json } from "./config.ts";
+import { keepFields } from "./companions/config.ts";
+import { checkSettings, type Settings } from "./companions/settings.ts";
+import { type Json, objectField } from "./config.ts";
 import { type KeyMap, moduleNames } from "./checkpoint/keys.ts";
 import type { Signature } from "./checkpoint/signature.ts";
 
@@ -44,6 +47,10 @@ export interface Architecture<Config> {
   readonly readConfig: (json: Json) => Config;
   /** To `config.json`. */
   readonly writeConfig: (config: Config) => Json;
+  /** What becomes of each setting of `config.json`; without it no setting is checked. */
+  readonly settings?: Settings;
+  /** The same for its objects, by name. */
+  readonly nestedSettings?: Readonly<Record<string, Settings>>;
   /** Key names. */
   readonly keys: (config: Config) => KeyMap;
   /** Where the task head lives, if there is one. */
@@ -106,6 +113,8 @@ export interface Description {
   readonly layer: Layer;
   /** Its `config.json`. */
   readonly config: Json;
+  /** The text that it was read from, if it was: numbers that do not change keep their spelling. */
+  readonly configText?: string;
   /** Key names. */
   readonly keys: KeyMap;
   /** Module names in Python, for the exchange of adapters. */
@@ -124,6 +133,8 @@ export interface Description {
   readonly weightsFile: string;
   /** What it expects of pixels, if it takes any. */
   readonly image?: ImageInput;
+  /** What of its files is not acted on and might be meant, one line each. */
+  readonly notes: readonly string[];
   /** Names of its classes, if it has any. */
   readonly labels?: readonly string[];
   /** The layer whose size they decide. */
@@ -157,7 +168,7 @@ export interface Family {
   /** A preset's description. */
   readonly preset: (name: string, options: DescriptionOptions) => Description;
   /** The description that a `config.json` gives. */
-  readonly read: (json: Json, options: DescriptionOptions) => Description;
+  readonly read: (json: Json, options: DescriptionOptions, text?: string) => Description;
 }
 
 /**
@@ -167,7 +178,24 @@ export interface Family {
  */
 export function family<Config>(architecture: Architecture<Config>): Family {
   const { className, classes, withQkv } = architecture;
-  const describe = (given: Config, options: DescriptionOptions): Description => {
+  const configOf = (json: Json, given: Config, sized: Config): Json => {
+    const [before, after] = [architecture.writeConfig(given), architecture.writeConfig(sized)];
+    const { num_labels: count, ...kept } = keepFields(json, before, after);
+    // The weights that are saved are those of this class, and as many as the names are the classes.
+    const whole = after.architectures === undefined ? kept : { ...kept, architectures: after.architectures };
+    return count === undefined || !isDeepStrictEqual(before.id2label, after.id2label)
+      ? whole
+      : { ...whole, num_labels: count };
+  };
+  const notesOf = (json: Json): readonly string[] => {
+    const { settings, nestedSettings = {} } = architecture;
+    const whose = `a ${architecture.name}`;
+    const nested = Object.entries(nestedSettings).flatMap(([field, settings]) =>
+      checkSettings(objectField(json, field), settings, `"${field}" of config.json`, whose)
+    );
+    return settings === undefined ? nested : [...checkSettings(json, settings, "config.json", whose), ...nested];
+  };
+  const describe = (given: Config, options: DescriptionOptions, json?: Json, text?: string): Description => {
     const { labels, biases, qkv, untied } = options;
     if (qkv !== undefined && withQkv === undefined) {
       throw new OneloraError({
@@ -189,11 +217,13 @@ export function family<Config>(architecture: Architecture<Config>): Family {
     }
     const sized = labels === undefined ? config : classes!.withLabels(config, labels);
     const keys = architecture.keys(sized);
+    const written = architecture.writeConfig(sized);
     return {
       family: architecture.name,
       // What it takes is for its signature to say.
       layer: architecture.build(sized) as Layer,
-      config: architecture.writeConfig(sized),
+      config: json === undefined ? written : configOf(json, given, sized),
+      configText: text,
       keys,
       modules: moduleNames(keys),
       headPath: architecture.headPath,
@@ -205,8 +235,9 @@ export function family<Config>(architecture: Architecture<Config>): Family {
       image: architecture.image?.(sized),
       labels: classes?.labels(sized),
       classPart: classes?.part,
+      notes: json === undefined ? [] : notesOf(json),
       freshClasses: `${classes?.labels(config)}` !== `${classes?.labels(sized)}`,
-      with: (others) => describe(given, { ...options, ...others }),
+      with: (others) => describe(given, { ...options, ...others }, json, text),
     };
   };
   return {
@@ -214,7 +245,7 @@ export function family<Config>(architecture: Architecture<Config>): Family {
     className,
     presets: Object.keys(architecture.presets),
     preset: (name, options) => describe(architecture.presets[name], options),
-    read: (json, options) => describe(architecture.readConfig(json), options),
+    read: (json, options, text) => describe(architecture.readConfig(json), options, json, text),
   };
 }
 

@@ -4,12 +4,12 @@
  * @module
  */
 import { nearest, OneloraError, unknownName } from "../dsl/error.ts";
-import { isObject } from "../dsl/files/json.ts";
+import { type JsonFile, readJsonFile } from "../dsl/files/python_json.ts";
 import { agree } from "../dsl/safetensors/mod.ts";
 import { autoencoderFamily } from "./autoencoder/autoencoder_kl.ts";
 import { isWeights, openCheckpoint } from "./checkpoint/checkpoint.ts";
 import { keyOf } from "./checkpoint/keys.ts";
-import type { Json } from "./config.ts";
+import { refuseQuantised } from "./companions/config.ts";
 import { depthAnythingFamily } from "./depth_anything/depth_anything.ts";
 import { ditFamily } from "./dit/dit.ts";
 import type { Description, DescriptionOptions, Family } from "./family.ts";
@@ -82,12 +82,12 @@ async function presetsFor(file: string): Promise<string> {
   return found.length === 0 ? `PRESET=${file}` : found.join(", ");
 }
 
-async function readConfig(folder: string): Promise<Json> {
-  const path = `${folder}/config.json`;
-  let text: string;
+async function readConfig(folder: string): Promise<JsonFile> {
   try {
-    text = await Deno.readTextFile(path);
-  } catch (cause) {
+    return await readJsonFile(`${folder}/config.json`);
+  } catch (error) {
+    const cause = error instanceof OneloraError ? error.cause : error;
+    if (cause === undefined || cause instanceof SyntaxError || cause instanceof TypeError) throw error;
     const near = nearest(folder, presetNames);
     const meant = isWeights(folder) ? await presetsFor(folder) : near;
     const hint = meant === undefined ? "" : ` (did you mean "${meant}"?)`;
@@ -99,11 +99,6 @@ async function readConfig(folder: string): Promise<Json> {
       allowed: NAMES,
     }, { cause, exitCode: 2 });
   }
-  try {
-    const json = JSON.parse(text);
-    if (isObject(json)) return json;
-  } catch { /* reported below, as for any text that is not an object */ }
-  throw new OneloraError({ attempted: `reading ${path}`, found: "no JSON object", allowed: "a JSON object" });
 }
 
 /** The family of a preset. */
@@ -122,13 +117,14 @@ async function openFolder(
   folder: string,
   { families: own = [], ...options }: Pick<OpenModelOptions, "families"> & DescriptionOptions,
 ): Promise<Description> {
-  const json = await readConfig(folder);
+  const { json, text } = await readConfig(folder);
+  refuseQuantised(json, folder);
   const named = (each: Family) => json.model_type === undefined ? each.className : each.name;
   const written = json.model_type ?? json._class_name;
   const known = [...own, ...families];
   const family = known.find((each) => written !== undefined && named(each) === written);
   if (family === undefined) throw unknownName("model_type", String(written), known.map((each) => each.name));
-  return family.read(json, options);
+  return family.read(json, options, text);
 }
 
 /**

@@ -15,22 +15,45 @@ export interface RotaryTable {
   readonly sin: tf.Tensor;
 }
 
+/** How the features of a head turn. */
+export interface RotaryWaves {
+  /** Angle from one position to the next of each pair of features, [hd / 2]. */
+  readonly frequencies: readonly number[];
+  /** Factor of cosines and sines. */
+  readonly scale: number;
+}
+
 /**
- * angle[n, i] = position[n] theta^(-2i/hd) for i < hd/2, repeated for the second half.
+ * theta^(-2i/hd) for i < hd/2, rounded to float32 step by step as PyTorch does: at position 4000 the last bit is visible.
  *
- * @param positions The positions, or N for 0 ... N-1
  * @param size hd, even
  * @param theta Base of the frequencies (LLaMA: 10000)
  */
-export function rotaryTable(positions: number | readonly number[], size: number, theta: number): RotaryTable {
-  const at = typeof positions === "number" ? Array.from({ length: positions }, (_, n) => n) : positions;
-  const half = size / 2;
-  // Rounded to float32 step by step as PyTorch does: at position 4000 the last bit of a frequency is visible.
-  const frequencies = Array.from({ length: half }, (_, i) => {
+export function rotaryFrequencies(size: number, theta: number): readonly number[] {
+  return Array.from({ length: size / 2 }, (_, i) => {
     return Math.fround(1 / Math.fround(Math.pow(theta, Math.fround(2 * i / size))));
   });
+}
+
+/**
+ * angle[n, i] = position[n] frequency[i] for i < hd/2, repeated for the second half.
+ *
+ * @param positions The positions, or N for 0 ... N-1
+ * @param size hd, even
+ * @param by Base of the frequencies, see {@linkcode rotaryFrequencies}, or the frequencies themselves
+ */
+export function rotaryTable(
+  positions: number | readonly number[],
+  size: number,
+  by: number | RotaryWaves,
+): RotaryTable {
+  const at = typeof positions === "number" ? Array.from({ length: positions }, (_, n) => n) : positions;
+  const half = size / 2;
+  const { frequencies, scale } = typeof by === "number" ? { frequencies: rotaryFrequencies(size, by), scale: 1 } : by;
   const table = (f: (angle: number, i: number) => number) => {
-    const rows = at.map((n) => Array.from({ length: size }, (_, i) => f(Math.fround(n * frequencies[i % half]), i)));
+    const rows = at.map((n) =>
+      Array.from({ length: size }, (_, i) => scale * f(Math.fround(n * Math.fround(frequencies[i % half])), i))
+    );
     return tf.tensor2d(Float32Array.from(rows.flat()), [at.length, size]);
   };
   return { cos: table((angle) => Math.cos(angle)), sin: table((angle, i) => Math.sin(i < half ? -angle : angle)) };

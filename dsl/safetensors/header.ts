@@ -106,8 +106,9 @@ function parseEntry(attempted: string, value: unknown, dataBytes: number): Entry
   return { dtype, shape, begin, end };
 }
 
-/** `__metadata__`, checked: text to text. */
+/** `__metadata__`, checked: text to text; null is none, as to the reference implementation. */
 function parseMetadata(attempted: string, value: unknown): Readonly<Record<string, string>> {
+  if (value === null) return {};
   if (!isObject(value) || !Object.values(value).every((each) => typeof each === "string")) {
     throw new OneloraError({ attempted, found: `${metadataName} ${show(value)}`, allowed: "an object of strings" });
   }

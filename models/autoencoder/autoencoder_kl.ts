@@ -13,6 +13,7 @@ import { interpolate } from "../../dsl/ops/interpolate.ts";
 import { type AutoencoderConfig, autoencoderPresets, readAutoencoderConfig, writeAutoencoderConfig } from "./config.ts";
 import { type Description, type Family, family, requireFamily } from "../family.ts";
 import type { Rename } from "../checkpoint/keys.ts";
+import { autoencoderSettings } from "./settings.ts";
 
 /** Pixels [B, C, H, W] in -1 ... 1 -> [latents, mean, logvar], [B, L, h, w] each. */
 export type Encoder = Layer<readonly [pixels: tf.Tensor], readonly [tf.Tensor, tf.Tensor, tf.Tensor]>;
@@ -239,6 +240,7 @@ export const autoencoderFamily: Family = family<AutoencoderConfig>({
   presets: autoencoderPresets,
   build: autoencoderKl,
   readConfig: readAutoencoderConfig,
+  settings: autoencoderSettings,
   writeConfig: writeAutoencoderConfig,
   keys: () => ({
     prefix: "",

@@ -8,9 +8,11 @@ import { OneloraError } from "../../dsl/error.ts";
 import { init, type Layer, specs } from "../../dsl/layer.ts";
 import type { Key } from "../../dsl/random.ts";
 import { guarded } from "../../dsl/files/file.ts";
-import { writeJson } from "../../dsl/files/write.ts";
+import { formatPythonJson } from "../../dsl/files/python_json.ts";
+import { writeWhole } from "../../dsl/files/write.ts";
 import {
   type Checkpoint,
+  type DType,
   fromTensor,
   type NamedSource,
   readAgreeing,
@@ -26,6 +28,7 @@ import { fetchModel } from "../hub/fetch.ts";
 import { keyOf, keysOf, pathOf, substituteOf } from "./keys.ts";
 import type { Description } from "../family.ts";
 import type { Model } from "../model.ts";
+import type { Json } from "../config.ts";
 
 /** What was found in a checkpoint. */
 export interface Loaded {
@@ -41,6 +44,15 @@ function mismatch(model: Model, key: string, found: string, allowed: string): On
   return new OneloraError({ attempted: `loading ${model.name}, tensor "${key}"`, found, allowed });
 }
 
+/** Element types of weights. */
+const FLOATS: readonly DType[] = ["F32", "F16", "BF16", "F64"];
+
+/** Whether a key is what bitsandbytes, GPTQ, AWQ, HQQ, compressed-tensors or fp8 keep beside quantised weights. */
+function isOfQuantised(key: string): boolean {
+  return /\.(SCB|weight_format|(weight\.)?(nested_)?(absmax|quant_map)|weight\.quant_state\..*|qweight|qzeros|q?scales?|g_idx|(weight|input|output|activation)_(scale|scale_inv|zero_point|packed|shape|g_idx|global_scale))$/
+    .test(key);
+}
+
 /** Checkpoint keys by the path they fill, more than one where the file repeats a tensor. */
 type Keys = ReadonlyMap<Path, readonly string[]>;
 
@@ -52,7 +64,10 @@ function resolve(model: Model, checkpoint: Checkpoint): Keys {
   for (const key of checkpoint.names) {
     const path = pathOf(model.keys, key);
     if (path === undefined) continue;
-    if (!expected.has(path)) throw mismatch(model, key, "an unexpected key", `the keys of ${model.family}`);
+    if (!expected.has(path)) {
+      const found = isOfQuantised(key) ? "a tensor of quantised weights" : "an unexpected key";
+      throw mismatch(model, key, found, `the keys of ${model.family}`);
+    }
     found.set(path, [...found.get(path) ?? [], key]);
   }
   return found;
@@ -71,7 +86,11 @@ function locate(
     const whole = held === path;
     const wanted = whole ? shape : [shape[0] * (share?.[1] ?? 1) / rows!.length, ...shape.slice(1)];
     for (const key of keys.get(held)!) {
-      const found = checkpoint.info(key).shape;
+      const { dtype, shape: found } = checkpoint.info(key);
+      // Of another shape, it is first of all that.
+      if (`${found}` === `${wanted}` && !FLOATS.includes(dtype)) {
+        throw mismatch(model, key, `${dtype}, as quantised checkpoints have`, `weights of ${FLOATS.join(", ")}`);
+      }
       if (`${found}` !== `${wanted}`) throw mismatch(model, key, `shape [${found}]`, `shape [${wanted}]`);
     }
   }
@@ -170,10 +189,47 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
 /** Element types that {@linkcode saveModel} writes; halves are rounded to the nearest. */
 const ENCODERS = { F32: (values: Float32Array) => values, F16: toFloat16, BF16: toBfloat16 };
 
+/** An element type that {@linkcode saveModel} writes. */
+type SavedType = keyof typeof ENCODERS;
+
 /** Options of {@linkcode saveModel}. */
 export interface SaveOptions {
-  /** Element type in the file (default F32). */
-  readonly dtype?: "F32" | "F16" | "BF16";
+  /** Element type in the file; by default that of the model's own file, tensor by tensor, F32 for a model without one. */
+  readonly dtype?: SavedType;
+}
+
+/** What `config.json` calls them. */
+const TORCH_TYPES: Readonly<Record<SavedType, string>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
+
+/** The element type of each parameter in a model's file; what is not there gets the type that most of it has. */
+async function storedTypes(model: Pick<Model, "keys" | "folder">): Promise<(path: Path) => SavedType> {
+  if (model.folder === undefined) return () => "F32";
+  // A folder that has a configuration and no weights yet has no types either.
+  const opened = await openCheckpoint(model.folder).catch((error) => {
+    if (error instanceof OneloraError) return undefined;
+    throw error;
+  });
+  if (opened === undefined) return () => "F32";
+  await using checkpoint = opened;
+  const types = new Map<Path, SavedType>();
+  const bytes: Record<SavedType, number> = { F32: 0, F16: 0, BF16: 0 };
+  for (const key of checkpoint.names) {
+    const path = pathOf(model.keys, key);
+    if (path === undefined) continue;
+    const info = checkpoint.info(key);
+    const type = info.dtype === "F16" || info.dtype === "BF16" ? info.dtype : "F32";
+    types.set(path, type);
+    bytes[type] += info.bytes;
+  }
+  const [most] = (Object.keys(bytes) as SavedType[]).sort((a, b) => bytes[b] - bytes[a]);
+  return (path) => types.get(path) ?? most;
+}
+
+/** `config.json` with the element type of its weights, where it says one and it changes. */
+function configFor({ config }: Description, dtype: SavedType | undefined): Json {
+  if (dtype === undefined) return config;
+  const names = ["dtype", "torch_dtype"].filter((name) => (config[name] ?? undefined) !== undefined);
+  return { ...config, ...Object.fromEntries(names.map((name) => [name, TORCH_TYPES[dtype]])) };
 }
 
 /**
@@ -185,17 +241,19 @@ export interface SaveOptions {
  * @param options See {@linkcode SaveOptions}
  */
 export async function saveModel(
-  model: Description,
+  model: Description & Pick<Model, "folder">,
   params: Params,
   folder: string,
-  { dtype = "F32" }: SaveOptions = {},
+  { dtype: given }: SaveOptions = {},
 ): Promise<void> {
+  const stored = given === undefined ? await storedTypes(model) : () => given;
   const tensors = published(model.keys, Object.keys(specs(model.layer)));
   const entries = [...tensors].flatMap(([path, rows]): readonly NamedSource[] => {
     const shapes = rows.map((each) => shapeOfRows(params[each.path].shape, each));
     const shape = shapes.length === 1
       ? shapes[0]
       : [shapes.reduce((sum, [length]) => sum + length, 0), ...shapes[0].slice(1)];
+    const dtype = stored(path);
     const data = async () => {
       const tensor = gatherRows(rows, (path) => params[path]);
       try {
@@ -209,6 +267,6 @@ export async function saveModel(
   await guarded(`writing ${folder}`, "a folder that can be written", async () => {
     await Deno.mkdir(folder, { recursive: true });
     await writeSafetensors(`${folder}/${model.weightsFile}`, entries, { metadata: { format: "pt" } });
-    await writeJson(`${folder}/config.json`, model.config);
+    await writeWhole(`${folder}/config.json`, formatPythonJson(configFor(model, given), model.configText));
   });
 }

@@ -137,7 +137,7 @@ function readBackbone(json: Json): Dinov2Config {
   const layers = wholeField(json, "num_hidden_layers", 12);
   const image = wholeField(json, "image_size", absent ? 518 : 224);
   const patch = wholeField(json, "patch_size", 14);
-  if (image % patch !== 0) throw wrongField("image_size", image, `a multiple of the patch size ${patch}`);
+  if (image < patch) throw wrongField("image_size", image, `at least the patch size ${patch}`);
   const hidden = wholeField(json, "hidden_size", absent ? 384 : 768);
   const heads = wholeField(json, "num_attention_heads", absent ? 6 : 12);
   if (hidden % heads !== 0) throw wrongField("hidden_size", hidden, `a multiple of ${heads} heads`);

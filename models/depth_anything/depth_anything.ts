@@ -13,6 +13,7 @@ import { type DepthAnythingConfig, depthAnythingPresets, readDepthAnything, writ
 import { dinov2, dinov2Fusion, dinov2Modules, dinov2Originals } from "./dinov2.ts";
 import { type Family, family } from "../family.ts";
 import type { Rename } from "../checkpoint/keys.ts";
+import { depthAnythingSettings, dinov2Settings } from "./settings.ts";
 
 /** Bilinear resampling that keeps the corners' centres in place, as everything in DPT does. */
 function resize(x: tf.Tensor, size: readonly [height: number, width: number]): tf.Tensor {
@@ -154,7 +155,9 @@ export function depthAnything(config: DepthAnythingConfig): Layer {
     forward: (self, pixels) => {
       const [, , height, width] = pixels.shape;
       const fused = self.call<readonly tf.Tensor[]>("neck", self.call("backbone", pixels));
-      return self.call("head", fused.at(config.headIndex), [height, width]);
+      const { patch } = config.backbone;
+      const seen = [height!, width!].map((side) => Math.floor(side / patch) * patch);
+      return self.call("head", fused.at(config.headIndex), seen);
     },
   };
 }
@@ -192,6 +195,8 @@ export const depthAnythingFamily: Family = family<DepthAnythingConfig>({
   presets: depthAnythingPresets,
   build: depthAnything,
   readConfig: readDepthAnything,
+  settings: depthAnythingSettings,
+  nestedSettings: { backbone_config: dinov2Settings },
   writeConfig: writeDepthAnything,
   keys: () => ({
     prefix: "",

@@ -57,7 +57,7 @@ function positionsFor(
   { image, patch, hidden, interpolateOffset }: Dinov2Config,
   grid: readonly [height: number, width: number],
 ): tf.Tensor {
-  const side = image / patch;
+  const side = Math.floor(image / patch);
   if (grid.every((length) => length === side)) return embeddings;
   const factor = (length: number) => (length + interpolateOffset!) / side;
   const target: Target = interpolateOffset === undefined
@@ -71,7 +71,7 @@ function positionsFor(
 /** Class token, patches, positions: pixels [B, C, p h, p w] -> tokens [B, 1 + h w, D]. */
 function embeddings(config: Dinov2Config): Layer {
   const { hidden, patch, image } = config;
-  const positions = (image / patch) ** 2;
+  const positions = Math.floor(image / patch) ** 2;
   return {
     kind: "embeddings",
     params: {
@@ -82,9 +82,13 @@ function embeddings(config: Dinov2Config): Layer {
     parts: { "patch_embeddings.projection": patchEmbedLayer(config.channels, [patch, patch], hidden) },
     forward: (self, pixels) => {
       const [batch, , height, width] = pixels.shape as [number, number, number, number];
-      const tokens = self.call<tf.Tensor>("patch_embeddings.projection", pixels);
+      const grid = [Math.floor(height / patch), Math.floor(width / patch)] as const;
+      // Rows and columns that no whole patch reaches are not seen, as in the reference's convolution.
+      const [down, across] = [grid[0] * patch, grid[1] * patch];
+      const whole = down === height && across === width;
+      const read = whole ? pixels : tf.slice(pixels, [0, 0, 0, 0], [batch, config.channels, down, across]);
+      const tokens = self.call<tf.Tensor>("patch_embeddings.projection", read);
       const first = tf.broadcastTo(self.param("cls_token"), [batch, 1, hidden]);
-      const grid = [height / patch, width / patch] as const;
       return tf.add(tf.concat([first, tokens], 1), positionsFor(self.param("position_embeddings"), config, grid));
     },
   };
@@ -176,7 +180,7 @@ export function dinov2(config: Dinov2Config): Layer<readonly [tf.Tensor], readon
     },
     forward: (self, pixels) => {
       const [batch, , height, width] = pixels.shape as [number, number, number, number];
-      const [rows, columns] = [height / patch, width / patch];
+      const [rows, columns] = [Math.floor(height / patch), Math.floor(width / patch)];
       const states = self.call<readonly tf.Tensor[]>("encoder.layer", self.call("embeddings", pixels));
       return states.map((tokens) => {
         // The norm acts on each token alone, so the class token can go first.

@@ -14,6 +14,7 @@ import { gridEmbedding, timestepEmbedding } from "../../dsl/ops/sinusoidal.ts";
 import { type DitConfig, ditPresets, readDitConfig, writeDitConfig } from "./config.ts";
 import { type Description, type Family, family, requireFamily } from "../family.ts";
 import type { KeyMap, Rename } from "../checkpoint/keys.ts";
+import { ditSettings } from "./settings.ts";
 
 /**
  * A class-conditional diffusion model: noised latents [B, C, S, S], timesteps [B] (0 ... 999) and classes [B], int32, the
@@ -242,6 +243,7 @@ export const ditFamily: Family = family<DitConfig>({
   presets: ditPresets,
   build: dit,
   readConfig: readDitConfig,
+  settings: ditSettings,
   writeConfig: writeDitConfig,
   keys: ditKeys,
   joined: ["labels"],

@@ -3,7 +3,9 @@
  *
  * @module
  */
-import { booleanField, choiceField, type Json, numberField, objectField, wholeField, wrongField } from "../config.ts";
+import { activations } from "../../dsl/ops/activation.ts";
+import { booleanField, choiceField, type Json, numberField, wholeField, wrongField } from "../config.ts";
+import { readRope, type Rope, writeRope } from "./rope.ts";
 
 /** Sizes of a LLaMA. */
 export interface LlamaConfig {
@@ -23,14 +25,16 @@ export interface LlamaConfig {
   readonly headSize: number;
   /** Added to the mean square in norms. */
   readonly eps: number;
-  /** Base of the rotary frequencies. */
-  readonly theta: number;
+  /** Rotary positions. */
+  readonly rope: Rope;
   /** Longest text it was trained on, in tokens. */
   readonly positions: number;
   /** Whether the head is the embedding table. */
   readonly tied: boolean;
   /** Whether a head that is not the table starts as it, because the files are of a model whose head is the table. */
   readonly headFromTable?: boolean;
+  /** Activation of the MLP's gate. */
+  readonly activation: string;
   /** Whether the attention's projections have biases. */
   readonly attentionBias: boolean;
   /** Whether the MLP's projections have biases. */
@@ -50,9 +54,10 @@ const llama2: LlamaConfig = {
   keyValueHeads: 32,
   headSize: 128,
   eps: 1e-5,
-  theta: 10000,
+  rope: { theta: 10000 },
   positions: 4096,
   tied: false,
+  activation: "silu",
   attentionBias: false,
   mlpBias: false,
   begin: 1,
@@ -107,17 +112,6 @@ export const llamaPresets: Readonly<Record<LlamaPreset, LlamaConfig>> = {
   "llama-2-13b": { ...llama2, hidden: 5120, intermediate: 13824, layers: 40, heads: 40, keyValueHeads: 40 },
 };
 
-/** The rotary base: newer files have it inside `rope_parameters`, older ones beside a `rope_scaling`. */
-function thetaField(json: Json): number {
-  for (const name of ["rope_parameters", "rope_scaling"]) {
-    const { rope_type, type } = objectField(json, name);
-    if (![undefined, null, "default"].includes((rope_type ?? type) as string)) {
-      throw wrongField(name, json[name], 'rope_type "default": scaled rotary positions are not known here');
-    }
-  }
-  return numberField(objectField(json, "rope_parameters"), "rope_theta", numberField(json, "rope_theta", 10000));
-}
-
 /** Token ids: none, one or several. */
 function idsField(json: Json, name: string, fallback: number): readonly number[] {
   const value = json[name] === undefined ? fallback : json[name] ?? [];
@@ -143,7 +137,11 @@ export function readLlamaConfig(json: Json): LlamaConfig {
       ? wrongField("head_dim", headSize, "an even number")
       : wrongField("hidden_size", hidden, `an even multiple of ${heads} heads`);
   }
-  choiceField(json, "hidden_act", ["silu"], "silu");
+  const positions = wholeField(json, "max_position_embeddings", 2048);
+  const kinds = json.layer_types ?? [];
+  if (!Array.isArray(kinds) || kinds.some((kind) => kind !== "full_attention")) {
+    throw wrongField("layer_types", kinds, 'a list of "full_attention"');
+  }
   return {
     vocabulary: wholeField(json, "vocab_size", 32000),
     hidden,
@@ -153,9 +151,10 @@ export function readLlamaConfig(json: Json): LlamaConfig {
     keyValueHeads,
     headSize,
     eps: numberField(json, "rms_norm_eps", 1e-6),
-    theta: thetaField(json),
-    positions: wholeField(json, "max_position_embeddings", 2048),
+    rope: readRope(json, positions),
+    positions,
     tied: booleanField(json, "tie_word_embeddings", false),
+    activation: choiceField(json, "hidden_act", Object.keys(activations), "silu"),
     attentionBias: booleanField(json, "attention_bias", false),
     mlpBias: booleanField(json, "mlp_bias", false),
     begin: idsField(json, "bos_token_id", 1)[0],
@@ -179,10 +178,10 @@ export function writeLlamaConfig(config: LlamaConfig): Json {
     num_attention_heads: config.heads,
     num_key_value_heads: config.keyValueHeads,
     head_dim: config.headSize,
-    hidden_act: "silu",
+    hidden_act: config.activation,
     rms_norm_eps: config.eps,
-    rope_theta: config.theta,
-    rope_parameters: { rope_theta: config.theta, rope_type: "default" },
+    rope_theta: config.rope.theta,
+    rope_parameters: writeRope(config.rope),
     max_position_embeddings: config.positions,
     tie_word_embeddings: config.tied,
     attention_bias: config.attentionBias,

@@ -9,12 +9,14 @@ import { gaussian } from "../../dsl/initialise.ts";
 import { type Layer, residual, sequence, serial, stack } from "../../dsl/layer.ts";
 import { embeddingLayer, rmsNormLayer } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
-import { swiglu } from "../../dsl/ops/activation.ts";
+import { activation, silu, swiglu } from "../../dsl/ops/activation.ts";
 import { attention, causalMask, mergeHeads, paddingMask, splitHeads } from "../../dsl/ops/attention.ts";
 import { rotary, type RotaryTable, rotaryTable } from "../../dsl/ops/rotary.ts";
 import type { Path } from "../../dsl/tree.ts";
 import { type Description, type Family, family, requireFamily } from "../family.ts";
 import { type LlamaConfig, llamaPresets, readLlamaConfig, writeLlamaConfig } from "./config.ts";
+import { ropeWaves } from "./rope.ts";
+import { llamaSettings } from "./settings.ts";
 
 /** Reading a text piece by piece: how the attention sees what was read before. */
 export interface Decoding {
@@ -72,8 +74,10 @@ function attentionLayer(config: LlamaConfig): Layer<readonly [tf.Tensor, Context
   };
 }
 
-/** down(silu(gate x) * up x), [B, N, D] -> [B, N, D]. */
-function mlp({ hidden, intermediate, mlpBias: bias }: LlamaConfig): Layer {
+/** down(act(gate x) * up x), [B, N, D] -> [B, N, D]. */
+function mlp({ hidden, intermediate, mlpBias: bias, activation: name }: LlamaConfig): Layer {
+  const act = activation(name);
+  const gated = act === silu ? swiglu : (gate: tf.Tensor, up: tf.Tensor) => tf.mul(act(gate), up);
   const widen = linear(hidden, intermediate, { bias, weight: gaussian(0.02) });
   return {
     kind: "mlp",
@@ -83,7 +87,7 @@ function mlp({ hidden, intermediate, mlpBias: bias }: LlamaConfig): Layer {
       up_proj: widen,
       down_proj: linear(intermediate, hidden, { bias, weight: gaussian(0.02) }),
     },
-    forward: (self, x) => self.call("down_proj", swiglu(self.call("gate_proj", x), self.call("up_proj", x))),
+    forward: (self, x) => self.call("down_proj", gated(self.call("gate_proj", x), self.call("up_proj", x))),
   };
 }
 
@@ -123,7 +127,7 @@ function visibility(length: number, past: number, attentionMask?: tf.Tensor): tf
  * ```
  */
 export function llama(config: LlamaConfig): CausalLanguageModel {
-  const { vocabulary, hidden, headSize, theta } = config;
+  const { vocabulary, hidden, headSize, rope, positions } = config;
   const head = linear(hidden, vocabulary, { bias: false, role: "head", weight: gaussian(0.02) });
   const tied = { ...head, params: { weight: { ...head.params.weight, shared: `${TABLE}.weight` } } };
   return {
@@ -139,7 +143,11 @@ export function llama(config: LlamaConfig): CausalLanguageModel {
       const [batch, length] = ids.shape as [number, number];
       const past = decoding?.past ?? 0;
       const context: Context = {
-        angles: rotaryTable(Array.from({ length }, (_, n) => past + n), headSize, theta),
+        angles: rotaryTable(
+          Array.from({ length }, (_, n) => past + n),
+          headSize,
+          ropeWaves(rope, headSize, past + length, positions),
+        ),
         mask: visibility(length, past, attentionMask),
         remember: decoding?.remember,
       };
@@ -168,6 +176,7 @@ export const llamaFamily: Family = family<LlamaConfig>({
   presets: llamaPresets,
   build: llama,
   readConfig: readLlamaConfig,
+  settings: llamaSettings,
   writeConfig: writeLlamaConfig,
   keys: ({ tied, headFromTable }) => ({
     prefix: "",

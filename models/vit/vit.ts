@@ -12,6 +12,7 @@ import { linear } from "../../dsl/linear.ts";
 import { activations } from "../../dsl/ops/activation.ts";
 import { booleanField, choiceField, type Json, labelNames, labelsField, numberField, sideField } from "../config.ts";
 import { type Family, family } from "../family.ts";
+import { vitSettings } from "./settings.ts";
 
 /** Sizes of a ViT. */
 export interface VitConfig {
@@ -43,7 +44,10 @@ export interface VitConfig {
 
 /** Class token, patches, positions: pixels [B, C, H, W] -> tokens [B, 1 + N, D]. */
 function embeddings(config: VitConfig): Layer {
-  const patches = (config.image[0] / config.patch[0]) * (config.image[1] / config.patch[1]);
+  // Rows and columns that no whole patch reaches are not seen, as in the reference's convolution.
+  const [rows, columns] = config.image.map((side, axis) => Math.floor(side / config.patch[axis]));
+  const seen = [rows * config.patch[0], columns * config.patch[1]];
+  const patches = rows * columns;
   return {
     kind: "embeddings",
     params: {
@@ -52,7 +56,10 @@ function embeddings(config: VitConfig): Layer {
     },
     parts: { "patch_embeddings.projection": patchEmbedLayer(config.channels, config.patch, config.hidden) },
     forward: (self: Self, pixels) => {
-      const tokens = self.call("patch_embeddings.projection", pixels);
+      const [batch, channels] = pixels.shape;
+      const whole = `${seen}` === `${config.image}`;
+      const read = whole ? pixels : tf.slice(pixels, [0, 0, 0, 0], [batch, channels!, ...seen]);
+      const tokens = self.call("patch_embeddings.projection", read);
       const first = tf.broadcastTo(self.param("cls_token"), [pixels.shape[0], 1, config.hidden]);
       return tf.add(tf.concat([first, tokens], 1), self.param("position_embeddings"));
     },
@@ -158,6 +165,7 @@ export const vitFamily: Family = family<VitConfig>({
     qkvBias: booleanField(json, "qkv_bias", true),
     fusedQkv: false,
   }),
+  settings: vitSettings,
   writeConfig: (config) => ({
     architectures: ["ViTForImageClassification"],
     model_type: "vit",

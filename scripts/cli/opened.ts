@@ -17,6 +17,7 @@ import { fetched } from "./fetched.ts";
 export async function openNoting(name: string, adapter?: string, seed: number = 0): Promise<OpenedModel> {
   const opened = await openTrained(await fetched(name), { adapter, key: key(seed) });
   const { initialised, params, part } = opened;
+  for (const note of opened.model.notes) console.error(`note: ${note}`);
   if (part !== undefined) console.error(`note: "${part}" is what was taken of ${name}`);
   if (initialised.length > 0) {
     const [count, all] = [initialised.length, Object.keys(params).length];

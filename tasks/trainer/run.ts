@@ -105,6 +105,7 @@ async function runPrepared(prepared: PreparedTask, run: Run, surroundings: RunSu
       reporter.line(`note: ${run.model} has no weights here and starts from random ones`);
     }
     if (part !== undefined) reporter.line(`note: "${part}" is what was taken of ${run.model}`);
+    for (const note of model.notes) reporter.line(`note: ${note}`);
     const last = await train(
       training,
       trainStep(prepared.objective, optimiser, prepared.whole?.measure),

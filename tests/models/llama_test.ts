@@ -184,8 +184,8 @@ Deno.test("biases that an adapter gives to layers without merge into a model tha
 
 Deno.test("configurations have transformers' defaults, and what is not known is refused by name", () => {
   assertEquals(readLlamaConfig({}), { ...llamaPresets["llama-2-7b"], eps: 1e-6, positions: 2048 });
-  assertEquals(readLlamaConfig({ rope_theta: 5, rope_parameters: { rope_theta: 7 } }).theta, 7);
-  assertEquals(readLlamaConfig({ rope_theta: 5, rope_parameters: null }).theta, 5);
+  assertEquals(readLlamaConfig({ rope_theta: 5, rope_parameters: { rope_theta: 7 } }).rope.theta, 7);
+  assertEquals(readLlamaConfig({ rope_theta: 5, rope_parameters: null }).rope.theta, 5);
   assertEquals(readLlamaConfig({ eos_token_id: [3, 4] }).end, [3, 4]);
   assertEquals(readLlamaConfig({ eos_token_id: null, bos_token_id: null }), {
     ...readLlamaConfig({}),
@@ -193,10 +193,13 @@ Deno.test("configurations have transformers' defaults, and what is not known is 
     end: [],
   });
   const refused: readonly (readonly [Record<string, unknown>, string])[] = [
-    [{ rope_scaling: { type: "linear", factor: 2 } }, "rope_scaling"],
+    [{ rope_scaling: { type: "linear" } }, "rope_scaling"],
+    [{ rope_scaling: { type: "longrope", factor: 2 } }, "rope_scaling"],
+    [{ rope_scaling: { type: "linear", factor: 2, alpha: 3 } }, "rope_scaling"],
+    [{ partial_rotary_factor: 0.5 }, "partial_rotary_factor"],
     [{ rope_parameters: { rope_type: "llama3" } }, "rope_parameters"],
     [{ rope_parameters: 3 }, "rope_parameters"],
-    [{ hidden_act: "gelu" }, "hidden_act"],
+    [{ hidden_act: "mish" }, "hidden_act"],
     [{ num_key_value_heads: 3 }, "num_key_value_heads"],
     [{ hidden_size: 100 }, "hidden_size"],
     [{ head_dim: 3 }, "head_dim"],

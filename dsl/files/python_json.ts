@@ -1,0 +1,141 @@
+/**
+ * JSON as Python reads and writes it: NaN and Infinity are numbers, a byte order mark is no error, and numbers that nobody
+ * changes keep their spelling (`0.0` stays a float, `1e-05` stays so).
+ *
+ * @module
+ */
+import { OneloraError } from "../error.ts";
+import { guarded } from "./file.ts";
+import { isObject } from "./json.ts";
+
+/** A number's text in the file, in the place of the number. */
+interface Spelling {
+  readonly spelling: string;
+}
+
+/** Bytes as text: UTF-8, or UTF-16 with a byte order mark, as Windows' tools write it; the mark is left out. */
+function textOf(bytes: Uint8Array): string {
+  const [first, second] = bytes;
+  const encoding = first === 0xff && second === 0xfe
+    ? "utf-16le"
+    : first === 0xfe && second === 0xff
+    ? "utf-16be"
+    : "utf-8";
+  return new TextDecoder(encoding, { fatal: true }).decode(bytes);
+}
+
+/** NaN and Infinity outside strings, as strings with a mark that no setting begins with: JSON's own parser reads them. */
+function marked(text: string): string {
+  // Strings first, so that a word within one is skipped with it.
+  return text.replace(
+    /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/gs,
+    (part) => part[0] === '"' ? part : `"\\u0000${part}"`,
+  );
+}
+
+function isMarked(value: unknown): value is string {
+  return typeof value === "string" && /^\0(?:NaN|-?Infinity)$/.test(value);
+}
+
+/** The number of a marked text. */
+function unmarked(value: unknown): unknown {
+  return isMarked(value) ? Number(value.slice(1)) : value;
+}
+
+/**
+ * The value of JSON text, where NaN, Infinity and -Infinity are numbers.
+ *
+ * @param text The text
+ * @throws SyntaxError for what Python's `json` refuses as well
+ */
+export function parsePythonJson(text: string): unknown {
+  return JSON.parse(marked(text), (_, value) => unmarked(value));
+}
+
+/** The same tree with numbers as their spelling. */
+function spellings(text: string): unknown {
+  type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
+  const revive: Reviver = (_, value, context) => {
+    if (typeof value === "number") return { spelling: context?.source ?? `${value}` };
+    return isMarked(value) ? { spelling: value.slice(1) } : value;
+  };
+  return JSON.parse(marked(text), revive);
+}
+
+function write(value: unknown, known: unknown, indent: string): string {
+  if (typeof value === "number") {
+    const { spelling } = isObject(known) ? known as unknown as Partial<Spelling> : {};
+    if (typeof spelling === "string" && Object.is(Number(spelling), value)) return spelling;
+    return Number.isFinite(value) ? JSON.stringify(value) : `${value}`;
+  }
+  const deeper = `${indent}  `;
+  const listed = (open: string, items: readonly string[], close: string) =>
+    items.length === 0 ? `${open}${close}` : `${open}\n${deeper}${items.join(`,\n${deeper}`)}\n${indent}${close}`;
+  if (Array.isArray(value)) {
+    const before = Array.isArray(known) ? known : [];
+    return listed("[", value.map((each, i) => write(each, before[i], deeper)), "]");
+  }
+  if (isObject(value)) {
+    const before = isObject(known) ? known : {};
+    const entries = Object.entries(value).filter(([, each]) => each !== undefined);
+    return listed(
+      "{",
+      entries.map(([name, each]) => `${JSON.stringify(name)}: ${write(each, before[name], deeper)}`),
+      "}",
+    );
+  }
+  return JSON.stringify(value);
+}
+
+/**
+ * A value as JSON on lines of its own, as Python's `json` writes it, with a line break at the end.
+ *
+ * @param value The value; what is undefined in objects is left out
+ * @param original The text that it was read from: numbers that are still the same keep their spelling
+ */
+export function formatPythonJson(value: unknown, original: string = "null"): string {
+  return `${write(value, spellings(original), "")}\n`;
+}
+
+/** A JSON file's object, and its text. */
+export interface JsonFile {
+  /** The object. */
+  readonly json: Readonly<Record<string, unknown>>;
+  /** The text that it was read from, without a byte order mark. */
+  readonly text: string;
+}
+
+/**
+ * Reads a JSON file that holds one object. Needs `--allow-read`.
+ *
+ * @param path The file
+ * @throws OneloraError for what is no text, no JSON or no object; a missing file's cause is `Deno.errors.NotFound`
+ */
+export async function readJsonFile(path: string): Promise<JsonFile> {
+  const attempted = `reading ${path}`;
+  const allowed = "a JSON object, in UTF-8";
+  const bytes = await guarded(attempted, allowed, () => Deno.readFile(path));
+  return await guarded(attempted, allowed, () => {
+    const text = textOf(bytes);
+    const json = parsePythonJson(text);
+    if (isObject(json)) return { json, text };
+    throw new OneloraError({ attempted, found: "no JSON object", allowed });
+  });
+}
+
+/**
+ * Reads a JSON file as {@linkcode readJsonFile} does, if it is there.
+ *
+ * @param path The file
+ * @returns Its object and text, or undefined where there is no such file
+ */
+export async function readJsonIfThere(path: string): Promise<JsonFile | undefined> {
+  try {
+    return await readJsonFile(path);
+  } catch (error) {
+    const cause = error instanceof OneloraError ? error.cause : undefined;
+    // Beside a file of weights, which is no folder, there is nothing.
+    if (cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.NotADirectory) return undefined;
+    throw error;
+  }
+}
