@@ -1,51 +1,33 @@
 /**
- * Parquet files (Apache Parquet format): what their footers say, and their rows in ranges.
+ * Parquet files (Apache Parquet format): what their footers say, and their rows in ranges. A thread of its own reads them, so that
+ * a hostile file can neither hang nor swell this one.
  *
  * @module
  */
-import { guarded, openRanged } from "../../dsl/files/file.ts";
+import { type Apart, apart } from "../../dsl/files/apart.ts";
+import { OneloraError } from "../../dsl/error.ts";
+import type { ParquetRequest, PlainFooter } from "./parquet_thread.ts";
 
-// Not literal where they are imported, so that nobody downloads a reader that they have no file for.
-const READER = "npm:hyparquet@1.31.5";
-const COMPRESSORS = "npm:hyparquet-compressors@1.1.2";
+/** Memory of the thread, megabytes of objects. */
+const MEGABYTES = 2048;
+/** Seconds that a read may take, however small the file. */
+const SECONDS = 8;
+/** Bytes of a file that are worth another second. */
+const BYTES_A_SECOND = 2 ** 22;
 
-/** A column's values in a row group. */
-interface Chunk {
-  readonly offset_index_length?: number;
-  readonly meta_data?: {
-    readonly codec: string;
-    readonly path_in_schema: readonly string[];
-    readonly total_uncompressed_size: bigint;
-  };
+let thread: Apart<ParquetRequest, unknown> | undefined;
+
+/** Asks the thread that reads Parquet files. */
+async function ask(request: ParquetRequest, bytes: number): Promise<unknown> {
+  thread ??= apart(new URL("./parquet_thread.ts", import.meta.url), { megabytes: MEGABYTES });
+  return await thread.ask(request, `reading ${request.path}`, SECONDS + Math.ceil(bytes / BYTES_A_SECOND));
 }
 
-/** What is used of a file's footer. */
-interface Footer {
-  /** The root, then every column before its parts. */
-  readonly schema: readonly { readonly name: string; readonly num_children?: number }[];
-  readonly row_groups: readonly { readonly num_rows: bigint; readonly columns: readonly Chunk[] }[];
-  readonly key_value_metadata?: readonly { readonly key: string; readonly value?: string }[];
-}
-
-/** A file in ranges. */
-interface Ranges {
-  readonly byteLength: number;
-  readonly slice: (begin: number, end?: number) => Promise<ArrayBuffer>;
-}
-
-/** What is used of hyparquet. */
-interface Reader {
-  readonly parquetMetadataAsync: (file: Ranges) => Promise<Footer>;
-  readonly parquetReadObjects: (options: {
-    readonly file: Ranges;
-    readonly metadata: Footer;
-    readonly columns: readonly string[];
-    readonly rowStart: number;
-    readonly rowEnd: number;
-    readonly compressors?: unknown;
-    readonly useOffsetIndex: boolean;
-    readonly utf8: boolean;
-  }) => Promise<readonly ParquetRow[]>;
+/**
+ * Ends the thread that reads Parquet files, if there is one; the next read starts another.
+ */
+export async function closeParquetThread(): Promise<void> {
+  await thread?.close();
 }
 
 /** Values by column. */
@@ -79,54 +61,18 @@ export interface ParquetFile {
   readonly read: (columns: readonly string[], start: number, end: number) => Promise<readonly ParquetRow[]>;
 }
 
-/** Snappy is in the reader itself; the other codecs are a package of their own. */
-async function compressorsFor({ row_groups }: Footer): Promise<unknown> {
-  const codecs = row_groups.flatMap(({ columns }) => columns.map(({ meta_data }) => meta_data?.codec ?? ""));
-  if (codecs.every((codec) => ["UNCOMPRESSED", "SNAPPY", ""].includes(codec))) return undefined;
-  return (await import(COMPRESSORS)).compressors;
-}
-
-/** Does something with an open file. */
-async function withRanges<T>(path: string, action: (file: Ranges) => Promise<T>): Promise<T> {
-  const file = await openRanged(path);
-  try {
-    return await guarded(`reading ${path}`, "a Parquet file", () =>
-      action({
-        byteLength: file.bytes,
-        slice: async (begin, end = file.bytes) => (await file.read(begin, end - begin)).buffer,
-      }));
-  } finally {
-    await file.close();
-  }
-}
-
-/** Names of the schema's first level. */
-function topLevel({ schema }: Footer): readonly string[] {
-  const names: string[] = [];
-  /** The place after a column and its parts. */
-  const after = (at: number): number => {
-    let next = at + 1;
-    for (let child = 0; child < (schema[at].num_children ?? 0) && next < schema.length; child++) next = after(next);
-    return next;
-  };
-  for (let at = 1; at < schema.length; at = after(at)) names.push(schema[at].name);
-  return names;
-}
-
-function groupsOf({ row_groups }: Footer): readonly RowGroup[] {
+/** Row groups with the rows before them. */
+function groupsOf({ groups }: PlainFooter): readonly RowGroup[] {
   let end = 0;
-  return row_groups.map(({ num_rows, columns: chunks }) => {
-    if (num_rows < 0n) throw new RangeError(`a row group of ${num_rows} rows`);
+  return groups.map(({ rows, chunks }) => {
     const start = end;
-    end += Number(num_rows);
-    const among = (columns: readonly string[]) =>
-      chunks.filter(({ meta_data }) => columns.includes(meta_data?.path_in_schema[0] ?? ""));
+    end += rows;
+    const among = (columns: readonly string[]) => chunks.filter(({ column }) => columns.includes(column));
     return {
       start,
       end,
-      bytesOf: (columns) =>
-        among(columns).reduce((sum, { meta_data }) => sum + Number(meta_data?.total_uncompressed_size ?? 0), 0),
-      indexed: (columns) => among(columns).every(({ offset_index_length }) => (offset_index_length ?? 0) > 0),
+      bytesOf: (columns) => among(columns).reduce((sum, { bytes }) => sum + bytes, 0),
+      indexed: (columns) => among(columns).every(({ indexed }) => indexed),
     };
   });
 }
@@ -136,36 +82,33 @@ function groupsOf({ row_groups }: Footer): readonly RowGroup[] {
  *
  * @param path Where it lies
  * @param options `binary`: bytes that are not marked as text stay bytes
- * @throws OneloraError for what is not a readable Parquet file; so does `read`
+ * @throws OneloraError for what is not a readable Parquet file, or not within bounds of time and memory; so does `read`
  */
 export async function openParquet(path: string, options: { readonly binary?: boolean } = {}): Promise<ParquetFile> {
-  const reader: Reader = await guarded(
-    `fetching ${READER}`,
-    "an npm registry in reach on first use; later uses need no network",
-    () => import(READER),
-  );
-  const { footer, columns, groups, compressors } = await withRanges(path, async (file) => {
-    const footer = await reader.parquetMetadataAsync(file);
-    return { footer, columns: topLevel(footer), groups: groupsOf(footer), compressors: await compressorsFor(footer) };
-  });
+  const footer = await ask({ path }, 0) as PlainFooter;
+  const groups = groupsOf(footer);
+  // Row groups that came to no end: nobody waits for one of them twice.
+  const endless = new Set<RowGroup>();
   return {
     path,
-    columns,
+    columns: footer.columns,
     groups,
     rows: groups.at(-1)?.end ?? 0,
-    notes: new Map((footer.key_value_metadata ?? []).map(({ key, value = "" }) => [key, value])),
-    read: (wanted, rowStart, rowEnd) =>
-      withRanges(path, (file) =>
-        reader.parquetReadObjects({
-          file,
-          metadata: footer,
-          columns: wanted.filter((name) => columns.includes(name)),
-          rowStart,
-          rowEnd,
-          compressors,
-          useOffsetIndex: true,
-          utf8: !options.binary,
-        })),
+    notes: new Map(footer.notes),
+    read: async (columns, start, end) => {
+      const touched = groups.filter((group) => group.start < end && group.end > start);
+      if (touched.some((group) => endless.has(group))) {
+        const found = "a row group that came to no end before";
+        throw new OneloraError({ attempted: `reading ${path}`, found, allowed: "an intact Parquet file" });
+      }
+      const began = performance.now();
+      try {
+        return await ask({ path, columns, start, end, binary: options.binary ?? false }, footer.bytes) as ParquetRow[];
+      } catch (error) {
+        if (performance.now() - began >= 1000 * SECONDS) touched.forEach((group) => endless.add(group));
+        throw error;
+      }
+    },
   };
 }
 

@@ -1,0 +1,35 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { OneloraError } from "../../dsl/mod.ts";
+import { apart } from "../../dsl/files/apart.ts";
+
+const module = new URL("../support/apart/misbehaving.ts", import.meta.url);
+
+Deno.test("a thread answers in turn; what loops, swells or slips there is one line here, and the next answer comes", async () => {
+  const thread = apart<string, unknown>(module, { megabytes: 64 });
+  try {
+    const answer = { said: "hello", bytes: Uint8Array.of(2, 3) };
+    assertEquals(await thread.ask("hello", "asking", 20), answer);
+    const began = performance.now();
+    await assertRejects(() => thread.ask("loop", "asking", 0.5), OneloraError, "asking: found no end of it");
+    assert(performance.now() - began < 5000);
+    assertEquals(await thread.ask("hello", "asking", 20), answer);
+    // A thread at its bound of memory stops there, and is ended by that of time.
+    await assertRejects(() => thread.ask("swell", "asking", 3), OneloraError, "asking: found");
+    assert(Deno.memoryUsage().rss < 2 ** 30);
+    assertEquals(await thread.ask("hello", "asking", 20), answer);
+    const refusal = await assertRejects(
+      () => thread.ask("refuse", "asking", 20),
+      OneloraError,
+      "a: found b; allowed: c",
+    );
+    assertEquals(refusal.exitCode, 2);
+    await assertRejects(() => thread.ask("fail", "asking", 20), OneloraError, "found TypeError, a slip");
+    assertEquals(await thread.ask("abandon", "asking", 20), "there");
+    assertEquals(await Promise.all([thread.ask("a", "", 20), thread.ask("b", "", 20)]), [
+      { ...answer, said: "a" },
+      { ...answer, said: "b" },
+    ]);
+  } finally {
+    await thread.close();
+  }
+});
