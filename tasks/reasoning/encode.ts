@@ -29,6 +29,25 @@ export function endOf({ end }: TextTokenizer): number {
   });
 }
 
+/** How many special tokens a tokenizer puts behind a text. */
+function closing({ encode }: TextTokenizer): number {
+  const [framed, plain] = [encode("a"), encode("a", { special: false })];
+  const begin = framed.findIndex((_, at) => plain.every((id, i) => framed[at + i] === id));
+  return begin < 0 ? 0 : framed.length - begin - plain.length;
+}
+
+/**
+ * Token ids of a text that goes on: with the tokens that begin a text, without those that end one, which some tokenizers add to
+ * every text (`add_eos_token`).
+ *
+ * @param tokenizer The tokenizer
+ * @param text The text
+ */
+export function encodeOpen(tokenizer: TextTokenizer, text: string): readonly number[] {
+  const ids = tokenizer.encode(text);
+  return ids.slice(0, ids.length - closing(tokenizer));
+}
+
 /**
  * Token ids of prompt + response + end. The text is encoded in one piece, so that nothing comes between prompt and
  * response; the prompt takes as many tokens as it has alone, as in Alpaca's training code.
@@ -45,9 +64,9 @@ export function encodeExample(
   maxLength = 512,
 ): EncodedExample | undefined {
   const prompt = alpacaPrompt(example.query);
-  const start = tokenizer.encode(prompt).length;
+  const start = encodeOpen(tokenizer, prompt).length;
   if (start >= maxLength) return undefined;
-  const ids = [...tokenizer.encode(prompt + example.response), endOf(tokenizer)];
+  const ids = [...encodeOpen(tokenizer, prompt + example.response), endOf(tokenizer)];
   return { ids: Int32Array.from(ids.slice(0, maxLength)), start };
 }
 

@@ -10,7 +10,7 @@ import { generateAll } from "../../models/llama/generate.ts";
 import type { CausalLanguageModel } from "../../models/llama/llama.ts";
 import type { TextTokenizer } from "../../models/llama/text_tokenizer.ts";
 import { isSameAnswer } from "./answers/answer.ts";
-import { endOf } from "./encode.ts";
+import { encodeOpen, endOf } from "./encode.ts";
 import type { ReasoningExample } from "./example.ts";
 import { alpacaPrompt } from "./template.ts";
 
@@ -46,7 +46,7 @@ export async function respond(
     throw new OneloraError({ attempted: "answering", found, allowed: "a positive whole number" }, { exitCode: 2 });
   }
   const end = endOf(tokenizer);
-  const prompts = queries.map((query, index) => ({ index, ids: tokenizer.encode(alpacaPrompt(query)) }))
+  const prompts = queries.map((query, index) => ({ index, ids: encodeOpen(tokenizer, alpacaPrompt(query)) }))
     .sort((a, b) => a.ids.length - b.ids.length);
   const answers: string[] = new Array(queries.length);
   for (let begin = 0; begin < prompts.length; begin += batchSize) {

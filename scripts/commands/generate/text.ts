@@ -5,7 +5,7 @@
  */
 import { key, OneloraError } from "../../../dsl/mod.ts";
 import { asLanguageModel, generate, type Model, openTokenizer, settledText } from "../../../models/mod.ts";
-import type { OpenedModel } from "../../../tasks/mod.ts";
+import { encodeOpen, type OpenedModel } from "../../../tasks/mod.ts";
 
 /** How a text is continued. */
 export interface TextOptions {
@@ -50,7 +50,7 @@ export async function continueText(
   }
   const tokenizer = await openTokenizer(folder);
   const { model, layer, params } = await open();
-  const ids = [...tokenizer.encode(prompt)];
+  const ids = [...encodeOpen(tokenizer, prompt)];
   const end = endIds(model.config.eos_token_id, tokenizer.end);
 
   const output = new TextEncoder();
