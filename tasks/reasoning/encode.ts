@@ -50,7 +50,8 @@ export function encodeOpen(tokenizer: TextTokenizer, text: string): readonly num
 
 /**
  * Token ids of prompt + response + end. The text is encoded in one piece, so that nothing comes between prompt and
- * response; the prompt takes as many tokens as it has alone, as in Alpaca's training code.
+ * response; the prompt takes as many tokens as it has alone, as in Alpaca's training code. One token ends it, whether the
+ * tokenizer or the response itself says it already or not.
  *
  * @param tokenizer The model's tokenizer
  * @param example The question
@@ -66,8 +67,11 @@ export function encodeExample(
   const prompt = alpacaPrompt(example.query);
   const start = encodeOpen(tokenizer, prompt).length;
   if (start >= maxLength) return undefined;
-  const ids = [...encodeOpen(tokenizer, prompt + example.response), endOf(tokenizer)];
-  return { ids: Int32Array.from(ids.slice(0, maxLength)), start };
+  const ids = encodeOpen(tokenizer, prompt + example.response);
+  const end = endOf(tokenizer);
+  // A response may spell its end itself.
+  const ended = ids.at(-1) === end ? ids : [...ids, end];
+  return { ids: Int32Array.from(ended.slice(0, maxLength)), start };
 }
 
 /** Encoded questions. */

@@ -42,6 +42,41 @@ Deno.test("ids and labels equal those of Alpaca's code with transformers' tokeni
   }
 });
 
+Deno.test("one token ends an example, and every token of the response counts, whatever the tokenizer adds by itself", async () => {
+  const plain = characterTokenizer();
+  const special = (id: string) => ({ SpecialToken: { id, type_id: 0 } });
+  const sequence = { Sequence: { id: "A", type_id: 0 } };
+  const token = (id: string, at: number) => ({ id, ids: [at], tokens: [id] });
+  const frames = {
+    "begin and end": [special("<s>"), sequence, special("</s>")],
+    "end alone": [sequence, special("</s>")],
+    "two ends": [special("<s>"), sequence, special("</s>"), special("</s>")],
+    "begin alone": [special("<s>"), sequence],
+    nothing: [sequence],
+  };
+  const question = { query: "What is 6 times 7?", response: "42\nThe answer is: 42" };
+  for (const [name, single] of Object.entries(frames)) {
+    const post_processor = {
+      type: "TemplateProcessing",
+      single,
+      pair: [...single, { Sequence: { id: "B", type_id: 1 } }],
+      special_tokens: { "<s>": token("<s>", 1), "</s>": token("</s>", 2) },
+    };
+    const files = {
+      "tokenizer.json": JSON.stringify({ ...plain.files["tokenizer.json"], post_processor }),
+      "tokenizer_config.json": JSON.stringify(plain.files["tokenizer_config.json"]),
+    };
+    await withFolder(files, async (at) => {
+      const tokenizer = await openTokenizer(at);
+      const { ids, start } = encodeExample(tokenizer, question)!;
+      assertEquals([...ids.subarray(start)], [...plain.encode(question.response, { special: false }), 2], name);
+      assertEquals(ids[0] === 1, name !== "end alone" && name !== "nothing", name);
+      const spelt = encodeExample(tokenizer, { ...question, response: `${question.response}</s>` })!;
+      assertEquals([...spelt.ids], [...ids], name);
+    });
+  }
+});
+
 Deno.test("a prompt that fills the length alone is left out and counted", () => {
   const tokenizer = characterTokenizer();
   const examples = [{ query: "12345", response: "6" }, { query: "1", response: "2345" }];
