@@ -8,15 +8,8 @@ import type { Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs-core";
 import { nearest, OneloraError } from "../dsl/error.ts";
 import type { Initialiser } from "../dsl/initialise.ts";
 import { type AnyLayer, parameter, type ParamSpec, transform, walk } from "../dsl/layer.ts";
-import {
-  adaptLinear,
-  evaluate,
-  type Fitted,
-  isLinear,
-  type LinearLayer,
-  type LinearShape,
-  plain,
-} from "../dsl/linear.ts";
+import { adaptLinear, type Fitted, isLinear, type LinearLayer, type LinearShape } from "../dsl/linear.ts";
+import { evaluate, formOf, unchanged } from "../dsl/linear_form.ts";
 import { glob, type Path } from "../dsl/tree.ts";
 import { updateWeight, type WeightUpdate } from "./weight_update.ts";
 
@@ -178,6 +171,7 @@ export interface AdaptedParams {
 export function adapted(adapter: Adapter, params: AdaptedParams, x: Tensor): Tensor {
   const [outFeatures, inFeatures] = params.weight.shape;
   const shape = { inFeatures, outFeatures, bias: params.bias !== undefined };
-  const form = plain(params.weight as Tensor2D, params.bias as Tensor1D | undefined);
-  return evaluate(adapter.fit(shape, [shape]).reform((name) => params[name]!)(form))(x);
+  const base = { weight: params.weight as Tensor2D, bias: params.bias as Tensor1D | undefined };
+  const change = adapter.fit(shape, [shape]).reform((name) => params[name]!)(unchanged);
+  return evaluate(formOf(base, change))(x);
 }

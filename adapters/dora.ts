@@ -7,7 +7,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { flow } from "fp-ts/function";
 import { derived } from "../dsl/initialise.ts";
 import { parameter } from "../dsl/layer.ts";
-import { addLowRank, type LinearForm, scaleRows } from "../dsl/linear.ts";
+import { addLowRank, type LinearBase, scaleRows } from "../dsl/linear_form.ts";
 import type { LowRank } from "../dsl/ops/low_rank.ts";
 import { type Adapter, at, stage, trainable } from "./adapter.ts";
 import {
@@ -76,10 +76,11 @@ export function dora(options: LoraOptions = {}): Adapter {
       reform: (param) => {
         const update = loraUpdate(param, loraScale(options));
         // |W0|^2 is kept from the start unless W0 moves too.
-        const squared = (form: LinearForm) => form.trainsWeight ? squaredRowNorms(form.weight) : param("norms");
-        const gain = (form: LinearForm) =>
-          magnitudeOverNorm(param("m") as tf.Tensor1D, () => rowNorms(form.weight, squared(form), update));
-        return flow(addLowRank(update), (form) => scaleRows(gain(form))(form));
+        const squared = ({ weight, trainsWeight }: LinearBase) =>
+          trainsWeight ? squaredRowNorms(weight) : param("norms");
+        const gain = (base: LinearBase) =>
+          magnitudeOverNorm(param("m") as tf.Tensor1D, () => rowNorms(base.weight, squared(base), update));
+        return flow(addLowRank(update), scaleRows(gain));
       },
     }),
   };

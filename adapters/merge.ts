@@ -6,7 +6,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { type AnyLayer, specs, walk } from "../dsl/layer.ts";
 import { deltaOf, isUpdated } from "./weight_update.ts";
-import { isLinear, type LinearLayer, merge, type Merged, plain, reformOf, unmerge } from "../dsl/linear.ts";
+import { changeOf, isLinear, type LinearLayer } from "../dsl/linear.ts";
+import { formOf, type LinearChange, merge, type Merged, unmerge } from "../dsl/linear_form.ts";
 import { join, type Params, partition, type Path } from "../dsl/tree.ts";
 
 /** A model's parameters with its adapters folded in. */
@@ -30,17 +31,16 @@ function paramsAt(path: Path, layer: AnyLayer, params: Params): (name: string) =
 }
 
 /** The change that a layer's adapters make, given the model's parameters. */
-function reformAt(path: Path, layer: LinearLayer, params: Params): ReturnType<typeof reformOf> {
-  return reformOf(layer.adapters, paramsAt(path, layer, params));
+function changeAt(path: Path, layer: LinearLayer, params: Params): LinearChange {
+  return changeOf(layer.adapters, paramsAt(path, layer, params));
 }
 
 function foldLinear(path: Path, layer: LinearLayer, params: Params): Merged {
   return tf.tidy(() => {
     const param = paramsAt(path, layer, params);
     const bias = layer.shape.bias ? param("bias") as tf.Tensor1D : undefined;
-    const { weight, bias: newBias, gain } = merge(
-      reformAt(path, layer, params)(plain(param("weight") as tf.Tensor2D, bias)),
-    );
+    const base = { weight: param("weight") as tf.Tensor2D, bias };
+    const { weight, bias: newBias, gain } = merge(formOf(base, changeAt(path, layer, params)));
     return { weight, ...(newBias && { bias: newBias }), ...(gain && { gain }) };
   });
 }
@@ -109,7 +109,7 @@ export function mergeParams(model: AnyLayer, params: Params): MergedParams {
         adaptedLayers(model).map(([path, layer]) => [
           path,
           tf.tidy(() => {
-            const { weight, bias } = unmerge(folded.get(path)!, reformAt(path, layer, params), layer.shape.bias);
+            const { weight, bias } = unmerge(folded.get(path)!, changeAt(path, layer, params), layer.shape.bias);
             return { weight, ...(bias && { bias }) };
           }),
         ]),

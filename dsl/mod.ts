@@ -24,6 +24,7 @@ export * from "./initialise.ts";
 export * from "./layer.ts";
 export * from "./layers.ts";
 export * from "./linear.ts";
+export * from "./linear_form.ts";
 export * from "./ops/mod.ts";
 export * from "./optimise/mod.ts";
 export * from "./random.ts";

@@ -5,7 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/mod.ts";
-import { addBias, addLowRank, evaluate, plain, type Reform, scaleRows } from "../../dsl/linear.ts";
+import { addBias, addLowRank, evaluate, formOf, type Reform, scaleRows, unchanged } from "../../dsl/linear_form.ts";
 import { cheaper, type LowRank } from "../../dsl/ops/low_rank.ts";
 import { assertClose, withoutLeaks } from "../support/compare.ts";
 import { assertEquals } from "@std/assert";
@@ -54,14 +54,14 @@ for (const backend of ["cpu", "wasm"] as const) {
             });
             const found = valueAndGradients((x, gain, up, ...rest) => {
               const { down, mid, bias } = named(rest);
-              const biasing: Reform = bias === undefined ? (form) => form : addBias(bias);
-              const form = pipe(
-                plain(weight),
+              const biasing: Reform = bias === undefined ? (change) => change : addBias(bias);
+              const change = pipe(
+                unchanged,
                 addLowRank(update(up, mid, down)),
                 scaleRows(gain as tf.Tensor1D),
                 biasing,
               );
-              return evaluate(form)(x);
+              return evaluate(formOf({ weight }, change))(x);
             }, inputs);
             const expected = valueAndGradients((x, gain, up, ...rest) => {
               const { down, mid, bias } = named(rest);
@@ -87,7 +87,8 @@ Deno.test("the gradient of a gain of zero is zero, and nothing becomes NaN", asy
     const weight = random([outFeatures, inFeatures], 1) as tf.Tensor2D;
     const gradient = tf.grad((gain: tf.Tensor) => {
       const update: LowRank = { up: random([outFeatures, 1], 4), down: "sum", scale: 1, trainsDown: false };
-      const form = pipe(plain(weight, tf.ones([outFeatures])), addLowRank(update), scaleRows(gain as tf.Tensor1D));
+      const change = pipe(unchanged, addLowRank(update), scaleRows(gain as tf.Tensor1D));
+      const form = formOf({ weight, bias: tf.ones([outFeatures]) }, change);
       return tf.sum(evaluate(form)(random([rows, inFeatures], 3)));
     })(tf.tensor1d([1, 0, 1, 1, 1]));
     assertEquals(gradient.dataSync()[1], 0);

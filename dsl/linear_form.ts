@@ -1,0 +1,279 @@
+/**
+ * What a linear layer computes, adapted or not, is one value, a {@linkcode LinearForm}:
+ *
+ *     y = gain * ((W + sum of ΔW) (inputScale * x)) + bias
+ *
+ * An adapter is a pure function of the changes to it, a {@linkcode Reform}. It never sees W, except that a gain may be
+ * computed of it, whose value merging keeps; so that evaluation, merging and unmerging, defined once, here, for every
+ * method and every combination, cannot disagree.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { OneloraError } from "./error.ts";
+import {
+  cheaper,
+  type Evaluation,
+  type LowRank,
+  lowRankMatrix,
+  lowRankProduct,
+  scaledLowRankProduct,
+} from "./ops/low_rank.ts";
+
+/** ΔW that is not a product of thin matrices but has a cheap way to act on rows (MoRA). */
+export interface RowOperator {
+  /** ΔW x for every row: [n, k] -> [n, d]. */
+  readonly apply: (x: tf.Tensor2D) => tf.Tensor2D;
+  /** ΔW itself, [d, k]. */
+  readonly matrix: () => tf.Tensor2D;
+}
+
+/** An unadapted layer's own parameters. */
+export interface LinearBase {
+  /** W0, [d, k]. */
+  readonly weight: tf.Tensor2D;
+  /** b0, [d]; zeros if absent. */
+  readonly bias?: tf.Tensor1D;
+  /** Whether W0 itself is trained (default false). */
+  readonly trainsWeight?: boolean;
+}
+
+/** A gain that depends on W0 (DoRA's magnitudes over row norms): [d]. */
+export type RowGain = (base: LinearBase) => tf.Tensor1D;
+
+/** A step in the making of a bias: a sum with, or a product by, a vector [d]. */
+export type BiasStep = { readonly add: tf.Tensor1D } | { readonly scale: tf.Tensor1D };
+
+/** What adapters change in a linear layer; W0 is not part of it. */
+export interface LinearChange {
+  /** Low-rank ΔW. */
+  readonly lowRank: readonly LowRank[];
+  /** Other ΔW. */
+  readonly operators: readonly RowOperator[];
+  /** [k]; ones if absent. */
+  readonly inputScale?: tf.Tensor1D;
+  /** [d]; ones if absent. */
+  readonly gain?: RowGain;
+  /** What becomes of b0, in order. */
+  readonly bias: readonly BiasStep[];
+}
+
+/** A layer without adapters: nothing is changed. */
+export const unchanged: LinearChange = { lowRank: [], operators: [], bias: [] };
+
+/** A pure addition to what adapters change. */
+export type Reform = (change: LinearChange) => LinearChange;
+
+/**
+ * Adds ΔW = scale * up diag(mid) down.
+ *
+ * @param update The factors
+ */
+export function addLowRank(update: LowRank): Reform {
+  return (change) => ({ ...change, lowRank: [...change.lowRank, update] });
+}
+
+/**
+ * Adds a ΔW given by its action.
+ *
+ * @param operator The action and the matrix
+ */
+export function addOperator(operator: RowOperator): Reform {
+  return (change) => ({ ...change, operators: [...change.operators, operator] });
+}
+
+/**
+ * y -> y + beta.
+ *
+ * @param beta [d]
+ */
+export function addBias(beta: tf.Tensor1D): Reform {
+  return (change) => ({ ...change, bias: [...change.bias, { add: beta }] });
+}
+
+/**
+ * y -> gamma * y, bias included.
+ *
+ * @param gamma [d]
+ */
+export function scaleOutput(gamma: tf.Tensor1D): Reform {
+  return (change) => scaleRows(gamma)({ ...change, bias: [...change.bias, { scale: gamma }] });
+}
+
+/**
+ * W -> diag(gain) W, bias excluded.
+ *
+ * @param gain [d], or a function of W0 that gives it
+ */
+export function scaleRows(gain: tf.Tensor1D | RowGain): Reform {
+  const own: RowGain = typeof gain === "function" ? gain : () => gain;
+  return (change) => {
+    const { gain: before } = change;
+    return { ...change, gain: before === undefined ? own : (base) => tf.mul(before(base), own(base)) };
+  };
+}
+
+/**
+ * x -> scale * x: W -> W diag(scale), every ΔW included, wherever it is added.
+ *
+ * @param scale [k]
+ */
+export function scaleInput(scale: tf.Tensor1D): Reform {
+  return (change) => ({
+    ...change,
+    inputScale: change.inputScale === undefined ? scale : tf.mul(change.inputScale, scale),
+  });
+}
+
+/** What a linear layer computes: y = gain * ((W + sum of lowRank + sum of operators) (inputScale * x)) + bias. */
+export interface LinearForm {
+  /** W0, [d, k]. */
+  readonly weight: tf.Tensor2D;
+  /** Whether W0 itself is trained. */
+  readonly trainsWeight: boolean;
+  /** Low-rank ΔW. */
+  readonly lowRank: readonly LowRank[];
+  /** Other ΔW. */
+  readonly operators: readonly RowOperator[];
+  /** [k]; ones if absent. */
+  readonly inputScale?: tf.Tensor1D;
+  /** [d]; ones if absent. */
+  readonly gain?: tf.Tensor1D;
+  /** [d]; zeros if absent. */
+  readonly bias?: tf.Tensor1D;
+}
+
+/** One step of a bias; what is not there is zero. */
+function stepped(bias: tf.Tensor1D | undefined, step: BiasStep): tf.Tensor1D | undefined {
+  if ("add" in step) return bias === undefined ? step.add : tf.add(bias, step.add);
+  return bias === undefined ? undefined : tf.mul(bias, step.scale);
+}
+
+/**
+ * A layer's form.
+ *
+ * @param base Its own parameters
+ * @param change What adapters change (default nothing)
+ */
+export function formOf(base: LinearBase, change: LinearChange = unchanged): LinearForm {
+  return {
+    weight: base.weight,
+    trainsWeight: base.trainsWeight ?? false,
+    lowRank: change.lowRank,
+    operators: change.operators,
+    inputScale: change.inputScale,
+    gain: change.gain?.(base),
+    bias: change.bias.reduce(stepped, base.bias),
+  };
+}
+
+/**
+ * y = gain * ((W + ΔW) (inputScale * x)) + bias.
+ *
+ * @param form What to compute
+ * @returns A function of x [..., k] giving [..., d]
+ */
+export function evaluate(form: LinearForm): (x: tf.Tensor) => tf.Tensor {
+  return (x) => {
+    const [outFeatures, inFeatures] = form.weight.shape;
+    const rows = x.size / inFeatures;
+    const flat = scaledColumns(tf.reshape(x, [rows, inFeatures]) as tf.Tensor2D, form.inputScale);
+    const rank = form.lowRank.reduce((sum, { up }) => sum + up.shape[1]!, 0);
+    const { gain, bias } = form;
+    const evaluation = cheaper(rows, outFeatures, inFeatures, rank);
+    const isFoldable = !form.trainsWeight && form.operators.length === 0 && evaluation === "merged";
+    const y = gain !== undefined && isFoldable
+      ? scaledLowRankProduct(flat, form.weight, form.lowRank, { gain, bias })
+      : affine(unscaled(form, flat, evaluation), form);
+    return tf.reshape(y, [...x.shape.slice(0, -1), outFeatures]);
+  };
+}
+
+/** x diag(scale). */
+function scaledColumns(x: tf.Tensor2D, scale: tf.Tensor1D | undefined): tf.Tensor2D {
+  return scale === undefined ? x : tf.mul(x, scale);
+}
+
+/** gain * z + bias. */
+function affine(z: tf.Tensor, { gain, bias }: LinearForm): tf.Tensor {
+  const scaled = gain === undefined ? z : tf.mul(z, gain);
+  return bias === undefined ? scaled : tf.add(scaled, bias);
+}
+
+/** (W + ΔW) x. */
+function unscaled(form: LinearForm, x: tf.Tensor2D, evaluation: Evaluation): tf.Tensor {
+  const product = form.trainsWeight
+    ? form.lowRank.reduce(
+      (sum, update) => tf.add(sum, tf.matMul(x, lowRankMatrix(update, x.shape[1]) as tf.Tensor2D, false, true)),
+      tf.matMul(x, form.weight, false, true) as tf.Tensor,
+    )
+    : lowRankProduct(x, form.weight, form.lowRank, form.lowRank.length === 0 ? "factored" : evaluation);
+  return form.operators.reduce((sum, { apply }) => tf.add(sum, apply(x)), product);
+}
+
+/** A plain linear layer that computes what an adapted one did, and what taking the adapters out again needs. */
+export interface Merged {
+  /** diag(gain) (W + ΔW) diag(inputScale), [d, k]. */
+  readonly weight: tf.Tensor2D;
+  /** [d] */
+  readonly bias?: tf.Tensor1D;
+  /** [d]; what the rows were scaled by. */
+  readonly gain?: tf.Tensor1D;
+}
+
+/** W + sum of all ΔW. */
+function updated(weight: tf.Tensor2D, change: Pick<LinearChange, "lowRank" | "operators">, sign: 1 | -1): tf.Tensor2D {
+  const matrices = [
+    ...change.lowRank.map((update) => lowRankMatrix(update, weight.shape[1])),
+    ...change.operators.map(({ matrix }) => matrix()),
+  ];
+  return matrices.reduce<tf.Tensor2D>((sum, matrix) => sign === 1 ? tf.add(sum, matrix) : tf.sub(sum, matrix), weight);
+}
+
+/**
+ * Folds everything into one weight and one bias.
+ *
+ * @param form What the layer computes
+ */
+export function merge(form: LinearForm): Merged {
+  const weight = scaledColumns(updated(form.weight, form, 1), form.inputScale);
+  return {
+    weight: form.gain === undefined ? weight : tf.mul(weight, tf.expandDims(form.gain, 1)),
+    bias: form.bias,
+    gain: form.gain,
+  };
+}
+
+/** A factor to divide by. */
+function invertible(factor: tf.Tensor1D, what: string): tf.Tensor1D {
+  if (tf.min(tf.abs(factor)).dataSync()[0] > 0) return factor;
+  throw new OneloraError({
+    attempted: "taking a merged adapter out again",
+    found: `a factor of 0 for some ${what}: nothing of the weight is left there`,
+    allowed: "factors other than 0; otherwise load the model again",
+  });
+}
+
+/**
+ * The inverse of {@linkcode merge}: W0 = diag(1 / gain) W diag(1 / inputScale) - ΔW, and the steps of the bias undone.
+ *
+ * @param merged What merge returned
+ * @param change The change that was merged
+ * @param hadBias Whether the layer had a bias before
+ * @throws OneloraError if a gain or an input's factor is 0
+ */
+export function unmerge(merged: Merged, change: LinearChange, hadBias: boolean): LinearBase {
+  const { gain } = merged;
+  const rows = gain === undefined
+    ? merged.weight
+    : tf.div<tf.Tensor2D>(merged.weight, tf.expandDims(invertible(gain, "output"), 1));
+  const columns = change.inputScale === undefined
+    ? rows
+    : tf.div<tf.Tensor2D>(rows, invertible(change.inputScale, "input"));
+  const undone = (bias: tf.Tensor1D, step: BiasStep): tf.Tensor1D =>
+    "add" in step ? tf.sub(bias, step.add) : tf.div(bias, invertible(step.scale, "output"));
+  return {
+    weight: updated(columns, change, -1),
+    bias: hadBias && merged.bias !== undefined ? change.bias.reduceRight(undone, merged.bias) : undefined,
+  };
+}
