@@ -58,7 +58,10 @@ const outdoor: DepthProtocol = { minDepth: 1e-3, maxDepth: 80, crop: "garg", bri
 
 /** The rules of each data set (Depth Anything's settings; its augmentation is brighter on NYU alone). */
 export const depthProtocols: Readonly<
-  Record<"nyu" | "kitti" | "diodeIndoor" | "diodeOutdoor" | "scenesIndoor" | "scenesDriving", DepthProtocol>
+  Record<
+    "nyu" | "kitti" | "diodeIndoor" | "diodeOutdoor" | "scenesIndoor" | "scenesDriving" | "scenesOutdoor",
+    DepthProtocol
+  >
 > = {
   nyu: indoor,
   kitti: outdoor,
@@ -66,6 +69,7 @@ export const depthProtocols: Readonly<
   diodeOutdoor: outdoor,
   scenesIndoor: { ...indoor, crop: "none" },
   scenesDriving: { ...outdoor, crop: "none" },
+  scenesOutdoor: { ...outdoor, crop: "none" },
 };
 
 /**

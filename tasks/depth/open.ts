@@ -15,6 +15,7 @@ import { type SceneOptions, sceneSplits } from "./scenes.ts";
 const BUILT_IN: Readonly<Record<string, (options: SceneOptions) => DepthSplits>> = {
   "scenes-indoor": (options) => sceneSplits("indoor", options),
   "scenes-driving": (options) => sceneSplits("driving", options),
+  "scenes-outdoor": (options) => sceneSplits("outdoor", options),
 };
 
 const STORED: Readonly<Record<string, (path: string) => Promise<DepthSplits>>> = {
@@ -34,7 +35,7 @@ export const depthDataForms: readonly string[] = [
 /**
  * Opens a depth data set; errors in the specification itself carry exit code 2.
  *
- * @param spec `scenes-indoor`, `scenes-driving`, `nyu:FILE.mat`, `nyu:DIR`, `kitti:DIR`, `diode-indoor:DIR` or
+ * @param spec `scenes-indoor`, `scenes-driving`, `scenes-outdoor`, `nyu:FILE.mat`, `nyu:DIR`, `kitti:DIR`, `diode-indoor:DIR` or
  * `diode-outdoor:DIR`
  * @param scenes Sizes of built-in scenes
  */

@@ -5,8 +5,8 @@
  */
 
 import { fold, type Key } from "../../dsl/random.ts";
-import type { SceneBox, Surface } from "./ray.ts";
-import { axes, choices, type Scene, standing } from "./scene.ts";
+import type { SceneBox } from "./ray.ts";
+import { axes, choices, same, type Scene, standing } from "./scene.ts";
 
 /** A random room; all of it is 0.5 to 10 m away. */
 export function room(from: Key): Scene {
@@ -19,7 +19,6 @@ export function room(from: Key): Scene {
     high: [wide / 2, high, deep],
     surfaces: [walls, floor, { ...walls, colour: [walls.colour[0] * 0.9, walls.colour[1] * 0.9, walls.colour[2]] }],
   };
-  const same = (one: Surface): SceneBox["surfaces"] => [one, one, one];
   const furniture = Array.from({ length: whole(2, 6) }, () => {
     const size = [between(0.3, 1.2), between(0.3, 1.9), between(0.3, 1)] as const;
     const place = [between(-0.45, 0.45) * wide, between(1.9, Math.max(2.2, deep - 0.4))] as const;

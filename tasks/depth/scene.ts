@@ -8,7 +8,7 @@ import { type Key, uniform } from "../../dsl/random.ts";
 import type { SceneBox, Surface, Vector } from "./ray.ts";
 
 /** Kinds of scenes. */
-export type SceneDomain = "indoor" | "driving";
+export type SceneDomain = "indoor" | "driving" | "outdoor";
 
 /** Everything that rendering needs. */
 export interface Scene {
@@ -73,6 +73,11 @@ export function axes(yaw: number, pitch: number): Pick<Scene, "right" | "up" | "
   const [c, s] = [1 / Math.sqrt(1 + yaw * yaw), yaw / Math.sqrt(1 + yaw * yaw)];
   const [d, t] = [1 / Math.sqrt(1 + pitch * pitch), pitch / Math.sqrt(1 + pitch * pitch)];
   return { right: [c, 0, -s], up: [s * t, d, c * t], forward: [s * d, -t, c * d] };
+}
+
+/** A box that looks the same on all sides. */
+export function same(one: Surface): SceneBox["surfaces"] {
+  return [one, one, one];
 }
 
 /** A box by where it stands: its middle, its sizes, and how high above the ground it starts. */

@@ -1,5 +1,5 @@
 /**
- * Rendered scenes with exact depth, in two domains: rooms (0.5 to 10 m) and streets (2 to 80 m). Built in, so that a model
+ * Rendered scenes with exact depth, in three domains: rooms (0.5 to 10 m), streets (2 to 80 m) and open terrain (1 to 80 m). Built in, so that a model
  * can be pretrained on one and adapted to the other without any download. Only +, -, *, / and square roots decide a pixel,
  * so that the bytes are the same on every machine.
  *
@@ -9,14 +9,33 @@
 import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { fold, type Key, key } from "../../dsl/random.ts";
 import { type Origin, withOrigins } from "../data/origin.ts";
-import { checkedDepth, type DepthDataset, type DepthExample, depthProtocols, type DepthSplits } from "./dataset.ts";
+import {
+  checkedDepth,
+  type DepthDataset,
+  type DepthExample,
+  type DepthProtocol,
+  depthProtocols,
+  type DepthSplits,
+} from "./dataset.ts";
 import { colourAt, firstHit, type Hit, innerHit, type Vector } from "./ray.ts";
 import { room } from "./room.ts";
 import { street } from "./street.ts";
+import { terrain } from "./terrain.ts";
 import type { Scene, SceneDomain } from "./scene.ts";
 
+/** The rules of each domain. */
+const protocols: Readonly<Record<SceneDomain, DepthProtocol>> = {
+  indoor: depthProtocols.scenesIndoor,
+  driving: depthProtocols.scenesDriving,
+  outdoor: depthProtocols.scenesOutdoor,
+};
+
 /** How a domain's scenes are made. */
-const domains: Readonly<Record<SceneDomain, (from: Key) => Scene>> = { indoor: room, driving: street };
+const domains: Readonly<Record<SceneDomain, (from: Key) => Scene>> = {
+  indoor: room,
+  driving: street,
+  outdoor: terrain,
+};
 
 /** What a ray sees first, or nothing (the sky). */
 function seen({ boxes, around }: Scene, origin: Vector, direction: Vector): Hit | undefined {
@@ -45,7 +64,7 @@ function shade(scene: Scene, { axis, box }: Hit, point: Vector, depth: number): 
 /**
  * A scene of a domain as a camera sees it. Depth is 0 outside of the domain's range and in the sky.
  *
- * @param domain `indoor` or `driving`
+ * @param domain `indoor`, `driving` or `outdoor`
  * @param from Key of everything random
  * @param size Rows and columns of the picture
  *
@@ -117,7 +136,7 @@ const KEPT_BYTES = 2 ** 26;
 /**
  * A data set of scenes, rendered when they are first read; scene i of a part depends on the seed, the part and i alone.
  *
- * @param domain `indoor` or `driving`
+ * @param domain `indoor`, `driving` or `outdoor`
  * @param options Sizes and seed
  */
 export function sceneSplits(domain: SceneDomain, options: SceneOptions = {}): DepthSplits {
@@ -137,6 +156,6 @@ export function sceneSplits(domain: SceneDomain, options: SceneOptions = {}): De
   const origin: Origin = { module: import.meta.url, name: "sceneSplits", arguments: [domain, options] };
   return {
     ...withOrigins({ train: part("train", train), test: part("test", test) }, origin),
-    protocol: domain === "indoor" ? depthProtocols.scenesIndoor : depthProtocols.scenesDriving,
+    protocol: protocols[domain],
   };
 }

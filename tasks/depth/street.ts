@@ -6,12 +6,10 @@
 
 import { fold, type Key } from "../../dsl/random.ts";
 import type { SceneBox, Surface } from "./ray.ts";
-import { axes, type Choices, choices, type Scene, standing } from "./scene.ts";
+import { axes, type Choices, choices, same, type Scene, standing } from "./scene.ts";
 
 const LANE = 3.5;
 const END = 120;
-
-const same = (one: Surface): SceneBox["surfaces"] => [one, one, one];
 
 /** A body and a cabin on it. */
 function car({ between, surface }: Choices, x: number, z: number): readonly SceneBox[] {

@@ -253,7 +253,10 @@ Deno.test("depth data by name: wrong names and forms are wrong usage", async () 
     ["scenes-indoor:/x", "scenes-indoor, without a folder"],
     ["kitti", "kitti:DIR, with its folder"],
     ["nyu:", "nyu:DIR, with its folder"],
-    ["toString", "allowed: scenes-indoor, scenes-driving, nyu:FILE.mat, nyu:DIR, kitti:DIR, diode-indoor:DIR"],
+    [
+      "toString",
+      "allowed: scenes-indoor, scenes-driving, scenes-outdoor, nyu:FILE.mat, nyu:DIR, kitti:DIR, diode-indoor:DIR",
+    ],
   ];
   for (const [spec, text] of refused) {
     const error = await assertRejects(() => openDepthData(spec), OneloraError, text);

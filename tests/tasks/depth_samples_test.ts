@@ -19,8 +19,8 @@ import {
 } from "../../tasks/depth/mod.ts";
 
 const plain = { mean: [0, 0, 0], std: [1, 1, 1] };
-const domains = ["indoor", "driving"] as const satisfies readonly SceneDomain[];
-const ranges = { indoor: [0.5, 10], driving: [2, 80] } as const;
+const domains = ["indoor", "driving", "outdoor"] as const satisfies readonly SceneDomain[];
+const ranges = { indoor: [0.5, 10], driving: [2, 80], outdoor: [1, 80] } as const;
 const size = { height: 28, width: 42 };
 
 /** 64-bit FNV-1a. */
@@ -36,7 +36,10 @@ Deno.test("scenes are the same bytes everywhere, and others with another key", (
     assertNotEquals(renderScene(domain, key(6), size).depth, depth);
     return [digest(pixels), digest(new Uint8Array(depth.buffer))];
   });
-  assertEquals(found, [["8f6ab4597a5556b5", "6bfc7c25f09ea29c"], ["8543abd72e060846", "957272c814b960d1"]]);
+  assertEquals(found, [["8f6ab4597a5556b5", "6bfc7c25f09ea29c"], ["8543abd72e060846", "957272c814b960d1"], [
+    "21e4f4dc1eca6205",
+    "7726a665b982a7b9",
+  ]]);
 });
 
 for (const domain of domains) {

@@ -147,9 +147,9 @@ export function paperColumns(name: string, methods: readonly string[]): readonly
     cells: own.map((row) => ({ text: row === undefined ? "-" : of(row) })),
   });
   return [
-    column(time, (row) => `${row.time}`),
+    column(time, (row) => `${row.time ?? "-"}`),
     column(metric, ({ mean, deviation }) => deviation === undefined ? `${mean}` : `${mean} ± ${deviation}`),
-    column("memory %", (row) => `${row.memory}`),
+    column("memory %", (row) => `${row.memory ?? "-"}`),
     column(copies === 1 ? "trained" : `trained, x ${copies}`, (row) => row.parameters),
   ];
 }
