@@ -6,6 +6,7 @@
 import { type AnyLayer, unfreeze } from "../dsl/layer.ts";
 import { type Method, method } from "./method.ts";
 
+const isNorm = (layer: AnyLayer): boolean => layer.kind === "norm";
 const isHead = (layer: AnyLayer): boolean => layer.role === "head";
 const isLabels = (layer: AnyLayer): boolean => layer.role === "labels";
 
@@ -15,7 +16,7 @@ const isLabels = (layer: AnyLayer): boolean => layer.role === "labels";
  * @param model The model
  */
 export function norms<Model extends AnyLayer>(model: Model): Model {
-  return unfreeze((layer) => layer.kind === "norm")(model);
+  return unfreeze(isNorm)(model);
 }
 
 /**
@@ -51,6 +52,7 @@ export const normsMethod: Method = method({
   summary: "scale and shift of every norm",
   settings: {},
   build: () => norms,
+  savedWhole: isNorm,
 });
 
 /** The head, described. */

@@ -142,7 +142,8 @@ export async function pinModel(name: string, options: HubOptions = {}): Promise<
 }
 
 /**
- * Opens a model's description; reads no weights (but for whether they have a head of their own), and of a model on Hugging Face's hub downloads none.
+ * Opens a model's description; reads no weights (but for whether they have a head of their own), and of a model on Hugging
+ * Face's hub downloads none.
  *
  * @param name A preset name; a Hugging Face folder; `hf:ORG/NAME`, with `/FOLDER` and `@REVISION` where needed; or a preset and
  *   its weights joined by `=`, `dit-xl-2=DiT-XL-2-256x256.pt`: files of original repositories have no configuration beside them
@@ -158,13 +159,10 @@ export async function openModel(name: string, options: OpenModelOptions = {}): P
   const place = fetched?.name ?? given;
   const full = preset === undefined ? place! : place === undefined ? preset : `${preset}=${place}`;
   // A preset with weights of this package has their labels.
-  const describe = async (options: OpenModelOptions): Promise<Description> =>
-    preset === undefined || (given === undefined && folder !== undefined)
-      ? await openFolder(folder!, options)
-      : familyOf(preset)!.preset(preset, options);
-  const described = await describe(options);
-  const description = folder !== undefined && await hasOwnHead(folder, described)
-    ? await describe({ ...options, untied: true })
-    : described;
+  const described = preset === undefined || (given === undefined && folder !== undefined)
+    ? await openFolder(folder!, options)
+    : familyOf(preset)!.preset(preset, options);
+  const isUntied = folder !== undefined && await hasOwnHead(folder, described);
+  const description = isUntied ? described.with({ untied: true }) : described;
   return modelOf(description, { name: full, folder, ...repository });
 }

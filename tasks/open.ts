@@ -4,12 +4,19 @@
  * @module
  */
 import { dispose, type Tensor, tidy } from "@tensorflow/tfjs-core";
-import { adapt, mergeParams, readAdapterConfig, readAdapterHeader, readAdapterParams } from "../adapters/mod.ts";
+import {
+  adapt,
+  mergeParams,
+  readAdapterConfig,
+  readAdapterHeader,
+  readAdapterParams,
+  untiesWeights,
+} from "../adapters/mod.ts";
 import { OneloraError } from "../dsl/error.ts";
 import { init, type Layer, specs } from "../dsl/layer.ts";
 import { type Key, key } from "../dsl/random.ts";
 import type { Params, Path } from "../dsl/tree.ts";
-import { type HubOptions, labelNames, loadParams, type Model, openModel } from "../models/mod.ts";
+import { type HubOptions, labelNames, loadParams, type Model, openCheckpoint, openModel } from "../models/mod.ts";
 
 /** Options of {@linkcode openTrained}. */
 export interface OpenOptions {
@@ -41,12 +48,20 @@ export interface OpenedModel {
  */
 async function classesOf(adapter: string, model: Model): Promise<readonly string[] | undefined> {
   if (model.labels === undefined || model.classPart === undefined) return undefined;
-  const { shapes, labels } = await readAdapterHeader(adapter, model.modules);
+  const { shapes, labels } = await readAdapterHeader(adapter, model.modules, { open: openCheckpoint });
   const rows = shapes[`${model.classPart.path}.weight`]?.[0];
   if (rows === undefined) return undefined;
   const count = rows - model.classPart.extraRows;
   if (labels?.length === count) return labels;
   return count === model.labels.length ? undefined : labelNames(count);
+}
+
+/** The model that an adapter goes on: with its classes, and with the head untied where the adapter has it apart. */
+async function fitted(adapter: string, model: Model): Promise<Model> {
+  const labels = await classesOf(adapter, model);
+  const sized = labels === undefined ? model : model.with({ labels });
+  const isUntied = await untiesWeights(adapter, sized.layer, sized.modules, { open: openCheckpoint });
+  return isUntied ? sized.with({ untied: true }) : sized;
 }
 
 /** Replaces tensors of a tree, disposing those that give way. */
@@ -76,14 +91,13 @@ function overlay(base: Params, above: Params): Params {
 export async function openTrained(name: string | Model, options: OpenOptions): Promise<OpenedModel> {
   const { adapter, hub } = options;
   const published = typeof name === "string" ? await openModel(name, { hub }) : name;
-  const labels = adapter === undefined ? undefined : await classesOf(adapter, published);
-  const model = labels === undefined ? published : published.with({ labels });
+  const model = adapter === undefined ? published : await fitted(adapter, published);
   const base = await loadParams(model, options.key);
   if (adapter === undefined) return { model, layer: model.layer, ...base };
   try {
     const config = await readAdapterConfig(adapter, model.layer, model.modules);
     const layer = adapt(config.adapter, config)(model.layer);
-    const read = await readAdapterParams(adapter, layer, model.modules);
+    const read = await readAdapterParams(adapter, layer, model.modules, { open: openCheckpoint, base: base.params });
     // What an adapter computes from the base weights (DoRA's norms) is in no file.
     const params = init(layer, options.key, overlay(base.params, read));
     return {
@@ -104,7 +118,7 @@ export type PlainModel = Pick<OpenedModel, "model" | "params">;
 
 /**
  * Folds a model's adapters into its weights. Where they give biases to layers without, the model becomes its architecture's
- * variant with biases in all.
+ * variant with biases in all; where they change a head that is the table, or the table, the two become separate.
  *
  * @param opened An adapted model; its parameters that nothing changed are shared with the result
  * @throws OneloraError if the architecture has no such variant
@@ -118,8 +132,10 @@ function folded({ model, layer, params }: OpenedModel): PlainModel {
   const merged: Params = tidy(() => ({ ...mergeParams(layer, params).params }));
   const added = Object.keys(merged).filter((path) => specs(model.layer)[path] === undefined);
   if (added.length === 0) return { model, params: merged };
-  const biased = model.with({ biases: true });
-  const missing = added.find((path) => specs(biased.layer)[path] === undefined);
+  const untied = model.tied === undefined ? model : model.with({ untied: true });
+  const hasAll = ({ layer }: Model) => added.every((path) => specs(layer)[path] !== undefined);
+  const whole = hasAll(untied) ? untied : untied.with({ biases: true });
+  const missing = added.find((path) => specs(whole.layer)[path] === undefined);
   if (missing !== undefined) {
     dispose(Object.values(merged).filter((tensor) => !Object.values(params).includes(tensor)));
     throw new OneloraError({
@@ -129,5 +145,5 @@ function folded({ model, layer, params }: OpenedModel): PlainModel {
     });
   }
   // The biases that no adapter gave are zeros; everything else is there already.
-  return { model: biased, params: init(biased.layer, key(0), merged) };
+  return { model: whole, params: init(whole.layer, key(0), merged) };
 }

@@ -3,15 +3,25 @@
  *
  * @module
  */
-import type { Json } from "../../dsl/files/json.ts";
+import { isObject, type Json } from "../../dsl/files/json.ts";
 import { type AnyLayer, walk } from "../../dsl/layer.ts";
 import { isLinear, type LinearLayer } from "../../dsl/linear.ts";
 import type { Path } from "../../dsl/tree.ts";
-import { everyLinear, type Placement, queryKeyValue } from "../adapter.ts";
+import { placement } from "../adapter.ts";
 import type { Method, PeftModules, PeftTarget } from "../method.ts";
-import { joinMethods, type MethodOptions, methods, parseMethods, specify } from "../spec.ts";
+import { joinMethods, type LayerGroup, type MethodOptions, methods, parseMethods, specify } from "../spec.ts";
 import { type Fields, readFields } from "./fields.ts";
-import { type AdapterLayout, layouts, type ModuleNames, OWN_LAYOUT, type Slot, wholeMethods } from "./format.ts";
+import {
+  type AdapterLayout,
+  layouts,
+  methodsOfWhole,
+  type ModuleNames,
+  OWN_LAYOUT,
+  type Slot,
+  type WholeLayers,
+} from "./format.ts";
+import { patternField, savedPaths, type Target, targetOf, targetsIn } from "./modules.ts";
+import { checkSettings } from "./settings.ts";
 
 /** Methods and their placement, as `adapt(spec.adapter, spec)` takes them. */
 export interface AdapterSpec extends MethodOptions {
@@ -51,6 +61,20 @@ function moduleList(
 }
 
 /**
+ * Names of layers that are saved whole. PEFT takes all modules whose names end in one of these, in the middle of a segment
+ * too ("norm" is also "input_layernorm"), so a name stands whole where its last segment ends another's.
+ */
+function savedList(model: AnyLayer, names: ModuleNames, whole: ReadonlySet<Path>): readonly string[] {
+  const all = [...walk(model)].filter(([path]) => path !== "")
+    .flatMap(([path]) => names.toModules(path).map((module) => ({ module, saved: whole.has(path) })));
+  const others = all.filter(({ saved }) => !saved).map(({ module }) => module);
+  const listed = all.filter(({ saved }) => saved).map(({ module }) =>
+    others.some((other) => other.endsWith(last(module))) ? module : last(module)
+  );
+  return [...new Set(listed)].sort();
+}
+
+/**
  * The content of `adapter_config.json`, keys sorted.
  *
  * @param method The method whose format in PEFT the file has; if none, it has this package's own
@@ -72,6 +96,8 @@ export function formatConfig(
     ? {
       adapter: spec.adapter,
       alpha: spec.alpha ?? null,
+      ...(spec.groups === undefined ? {} : { groups: spec.groups }),
+      ...(spec.whole === undefined ? {} : { whole: spec.whole }),
       base_model_name_or_path: baseModel,
       peft_type: OWN_LAYOUT,
       rank: spec.rank ?? null,
@@ -91,19 +117,43 @@ function peftContent(
   names: ModuleNames,
   baseModel: string,
 ): Json {
-  const whole = new Set(found.filter(({ spec }) => spec.adapter === undefined).map(({ owner }) => owner));
+  const whole = new Set(found.filter(({ spec }) => spec.adapter === undefined).flatMap(({ owners }) => owners));
   const options = parseMethods(spec.adapter, spec).find((each) => each.name === name)?.options ?? {};
+  const isAdapted = ({ params }: AnyLayer) => Object.values(params).some(({ adapter }) => adapter !== undefined);
   const modules: PeftModules = (where) =>
-    moduleList(model, names, (layer, path) => isLinear(layer) && layer.adapters.length > 0 && where(layer, path));
+    moduleList(model, names, (layer, path) => isAdapted(layer) && where(layer as LinearLayer, path));
   return {
     base_model_name_or_path: baseModel,
     inference_mode: true,
-    modules_to_save: whole.size > 0 ? moduleList(model, names, (_, path) => whole.has(path)) : null,
+    modules_to_save: whole.size > 0 ? savedList(model, names, whole) : null,
     peft_type: peft.type,
     target_modules: modules(() => true),
     task_type: null,
     ...peft.fields(options, modules),
+    ...patterns(spec, model, names),
   };
+}
+
+/** What PEFT says of layers whose rank or alpha is their own. */
+function patterns({ groups = [] }: AdapterSpec, model: AnyLayer, names: ModuleNames): Json {
+  if (groups.length === 0) return {};
+  const layers = [...walk(model)];
+  const pattern = (of: (group: LayerGroup) => number | undefined) =>
+    Object.fromEntries(
+      groups.flatMap((group) => {
+        const value = of(group);
+        const members = layers.filter(([path, layer]) => isAmong(layer, path, group.target));
+        return value === undefined
+          ? []
+          : members.flatMap(([path]) => names.toModules(path).map((name) => [name, value]));
+      }),
+    );
+  return { alpha_pattern: pattern(({ alpha }) => alpha), rank_pattern: pattern(({ rank }) => rank) };
+}
+
+/** Whether a layer is one that `at` takes for a target. */
+function isAmong(layer: AnyLayer, path: Path, target: string): boolean {
+  return isLinear(layer) ? placement(target)(layer, path) : target.split(",").includes(path);
 }
 
 function layoutField({ json, wrong }: Fields): AdapterLayout {
@@ -121,105 +171,62 @@ export async function readLayout(folder: string): Promise<AdapterLayout> {
   return layoutField(await readFields(folder));
 }
 
-/** PEFT's fields that would change what the adapter computes in a way that this package does not know. */
-const UNSUPPORTED = [
-  "alora_invocation_tokens",
-  "alpha_pattern",
-  "arrow_config",
-  "bias",
-  "fan_in_fan_out",
-  "kasa_config",
-  "layer_replication",
-  "layers_to_transform",
-  "lora_bias",
-  "monteclora_config",
-  "rank_pattern",
-  "target_parameters",
-  "trainable_token_indices",
-  "use_bdlora",
-  "use_qalora",
-];
-
-/** Initialisations that leave the base weights as they are; others (PiSSA, OLoRA, LoftQ, bat, ...) change the model too. */
-const INITIALISATIONS: readonly unknown[] = [undefined, null, true, false, "gaussian", "orthogonal", "eva"];
-
-function isOff(value: unknown): boolean {
-  return value === undefined || value === null || value === false || value === "none" ||
-    (typeof value === "object" && Object.keys(value).length === 0);
-}
-
-function nameList({ json, wrong }: Fields, field: string): readonly string[] {
-  const value = json[field] ?? [];
-  if (Array.isArray(value) && value.every((each) => typeof each === "string")) return value;
-  throw wrong(field, "a list of module names");
-}
-
-/** A list of names (each meets itself and what ends in `.name`) or a regular expression that the whole name must meet. */
-function moduleMatcher(fields: Fields, field: string): (module: string) => boolean {
-  const value = fields.json[field];
-  if (typeof value === "string") {
-    try {
-      const expression = new RegExp(`^(?:${value})$`);
-      return (module) => expression.test(module);
-    } catch {
-      throw fields.wrong(field, "a regular expression or a list of module names");
-    }
-  }
-  const names = nameList(fields, field);
-  return (module) => names.some((name) => module === name || module.endsWith(`.${name}`));
-}
-
-/** Whether a module is, or lies in, one that PEFT saves whole; such a one never carries an adapter. */
-function savedWhole(fields: Fields): (module: string) => boolean {
-  const saved = nameList(fields, "modules_to_save");
-  return (module) => saved.some((name) => `.${module}.`.includes(`.${name}.`));
-}
-
-/** The methods that train what PEFT saved whole. */
-function methodsOfSaved(fields: Fields, model: AnyLayer, names: ModuleNames): readonly string[] {
-  if (isOff(fields.json.modules_to_save)) return [];
-  const isSaved = savedWhole(fields);
-  const saved = [...walk(model)].filter(([path]) => names.toModules(path).some(isSaved));
-  const whole = wholeMethods.filter(({ savedWhole }) => saved.some(([, layer]) => savedWhole?.(layer)));
-  if (whole.length === 0) throw fields.wrong("modules_to_save", "the head or the label table");
-  return whole.map(({ name }) => name);
-}
-
-/** PEFT's target as one of this package's: by name where a named placement means the same layers, else by their paths. */
-function target(fields: Fields, model: AnyLayer, names: ModuleNames, field = "target_modules"): string {
-  const isTarget = fields.json[field] === "all-linear"
-    ? (_module: string, layer: LinearLayer) => everyLinear(layer)
-    : moduleMatcher(fields, field);
-  const isExcluded = moduleMatcher(fields, "exclude_modules");
-  const isSaved = savedWhole(fields);
-  const linears = [...walk(model)].flatMap(([path, layer]) => isLinear(layer) ? [[path, layer] as const] : []);
-  const pick = (where: Placement): readonly Path[] =>
-    linears.filter(([path, layer]) => where(layer, path)).map(([path]) => path);
-  const chosen = pick((layer, path) => {
-    const modules = names.toModules(path);
-    return modules.some((module) => isTarget(module, layer)) &&
-      !modules.some((module) => isExcluded(module) || isSaved(module));
-  });
-  if (chosen.length === 0) {
-    const examples = linears.slice(0, 6).map(([path]) => names.toModules(path)[0]);
-    throw fields.wrong(field, `names of linear layers, e.g. ${examples.join(", ")}`);
-  }
-  if (`${chosen}` === `${pick(everyLinear)}`) return "all-linear";
-  return `${chosen}` === `${pick(queryKeyValue)}` ? "qkv" : chosen.join(",");
-}
-
 /** The method that PEFT's fields describe. */
 function peftMethod(layout: AdapterLayout, fields: Fields, targetOf: PeftTarget): AdapterSpec {
-  const unsupported = UNSUPPORTED.find((name) => !isOff(fields.json[name]));
-  if (unsupported !== undefined) throw fields.wrong(unsupported, "that field switched off");
-  for (const name of ["init_lora_weights", "init_weights"]) {
-    if (!INITIALISATIONS.includes(fields.json[name])) throw fields.wrong(name, INITIALISATIONS.slice(2).join(", "));
-  }
   for (const method of methods) {
     const values = method.peft?.type === layout ? method.peft.values(fields, targetOf) : undefined;
     if (values !== undefined) return specify(method, values);
   }
   throw fields.wrong("peft_type", layouts.join(", "));
+}
+
+/** A method's settings where they differ from layer to layer: most layers' own, and groups of others. */
+function placed(spec: AdapterSpec, fields: Fields, model: AnyLayer, targets: readonly Target[]): AdapterSpec {
+  const rankOf = patternField(fields, "rank_pattern", "positive integers", (n) => Number.isInteger(n) && n > 0);
+  const alphaOf = patternField(fields, "alpha_pattern", "positive numbers", (n) => n > 0);
+  const settings = ({ rank, alpha }: Pick<AdapterSpec, "rank" | "alpha">) => `${rank} ${alpha}`;
+  const all = targets.map((target) => ({
+    path: target.path,
+    rank: rankOf(target) ?? spec.rank,
+    alpha: alphaOf(target) ?? spec.alpha,
+  }));
+  const groups = [...Map.groupBy(all, settings).values()].map((some) => ({
+    target: targetOf(model, some.map(({ path }) => path)),
+    rank: some[0].rank,
+    alpha: some[0].alpha,
+  }));
+  const main = groups.find((group) => settings(group) === settings(spec)) ?? groups[0];
+  const others = groups.filter((group) => group !== main);
+  return { ...spec, ...main, ...(others.length === 0 ? {} : { groups: others }) };
+}
+
+/** Layers that PEFT saved whole, as methods and paths; none of them may have an adapter too. */
+function savedWhole(fields: Fields, model: AnyLayer, names: ModuleNames, targets: readonly Target[]): WholeLayers {
+  const saved = savedPaths(fields, model, names);
+  const both = targets.find(({ path }) => saved.has(path));
+  if (both !== undefined) {
+    throw fields.wrong("modules_to_save", `names that no adapted module ends with, as ${both.modules[0]} does`);
+  }
+  return methodsOfWhole(model, saved);
+}
+
+/** Further groups of layers in this package's own layout. */
+function ownGroups({ json, wrong }: Fields): readonly LayerGroup[] | undefined {
+  const { groups } = json;
+  if (groups === undefined || groups === null) return undefined;
+  const isNumber = (value: unknown) => value === undefined || typeof value === "number";
+  const isGroup = (value: unknown): value is LayerGroup =>
+    isObject(value) && typeof value.target === "string" && isNumber(value.rank) && isNumber(value.alpha);
+  if (Array.isArray(groups) && groups.every(isGroup)) return groups;
+  throw wrong("groups", "a list of objects with target, rank and alpha");
+}
+
+/** Layers trained whole in this package's own layout. */
+function ownWhole({ json, wrong }: Fields): readonly Path[] | undefined {
+  const { whole } = json;
+  if (whole === undefined || whole === null) return undefined;
+  if (Array.isArray(whole) && whole.every((path) => typeof path === "string")) return whole;
+  throw wrong("whole", "a list of paths");
 }
 
 /** This package's own fields. */
@@ -230,6 +237,8 @@ function ownMethod(fields: Fields): AdapterSpec {
     rank: fields.number("rank"),
     alpha: fields.number("alpha"),
     target: fields.string("target"),
+    groups: ownGroups(fields),
+    whole: ownWhole(fields),
   };
   parseMethods(spec.adapter, spec);
   return spec;
@@ -237,7 +246,8 @@ function ownMethod(fields: Fields): AdapterSpec {
 
 /**
  * Reads what an adapter folder holds and where it goes: `adapt(config.adapter, config)(model)` declares the same. A folder
- * from PEFT gives LoRA, rsLoRA, DoRA, VeRA or (MISS of rank 1) 1LoRA, with `+head` or `+labels` if it saved those whole.
+ * from PEFT gives LoRA, rsLoRA, DoRA, VeRA or (MISS of rank 1) 1LoRA, with `+head`, `+labels` or `+norms` if it saved those
+ * whole, `whole` for other layers that it saved, and `groups` where rank or alpha differ from layer to layer.
  *
  * Format: huggingface.co/docs/peft, "checkpoint format". Needs `--allow-read`.
  *
@@ -252,7 +262,13 @@ export async function readAdapterConfig(folder: string, model: AnyLayer, names: 
   const layout = layoutField(fields);
   const baseModel = fields.string("base_model_name_or_path");
   if (layout === OWN_LAYOUT) return { ...ownMethod(fields), layout, baseModel };
-  const spec = peftMethod(layout, fields, (field) => target(fields, model, names, field));
-  const adapter = joinMethods(spec.adapter, methodsOfSaved(fields, model, names));
-  return { ...spec, adapter, target: target(fields, model, names), layout, baseModel };
+  checkSettings(layout, fields);
+  const modulesTarget: PeftTarget = (field) =>
+    targetOf(model, targetsIn(fields, model, names, field).map(({ path }) => path));
+  const spec = peftMethod(layout, fields, modulesTarget);
+  const targets = targetsIn(fields, model, names);
+  const { methods: whole, others } = savedWhole(fields, model, names, targets);
+  const adapter = joinMethods(spec.adapter, whole);
+  const groups = placed({ ...spec, adapter }, fields, model, targets);
+  return { ...groups, ...(others.length === 0 ? {} : { whole: others }), layout, baseModel };
 }

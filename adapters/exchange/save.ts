@@ -15,7 +15,7 @@ import { join, type Params } from "../../dsl/tree.ts";
 import { loraMethod } from "../lora.ts";
 import { joinMethods } from "../spec.ts";
 import { type AdapterSpec, formatConfig, VERSION } from "./config.ts";
-import { type ModuleNames, OWN_LAYOUT, peftMethodOf, type Slot, slots, stored, wholeMethods } from "./format.ts";
+import { methodsOfWhole, type ModuleNames, OWN_LAYOUT, peftMethodOf, type Slot, slots, stored } from "./format.ts";
 
 /** What to save, and how. */
 export interface SaveAdapterOptions {
@@ -74,8 +74,8 @@ function asRankOne(source: Source, name: string): readonly Source[] {
  * Writes an adapter folder: `adapter_model.safetensors`, then `adapter_config.json`, each whole or not at all. It holds every
  * parameter that training changes (the head and norms included) and the adapter's random frozen ones.
  *
- * LoRA, rsLoRA, DoRA, VeRA and 1LoRA (as MISS of rank 1), alone or with head or labels, are written as Hugging Face PEFT writes
- * them and load there; a tensor whose module has had several names in Python is there under each. Everything else has the
+ * LoRA, rsLoRA, DoRA, VeRA and 1LoRA (as MISS of rank 1), alone or with layers that are trained whole (head, labels, norms),
+ * are written as Hugging Face PEFT writes them and load there; a tensor whose module has had several names in Python is there under each. Everything else has the
  * same two files with `peft_type` ONELORA. Format: huggingface.co/docs/peft, "checkpoint format". Needs `--allow-read` and
  * `--allow-write`.
  *
@@ -105,14 +105,13 @@ export async function saveAdapter(folder: string, options: SaveAdapterOptions): 
   const held = slots(layer);
   const method = peftMethodOf(held);
   const loraB = options.as === undefined ? undefined : method?.peft?.loraB;
-  const whole = wholeMethods
-    .filter(({ savedWhole }) => held.some(({ layer, spec }) => spec.adapter === undefined && savedWhole?.(layer)))
-    .map(({ name }) => name);
-  const adapter = joinMethods(options.spec.adapter, whole);
-  const { rank, alpha, target } = options.spec;
+  const trained = new Set(held.filter(({ spec }) => spec.adapter === undefined).flatMap(({ owners }) => owners));
+  const saved = methodsOfWhole(layer, trained);
+  const adapter = joinMethods(options.spec.adapter, saved.methods);
+  const { rank, alpha, target, groups, whole } = options.spec;
   const spec: AdapterSpec = loraB === undefined
-    ? { adapter, rank, alpha, target }
-    : { adapter: joinMethods(loraMethod.name, whole), rank: 1, alpha: 1, target };
+    ? { adapter, rank, alpha, target, groups, whole }
+    : { adapter: joinMethods(loraMethod.name, saved.methods), rank: 1, alpha: 1, target, whole };
   const sources = held.map(sourceOf(folder, options.params))
     .flatMap((each) => loraB === undefined ? [each] : asRankOne(each, `${method?.name}.${loraB}`));
   const written = sources.map(({ slot }) => slot);

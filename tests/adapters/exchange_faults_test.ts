@@ -76,18 +76,21 @@ Deno.test("missing, unexpected, misshapen and contradicting tensors are named", 
   }
 });
 
-Deno.test("settings of PEFT that are not known are named; all others are ignored", async () => {
+Deno.test("settings of PEFT that are not known are named; what changes nothing is overlooked", async () => {
   const wrong: Readonly<Record<string, unknown>> = {
     peft_type: "LOHA",
     fan_in_fan_out: true,
     bias: "all",
-    lora_bias: true,
-    rank_pattern: { q_proj: 4 },
-    alpha_pattern: { q_proj: 4 },
-    layers_to_transform: 0,
+    layers_to_transform: "0",
+    layers_pattern: "layers",
+    rank_pattern: { q_proj: 1.5 },
+    alpha_pattern: [4],
     layer_replication: [[0, 2]],
     target_parameters: ["weight"],
     use_qalora: true,
+    ensure_weight_tying: true,
+    megatron_config: { x: 1 },
+    unheard_of: { x: [1] },
     init_lora_weights: "pissa",
     r: 0,
     lora_alpha: "8",
@@ -106,10 +109,16 @@ Deno.test("settings of PEFT that are not known are named; all others are ignored
     await altered(folder, { init_weights: "bat" }, undefined, "miss");
     await assertNames(folder, `"init_weights"`, "bat");
     await altered(folder, { modules_to_save: ["layernorm"] });
-    await assertNames(folder, `"modules_to_save"`, "layernorm", "label table");
+    await assertNames(folder, "classifier.bias");
+    await altered(folder, { modules_to_save: ["classifier", "proj"] });
+    await assertNames(folder, `"modules_to_save"`, "proj");
     await altered(folder, { target_modules: "(" });
     await assertNames(folder, `"target_modules"`, "regular expression");
-    await altered(folder, { megatron_core: "other", lora_dropout: 0.5, unheard_of: { x: [1] } });
+    for (const bad of ["(a)\\1", ".*(?>q)_proj", "q_proj(?i)"]) {
+      await altered(folder, { target_modules: bad });
+      await assertNames(folder, `"target_modules"`, "Python's", "backtracking");
+    }
+    await altered(folder, { megatron_core: "other", lora_dropout: 0.5, unheard_of: null, not_used: false });
     await loaded(folder);
   });
 });
