@@ -17,4 +17,5 @@ export { type Origin, originOf, remake, withOrigin } from "./origin.ts";
 export * from "./parquet_images.ts";
 export * from "./resize.ts";
 export * from "./stream.ts";
+export { holdThreads } from "./threads.ts";
 export * from "./turn.ts";

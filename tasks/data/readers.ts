@@ -4,9 +4,11 @@
  * @module
  */
 
-import { OneloraError, type Problem } from "../../dsl/error.ts";
+import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key } from "../../dsl/random.ts";
+import { errorOf, type Request } from "./messages.ts";
 import type { Origin } from "./origin.ts";
+import { returnThread, takeThread } from "./threads.ts";
 
 /** An example, or why it could not be read. */
 export type Reading<Item> = { readonly index: number; readonly item: Item } | OneloraError;
@@ -40,7 +42,7 @@ export interface ExampleSource<Item> {
 export interface Readers<Item> {
   /** The examples at some indices, in their order. */
   readonly read: (indices: Uint32Array, root: Key) => Promise<readonly Reading<Item>[]>;
-  /** Ends the threads; what they have not finished fails. */
+  /** Lets go of the threads; what they have not finished fails. */
   readonly close: () => void;
 }
 
@@ -59,109 +61,35 @@ export function threadCount({ portable }: ExampleSource<unknown>, asked?: number
   return asked ?? (portable.heavy ? Math.min(MOST, navigator.hardwareConcurrency - 1) : 0);
 }
 
+/** Examples that a thread reads at a time, for their files are in memory until they are decoded. */
+const AT_ONCE = 8;
+
 /** Readings of some indices: `OneloraError`s are among them, anything else is thrown. */
 export async function readAll<Item>(
   indices: Uint32Array,
   root: Key,
   prepare: (index: number, key: Key, place: number) => Item | Promise<Item>,
 ): Promise<readonly Reading<Item>[]> {
-  return await Promise.all(Array.from(indices, async (index, place) => {
-    try {
-      return { index, item: await prepare(index, fold(root, index), place) };
-    } catch (error) {
-      if (error instanceof OneloraError) return error;
-      throw error;
-    }
-  }));
-}
-
-/** What a thread is told: first how examples are made, then which to make. */
-export type Request =
-  | { readonly origin: Origin }
-  | { readonly indices: Uint32Array; readonly root: Key; readonly stored?: readonly unknown[] };
-
-/** An error as plain data. */
-export type Fault =
-  | { readonly problem: Problem; readonly exitCode: 1 | 2 }
-  | { readonly name: string; readonly message: string; readonly stack?: string };
-
-/** What a thread has read, errors as plain data. */
-export type Readings = readonly ({ readonly index: number; readonly item: unknown } | { readonly fault: Fault })[];
-
-/**
- * What a thread answers, in the order of the requests: what it has read, nothing for the first one; or, at any time,
- * that it is at its end.
- */
-export type Answer =
-  | { readonly readings: Readings }
-  | { readonly fault: Fault }
-  | { readonly fatal: string };
-
-/** The error that plain data describe. */
-function errorOf(fault: Fault): Error {
-  if ("problem" in fault) return new OneloraError(fault.problem, { exitCode: fault.exitCode });
-  const { name, message, stack } = fault;
-  return Object.assign(new Error(message), { name, stack });
-}
-
-/** The buffers of arrays in a value, at any depth: what moves between threads instead of being copied. */
-export function buffersIn(value: unknown, found: Set<ArrayBuffer> = new Set()): ReadonlySet<ArrayBuffer> {
-  if (ArrayBuffer.isView(value)) found.add(value.buffer as ArrayBuffer);
-  else if (typeof value === "object" && value !== null) {
-    for (const each of Object.values(value)) buffersIn(each, found);
-  }
-  return found;
-}
-
-/** A thread that answers requests one after the other. */
-interface Thread {
-  readonly ask: (request: Request) => Promise<Readings>;
-  readonly close: () => void;
-}
-
-function startThread(name: string): Thread {
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-  const waiting: PromiseWithResolvers<Readings>[] = [];
-  let broken: Error | undefined;
-  const fail = (error: Error) => {
-    broken ??= error;
-    for (const each of waiting.splice(0)) each.reject(broken);
-  };
-  const refuse = (found: string) =>
-    fail(
-      new OneloraError({
-        attempted: `preparing examples of ${name} in another thread`,
-        found: found.split("\n", 1)[0],
-        allowed: "a thread that runs, which needs --allow-read; or no such threads (workers 0)",
-      }),
-    );
-  worker.onmessage = ({ data }: MessageEvent<Answer>) => {
-    if ("fatal" in data) return refuse(data.fatal);
-    const next = waiting.shift();
-    if ("fault" in data) next?.reject(errorOf(data.fault));
-    else next?.resolve(data.readings);
-  };
-  worker.onmessageerror = () => refuse("an answer that cannot be read");
-  worker.onerror = (event) => {
-    event.preventDefault();
-    refuse(event.message);
-  };
-  return {
-    ask: (request) => {
-      const answer = Promise.withResolvers<Readings>();
-      if (broken !== undefined) answer.reject(broken);
-      else {
-        waiting.push(answer);
-        worker.postMessage(request, [...buffersIn("stored" in request ? request.stored : undefined)]);
+  const readings = new Array<Reading<Item>>(indices.length);
+  let next = 0;
+  const lane = async () => {
+    while (next < indices.length) {
+      const place = next++;
+      const index = indices[place];
+      try {
+        readings[place] = { index, item: await prepare(index, fold(root, index), place) };
+      } catch (error) {
+        if (!(error instanceof OneloraError)) throw error;
+        readings[place] = error;
       }
-      return answer.promise;
-    },
-    close: () => {
-      worker.terminate();
-      fail(new Error("a closed thread"));
-    },
+    }
   };
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, indices.length) }, lane));
+  return readings;
 }
+
+/** What is asked of any thread. */
+type Asked = Omit<Extract<Request, { readonly indices: Uint32Array }>, "source">;
 
 /** Reads a source on other threads, whole batches in turn. */
 async function otherThreads<Item>(
@@ -169,17 +97,19 @@ async function otherThreads<Item>(
   { origin, stored }: Portable,
   count: number,
 ): Promise<Readers<Item>> {
-  const threads = Array.from({ length: count }, () => startThread(name));
-  const close = () => threads.forEach((thread) => thread.close());
-  try {
-    await Promise.all(threads.map((thread) => thread.ask({ origin })));
-  } catch (error) {
+  const threads = Array.from({ length: count }, takeThread);
+  const close = () => threads.forEach(returnThread);
+  const opened = await Promise.allSettled(threads.map((thread) => thread.open(origin, name)));
+  const fault = opened.find((each) => each.status === "rejected");
+  if (fault !== undefined) {
     close();
-    throw error;
+    throw fault.reason;
   }
+  const sources = opened.map((each) => (each as PromiseFulfilledResult<number>).value);
   let turn = 0;
-  const ask = async (request: Request): Promise<readonly Reading<Item>[]> => {
-    const readings = await threads[turn++ % count].ask(request);
+  const ask = async (request: Asked): Promise<readonly Reading<Item>[]> => {
+    const which = turn++ % count;
+    const readings = await threads[which].ask({ source: sources[which], ...request }, name);
     return readings.map((each) => "fault" in each ? errorOf(each.fault) as OneloraError : each as Reading<Item>);
   };
   return {

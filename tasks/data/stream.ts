@@ -169,7 +169,7 @@ function tally(name: string, onTotal: StreamOptions["onTotal"]) {
  * (seed, "augment", e, index): groups depend on neither history, batch size nor prefetching, and a run that restarts at
  * a group's `next` continues exactly. An example that cannot be read is left out of its group (never replaced, so every
  * other example keeps its place), and a group without any is passed over; if a whole pass has none, that is an error.
- * Other threads, which are started with the first group and ended with the last, change nothing of all this.
+ * Other threads, which are taken with the first group and given back with the last, change nothing of all this.
  *
  * @param source Where examples come from
  * @param options How to batch

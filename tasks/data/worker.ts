@@ -1,12 +1,13 @@
 /**
- * A thread that prepares examples: it is told once how they are made, then answers every request in turn.
+ * A thread that prepares examples: it is told once how those of a source are made, then answers every request in turn.
  *
  * @module
  */
 
 import { firstLine, OneloraError } from "../../dsl/error.ts";
-import { type Answer, buffersIn, type Fault, type Preparer, readAll, type Request } from "./readers.ts";
+import { type Answer, buffersIn, type Fault, type Request } from "./messages.ts";
 import { remake } from "./origin.ts";
+import { type Preparer, readAll } from "./readers.ts";
 
 /** This thread's side of its channel. */
 interface Channel {
@@ -22,15 +23,17 @@ function faultOf(error: unknown): Fault {
   return { name, message, stack };
 }
 
-let prepare: Preparer<unknown> | undefined;
+/** By the numbers of their sources. */
+const preparers = new Map<number, Preparer<unknown>>();
 
 async function answer(request: Request): Promise<Answer> {
   if ("origin" in request) {
-    prepare = await remake<Preparer<unknown>>(request.origin);
+    preparers.set(request.source, await remake<Preparer<unknown>>(request.origin));
     return { readings: [] };
   }
-  const { indices, root, stored } = request;
-  const readings = await readAll(indices, root, (index, key, place) => prepare!(index, key, stored?.[place]));
+  const { source, indices, root, stored } = request;
+  const prepare = preparers.get(source)!;
+  const readings = await readAll(indices, root, (index, key, place) => prepare(index, key, stored?.[place]));
   return { readings: readings.map((each) => each instanceof OneloraError ? { fault: faultOf(each) } : each) };
 }
 

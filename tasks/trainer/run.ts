@@ -21,6 +21,7 @@ import {
 import { key } from "../../dsl/random.ts";
 import { partition } from "../../dsl/tree.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
+import { holdThreads } from "../data/threads.ts";
 import { openEvents } from "../report/events.ts";
 import { loadCheckpoint } from "./checkpoint.ts";
 import { NO_METHOD } from "./method.ts";
@@ -70,6 +71,8 @@ export async function runTask<Own extends object>(
   if (run.keep === "best" && surroundings.out === undefined) {
     throw new OneloraError({ attempted: "keeping the best parameters", found: "no run folder", allowed: "one: `out`" });
   }
+  // Evaluations come back again and again.
+  using _threads = holdThreads();
   const model = surroundings.model ?? await openModel(run.model);
   const data = surroundings.data ?? await kind.openData(run.data, run);
   const prepared = await kind.open(run, { model, data }, surroundings.reporter);

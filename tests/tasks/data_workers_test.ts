@@ -8,6 +8,7 @@ import {
   type BatchOptions,
   evaluationTransform,
   type ExampleSource,
+  holdThreads,
   type ImageDataset,
   openImageData,
   originOf,
@@ -208,6 +209,50 @@ Deno.test("faults of the program in another thread pass through by name; threads
     "preparing examples of script in another thread: found",
   );
   await assertRejects(() => first(scripted("return () => () => 1")), Error, "could not be cloned");
+});
+
+Deno.test("who holds threads has the same ones again, with what they have opened; broken ones are not kept", async () => {
+  const counting = scripted("self.opened = (self.opened ?? 0) + 1; const mine = self.opened; return () => mine");
+  const failing = scripted("setTimeout(() => { throw new Error('dead') }); return () => new Promise(() => {})");
+  const numbers = async (source: ExampleSource<number>) =>
+    (await Array.fromAsync(stream(source, { batchSize: 2, seed: 0, workers: 1 }))).flatMap(({ items }) => items);
+  const other = {
+    ...counting,
+    portable: { ...counting.portable!, origin: { ...counting.portable!.origin, part: "call" } },
+  };
+  {
+    using _outer = holdThreads();
+    {
+      using _inner = holdThreads();
+      assertEquals(await numbers(counting), [1, 1, 1, 1]);
+    }
+    // Opened once; another source of the same thread counts on.
+    assertEquals(await numbers(counting), [1, 1, 1, 1]);
+    await assertRejects(() => numbers(other), Error, "not a function");
+    await assertRejects(() => numbers(failing), OneloraError, "in another thread: found");
+    assertEquals(await numbers(counting), [1, 1, 1, 1]);
+  }
+  assertEquals(await numbers(counting), [1, 1, 1, 1]);
+});
+
+Deno.test("evaluations without number start no more threads than one", async () => {
+  const { train: dataset } = await openImageData(`food101:${fixtures}image-files`);
+  const options = { dataset, transform: evaluationTransform(input), batchSize: 3, seed: 1, workers: 2 };
+  const Original = globalThis.Worker;
+  let started = 0;
+  globalThis.Worker = class extends Original {
+    constructor(...args: ConstructorParameters<typeof Original>) {
+      super(...args);
+      started++;
+    }
+  };
+  try {
+    using _threads = holdThreads();
+    for (let i = 0; i < 100; i++) await Array.fromAsync(batches(options));
+    assertEquals(started, 2);
+  } finally {
+    globalThis.Worker = Original;
+  }
 });
 
 Deno.test("threads by default: for files and augmentation, not for small images at hand; never more than asked", () => {
