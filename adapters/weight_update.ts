@@ -5,7 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { type AnyLayer, type Layer, type ParamSpec, type Self } from "../dsl/layer.ts";
+import type { AnyLayer, Layer, ParamSpec, Self } from "../dsl/layer.ts";
 import { embedding } from "../dsl/ops/embedding.ts";
 import { join } from "../dsl/tree.ts";
 
