@@ -181,7 +181,9 @@ export function init(layer: AnyLayer, key: Key, given: Params = {}): Params {
       if (init.kind !== "derived") made[at] = draw(init, shape, initial, at);
       else {
         waiting.push(() =>
-          made[at] = tf.tidy(() => init.derive(...init.from.map((source) => made[join(path, source)])))
+          made[at] = tf.tidy(() =>
+            init.derive(...init.from.map((source) => made[inner.params[source]?.shared ?? join(path, source)]))
+          )
         );
       }
     }
