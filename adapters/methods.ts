@@ -6,6 +6,7 @@
 export * from "./bitfit.ts";
 export * from "./difffit.ts";
 export * from "./dora.ts";
+export * from "./ia3.ts";
 export * from "./lora.ts";
 export * from "./mora.ts";
 export * from "./one_lora.ts";

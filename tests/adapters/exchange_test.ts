@@ -74,6 +74,12 @@ Deno.test("every folder of PEFT gives PEFT's logits", async () => {
     dora: ["dora+head", 2, 8, "all-linear"],
     vera: ["vera+head", 3, undefined, "all-linear"],
     miss: ["1lora+head", undefined, undefined, "all-linear"],
+    ia3: [
+      "ia3:feedforward={encoder.layer.0.output.dense,encoder.layer.1.output.dense}+head",
+      undefined,
+      undefined,
+      "all-linear",
+    ],
   };
   const folders = [...Deno.readDirSync(`${root}/peft`)].map(({ name }) => name).sort();
   assertEquals(Object.keys(expected).sort(), folders);
@@ -92,7 +98,7 @@ Deno.test("every folder of PEFT gives PEFT's logits", async () => {
 });
 
 Deno.test("a folder of PEFT, saved again, holds PEFT's tensors under PEFT's keys", async () => {
-  for (const name of ["lora", "rslora", "dora", "vera", "miss", "lora-qkv"]) {
+  for (const name of ["lora", "rslora", "dora", "vera", "miss", "lora-qkv", "ia3"]) {
     await withFolder(async (folder) => {
       const source = await loaded(peftFolder(name));
       const config = await readAdapterConfig(peftFolder(name), source.model.layer, source.model.modules);
@@ -106,7 +112,7 @@ Deno.test("a folder of PEFT, saved again, holds PEFT's tensors under PEFT's keys
       assert(added.every((key) => key.startsWith("base_model.model.vit.encoder.layer.")), `${name}: ${added}`);
       const [theirConfig, ourConfig] = [await readJson(peftFolder(name)), await readJson(folder)];
       for (const [field, value] of Object.entries(ourConfig)) {
-        if (field === "target_modules" || field === "task_type") continue;
+        if (["target_modules", "feedforward_modules", "task_type"].includes(field)) continue;
         assertEquals(value, theirConfig[field], `${name}: ${field}`);
       }
     });

@@ -45,7 +45,7 @@ Deno.test("help names every setting of every method, and a wrong value is told w
     const form = forms.find((each) => each.split("[")[0] === name);
     for (const [key, { allowed }] of Object.entries(settings)) {
       assert(form?.includes(key), `${form} has ${key}`);
-      const error = assertThrows(() => parseMethods(`${name}:${key}=?`), OneloraError);
+      const error = assertThrows(() => parseMethods(`${name}:${key}=`), OneloraError);
       assertEquals([error.exitCode, error.problem.allowed], [2, allowed]);
     }
   }

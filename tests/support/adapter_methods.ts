@@ -20,4 +20,5 @@ export const methods: Readonly<Record<string, string>> = {
   "1lora+bias+scale+norms": "1lora+bias+scale+norms",
   "bitfit+norms": "bitfit+norms",
   all: "all",
+  ia3: "ia3:feedforward=encoder.layer.*.output.dense",
 };

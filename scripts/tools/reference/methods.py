@@ -1,6 +1,6 @@
 """Every adapter method on a model of any family, at a random point and over ten AdamW steps.
 
-LoRA, rsLoRA, DoRA and VeRA are Hugging Face PEFT's; the rest are the modules of adapted_linear.py.
+LoRA, rsLoRA, DoRA, VeRA and IA3 are Hugging Face PEFT's; the rest are the modules of adapted_linear.py.
 """
 
 import copy
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Callable
 
 import torch
-from peft import LoraConfig, PeftConfig, VeraConfig, get_peft_model
+from peft import IA3Config, LoraConfig, PeftConfig, VeraConfig, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
@@ -137,13 +137,17 @@ def by_peft(adapter: str, config: PeftConfig, **options: int | float) -> Method:
         config.modules_to_save = [family.head] if family.head else None
         model = get_peft_model(model, copy.deepcopy(config)).double().eval()
 
-        def ours(name: str) -> str:
+        def ours(name: str, parameter: nn.Parameter) -> str:
             path = path_of(family, name).replace("modules_to_save.default.", "")
+            # Factors of inputs are a row, factors of outputs a column.
+            path = path.replace("ia3_l.default", "ia3.l_in" if parameter.shape[0] == 1 else "ia3.l_out")
             for theirs, key in PEFT_NAMES.items():
                 path = path.replace(theirs, f"{adapter}.{key}")
             return path
 
-        trainable = {ours(name): parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        trainable = {
+            ours(name, parameter): parameter for name, parameter in model.named_parameters() if parameter.requires_grad
+        }
         frozen = {}
         if adapter == "vera":
             frozen = {"vera.A": model.base_model.vera_A["default"], "vera.B": model.base_model.vera_B["default"]}
@@ -200,6 +204,7 @@ METHODS = {
     "1lora+bias+scale+norms": by_hand(OneLora, "1lora", bias=True, scale=True, train=is_norm),
     "bitfit+norms": by_hand(bias=True, train=is_norm),
     "all": by_hand(train=lambda path: True),
+    "ia3": by_peft("ia3", IA3Config(feedforward_modules=["fc2"])),
 }
 
 
@@ -244,6 +249,11 @@ def check_merge(family: Family, adapted: Adapted, merged: dict[str, Tensor], out
     torch.testing.assert_close(family.run(plain)[0], output, rtol=tolerance, atol=tolerance)
 
 
+def flat(path: str, tensor: Tensor) -> Tensor:
+    """IA3's factors as the vectors that they are."""
+    return tensor.flatten() if ".ia3." in path else tensor
+
+
 def write(
     folder: Path,
     family: Family,
@@ -276,9 +286,9 @@ def write(
             {
                 output: found,
                 "loss": loss,
-                **{f"init.{path}": tensor for path, tensor in initial.items() if path not in base_paths},
-                **{f"point.{path}": tensor for path, tensor in (adapted.trainable | adapted.frozen).items()},
-                **{f"grad.{path}": parameter.grad for path, parameter in adapted.trainable.items()},
+                **{f"init.{path}": flat(path, tensor) for path, tensor in initial.items() if path not in base_paths},
+                **{f"point.{path}": flat(path, tensor) for path, tensor in (adapted.trainable | adapted.frozen).items()},
+                **{f"grad.{path}": flat(path, parameter.grad) for path, parameter in adapted.trainable.items()},
                 **{f"merged.{path}": tensor for path, tensor in merged.items() if keep_merged},
             },
         )

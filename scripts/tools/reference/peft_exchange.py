@@ -16,7 +16,16 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DiTTransformer2DModel
-from peft import LoraConfig, MissConfig, PeftConfig, PeftModel, VeraConfig, get_peft_model, get_peft_model_state_dict
+from peft import (
+    IA3Config,
+    LoraConfig,
+    MissConfig,
+    PeftConfig,
+    PeftModel,
+    VeraConfig,
+    get_peft_model,
+    get_peft_model_state_dict,
+)
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import (
@@ -52,6 +61,7 @@ VIT = {
     "dora": LoraConfig(r=2, lora_alpha=8, use_dora=True, target_modules=LEAVES),
     "vera": VeraConfig(r=3, target_modules=LEAVES),
     "miss": MissConfig(r=1, init_weights=True, target_modules="all-linear"),
+    "ia3": IA3Config(target_modules=LEAVES, feedforward_modules=["fc2"]),
 }
 
 DEPTH = {
@@ -143,7 +153,9 @@ def write_adapter(base_name: str, group: str, name: str, config: PeftConfig, see
 
     saved = json.loads((folder / "adapter_config.json").read_text())
     # PEFT writes a Python set, in an order that changes from run to run.
-    saved["target_modules"].sort()
+    for field in ["target_modules", "feedforward_modules"]:
+        if field in saved:
+            saved[field].sort()
     (folder / "adapter_config.json").write_text(json.dumps(saved, indent=2, sort_keys=True))
 
     inputs = load_inputs(FIXTURES / base_name / "expected.safetensors", base)

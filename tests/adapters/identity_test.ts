@@ -1,0 +1,64 @@
+/**
+ * An adapter starts as nothing: whole models of every family give the base model's bits with any method at its first
+ * values, on every backend, computed call by call or compiled.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import * as tf from "@tensorflow/tfjs-core";
+import { adapt } from "../../adapters/mod.ts";
+import { apply, compile, init, key, type Layer, type Params, useBackend } from "../../dsl/mod.ts";
+import { loadParams, openModel } from "../../models/mod.ts";
+import { methods } from "../support/adapter_methods.ts";
+import { available } from "../support/available.ts";
+import { withoutLeaks } from "../support/compare.ts";
+
+const pixels = (...shape: readonly number[]) => tf.randomNormal([2, ...shape], 0, 1, "float32", 1);
+
+const inputs: Readonly<Record<string, () => readonly tf.Tensor[]>> = {
+  "vit-micro": () => [pixels(1, 28, 28)],
+  "dpt-micro": () => [pixels(3, 56, 56)],
+  "llama-micro": () => [tf.tensor2d(Int32Array.from({ length: 48 }, (_, i) => 1 + (i * 7) % 40), [2, 24], "int32")],
+  "dit-micro": () => [pixels(1, 28, 28), tf.tensor1d([0, 400], "int32"), tf.tensor1d([1, 2], "int32")],
+};
+
+/** Specifications whose patterns are those of one family. */
+const specs = Object.values({ ...methods, ia3: "ia3:feedforward={**.fc2,**.output.dense,**.down_proj}" });
+
+type Forward = (params: Params, given: Params) => tf.Tensor;
+
+function forward(layer: Layer): Forward {
+  return (params, given) => apply(layer as Layer<readonly tf.Tensor[]>, params)(...Object.values(given));
+}
+
+/** The output of a layer, computed call by call or compiled. */
+function outputs(isCompiled: boolean, layer: Layer, params: Params, given: Params): tf.TypedArray {
+  if (!isCompiled) return tf.tidy(() => forward(layer)(params, given).dataSync());
+  const program = compile(forward(layer));
+  const y = program(params, given);
+  const values = y.dataSync();
+  y.dispose();
+  program.dispose();
+  return values;
+}
+
+for (const backend of await available("wasm", "cpu", "tensorflow")) {
+  for (const [name, given] of Object.entries(inputs)) {
+    Deno.test(`${name}: every method starts with the base model's bits (${backend})`, async () => {
+      await useBackend(backend);
+      await withoutLeaks(async () => {
+        const model = await openModel(name);
+        const { params: base } = await loadParams(model, key(0));
+        const xs = Object.fromEntries(given().map((tensor, i) => [`${i}`, tensor]));
+        for (const isCompiled of backend === "cpu" ? [false] : [false, true]) {
+          const expected = outputs(isCompiled, model.layer, base, xs);
+          for (const spec of specs) {
+            const layer = adapt(spec)(model.layer);
+            const found = outputs(isCompiled, layer, init(layer, key(0), base), xs);
+            assertEquals(found, expected, `${spec}, ${isCompiled ? "compiled" : "call by call"}`);
+          }
+        }
+      });
+    });
+  }
+}
