@@ -14,13 +14,28 @@ import { reasoning } from "./reasoning/task.ts";
 import { planTask, type TrainingPlanOptions } from "./trainer/plan.ts";
 import type { BatchSize, TaskKind, TaskStep } from "./trainer/task.ts";
 
-/** The tasks; the first is the one that is meant where none is named. */
-export const taskKinds: Readonly<Record<string, TaskKind>> = Object.fromEntries(
-  [imageClassification, reasoning, monocularDepth, generation].map((kind: TaskKind) => [kind.name, kind]),
-);
+/** The tasks, each with its types. */
+export interface Tasks {
+  /** Classes of images. */
+  readonly "image-classification": typeof imageClassification;
+  /** Worked answers to questions. */
+  readonly reasoning: typeof reasoning;
+  /** Depth of pictures. */
+  readonly depth: typeof monocularDepth;
+  /** Pictures of classes. */
+  readonly generation: typeof generation;
+}
+
+/** The name of a task. */
+export type TaskName = keyof Tasks;
+
+const tasks: Tasks = { "image-classification": imageClassification, reasoning, depth: monocularDepth, generation };
+
+/** The tasks by name; the first is the one that is meant where none is named. */
+export const taskKinds: Readonly<Record<string, TaskKind>> = { ...tasks };
 
 /** Their names. */
-export const taskNames: readonly string[] = Object.keys(taskKinds);
+export const taskNames: readonly TaskName[] = Object.keys(tasks) as TaskName[];
 
 /**
  * The task of that name.

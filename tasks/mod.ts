@@ -6,6 +6,7 @@
 export * from "./alignment/mod.ts";
 export * from "./data/mod.ts";
 export * from "./depth/mod.ts";
+export * from "./fine_tune/mod.ts";
 export * from "./generation/mod.ts";
 export * from "./image_classification/mod.ts";
 export * from "./kinds.ts";

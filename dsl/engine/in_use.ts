@@ -18,6 +18,11 @@ export function register(engine: Engine): void {
   opened.set(engine.name, engine);
 }
 
+/** Whether `useBackend` has chosen an engine, and tfjs is still set to it. */
+export function isEngineChosen(): boolean {
+  return opened.has(tf.engine().backendName);
+}
+
 /** The engine of tfjs's backend; one that tfjs was set to by other hands than `useBackend`'s replays kernels in float32. */
 export function engineInUse(): Engine {
   const name = tf.getBackend() as BackendName;

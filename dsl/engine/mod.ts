@@ -5,7 +5,7 @@
  */
 
 export * from "./engine.ts";
-export { engineInUse } from "./in_use.ts";
+export { engineInUse, isEngineChosen } from "./in_use.ts";
 export * from "./interface.ts";
 export * from "./kinds.ts";
 export * from "./precision.ts";

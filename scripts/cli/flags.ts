@@ -6,9 +6,9 @@
 
 import { type Either, left, right } from "fp-ts/Either";
 import { OneloraError, unknownName } from "../../dsl/error.ts";
-import { allowedWords, isWithin, type Setting } from "../../tasks/trainer/setting.ts";
+import { allowedWords, isWithin, kebab, type Setting } from "../../tasks/trainer/setting.ts";
 
-export { allowedWords, boolean, choice, integer, number, required, text } from "../../tasks/trainer/setting.ts";
+export { allowedWords, boolean, choice, integer, kebab, number, required, text } from "../../tasks/trainer/setting.ts";
 
 /** One flag: a setting. */
 export type Flag<T> = Setting<T>;
@@ -18,15 +18,6 @@ export type Flags = Readonly<Record<string, Flag<unknown>>>;
 
 /** The values of flags, each of its own type. */
 export type Options<F extends Flags> = { readonly [K in keyof F]: F[K]["default"] };
-
-/**
- * A flag's name on the command line and in configuration files: `batchSize` is `batch-size`.
- *
- * @param name Its name in code
- */
-export function kebab(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
 
 /**
  * A library's message as the command line says it: a setting in backquotes becomes its flag, `lr` to --lr and `clip: 1` to

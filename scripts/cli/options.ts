@@ -3,8 +3,6 @@
  *
  * @module
  */
-import { isLeft } from "fp-ts/Either";
-import { refuseLinks } from "../../dsl/files/write.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { type BackendName, backendNames } from "../../dsl/mod.ts";
 import { presetNames, type Qkv } from "../../models/mod.ts";
@@ -17,7 +15,7 @@ import {
   taskKinds,
   taskNames,
 } from "../../tasks/mod.ts";
-import { choice, type Flag, type Flags, kebab, type Options, readConfig, readOptions, text } from "./mod.ts";
+import { choice, type Flag, type Flags, kebab, type Options, text } from "./mod.ts";
 
 /** What `--model` takes, in words. */
 export const modelHelp: string =
@@ -116,27 +114,4 @@ export type TrainOptions = Options<typeof trainFlags>;
 /** A wrong-usage error (exit code 2). */
 export function usage(attempted: string, found: string, allowed: string): OneloraError {
   return new OneloraError({ attempted, found, allowed }, { exitCode: 2 });
-}
-
-/**
- * The settings of an earlier run, from its `config.json`.
- *
- * @param folder The run's folder
- */
-export async function readRun(
-  folder: string,
-): Promise<TrainOptions & { readonly model: string; readonly data: string }> {
-  refuseLinks(`reading ${folder}`, `${folder}/config.json`, { within: folder });
-  const written = await readConfig(trainFlags, `${folder}/config.json`)();
-  if (isLeft(written)) throw written.left;
-  const saved = readOptions(trainFlags, [written.right]);
-  if (isLeft(saved)) throw saved.left;
-  const { options } = saved.right;
-  const { model, data } = options;
-  if (model !== undefined && data !== undefined) return { ...options, model, data };
-  throw new OneloraError({
-    attempted: `reading ${folder}/config.json`,
-    found: `no ${model === undefined ? "model" : "data"}`,
-    allowed: "a run's settings",
-  });
 }

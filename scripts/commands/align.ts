@@ -11,7 +11,8 @@ import { align, type Alignment, alignmentChart } from "../../tasks/alignment/mod
 import { svgFile } from "../../tasks/report/mod.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, integer, main, required, text } from "../cli/mod.ts";
-import { backendFlag, readRun } from "../cli/options.ts";
+import { backendFlag } from "../cli/options.ts";
+import { readRunConfig } from "../../tasks/fine_tune/mod.ts";
 
 const flags = {
   full: required(text({ help: "Folder of a run that trained all weights (--adapter all)", value: "DIR" })),
@@ -26,7 +27,7 @@ const flags = {
 
 /** The model and adapter of a run's folder. */
 async function runIn(folder: string): Promise<{ readonly model: string; readonly adapter: string }> {
-  const { model } = await readRun(folder);
+  const { run: { model } } = await readRunConfig(folder);
   return { model, adapter: join(folder, "adapter") };
 }
 

@@ -6,11 +6,11 @@
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/mod.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
-import { type EvaluationRun, ownValues, type TaskKind, taskKind, taskNames } from "../../tasks/mod.ts";
+import { type EvaluationRun, readRunConfig, type TaskKind, taskKind, taskNames } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, type Options, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
-import { backendFlag, ownFlags, ownOptions, readRun, taskDataHelp, trainedFlags, usage } from "../cli/options.ts";
+import { backendFlag, ownFlags, ownOptions, taskDataHelp, trainedFlags, usage } from "../cli/options.ts";
 import { reporterFor } from "../cli/run_folder.ts";
 
 const flags = {
@@ -44,16 +44,15 @@ async function subjectOf(options: Options<typeof flags>, given: ReadonlySet<keyo
   if (model !== undefined || adapter !== undefined || task !== undefined) {
     throw misuse(`--run beside --${task !== undefined ? "task" : model === undefined ? "adapter" : "model"}`);
   }
-  const saved = await readRun(run);
-  const kind = taskKind(saved.task);
+  const { kind, run: saved, backend: engine } = await readRunConfig(run);
   return {
     ...saved,
     kind,
-    own: { ...ownValues(kind, saved), ...ownOptions(kind, options, given) },
+    own: { ...saved.own, ...ownOptions(kind, options, given) },
     adapter: saved.adapter === "none" ? undefined : `${run}/adapter`,
     data: data ?? saved.data,
     limit: limit ?? (data === undefined ? saved.limit : undefined),
-    backend: given.has("backend") ? backend : saved.backend,
+    backend: given.has("backend") ? backend : engine,
   };
 }
 

@@ -24,6 +24,7 @@ export * from "./npy.ts";
 export * from "./nyu.ts";
 export * from "./open.ts";
 export * from "./pictures.ts";
+export { type DepthMap, type DepthPair, ownDepth } from "./own.ts";
 export * from "./predict.ts";
 export * from "./recipe.ts";
 export * from "./resample.ts";

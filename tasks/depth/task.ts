@@ -9,6 +9,7 @@ import type { Layer } from "../../dsl/layer.ts";
 import { oneCycleMomentum } from "../../dsl/optimise/mod.ts";
 import type { Params } from "../../dsl/tree.ts";
 import type { Model } from "../../models/mod.ts";
+import type { ImageSource } from "../data/own.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import type {
   BatchSize,
@@ -33,7 +34,9 @@ import {
   metricInput,
 } from "./estimator.ts";
 import { depthDataForms, openDepthData } from "./open.ts";
+import { colours, type DepthMap, type DepthPair, isDepthPair, ownDepth } from "./own.ts";
 import { depthPicture } from "./pictures.ts";
+import { predictDepth } from "./predict.ts";
 import { depthRecipe } from "./recipe.ts";
 import { type DepthSettings, depthSettings } from "./settings.ts";
 
@@ -120,7 +123,7 @@ async function evaluate(
 }
 
 /** Paper, section 4.1. */
-export const monocularDepth: TaskKind<DepthSettings, DepthSplits> = {
+export const monocularDepth: TaskKind<DepthSettings, DepthSplits, DepthPair, ImageSource, DepthMap> = {
   name: "depth",
   summary: "metres to every pixel of a picture, by root mean squared error",
   model: "dpt-micro",
@@ -135,8 +138,15 @@ export const monocularDepth: TaskKind<DepthSettings, DepthSplits> = {
   step,
   sizeInWords: ({ batch }) => `batch ${batch}`,
   openData: (spec) => openDepthData(spec),
+  exampleForm: "{ image, depth }",
+  takes: isDepthPair,
+  ownData: ownDepth,
   open: (run, opened, reporter) => Promise.resolve().then(() => open(run, opened, reporter)),
   evaluate,
+  predict: async ({ model, layer, params }, image) => {
+    const { height, width, ...picture } = await colours(image, "a picture");
+    return { data: await predictDepth(layer, params, model.image!, { ...picture, height, width }), height, width };
+  },
   inWords: ({ absRel, rmse, delta1 }) =>
     `AbsRel ${absRel.toFixed(4)}  RMSE ${rmse.toFixed(3)} m  delta1 ${(delta1 * 100).toFixed(2)} %`,
 };

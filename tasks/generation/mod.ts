@@ -14,6 +14,7 @@ export * from "./objective.ts";
 export * from "./pictures.ts";
 export * from "./preprocess.ts";
 export * from "./recipe.ts";
+export * from "./sample.ts";
 export * from "./sampler.ts";
 export * from "./sampling.ts";
 export * from "./schedule.ts";

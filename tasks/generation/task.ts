@@ -11,6 +11,7 @@ import type { Params, Tree } from "../../dsl/tree.ts";
 import { asConditionalDiffusion, type ConditionalDiffusion, type Model } from "../../models/mod.ts";
 import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
 import { imageDataForms, openImageData } from "../data/open.ts";
+import { isLabelledImage, type LabelledImage, ownImages } from "../data/own.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import type { Reporter } from "../trainer/observe.ts";
 import { partRows, partSpans } from "../trainer/parts.ts";
@@ -31,8 +32,9 @@ import { dropLabels } from "./diffusion.ts";
 import { distanceMeter, heldOutLoss, type Judged, type JudgingOptions } from "./evaluate.ts";
 import { openFeatures } from "./features.ts";
 import { diffusionInput, generationObjective, noisedBatch } from "./objective.ts";
-import { encodePng, imageGrid } from "./pictures.ts";
+import { encodePng, imageGrid, type Pixels } from "./pictures.ts";
 import { generationRecipeFor } from "./recipe.ts";
+import { classNumber, sampleClasses } from "./sample.ts";
 import { samplePictures } from "./sampler.ts";
 import { type DiffusionCoefficients, diffusionSchedule, linearBetas } from "./schedule.ts";
 import { type GenerationSettings, generationSettings } from "./settings.ts";
@@ -234,7 +236,7 @@ async function evaluate(
 }
 
 /** Paper, section 4.3. */
-export const generation: TaskKind<GenerationSettings, ImageSplits> = {
+export const generation: TaskKind<GenerationSettings, ImageSplits, LabelledImage, string | number, Pixels> = {
   name: "generation",
   summary: "pictures of classes, by the Fréchet distance of samples",
   model: "dit-micro",
@@ -249,7 +251,15 @@ export const generation: TaskKind<GenerationSettings, ImageSplits> = {
   step,
   sizeInWords: ({ batch }) => `batch ${batch}`,
   openData: openImageData,
+  exampleForm: "{ image, label }",
+  takes: isLabelledImage,
+  ownData: ownImages,
   open,
   evaluate,
+  predict: async (trained, label, { own, seed = 0 }) => {
+    const labels = Int32Array.of(classNumber(trained.model, label));
+    const { values, shape } = await sampleClasses(trained, labels, seed, own);
+    return imageGrid(values, shape, { padding: 0 });
+  },
   inWords: ({ fid, loss }) => `${fid === undefined ? "" : `FID ${fid.toFixed(2)}  `}loss ${loss.toFixed(4)}`,
 };

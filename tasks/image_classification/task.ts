@@ -7,6 +7,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import type { Layer } from "../../dsl/layer.ts";
 import { type Model, openModel } from "../../models/mod.ts";
 import type { ImageSplits } from "../data/dataset.ts";
+import { type ImageSource, isLabelledImage, type LabelledImage, ownImages, readImage } from "../data/own.ts";
 import { imageDataForms, openImageData } from "../data/open.ts";
 import type { ClassificationMetrics } from "../metrics/classification.ts";
 import { calibrationChart } from "../report/calibration.ts";
@@ -33,6 +34,7 @@ import {
   scalarMetrics,
   squareImages,
 } from "./classifier.ts";
+import { type ClassProbability, predictClasses } from "./predict.ts";
 import { recipeFor } from "./recipe.ts";
 import { type ClassificationSettings, classificationSettings } from "./settings.ts";
 
@@ -125,7 +127,13 @@ async function evaluate(
 }
 
 /** Paper, section 4.4. */
-export const imageClassification: TaskKind<ClassificationSettings, ImageSplits> = {
+export const imageClassification: TaskKind<
+  ClassificationSettings,
+  ImageSplits,
+  LabelledImage,
+  ImageSource,
+  readonly ClassProbability[]
+> = {
   name: "image-classification",
   summary: "classes of images, by accuracy",
   model: "vit-micro",
@@ -142,8 +150,13 @@ export const imageClassification: TaskKind<ClassificationSettings, ImageSplits> 
   step,
   sizeInWords: ({ batch }) => `batch ${batch}`,
   openData: openImageData,
+  exampleForm: "{ image, label }",
+  takes: isLabelledImage,
+  ownData: ownImages,
   open: (run, opened, reporter) => Promise.resolve().then(() => open(run, opened, reporter)),
   evaluate,
+  predict: async ({ model, layer, params }, image) =>
+    await predictClasses(model, layer, params, await readImage(image)),
   chart: (name, details) => svgFile(calibrationChart([{ name, metrics: details as ClassificationMetrics }])),
   inWords: ({ accuracy, loss }) => `accuracy ${(accuracy * 100).toFixed(2)} %  loss ${loss.toFixed(4)}`,
 };

@@ -12,8 +12,9 @@ export type { EncodedExample, EncodedExamples, TokenBatch } from "./encode.ts";
 export * from "./example.ts";
 export * from "./objective.ts";
 export * from "./open.ts";
+export { isPromptPair, ownPairs, type PromptPair } from "./own.ts";
 export * from "./problems.ts";
-export * from "./questions.ts";
+export { type ModelQuestions, openQuestions } from "./questions.ts";
 
 export * from "./report.ts";
 export * from "./respond.ts";

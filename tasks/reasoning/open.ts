@@ -77,6 +77,8 @@ export interface ReasoningData {
   readonly name: string;
   /** The questions, in the file's order. */
   readonly examples: readonly ReasoningExample[];
+  /** Others to validate with, instead of some of them. */
+  readonly test?: readonly ReasoningExample[];
   /** How many rows were left out. */
   readonly skipped: number;
 }

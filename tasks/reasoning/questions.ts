@@ -13,7 +13,7 @@ import type { ReasoningData } from "./open.ts";
 import type { ReasoningSettings } from "./settings.ts";
 
 /** Tokens of an example at most where nothing is said, MoRA's. */
-const LENGTH = 512;
+export const LENGTH = 512;
 /** Questions answered where nothing is said. */
 const ASKED = 64;
 
@@ -33,8 +33,12 @@ export interface ModelQuestions {
   readonly notes: readonly string[];
 }
 
-/** The tokenizer of a model's folder; for a preset that starts from random numbers, that of the built-in problems. */
-async function tokenizerOf({ folder }: Model): Promise<TextTokenizer> {
+/**
+ * The tokenizer of a model's folder; for a preset that starts from random numbers, that of the built-in problems.
+ *
+ * @param model The model
+ */
+export async function tokenizerOf({ folder }: Model): Promise<TextTokenizer> {
   return folder === undefined ? wordProblemTokenizer() : await openTokenizer(folder);
 }
 
@@ -60,13 +64,13 @@ function checkIds(model: Model, encoded: readonly EncodedExample[]): void {
  */
 export async function openQuestions(
   model: Model,
-  { name, examples, skipped }: ReasoningData,
+  { name, examples, test, skipped }: ReasoningData,
   run: Pick<EvaluationRun<ReasoningSettings>, "limit" | "seed" | "own">,
 ): Promise<ModelQuestions> {
   requireFamily(model, "llama", "answering questions");
   const { limit = Infinity, own: { length = LENGTH, samples = ASKED } } = run;
   const tokenizer = await tokenizerOf(model);
-  const split = splitExamples(examples, run.seed ?? 0);
+  const split = test === undefined ? splitExamples(examples, run.seed ?? 0) : { train: examples, validation: test };
   const [train, validation] = [split.train, split.validation].map((part) =>
     encodeExamples(tokenizer, part.slice(0, limit), length)
   );

@@ -28,7 +28,8 @@ import { reasoningBatches } from "./batches.ts";
 import { microBatches } from "./encode.ts";
 import { evaluateReasoning, reasoningObjective, tokenTensors } from "./objective.ts";
 import { openReasoningData, type ReasoningData, reasoningDataForms } from "./open.ts";
-import { type ModelQuestions, openQuestions } from "./questions.ts";
+import { isPromptPair, ownPairs, type PromptPair } from "./own.ts";
+import { LENGTH, type ModelQuestions, openQuestions, tokenizerOf } from "./questions.ts";
 import { recipeFor } from "./recipe.ts";
 import { answersReport } from "./report.ts";
 import { evaluateExactMatch, respond, type Responded } from "./respond.ts";
@@ -170,7 +171,7 @@ async function evaluate(
 }
 
 /** Paper, section 4.2. */
-export const reasoning: TaskKind<ReasoningSettings, ReasoningData> = {
+export const reasoning: TaskKind<ReasoningSettings, ReasoningData, PromptPair, string, string> = {
   name: "reasoning",
   summary: "worked answers to questions, by validation loss and exact match",
   model: "llama-micro",
@@ -185,8 +186,16 @@ export const reasoning: TaskKind<ReasoningSettings, ReasoningData> = {
   step,
   sizeInWords: ({ batch, length }) => `batch ${batch} of ${length} tokens`,
   openData: (spec, { strict }) => openReasoningData(spec, { strict }),
+  exampleForm: "{ prompt, response }",
+  takes: isPromptPair,
+  ownData: ownPairs,
   open,
   evaluate,
+  predict: async ({ model, layer, params }, prompt, { own: { length = LENGTH } }) => {
+    const tokenizer = await tokenizerOf(model);
+    const [answer] = await respond(asLanguageModel(model, layer), params, tokenizer, [prompt], { maxTokens: length });
+    return answer;
+  },
   inWords: ({ loss, perplexity, exactMatch }) =>
     `loss ${loss.toFixed(4)}  perplexity ${perplexity.toPrecision(4)}  exact match ${(exactMatch * 100).toFixed(1)} %`,
 };

@@ -125,6 +125,7 @@ async function runPrepared(prepared: PreparedTask, run: Run, surroundings: RunSu
         checkpointEvery: run.checkpointEvery,
         patience: run.patience,
         parametersOf,
+        observers: surroundings.observers,
       },
     );
     const { state, ...numbers } = await chosen(run, out, last);

@@ -105,6 +105,15 @@ export function fromRecipe<T>(setting: Setting<T>): Setting<NonNullable<T>> {
 }
 
 /**
+ * A setting's name on the command line and in configuration files: `batchSize` is `batch-size`.
+ *
+ * @param name Its name in code
+ */
+export function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/**
  * What a setting accepts, in words.
  *
  * @param setting The setting

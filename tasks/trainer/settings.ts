@@ -81,18 +81,6 @@ export function ownSettings(kind: TaskKind): Settings {
   return kind.settings as Settings;
 }
 
-/**
- * The values of a task's own settings among others.
- *
- * @param kind The task
- * @param values Values by name
- */
-export function ownValues(kind: TaskKind, values: GivenSettings): GivenSettings {
-  return Object.fromEntries(
-    Object.keys(ownSettings(kind)).flatMap((name) => values[name] === undefined ? [] : [[name, values[name]]]),
-  );
-}
-
 /** Values that were given, by the names of settings. */
 export type GivenSettings = Readonly<Record<string, unknown>>;
 

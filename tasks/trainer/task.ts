@@ -10,7 +10,8 @@ import type { Precision } from "../../dsl/engine/mod.ts";
 import type { Layer } from "../../dsl/layer.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import type { Model } from "../../models/mod.ts";
-import type { Reporter } from "./observe.ts";
+import type { OwnDataOptions } from "../data/own.ts";
+import type { Observer, Reporter } from "./observe.ts";
 import type { SettingsOf } from "./setting.ts";
 import type { TrainState, WholeStep } from "./step.ts";
 import type { TrainingTask, TrainResult } from "./train.ts";
@@ -146,6 +147,14 @@ export type EvaluationRun<Own extends object = object> =
   & Partial<Pick<Run, "limit" | "seed" | "strict" | "workers">>
   & { readonly own: Partial<Own> };
 
+/** What a prediction takes besides its input. */
+export interface PredictionRun<Own extends object = object> {
+  /** The task's own settings. */
+  readonly own: Partial<Own>;
+  /** Seed of what is random in it (default 0). */
+  readonly seed?: number;
+}
+
 /** What an evaluation finds. */
 export interface EvaluationReport {
   /** Single numbers by name. */
@@ -168,7 +177,13 @@ export interface Baseline {
  * A task: everything that is its own, so that nothing else need name it. Functions are written as methods, so that tasks of
  * different settings and data go into one list.
  */
-export interface TaskKind<Own extends object = object, Data = unknown> {
+export interface TaskKind<
+  Own extends object = object,
+  Data = unknown,
+  Example extends object = object,
+  Input = unknown,
+  Output = unknown,
+> {
   /** Its name. */
   readonly name: string;
   /** What a line of help says of it. */
@@ -197,10 +212,18 @@ export interface TaskKind<Own extends object = object, Data = unknown> {
   sizeInWords(size: BatchSize): string;
   /** Opens a data set by name. */
   openData(spec: string, run: Pick<EvaluationRun<Own>, "strict">): Promise<Data>;
+  /** What an example of one's own is, in words. */
+  readonly exampleForm: string;
+  /** Whether a value is an example of this task's. */
+  takes(example: object): boolean;
+  /** Examples of one's own as data; some are held out to be judged by where there are no others for that. */
+  ownData(train: readonly Example[], test: readonly Example[] | undefined, options: OwnDataOptions): Data;
   /** Places the method and makes ready to train. */
   open(run: Run<Own>, opened: Opened<Data>, reporter: Reporter): Promise<PreparedTask>;
   /** All metrics of a model on test data. */
   evaluate(trained: TrainedModel, data: Data, run: EvaluationRun<Own>, reporter: Reporter): Promise<EvaluationReport>;
+  /** What a model makes of one input. */
+  predict(trained: TrainedModel, input: Input, run: PredictionRun<Own>): Promise<Output>;
   /** The metrics that a line shows, in words; those that are missing are left out. */
   inWords(metrics: Tree<number>): string;
   /** A chart (SVG) of what an evaluation found, if there is one. */
@@ -223,6 +246,8 @@ export interface RunSurroundings {
   readonly planned?: (plan: StepPlan) => void;
   /** Keeps what was trained; its tensors are freed afterwards. */
   readonly save?: (trained: TrainedModel) => Promise<void>;
+  /** Told what happens, too. */
+  readonly observers?: readonly Observer[];
   /** The model, if it is opened already. */
   readonly model?: Model;
   /** The data, if it is opened already. */

@@ -1,0 +1,305 @@
+/**
+ * The front door: a model, data and a method in, a fine-tuned model out.
+ *
+ * @module
+ */
+import process from "node:process";
+import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { saveAdapter } from "../../adapters/mod.ts";
+import type { StepPlan } from "../../dsl/compile/mod.ts";
+import { type BackendReport, engineInUse, isEngineChosen, useBackend } from "../../dsl/engine/mod.ts";
+import { OneloraError } from "../../dsl/error.ts";
+import { claimFolder } from "../../dsl/files/claim.ts";
+import { mapTree } from "../../dsl/tree.ts";
+import { type Model, pinModel } from "../../models/mod.ts";
+import type { Examples } from "../data/own.ts";
+import { taskKind, taskKinds, type TaskName, taskNames } from "../kinds.ts";
+import { writeReport } from "../report/report.ts";
+import { softwareVersions } from "../report/versions.ts";
+import { NO_METHOD } from "../trainer/method.ts";
+import { type Reporter, silent } from "../trainer/observe.ts";
+import { runTask } from "../trainer/run.ts";
+import { type GivenSettings, resolveRun } from "../trainer/settings.ts";
+import type { Run, RunResult, RunSettings, TaskKind, TrainedModel } from "../trainer/task.ts";
+import { readRunConfig, runConfig } from "./config.ts";
+import { newFolder, unused, writeRunJson } from "./folder.ts";
+import { type ExampleOf, type FineTuneOptions, type FineTuneSurroundings, SURROUNDINGS } from "./options.ts";
+import { type Tuned, tuned } from "./tuned.ts";
+
+/** A fine-tuned model and how it came about. */
+export interface FineTuned<Name extends TaskName> extends RunResult, Tuned<Name> {
+  /** Every setting, those of the recipe included. */
+  readonly run: Run;
+  /** The run's folder, if it has one. */
+  readonly out?: string;
+  /** What came of the baseline, if it was trained. */
+  readonly baseline?: RunResult;
+}
+
+/** What is to be run. */
+interface Asked {
+  readonly kind: TaskKind;
+  readonly run: Run;
+  readonly backend?: BackendReport["chosen"] | "auto";
+}
+
+/** Examples of one's own, all of them. */
+interface Own {
+  readonly train: readonly object[];
+  readonly test?: readonly object[];
+}
+
+type AnyOptions = FineTuneOptions<TaskName>;
+
+async function collected(examples: Examples<object> | undefined, name: string): Promise<readonly object[] | undefined> {
+  if (examples === undefined) return undefined;
+  const all: readonly unknown[] = await Array.fromAsync(examples);
+  const strange = all.findIndex((example) => typeof example !== "object" || example === null);
+  if (strange < 0) return all as readonly object[];
+  throw new OneloraError({
+    attempted: `reading example ${strange} of \`${name}\``,
+    found: typeof all[strange],
+    allowed: Object.values(taskKinds).map(({ exampleForm }) => exampleForm).join(", "),
+  }, { exitCode: 2 });
+}
+
+/** The examples that were given, if it is not data by name. */
+async function ownExamples({ data, test }: AnyOptions): Promise<Own | undefined> {
+  if (data === undefined || typeof data === "string") {
+    if (test === undefined) return undefined;
+    const found = data === undefined ? "no `data`" : `the data "${data}"`;
+    throw new OneloraError({ attempted: "reading `test`", found, allowed: "examples of one's own in both" }, {
+      exitCode: 2,
+    });
+  }
+  return { train: (await collected(data, "data"))!, test: await collected(test, "test") };
+}
+
+/** The task that was named, else that of the examples, else the first. */
+function kindOf(task: string | undefined, own: Own | undefined): TaskKind {
+  const [first] = own?.train ?? [];
+  const named = task === undefined ? undefined : taskKind(task);
+  const kind = named ?? (first && Object.values(taskKinds).find((each) => each.takes(first))) ?? taskKind(taskNames[0]);
+  for (const [name, examples] of Object.entries(own ?? {})) {
+    const strange = (examples as readonly object[] | undefined)?.findIndex((example) => !kind.takes(example)) ?? -1;
+    if (strange < 0) continue;
+    throw new OneloraError({
+      attempted: `reading example ${strange} of ${name === "train" ? "`data`" : "`test`"}`,
+      found: `{ ${Object.keys(examples[strange]).slice(0, 10).join(", ")} }`,
+      allowed: `${kind.exampleForm} for ${kind.name}`,
+    }, { exitCode: 2 });
+  }
+  return kind;
+}
+
+/** The settings among the options that were given. */
+function settingsOf(options: AnyOptions): GivenSettings {
+  return Object.fromEntries(
+    Object.entries(options).filter(([name, value]) => value !== undefined && !Object.hasOwn(SURROUNDINGS, name)),
+  );
+}
+
+/** A new run: what was given, and the recipe of the task for the model and data. */
+function fresh(options: AnyOptions, own: Own | undefined): Asked {
+  const kind = kindOf(options.task, own);
+  const { model = kind.model, data = kind.data, backend } = options;
+  const name = own === undefined ? data as string : "own";
+  const run = resolveRun(kind, typeof model === "string" ? model : model.name, name, settingsOf(options));
+  return { kind, run, backend };
+}
+
+/** A run to go on with: its own settings, of which only the length and the engine may change. */
+async function resumed(folder: string, options: AnyOptions): Promise<Asked> {
+  const given = { ...settingsOf(options), task: options.task, out: options.out };
+  const extra = Object.entries(given).find(([name, value]) =>
+    value !== undefined && !["steps", "epochs"].includes(name)
+  );
+  if (extra !== undefined) {
+    const allowed = "the run's own settings; `steps` or `epochs` to change its length";
+    throw new OneloraError({ attempted: `resuming ${folder}`, found: `\`${extra[0]}\``, allowed }, { exitCode: 2 });
+  }
+  const { kind, run, backend } = await readRunConfig(folder);
+  const { steps, epochs } = options;
+  const length = steps !== undefined || epochs !== undefined ? { steps, epochs } : {};
+  return { kind, run: { ...run, ...length }, backend: options.backend ?? backend };
+}
+
+/** The engine: the one asked for, the one in use, or the first that works. */
+async function engineFor({ backend }: Asked, line: Reporter["line"]): Promise<string> {
+  if (backend === undefined && isEngineChosen()) return engineInUse().name;
+  const report = await useBackend(backend ?? "auto");
+  line(`backend ${report.chosen}: ${report.tried.at(-1)?.why ?? ""}`);
+  if (report.advice !== "") line(report.advice);
+  return report.chosen;
+}
+
+/** A recipe's precision is a wish, which engines without it leave; one that was asked for is not. */
+function withPrecision(run: Run, isGiven: boolean, line: Reporter["line"]): Run {
+  const { precision = "float32" } = run;
+  const { name, precisions } = engineInUse();
+  if (isGiven || precisions.includes(precision)) return run;
+  line(`note: float32 instead of the recipe's ${precision}, which ${name} does not have`);
+  return { ...run, precision: "float32" };
+}
+
+/** Lines go to both who listen to them. */
+function reporterOf({ reporter, onLine }: FineTuneSurroundings, label: string): Reporter {
+  const shown = reporter?.(label) ?? silent;
+  if (onLine === undefined) return shown;
+  return { ...shown, line: (text) => (shown.line(text), onLine(text)) };
+}
+
+function summary(kind: TaskKind, run: Run, backend: string, result: RunResult, plan?: StepPlan): object {
+  return {
+    task: kind.name,
+    model: run.model,
+    adapter: run.adapter,
+    backend,
+    precision: run.precision,
+    seed: run.seed,
+    parameters: result.parameters,
+    steps: result.steps,
+    seconds: result.seconds,
+    stepSeconds: result.stepSeconds,
+    // Kibibytes, as getrusage has them.
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    plannedPeakBytes: plan?.peakBytes,
+    deciding: result.deciding,
+    best: result.best,
+    metrics: result.metrics,
+    versions: softwareVersions(),
+  };
+}
+
+/** Trains in a folder, or without one. */
+async function trained(
+  asked: Asked,
+  model: Model | undefined,
+  own: Own | undefined,
+  options: AnyOptions,
+  out: string | undefined,
+): Promise<FineTuned<TaskName>> {
+  const { kind } = asked;
+  const { line } = reporterOf(options, asked.run.adapter);
+  const backend = await engineFor(asked, line);
+  const isGiven = options.precision !== undefined || options.resume !== undefined;
+  const run = withPrecision(asked.run, isGiven, line);
+  const data = own && kind.ownData(own.train, own.test, { seed: run.seed, onLine: line });
+  const { signal, onStep, onEvaluation, onCheckpoint } = options;
+  const opened = { model, data, signal };
+  const { baseline: plain } = kind;
+  const baseline = options.baseline
+    ? await runTask(kind, { ...run, adapter: plain.adapter }, { ...opened, reporter: reporterOf(options, plain.name) })
+    : undefined;
+
+  let plan: StepPlan | undefined;
+  let kept: TrainedModel | undefined;
+  const running = runTask(kind, run, {
+    ...opened,
+    out,
+    resume: options.resume !== undefined,
+    reporter: reporterOf(options, run.adapter),
+    observers: [{ onStep, onEvaluation, onCheckpoint }],
+    planned: (planned) => {
+      plan = planned;
+      options.onPlan?.(planned);
+    },
+    ready: async () => {
+      if (out !== undefined) await writeRunJson(out, "config.json", runConfig(kind, run, backend));
+    },
+    save: async (model) => {
+      kept = { ...model, params: mapTree((tensor: Tensor) => tensor.clone())(model.params) };
+      if (out === undefined || run.adapter === NO_METHOD) return;
+      const { modules: names, labels } = model.model;
+      const { layer, params } = model;
+      await saveAdapter(`${out}/adapter`, { layer, params, spec: run, names, labels, baseModel: run.model });
+    },
+  });
+  const result = await running.catch((error) => {
+    if (kept !== undefined) dispose(kept.params as Record<string, Tensor>);
+    throw error;
+  });
+  const facts = { kind, method: run, own: run.own };
+  const done = { ...result, ...tuned<TaskName>(kept!, facts), run, out, baseline };
+  if (out === undefined) return done;
+  try {
+    await writeRunJson(out, "summary.json", summary(kind, run, backend, result, plan));
+    await writeReport(out);
+    return done;
+  } catch (error) {
+    done[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function start(options: AnyOptions): Promise<FineTuned<TaskName>> {
+  const { resume, out } = options;
+  const place = resume ?? (typeof out === "string" ? out : undefined);
+  const own = await ownExamples(options);
+  const asked = resume === undefined ? fresh(options, own) : undefined;
+  // Before anything in it is read, and before a download after which two runs would find that they have one folder.
+  using early = place === undefined ? undefined : await claimFolder(place, "train");
+  const { run, ...rest } = asked ?? await resumed(resume!, options);
+  const model = typeof options.model === "object" ? options.model : undefined;
+  // The run's folder says which commit it began from.
+  const pinned = { ...run, model: model === undefined ? await pinModel(run.model, options.hub) : run.model };
+  const under = typeof out === "object" ? out.under : undefined;
+  const folder = place ?? (under && newFolder(under, `${pinned.model}-${pinned.data}-${pinned.adapter}`));
+  using late = early === undefined && folder !== undefined ? await claimFolder(folder, "train") : undefined;
+  const note = (early ?? late)?.note;
+  if (note !== undefined) reporterOf(options, run.adapter).line(`note: ${note}`);
+  if (resume === undefined && folder !== undefined) unused(folder);
+  return await trained({ ...rest, run: pinned }, model, own, options, folder);
+}
+
+/**
+ * Fine-tunes a model. Every setting has the default of its recipe: a model and data are enough, and without them the built-in
+ * ones are taken. Nothing is written unless `out` names a folder; there a run leaves what it takes to go on with it
+ * (`resume`), its adapter and a report.
+ *
+ * The task is the one that is named, else the one that the examples are of: `{ image, label }` classifies images,
+ * `{ prompt, response }` answers, `{ image, depth }` measures depth. Data by name classifies images unless `task` says
+ * otherwise.
+ *
+ * @param options See {@linkcode FineTuneOptions}
+ * @returns Metrics and the adapted model, which predicts, is saved, merged, and disposed by its user
+ * @throws OneloraError for settings, data and models that cannot be used, and a run that diverges or is interrupted
+ *
+ * @example
+ * ```ts
+ * import { fineTune, load } from "@onelora/onelora/tasks";
+ * import { assertEquals } from "@std/assert";
+ * const image = (grey: number) => ({ data: new Uint8Array(28 * 28).fill(grey), width: 28, height: 28 });
+ * const data = Array.from({ length: 20 }, (_, i) => ({ image: image(i % 2 * 200 + i), label: i % 2 ? "light" : "dark" }));
+ * using model = await fineTune({ model: "vit-micro", data, adapter: "1lora", steps: 20, backend: "wasm" });
+ * const folder = await Deno.makeTempDir();
+ * await model.save(folder);
+ * using again = await load(folder);
+ * assertEquals((await again.predict(image(210)))[0].label, "light");
+ * ```
+ */
+export function fineTune<Name extends TaskName>(
+  options: FineTuneOptions<Name> & { readonly task: Name },
+): Promise<FineTuned<Name>>;
+/** Fine-tunes a language model on prompts and responses of one's own. */
+export function fineTune(
+  options: FineTuneOptions<"reasoning"> & {
+    readonly data: Examples<ExampleOf<"reasoning">>;
+    readonly task?: undefined;
+  },
+): Promise<FineTuned<"reasoning">>;
+/** Fine-tunes a model of depth on pictures and depth of one's own. */
+export function fineTune(
+  options: FineTuneOptions<"depth"> & { readonly data: Examples<ExampleOf<"depth">>; readonly task?: undefined },
+): Promise<FineTuned<"depth">>;
+/** Fine-tunes a classifier of images. */
+export function fineTune(
+  options?: FineTuneOptions<"image-classification"> & { readonly task?: undefined },
+): Promise<FineTuned<"image-classification">>;
+/** Fine-tunes by a task that is known when the program runs. */
+export function fineTune(
+  options: FineTuneSurroundings & Partial<RunSettings> & { readonly task?: TaskName; readonly data?: string },
+): Promise<FineTuned<TaskName>>;
+export function fineTune(options: object = {}): Promise<FineTuned<TaskName>> {
+  return start(options as AnyOptions);
+}

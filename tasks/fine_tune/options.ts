@@ -1,0 +1,88 @@
+/**
+ * What `fineTune` is given.
+ *
+ * @module
+ */
+import type { StepPlan } from "../../dsl/compile/mod.ts";
+import type { BackendName } from "../../dsl/engine/mod.ts";
+import type { HubOptions, Model } from "../../models/mod.ts";
+import type { Examples } from "../data/own.ts";
+import type { TaskName, Tasks } from "../kinds.ts";
+import type { Observer, Reporter } from "../trainer/observe.ts";
+import type { RunSettings } from "../trainer/task.ts";
+
+/** A task's own settings. */
+export type OwnSettings<Name extends TaskName> = Parameters<Tasks[Name]["open"]>[0]["own"];
+/** An example of one's own for a task. */
+export type ExampleOf<Name extends TaskName> = Parameters<Tasks[Name]["ownData"]>[0][number];
+/** What a task's models take. */
+export type InputOf<Name extends TaskName> = Parameters<Tasks[Name]["predict"]>[1];
+/** What a task's models make of it. */
+export type OutputOf<Name extends TaskName> = Awaited<ReturnType<Tasks[Name]["predict"]>>;
+
+/** Data by name, such as `mnist` or `images:DIR`, or examples of one's own. */
+export type DataOf<Name extends TaskName> = string | Examples<ExampleOf<Name>>;
+
+/** Options of `fineTune` besides settings. */
+export interface FineTuneSurroundings {
+  /** Preset, folder, `hf:ORG/NAME`, or an opened model (default: the task's built-in one). */
+  readonly model?: string | Model;
+  /** Engine (default: the one in use, else the first that works). */
+  readonly backend?: BackendName | "auto";
+  /** Where models of Hugging Face's hub come from and go. */
+  readonly hub?: HubOptions;
+  /** The run's folder, or where to make a new one; nothing is written without. */
+  readonly out?: string | { readonly under: string };
+  /** Folder of a run to go on with, by its own settings; only `steps`, `epochs` and `backend` may change. */
+  readonly resume?: string;
+  /** Ends the run after the current step, with a checkpoint if there is a folder. */
+  readonly signal?: AbortSignal;
+  /** Train the task's baseline first, for comparison. */
+  readonly baseline?: boolean;
+  /** Told after every step. */
+  readonly onStep?: Observer["onStep"];
+  /** Told after every evaluation. */
+  readonly onEvaluation?: Observer["onEvaluation"];
+  /** Told after every checkpoint. */
+  readonly onCheckpoint?: Observer["onCheckpoint"];
+  /** Told what a step will take in memory, before the first one. */
+  readonly onPlan?: (plan: StepPlan) => void;
+  /** Told in lines what happens. */
+  readonly onLine?: (line: string) => void;
+  /** Shows progress, by what is trained; beside `onLine`. */
+  readonly reporter?: (label: string) => Reporter;
+}
+
+/** Options of `fineTune`: everything has a default but the data of one's own. */
+export type FineTuneOptions<Name extends TaskName> =
+  & FineTuneSurroundings
+  & Partial<RunSettings>
+  & Partial<OwnSettings<Name>>
+  & {
+    /** Data to learn from (default: the task's built-in one). */
+    readonly data?: DataOf<Name>;
+    /** Examples of one's own to be judged by (default: some of `data`, held out). */
+    readonly test?: Examples<ExampleOf<Name>>;
+    /** The task (default: the one that the examples are of, else image classification). */
+    readonly task?: Name;
+  };
+
+/** Names of the options that are no settings. */
+export const SURROUNDINGS: Readonly<Record<keyof FineTuneSurroundings | "data" | "test" | "task", true>> = {
+  model: true,
+  backend: true,
+  hub: true,
+  out: true,
+  resume: true,
+  signal: true,
+  baseline: true,
+  onStep: true,
+  onEvaluation: true,
+  onCheckpoint: true,
+  onPlan: true,
+  onLine: true,
+  reporter: true,
+  data: true,
+  test: true,
+  task: true,
+};
