@@ -13,7 +13,15 @@ export { openImageTree } from "./image_tree.ts";
 export * from "./loader.ts";
 export * from "./mnist.ts";
 export * from "./open.ts";
-export { type Examples, type ImageSource, type LabelledImage, ownImages, type PixelData, readImage } from "./own.ts";
+export {
+  type Examples,
+  type ImageSource,
+  type LabelledImage,
+  type OwnDataOptions,
+  ownImages,
+  type PixelData,
+  readImage,
+} from "./own.ts";
 export { type Origin, originOf, remake, withOrigin } from "./origin.ts";
 export * from "./parquet_images.ts";
 export * from "./resize.ts";

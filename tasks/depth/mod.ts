@@ -30,5 +30,6 @@ export * from "./recipe.ts";
 export * from "./resample.ts";
 export type { SceneDomain } from "./scene.ts";
 export * from "./scenes.ts";
+export type { DepthSettings } from "./settings.ts";
 export * from "./silog.ts";
 export * from "./task.ts";

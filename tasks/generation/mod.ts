@@ -18,5 +18,6 @@ export * from "./sample.ts";
 export * from "./sampler.ts";
 export * from "./sampling.ts";
 export * from "./schedule.ts";
+export type { GenerationSettings } from "./settings.ts";
 export * from "./source.ts";
 export { generation } from "./task.ts";

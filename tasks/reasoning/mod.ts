@@ -18,5 +18,6 @@ export { type ModelQuestions, openQuestions } from "./questions.ts";
 
 export * from "./report.ts";
 export * from "./respond.ts";
+export type { ReasoningSettings } from "./settings.ts";
 export * from "./task.ts";
 export * from "./template.ts";

@@ -4,7 +4,6 @@
  * @module
  */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { fineTune, load, taskKind } from "../../tasks/mod.ts";
 import { linesOf, output, smallCifar } from "../support/command.ts";
