@@ -9,26 +9,11 @@ import { OneloraError } from "../dsl/error.ts";
 import type { AnyLayer, Layer } from "../dsl/layer.ts";
 import type { Path } from "../dsl/tree.ts";
 import { keepFields } from "./companions/config.ts";
+import type { ImageInput } from "./image_input.ts";
 import { checkSettings, type Settings } from "./companions/settings.ts";
 import { type Json, objectField } from "./config.ts";
 import { type KeyMap, moduleNames } from "./checkpoint/keys.ts";
 import type { Signature } from "./checkpoint/signature.ts";
-
-/** What an image model expects of its pixels. */
-export interface ImageInput {
-  /** Pixels. */
-  readonly height: number;
-  /** Pixels. */
-  readonly width: number;
-  /** 1 grey, 3 RGB. */
-  readonly channels: number;
-  /** Of values in 0..1, per channel. */
-  readonly mean: readonly number[];
-  /** Of values in 0..1, per channel. */
-  readonly std: readonly number[];
-  /** What height and width of images of other sizes must be multiples of, if it takes any. */
-  readonly multipleOf?: number;
-}
 
 /** Query, key and value projections: one linear layer of all three, or three. */
 export type Qkv = "fused" | "split";

@@ -15,6 +15,8 @@ export * from "./dit/dit.ts";
 export * from "./dit/config.ts";
 export * from "./family.ts";
 export * from "./fusion.ts";
+export * from "./image_input.ts";
+export * from "./companions/mod.ts";
 export * from "./llama/generate.ts";
 export * from "./hub/mod.ts";
 export * from "./checkpoint/keys.ts";

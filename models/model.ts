@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Companions } from "./companions/open.ts";
 import type { Description, DescriptionOptions } from "./family.ts";
 import type { HubOptions } from "./hub/settings.ts";
 
@@ -10,6 +11,8 @@ import type { HubOptions } from "./hub/settings.ts";
 export interface Model extends Description {
   /** Preset name, folder, repository with its commit, or preset name = weights. */
   readonly name: string;
+  /** Ids that end a text, of all its files, if it makes text. */
+  readonly end?: readonly number[];
   /** Folder with its weights, or the file that they are, if it has any. */
   readonly folder?: string;
   /** The repository that its weights come from when they are first needed, if it is one of the hub's. */
@@ -23,9 +26,21 @@ export interface Model extends Description {
  *
  * @param description What it is
  * @param place Its name, and its weights, if it has any
+ * @param beside What the files beside the weights say
  */
-export function modelOf(description: Description, place: Pick<Model, "name" | "folder" | "repository">): Model {
-  return { ...description, ...place, with: (options) => modelOf(description.with(options), place) };
+export function modelOf(
+  description: Description,
+  place: Pick<Model, "name" | "folder" | "repository">,
+  beside: Companions = {},
+): Model {
+  const notes = [...description.notes, ...beside.notes ?? []];
+  return {
+    ...description,
+    ...place,
+    ...beside,
+    notes,
+    with: (options) => modelOf(description.with(options), place, beside),
+  };
 }
 
 /** A model of Hugging Face's hub. */

@@ -10,6 +10,7 @@ import { autoencoderFamily } from "./autoencoder/autoencoder_kl.ts";
 import { isWeights, openCheckpoint } from "./checkpoint/checkpoint.ts";
 import { keyOf } from "./checkpoint/keys.ts";
 import { refuseQuantised } from "./companions/config.ts";
+import { openCompanions } from "./companions/open.ts";
 import { depthAnythingFamily } from "./depth_anything/depth_anything.ts";
 import { ditFamily } from "./dit/dit.ts";
 import type { Description, DescriptionOptions, Family } from "./family.ts";
@@ -164,5 +165,6 @@ export async function openModel(name: string, options: OpenModelOptions = {}): P
     : familyOf(preset)!.preset(preset, options);
   const isUntied = folder !== undefined && await hasOwnHead(folder, described);
   const description = isUntied ? described.with({ untied: true }) : described;
-  return modelOf(description, { name: full, folder, ...repository });
+  const beside = folder === undefined ? {} : await openCompanions(folder, description);
+  return modelOf(description, { name: full, folder, ...repository }, beside);
 }

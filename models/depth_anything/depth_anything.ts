@@ -221,5 +221,10 @@ export const depthAnythingFamily: Family = family<DepthAnythingConfig>({
     // ImageNet's
     mean: [0.485, 0.456, 0.406],
     std: [0.229, 0.224, 0.225],
+    preparation: {
+      resize: { kind: "proportional", height: image, width: image, multipleOf: patch },
+      resample: "bicubic",
+      rescale: 1 / 255,
+    },
   }),
 });

@@ -6,8 +6,11 @@
 
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
+import type { ImagePreparation, Size } from "../../models/image_input.ts";
 import type { ImageExample } from "./dataset.ts";
+import type { Normalisation } from "./normalise.ts";
 import { withOrigin } from "./origin.ts";
+import { finishImage, fitImage, type PreparationInput } from "./prepare.ts";
 import { type Box, crop, flipHorizontally, resize } from "./resize.ts";
 import { roundHalfEven } from "./round.ts";
 
@@ -19,16 +22,6 @@ export interface ImageTransform {
   apply(example: ImageExample, key: Key): Float32Array;
   /** Whether it makes random choices. */
   readonly random?: boolean;
-}
-
-/** How bytes become the numbers that a model expects: (byte / 255 - mean) / std for each channel. */
-export interface Normalisation {
-  /** Channels of the model: 1 or 3. */
-  readonly channels: number;
-  /** Mean of each channel, on the scale 0 to 1. */
-  readonly mean: readonly number[];
-  /** Standard deviation of each channel, on the scale 0 to 1. */
-  readonly std: readonly number[];
 }
 
 /** The ranges that a random crop is drawn from. */
@@ -80,51 +73,6 @@ export function cropBox(height: number, width: number, ranges: CropRanges, draws
   return { top: Math.floor((height - h) / 2), left: Math.floor((width - w) / 2), height: h, width: w };
 }
 
-/**
- * Bytes as a model reads them, out[c, y, x] = (in[y, x, c] / 255 - mean[c]) / std[c], shape [channels, height, width].
- *
- * Grey images are repeated for a model of three channels. For a model of one channel, colours become the luminance
- * (19595 R + 38470 G + 7471 B + 32768) >> 16 of ITU-R 601-2, as in Pillow's mode L.
- *
- * @param image Image of 1 or 3 channels
- * @param how Channels, mean and standard deviation
- *
- * @example
- * ```ts
- * import { normalise } from "@onelora/onelora/tasks";
- * import { assertEquals } from "@std/assert";
- * const grey = { pixels: Uint8Array.of(255), height: 1, width: 1, channels: 1, label: 0 };
- * assertEquals([...normalise(grey, { channels: 3, mean: [0, 0.5, 0], std: [1, 1, 0.5] })], [1, 0.5, 2]);
- * ```
- */
-export function normalise(image: ImageExample, how: Normalisation): Float32Array {
-  const { pixels, channels } = image;
-  if (![1, 3].includes(channels)) {
-    throw new OneloraError({
-      attempted: "normalising an image",
-      found: `${channels} channels`,
-      allowed: "1 (grey) or 3 (colour)",
-    });
-  }
-  const area = image.height * image.width;
-  const source = channels === 3 && how.channels === 1 ? luminance(pixels) : pixels;
-  const stride = source.length / area;
-  const out = new Float32Array(how.channels * area);
-  for (let channel = 0; channel < how.channels; channel++) {
-    const table = Float32Array.from({ length: 256 }, (_, byte) => (byte / 255 - how.mean[channel]) / how.std[channel]);
-    const from = stride === 1 ? 0 : channel;
-    for (let i = 0; i < area; i++) out[channel * area + i] = table[source[i * stride + from]];
-  }
-  return out;
-}
-
-function luminance(pixels: Uint8Array): Uint8Array {
-  return Uint8Array.from(
-    { length: pixels.length / 3 },
-    (_, i) => (19595 * pixels[3 * i] + 38470 * pixels[3 * i + 1] + 7471 * pixels[3 * i + 2] + 32768) >> 16,
-  );
-}
-
 function checkNormalisation({ channels, mean, std }: Normalisation): void {
   if ([1, 3].includes(channels) && mean.length === channels && std.length === channels && std.every((s) => s > 0)) {
     return;
@@ -138,8 +86,40 @@ function checkNormalisation({ channels, mean, std }: Normalisation): void {
 
 /** What every transform needs to know of the model. */
 export interface TransformOptions extends Normalisation {
-  /** Height and width of the model's input, in pixels. */
-  readonly size: number;
+  /** Height and width of the model's input, in pixels: one number for a square. */
+  readonly size: number | readonly [height: number, width: number];
+  /** How pictures come to it; by default stretched, bilinear. */
+  readonly preparation?: ImagePreparation;
+}
+
+/** What the options come to. */
+interface Completed extends Size {
+  readonly input: PreparationInput;
+  /** The values of a picture that has its size. */
+  readonly finish: (fitted: ImageExample) => Float32Array;
+}
+
+/** Both sides, and the preparation. */
+function completed(options: TransformOptions): Completed {
+  const { size, rescale = 1 / 255, reversed, preparation } = options;
+  const [height, width] = typeof size === "number" ? [size, size] : size;
+  const plain: ImagePreparation = {
+    resize: { kind: "exact", height, width },
+    resample: "bilinear",
+    rescale,
+    reversed,
+  };
+  const input = { ...options, preparation: preparation ?? plain };
+  const finish = (fitted: ImageExample) => {
+    const prepared = finishImage(fitted, input);
+    if (prepared.height === height && prepared.width === width) return prepared.values;
+    throw new OneloraError({
+      attempted: "preparing an image",
+      found: `pixels that come to ${prepared.height}x${prepared.width} after what the model's files do to pictures`,
+      allowed: `${height}x${width}, the model's input`,
+    });
+  };
+  return { height, width, input, finish };
 }
 
 /** What a training transform may vary. */
@@ -160,10 +140,10 @@ export interface TrainingTransformOptions extends TransformOptions, Augmentation
  */
 export function evaluationTransform(options: TransformOptions): ImageTransform {
   checkNormalisation(options);
-  const { size, channels } = options;
+  const { height, width, input, finish } = completed(options);
   return {
-    shape: [channels, size, size],
-    apply: withOrigin((example: ImageExample) => normalise(resize(example, size, size), options), {
+    shape: [input.channels, height, width],
+    apply: withOrigin((example: ImageExample) => finish(fitImage(example, input.preparation)), {
       module: import.meta.url,
       name: "evaluationTransform",
       arguments: [options],
@@ -172,22 +152,27 @@ export function evaluationTransform(options: TransformOptions): ImageTransform {
 }
 
 /**
- * The transform for training (paper, section 4.4): a random resized crop, mirrored half of the time, then normalised.
+ * The transform for training (paper, section 4.4): a random resized crop, mirrored half of the time, then normalised. The
+ * crop takes the place of what the model's files do to a picture's size; the filter, the factor, mean and std are theirs.
  *
  * @param options The model's input and what to vary
  */
 export function trainingTransform(options: TrainingTransformOptions): ImageTransform {
   checkNormalisation(options);
-  const { size, channels, crop: ranges = standardCrop, flip = 0.5 } = options;
+  const { crop: ranges = standardCrop, flip = 0.5 } = options;
+  const { height, width, input, finish } = completed(options);
+  const { preparation } = input;
   return {
-    shape: [channels, size, size],
+    shape: [input.channels, height, width],
     random: true,
     apply: withOrigin((example: ImageExample, key: Key) => {
-      const box = ranges === false
-        ? { top: 0, left: 0, height: example.height, width: example.width }
-        : cropBox(example.height, example.width, ranges, uniform(fold(key, "crop"), DRAWS));
-      const resized = resize(crop(example, box), size, size);
-      return normalise(uniform(fold(key, "flip"), 1)[0] < flip ? flipHorizontally(resized) : resized, options);
+      const seen = ranges === false ? fitImage(example, preparation) : resize(
+        crop(example, cropBox(example.height, example.width, ranges, uniform(fold(key, "crop"), DRAWS))),
+        height,
+        width,
+        preparation.resample,
+      );
+      return finish(uniform(fold(key, "flip"), 1)[0] < flip ? flipHorizontally(seen) : seen);
     }, { module: import.meta.url, name: "trainingTransform", arguments: [options] }),
   };
 }

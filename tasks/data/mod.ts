@@ -5,6 +5,8 @@
  */
 
 export * from "./augment.ts";
+export * from "./normalise.ts";
+export * from "./prepare.ts";
 export * from "./cifar.ts";
 export type { ImageDataset, ImageExample, ImageSplits } from "./dataset.ts";
 export * from "./food.ts";

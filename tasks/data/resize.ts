@@ -5,6 +5,7 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
+import type { Resampling } from "../../models/image_input.ts";
 import type { ImageExample } from "./dataset.ts";
 
 /** A rectangle of an image, in pixels. */
@@ -70,13 +71,24 @@ interface Filter {
 }
 
 /**
- * Which neighbours a resized pixel mixes: the mean of those within it, a triangle, or Keys' cubic with a = -1/2. All widen
- * with the scale when shrinking.
+ * Which neighbours a resized pixel mixes: the mean of those within it, a triangle, Keys' cubic with a = -1/2, a sine's first
+ * lobe under Hamming's window, or three lobes under a wider one. All widen with the scale when shrinking. "nearest" takes the
+ * one pixel in which the middle lies.
  */
-export type ResizeFilter = "box" | "bilinear" | "bicubic";
+export type ResizeFilter = Resampling;
 
-const filters: Readonly<Record<ResizeFilter, Filter>> = {
+/** sin(pi x) / (pi x). */
+function sinc(x: number): number {
+  return x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
+}
+
+const filters: Readonly<Record<Exclude<ResizeFilter, "nearest">, Filter>> = {
   box: { support: 0.5, weight: (x) => x > -0.5 && x <= 0.5 ? 1 : 0 },
+  hamming: {
+    support: 1,
+    weight: (x) => Math.abs(x) >= 1 ? 0 : sinc(x) * (0.54 + 0.46 * Math.cos(Math.PI * x)),
+  },
+  lanczos: { support: 3, weight: (x) => x < -3 || x >= 3 ? 0 : sinc(x) * sinc(x / 3) },
   bilinear: { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) },
   bicubic: {
     support: 2,
@@ -133,6 +145,29 @@ function resample(
   return out;
 }
 
+/** The pixels in which the middles of the new ones lie. */
+function nearest(image: ImageExample, height: number, width: number): ImageExample {
+  const { pixels, channels } = image;
+  // Summed, not multiplied, as Pillow does: where a sum comes to a pixel's edge, its last bit decides.
+  const places = (from: number, to: number) => {
+    let place = from / to * 0.5;
+    return Int32Array.from({ length: to }, () => {
+      const at = Math.min(Math.floor(place), from - 1);
+      place += from / to;
+      return at;
+    });
+  };
+  const [rows, columns] = [places(image.height, height), places(image.width, width)];
+  const out = new Uint8Array(height * width * channels);
+  for (let row = 0, to = 0; row < height; row++) {
+    for (let column = 0; column < width; column++, to += channels) {
+      const from = (rows[row] * image.width + columns[column]) * channels;
+      for (let channel = 0; channel < channels; channel++) out[to + channel] = pixels[from + channel];
+    }
+  }
+  return { ...image, pixels: out, height, width };
+}
+
 /**
  * Resizing with antialiasing: rows and columns by the filter, rounded to bytes in between. Equal, byte for byte, to
  * Pillow 13's `Image.resize` with the filter of that name, and so to torchvision's resize of Pillow images. (Pillow 12 and
@@ -164,6 +199,7 @@ export function resize(
       allowed: "positive whole sizes",
     });
   }
+  if (filter === "nearest") return nearest(image, height, width);
   const { channels } = image;
   const across = (bytes: Uint8Array, rows: number) =>
     resample(bytes, [rows, image.width, channels], width, filters[filter]);

@@ -41,6 +41,8 @@ export interface DepthTransformOptions {
   readonly mean: readonly number[];
   /** Standard deviation of each channel, on the scale 0 to 1. */
   readonly std: readonly number[];
+  /** Factor of bytes before mean and standard deviation, 1 / 255 by default. */
+  readonly rescale?: number;
 }
 
 /** What a training transform varies. */
@@ -127,8 +129,12 @@ function inputOf({ pixels, height, width }: DepthExample, by: Tables, options: D
   const values = Float32Array.from(pixels, (byte, i) => by[i % 3][byte]);
   const stretched = resampleMap(values, { height, width, channels: 3 }, [options.height, options.width]);
   const out = new Float32Array(3 * area);
+  // What is varied is on the scale 0 to 1, whatever the model's own is.
+  const scale = options.rescale === undefined ? 1 : options.rescale * 255;
   for (let c = 0; c < 3; c++) {
-    for (let i = 0; i < area; i++) out[c * area + i] = (stretched[3 * i + c] - options.mean[c]) / options.std[c];
+    for (let i = 0; i < area; i++) {
+      out[c * area + i] = (stretched[3 * i + c] * scale - options.mean[c]) / options.std[c];
+    }
   }
   return out;
 }

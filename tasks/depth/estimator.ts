@@ -9,6 +9,7 @@ import type { Objective } from "../../dsl/differentiate.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
 import type { Params } from "../../dsl/tree.ts";
+import { preparationOf, usableImages } from "../../models/image_input.ts";
 import type { Model } from "../../models/model.ts";
 import { partRows } from "../trainer/parts.ts";
 import type { WholeStep } from "../trainer/step.ts";
@@ -67,9 +68,13 @@ export function metricInput(model: Pick<Model, "name" | "family" | "image" | "co
       allowed: "a metric depth_anything model, such as depth-anything-large-outdoor",
     }, { exitCode: 2 });
   }
-  const { height, width, mean, std } = image;
+  const { height, width, mean, std, multipleOf = 1 } = usableImages(image);
+  const { rescale } = preparationOf(image);
   const isPublished = height === PUBLISHED_SIDE && width === PUBLISHED_SIDE;
-  return { ...(isPublished ? PUBLISHED_INPUT : { height, width }), mean, std };
+  // Pictures are stretched, not padded, so to whole patches.
+  const whole = (side: number) => Math.max(1, Math.round(side / multipleOf)) * multipleOf;
+  const own = { height: whole(height), width: whole(width) };
+  return { ...(isPublished ? PUBLISHED_INPUT : own), mean, std, ...(rescale === 1 / 255 ? {} : { rescale }) };
 }
 
 /**

@@ -4,15 +4,12 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { OneloraError } from "../../dsl/error.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
 import { interpolate } from "../../dsl/ops/interpolate.ts";
 import type { Params } from "../../dsl/tree.ts";
-import type { ImageInput } from "../../models/family.ts";
-import { normalise } from "../data/augment.ts";
+import { type ImageInput, preparationOf, usableImages } from "../../models/image_input.ts";
 import type { ImageExample } from "../data/dataset.ts";
-import { resize } from "../data/resize.ts";
-import { roundHalfEven } from "../data/round.ts";
+import { fittedSize, type ImageValues, prepareImage } from "../data/prepare.ts";
 
 /** Plain pixels of three channels. */
 export type ColourPicture = Omit<ImageExample, "label" | "channels">;
@@ -39,20 +36,12 @@ export function depthInputSize(
   image: Pick<ImageInput, "height" | "width" | "multipleOf">,
 ): readonly [height: number, width: number] {
   const { multipleOf = 1 } = image;
-  const [down, across] = [image.height / height, image.width / width];
-  const scale = Math.abs(1 - across) < Math.abs(1 - down) ? across : down;
-  const side = (length: number) => roundHalfEven(scale * length / multipleOf) * multipleOf;
-  const size = [side(height), side(width)] as const;
-  if (Math.min(...size) > 0) return size;
-  throw new OneloraError({
-    attempted: "preparing a picture for a depth model",
-    found: `${height}x${width} pixels`,
-    allowed: `a picture whose shorter side keeps ${multipleOf} pixels at the model's size`,
-  });
+  return fittedSize({ kind: "proportional", height: image.height, width: image.width, multipleOf }, height, width);
 }
 
 /**
- * A picture as a depth model reads it: resized (bicubic, antialiased, to bytes), then (byte / 255 - mean) / std.
+ * A picture as a depth model reads it: as its files say, by default resized (bicubic, antialiased, to bytes), then
+ * (byte / 255 - mean) / std.
  *
  * @param picture The picture
  * @param image What the model expects
@@ -61,10 +50,9 @@ export function depthInputSize(
 export function depthInput(
   picture: ColourPicture,
   image: ImageInput,
-): { readonly values: Float32Array; readonly height: number; readonly width: number } {
-  const [height, width] = depthInputSize(picture.height, picture.width, image);
-  const resized = resize({ ...picture, channels: 3, label: 0 }, height, width, "bicubic");
-  return { values: normalise(resized, image), height, width };
+): ImageValues {
+  const input = usableImages(image);
+  return prepareImage({ ...picture, channels: 3, label: 0 }, { ...input, preparation: preparationOf(input) });
 }
 
 /**
@@ -87,7 +75,9 @@ export async function predictDepth(
   const depth = tf.tidy(() => {
     const map = apply(layer, params)(tf.tensor(values, [1, 3, height, width]));
     const size = [picture.height, picture.width] as const;
-    return interpolate(tf.reshape(map, [1, height, width, 1]), { size }, { mode: "bilinear" });
+    // Rows and columns that no whole patch reaches are not in the map.
+    const [, rows, columns] = map.shape as [number, number, number];
+    return interpolate(tf.reshape(map, [1, rows, columns, 1]), { size }, { mode: "bilinear" });
   });
   try {
     return await depth.data<"float32">();

@@ -5,7 +5,8 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
-import { type ImageTransform, normalise } from "../data/augment.ts";
+import type { ImageTransform } from "../data/augment.ts";
+import { normalise } from "../data/normalise.ts";
 import type { ImageExample } from "../data/dataset.ts";
 import { withOrigin } from "../data/origin.ts";
 import { crop, flipHorizontally, resize } from "../data/resize.ts";

@@ -10,7 +10,7 @@ import { apply, type Layer } from "../../dsl/layer.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { crossEntropy } from "../../dsl/ops/mod.ts";
 import type { Params } from "../../dsl/tree.ts";
-import type { ImageInput } from "../../models/family.ts";
+import { type ImageInput, preparationOf, usableImages } from "../../models/image_input.ts";
 import type { Model } from "../../models/model.ts";
 import {
   type Augmentation,
@@ -61,7 +61,7 @@ export interface FeedSettings {
  * @throws OneloraError if it takes none, or none that are square
  */
 export function squareImages({ name, family, image }: Model): ImageInput {
-  if (image !== undefined && image.height === image.width) return image;
+  if (image !== undefined && image.height === image.width) return usableImages(image);
   throw new OneloraError({
     attempted: `classifying images with ${name}`,
     found: image === undefined ? `a ${family} model` : `images of ${image.height}x${image.width}`,
@@ -72,8 +72,14 @@ export function squareImages({ name, family, image }: Model): ImageInput {
 /** Images of one evaluation batch. */
 const EVALUATION_BATCH = 100;
 
-function transformOptions({ height, channels, mean, std }: ImageInput): TransformOptions {
-  return { size: height, channels, mean, std };
+/**
+ * What transforms must know of a model's input.
+ *
+ * @param image The input
+ */
+export function transformOptions(image: ImageInput): TransformOptions {
+  const { height, width, channels, mean, std } = image;
+  return { size: [height, width], channels, mean, std, preparation: preparationOf(image) };
 }
 
 function trainingOrNot(options: TransformOptions, augment: FeedSettings["augment"]): ImageTransform {

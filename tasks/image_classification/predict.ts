@@ -10,7 +10,7 @@ import type { Params } from "../../dsl/tree.ts";
 import type { Model } from "../../models/mod.ts";
 import { evaluationTransform } from "../data/augment.ts";
 import type { ImageExample } from "../data/dataset.ts";
-import { squareImages } from "./classifier.ts";
+import { squareImages, transformOptions } from "./classifier.ts";
 
 /** A class and how likely it is. */
 export interface ClassProbability {
@@ -37,8 +37,7 @@ export async function predictClasses(
   picture: Omit<ImageExample, "label">,
   count: number = 5,
 ): Promise<readonly ClassProbability[]> {
-  const { height: size, channels, mean, std } = squareImages(model);
-  const { shape, apply: prepare } = evaluationTransform({ size, channels, mean, std });
+  const { shape, apply: prepare } = evaluationTransform(transformOptions(squareImages(model)));
   const pixels = prepare({ ...picture, label: 0 }, key(0));
   const found = tf.tidy(() => tf.softmax(apply(layer, params)(tf.tensor(pixels, [1, ...shape]))));
   try {

@@ -1,0 +1,9 @@
+/**
+ * The files beside a checkpoint's weights.
+ *
+ * @module
+ */
+export * from "./generation.ts";
+export type { Companions } from "./open.ts";
+export * from "./preprocessor.ts";
+export * from "./settings.ts";

@@ -1,0 +1,45 @@
+/**
+ * All that the files beside a model's weights say of it.
+ *
+ * @module
+ */
+import { OneloraError } from "../../dsl/error.ts";
+import type { Description } from "../family.ts";
+import type { ImageInput } from "../image_input.ts";
+import { readEnds } from "./generation.ts";
+import { openPreprocessor } from "./preprocessor.ts";
+
+/** What they say; absent where they say nothing. */
+export interface Companions {
+  /** What the model expects of its pixels. */
+  readonly image?: ImageInput;
+  /** Ids that end a text. */
+  readonly end?: readonly number[];
+  /** What of them is not acted on and might be meant, one line each. */
+  readonly notes?: readonly string[];
+}
+
+/** The input that the files describe; a refusal is kept for those who want to prepare pictures. */
+async function imageOf(folder: string, image: ImageInput, family: string): Promise<Companions> {
+  try {
+    return await openPreprocessor(folder, image, family);
+  } catch (error) {
+    if (!(error instanceof OneloraError)) throw error;
+    return { image: { ...image, refused: error } };
+  }
+}
+
+/**
+ * Reads the files beside a model's weights. Needs `--allow-read`.
+ *
+ * @param folder The model's folder
+ * @param description What the model is without them
+ * @throws OneloraError for a file that cannot be read
+ */
+export async function openCompanions(folder: string, description: Description): Promise<Companions> {
+  const { image, family, config } = description;
+  return {
+    ...(image === undefined ? {} : await imageOf(folder, image, family)),
+    ...(family === "llama" ? { end: await readEnds(folder, config) } : {}),
+  };
+}

@@ -1,0 +1,349 @@
+/**
+ * `preprocessor_config.json`: how pictures become a model's input, as transformers' image processors do it.
+ *
+ * @module
+ */
+import { OneloraError } from "../../dsl/error.ts";
+import { isObject } from "../../dsl/files/json.ts";
+import { readJsonIfThere } from "../../dsl/files/python_json.ts";
+import type { Json } from "../config.ts";
+import type { ImageInput, ImagePreparation, Resampling, ResizeRule, Size } from "../image_input.ts";
+import { wrongSetting } from "./read.ts";
+import { checkSettings, honoured, noEffect, refused, type Settings } from "./settings.ts";
+
+/** Pillow's numbers. */
+const RESAMPLING: readonly Resampling[] = ["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"];
+
+/** A class of transformers' image processors: its defaults, and which steps it knows. */
+interface Processor {
+  readonly defaults: Json;
+  /** Whether a single number is both sides; else it is the shorter. */
+  readonly square: boolean;
+}
+
+const HALVES = [0.5, 0.5, 0.5];
+const BASE: Json = {
+  do_resize: true,
+  do_rescale: true,
+  do_normalize: true,
+  rescale_factor: 1 / 255,
+  resample: 3,
+  image_mean: HALVES,
+  image_std: HALVES,
+};
+const CLIP: Processor = {
+  square: false,
+  defaults: {
+    ...BASE,
+    image_mean: [0.48145466, 0.4578275, 0.40821073],
+    image_std: [0.26862954, 0.26130258, 0.27577711],
+    size: { shortest_edge: 224 },
+    do_center_crop: true,
+    crop_size: { height: 224, width: 224 },
+  },
+};
+const SQUARE_224 = { height: 224, width: 224 };
+
+/** The classes whose steps are known here, with transformers' defaults. */
+const PROCESSORS: Readonly<Record<string, Processor>> = {
+  ViTImageProcessor: { square: true, defaults: { ...BASE, resample: 2, size: SQUARE_224 } },
+  DeiTImageProcessor: {
+    square: true,
+    defaults: { ...BASE, size: { height: 256, width: 256 }, do_center_crop: true, crop_size: SQUARE_224 },
+  },
+  BeitImageProcessor: { square: true, defaults: { ...BASE, size: SQUARE_224, crop_size: SQUARE_224 } },
+  SiglipImageProcessor: { square: false, defaults: { ...BASE, size: SQUARE_224 } },
+  CLIPImageProcessor: CLIP,
+  BitImageProcessor: CLIP,
+  ConvNextImageProcessor: { square: false, defaults: { ...BASE, size: { shortest_edge: 384 }, crop_pct: 224 / 256 } },
+  DPTImageProcessor: {
+    square: true,
+    defaults: { ...BASE, size: { height: 384, width: 384 }, ensure_multiple_of: 1, keep_aspect_ratio: false },
+  },
+};
+
+/** Settings of every class. */
+const EVERY: Settings = {
+  ...honoured(
+    "image_processor_type",
+    "feature_extractor_type",
+    "do_resize",
+    "size",
+    "resample",
+    "do_rescale",
+    "rescale_factor",
+    "do_normalize",
+    "image_mean",
+    "image_std",
+  ),
+  ...noEffect("pictures are read as colours, and grey ones as the model needs them", "do_convert_rgb"),
+  ...noEffect(
+    "is about how transformers is called",
+    "data_format",
+    "input_data_format",
+    "return_tensors",
+    "device",
+    "disable_grouping",
+    "default_to_square",
+    "image_seq_length",
+    "_valid_processor_keys",
+    "_valid_kwargs_names",
+    "model_input_names",
+  ),
+  ...noEffect(
+    "says where the file comes from",
+    "processor_class",
+    "_processor_class",
+    "auto_map",
+    "_commit_hash",
+    "name_or_path",
+    "model_type",
+    "transformers_version",
+  ),
+  ...noEffect("is for segmentation's label maps", "do_reduce_labels", "reduce_labels", "do_reduce_label"),
+  ...refused(
+    "changes pixels in a way that this class of transformers does not",
+    [false],
+    "do_flip_channel_order",
+    "do_thumbnail",
+    "do_align_long_axis",
+    "do_crop_margin",
+    "do_split_image",
+    "do_crop",
+    "do_color_quantize",
+    "apply_ocr",
+    "rescale_offset",
+    "include_top",
+    "do_adaptive_gray_to_rgb",
+  ),
+};
+
+const CROP: Settings = honoured("do_center_crop", "crop_size");
+const PAD: Settings = honoured("do_pad", "pad_size");
+const NO_CROP: Settings = refused("this class of transformers does not crop", [false], "do_center_crop");
+const NO_PAD: Settings = refused("this class of transformers does not pad", [false], "do_pad");
+
+/** Settings by class of transformers' image processors. */
+export const preprocessorSettings: Readonly<Record<string, Settings>> = Object.fromEntries(
+  Object.keys(PROCESSORS).map((name): readonly [string, Settings] => {
+    switch (name) {
+      case "DPTImageProcessor":
+        return [name, {
+          ...EVERY,
+          ...honoured("keep_aspect_ratio", "ensure_multiple_of", "do_pad", "size_divisor"),
+          ...NO_CROP,
+          ...noEffect("this class of transformers does not crop, and pads by size_divisor", "crop_size", "pad_size"),
+        }];
+      case "ConvNextImageProcessor":
+        return [name, {
+          ...EVERY,
+          ...refused("crops by crop_pct already", [false], "do_center_crop"),
+          ...noEffect("crops by crop_pct alone", "crop_size"),
+          ...honoured("crop_pct"),
+          ...NO_PAD,
+          ...noEffect("this class of transformers does not pad", "pad_size"),
+        }];
+      default:
+        return [name, { ...EVERY, ...CROP, ...PAD }];
+    }
+  }),
+);
+
+/** One processor's settings, with its class's defaults where the file has none; null is off, as to transformers. */
+interface Reading {
+  readonly file: string;
+  readonly json: Json;
+  readonly processor: Processor;
+}
+
+function valueOf({ json, processor }: Reading, name: string): unknown {
+  return Object.hasOwn(json, name) ? json[name] : processor.defaults[name];
+}
+
+function flag(reading: Reading, name: string): boolean {
+  const value = valueOf(reading, name) ?? false;
+  if (typeof value !== "boolean") throw wrongSetting(reading.file, name, value, "true or false");
+  return value;
+}
+
+function positive(reading: Reading, name: string): number {
+  const value = valueOf(reading, name);
+  if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
+  throw wrongSetting(reading.file, name, value, "a positive number");
+}
+
+function isSide(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) > 0;
+}
+
+/** A size of a file: a number, [height, width], or an object. */
+function sizeOf(reading: Reading, name: string, square: boolean): Readonly<Record<string, number>> {
+  const value = valueOf(reading, name);
+  const object = isSide(value)
+    ? square ? { height: value, width: value } : { shortest_edge: value }
+    : Array.isArray(value) && value.length === 2
+    ? { height: value[0], width: value[1] }
+    : value;
+  const sides = isObject(object) ? Object.entries(object).filter(([, side]) => side !== null) : [];
+  if (sides.length > 0 && sides.every(([, side]) => isSide(side))) {
+    return Object.fromEntries(sides) as Readonly<Record<string, number>>;
+  }
+  throw wrongSetting(reading.file, name, value, "a positive whole number, or an object of such");
+}
+
+function exactSize(reading: Reading, name: string): Size {
+  const { height, width, ...others } = sizeOf(reading, name, true);
+  if (height !== undefined && width !== undefined && Object.keys(others).length === 0) return { height, width };
+  throw wrongSetting(reading.file, name, valueOf(reading, name), "a number, or height and width");
+}
+
+/** The rule of a size, and the crop that comes with it. */
+function ruleOf(reading: Reading, type: string): { readonly resize: ResizeRule; readonly crop?: Size } {
+  const size = sizeOf(reading, "size", reading.processor.square);
+  const names = Object.keys(size).sort().join(" ");
+  const { height, width, shortest_edge: shortest, longest_edge: longest, max_height, max_width } = size;
+  const wrong = (allowed: string) => wrongSetting(reading.file, "size", valueOf(reading, "size"), allowed);
+  if (type === "DPTImageProcessor") {
+    if (names !== "height width") throw wrong("a number, or height and width");
+    const multipleOf = positive(reading, "ensure_multiple_of");
+    if (!isSide(multipleOf)) {
+      throw wrongSetting(reading.file, "ensure_multiple_of", multipleOf, "a positive whole number");
+    }
+    return {
+      resize: { kind: flag(reading, "keep_aspect_ratio") ? "proportional" : "multiple", height, width, multipleOf },
+    };
+  }
+  if (type === "ConvNextImageProcessor") {
+    if (names !== "shortest_edge") throw wrong("a number, or shortest_edge");
+    const exact = { height: shortest, width: shortest };
+    if (shortest >= 384) return { resize: { kind: "exact", ...exact } };
+    const side = Math.trunc(shortest / positive(reading, "crop_pct"));
+    return { resize: { kind: "shortest", side }, crop: exact };
+  }
+  switch (names) {
+    case "height width":
+      return { resize: { kind: "exact", height, width } };
+    case "shortest_edge":
+      return { resize: { kind: "shortest", side: shortest } };
+    case "longest_edge shortest_edge":
+      return { resize: { kind: "shortest", side: shortest, longest } };
+    case "max_height max_width":
+      return { resize: { kind: "within", height: max_height, width: max_width } };
+    default:
+      throw wrong("height and width, shortest_edge, shortest_edge and longest_edge, or max_height and max_width");
+  }
+}
+
+function perChannel(reading: Reading, name: string, channels: number): readonly number[] {
+  const value = valueOf(reading, name);
+  const list = typeof value === "number" ? Array<number>(channels).fill(value) : value;
+  const valid = Array.isArray(list) && list.length === channels &&
+    list.every((each) => typeof each === "number" && Number.isFinite(each) && (name !== "image_std" || each > 0));
+  if (valid) return list;
+  const what = name === "image_std" ? "positive numbers" : "numbers";
+  throw wrongSetting(reading.file, name, value, `${channels} ${what}, one for each channel, or one number`);
+}
+
+/** The processor's class: the file's, or the one that transformers takes for the family. */
+function classOf(json: Json, file: string, family: string): string {
+  const written = json.image_processor_type ?? json.feature_extractor_type;
+  if (written === undefined || written === null) {
+    return family === "depth_anything" ? "DPTImageProcessor" : "ViTImageProcessor";
+  }
+  const name = `${written}`.replace(/FeatureExtractor$/, "ImageProcessor").replace(/(ImageProcessor)(Fast|Pil)$/, "$1");
+  if (Object.hasOwn(PROCESSORS, name)) return name;
+  throw wrongSetting(file, "image_processor_type", written, Object.keys(PROCESSORS).join(", "));
+}
+
+/** The size that pictures of every size come to, where there is one. */
+function lastSize({ resize, crop, pad }: ImagePreparation): Size | undefined {
+  if (pad !== undefined) return pad;
+  if (crop !== undefined) return crop;
+  return resize?.kind === "exact" ? { height: resize.height, width: resize.width } : undefined;
+}
+
+/**
+ * What a model expects of pictures, by its file.
+ *
+ * @param json `preprocessor_config.json`
+ * @param image What the family expects where there is no such file
+ * @param family The family
+ * @param file The file's name
+ * @returns The input, and notes of what is not acted on and might be meant
+ * @throws OneloraError for a setting that is refused or out of range
+ */
+export function readPreprocessor(
+  json: Json,
+  image: ImageInput,
+  family: string,
+  file: string,
+): { readonly image: ImageInput; readonly notes: readonly string[] } {
+  const type = classOf(json, file, family);
+  const notes = checkSettings(json, preprocessorSettings[type], file, `a ${type}`);
+  const reading: Reading = { file, json, processor: PROCESSORS[type] };
+  const resampling = valueOf(reading, "resample");
+  const resample = typeof resampling === "number" ? RESAMPLING[resampling] : undefined;
+  if (resample === undefined) {
+    throw wrongSetting(file, "resample", resampling, RESAMPLING.map((name, i) => `${i} (${name})`).join(", "));
+  }
+  const { resize, crop: own } = flag(reading, "do_resize") ? ruleOf(reading, type) : { resize: undefined };
+  const isDepth = type === "DPTImageProcessor";
+  const pads = flag(reading, "do_pad");
+  const preparation: ImagePreparation = {
+    resize,
+    resample,
+    crop: !isDepth && flag(reading, "do_center_crop") ? exactSize(reading, "crop_size") : own,
+    rescale: flag(reading, "do_rescale") ? positive(reading, "rescale_factor") : 1,
+    pad: !isDepth && pads && (valueOf(reading, "pad_size") ?? undefined) !== undefined
+      ? exactSize(reading, "pad_size")
+      : undefined,
+    padMultiple: isDepth && pads && (valueOf(reading, "size_divisor") ?? undefined) !== undefined
+      ? positive(reading, "size_divisor")
+      : undefined,
+  };
+  const { channels } = image;
+  const normalises = flag(reading, "do_normalize");
+  // A model of any size takes what the file gives; the others take their own, and pictures must come to it.
+  const free = image.multipleOf !== undefined && resize !== undefined && "height" in resize;
+  const last = lastSize(preparation);
+  if (image.multipleOf === undefined && last !== undefined) {
+    const { height, width } = last;
+    if (height !== image.height || width !== image.width) {
+      throw new OneloraError({
+        attempted: `reading ${file}`,
+        found: `pictures that come to ${height}x${width}`,
+        allowed: `${image.height}x${image.width}, the image_size of config.json`,
+      });
+    }
+  }
+  return {
+    notes,
+    image: {
+      ...image,
+      ...(free ? { height: resize.height, width: resize.width } : {}),
+      mean: normalises ? perChannel(reading, "image_mean", channels) : Array<number>(channels).fill(0),
+      std: normalises ? perChannel(reading, "image_std", channels) : Array<number>(channels).fill(1),
+      preparation,
+    },
+  };
+}
+
+/**
+ * What a model expects of pictures, by the file in its folder, if there is one: `preprocessor_config.json`, or the image
+ * processor within `processor_config.json`.
+ *
+ * @param folder The folder
+ * @param image What the family expects without one
+ * @param family The family
+ */
+export async function openPreprocessor(
+  folder: string,
+  image: ImageInput,
+  family: string,
+): Promise<{ readonly image: ImageInput; readonly notes: readonly string[] }> {
+  const [name, whole] = ["preprocessor_config.json", "processor_config.json"];
+  const found = await readJsonIfThere(`${folder}/${name}`);
+  if (found !== undefined) return readPreprocessor(found.json, image, family, name);
+  const within = (await readJsonIfThere(`${folder}/${whole}`))?.json.image_processor;
+  return isObject(within) ? readPreprocessor(within, image, family, whole) : { image, notes: [] };
+}
