@@ -10,7 +10,7 @@ import { count, glob, partition, type Path } from "../dsl/tree.ts";
 export interface ParameterCounts {
   /** Trained by the method, the task head left out. */
   readonly adapter: number;
-  /** In the task head. */
+  /** Trained in the task head: all or none of it. */
   readonly head: number;
   /** In the base model, head included, plus what the method adds for training. */
   readonly total: number;
@@ -25,18 +25,24 @@ export interface ParameterCounts {
  * @example
  * ```ts
  * import { pipe } from "fp-ts/function";
- * import { at, everyLinear, oneLora, parameterCounts } from "@onelora/onelora/adapters";
+ * import { adapt, parameterCounts } from "@onelora/onelora/adapters";
  * import { linear, serial } from "@onelora/onelora/dsl";
  * import { assertEquals } from "@std/assert";
  * const model = serial({ body: linear(4, 8), classifier: linear(8, 2, { role: "head" }) });
- * const { adapter, head } = parameterCounts(pipe(model, at(everyLinear, oneLora())), "classifier");
+ * const { adapter, head } = parameterCounts(pipe(model, adapt("1lora+head")), "classifier");
  * assertEquals([adapter, head], [8, 18]);
+ * assertEquals(parameterCounts(pipe(model, adapt("1lora")), "classifier").head, 0);
  * ```
  */
 export function parameterCounts(model: AnyLayer, headPath?: Path): ParameterCounts {
   const isHead = headPath === undefined ? () => false : glob(`${headPath}.**`);
   const { kept: head, rest } = partition<ParamSpec>(isHead)(specs(model));
-  const { kept: trained } = partition<ParamSpec>((_, spec) => spec.trainable)(rest);
+  const isTrained = (_: Path, spec: ParamSpec) => spec.trainable;
+  const { kept: trained } = partition<ParamSpec>(isTrained)(rest);
   const { kept: base } = partition<ParamSpec>((_, spec) => spec.adapter === undefined || spec.trainable)(rest);
-  return { adapter: count(trained), head: count(head), total: count(base) + count(head) };
+  return {
+    adapter: count(trained),
+    head: count(partition<ParamSpec>(isTrained)(head).kept),
+    total: count(base) + count(head),
+  };
 }

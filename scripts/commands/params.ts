@@ -7,7 +7,7 @@
 import { adapt, joinMethods, parameterCounts } from "../../adapters/mod.ts";
 import { engineKind, precisions, useBackend } from "../../dsl/mod.ts";
 import { labelNames, openModel } from "../../models/mod.ts";
-import { methodSettings, planTask, requireTask } from "../../tasks/mod.ts";
+import { methodSettings, planTask, requireTask, taskOf } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, text } from "../cli/mod.ts";
 import { modelHelp, qkvFlag, usage } from "../cli/options.ts";
@@ -50,7 +50,7 @@ await main(
   attempt(async ({ options }) => {
     const { model: name, adapter, classes, qkv } = options;
     const model = await openModel(name, { labels: classes === undefined ? undefined : labelNames(classes), qkv });
-    const method = joinMethods(adapter, model.joined);
+    const method = joinMethods(adapter, taskOf(model)?.besides(model) ?? model.joined);
     const { adapter: trainable, head, total } = parameterCounts(adapt(method, options)(model.layer), model.headPath);
     const counts = { model: name, adapter, trainable, head, total };
     const rows = Object.entries(counts).map(([key, value]) =>

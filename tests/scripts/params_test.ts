@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { adapt, parameterCounts } from "../../adapters/mod.ts";
+import { specs } from "../../dsl/mod.ts";
 import { openModel } from "../../models/mod.ts";
 import { failure, output } from "../support/command.ts";
 
@@ -36,6 +37,21 @@ Deno.test("params prints the counts as JSON", async () => {
     head: 76_900,
     total: 85_798_656 + 82_944 + 76_900,
   });
+});
+
+Deno.test("a head counts as trained where it is: with every method of a classifier, of a language model with its own", async () => {
+  const counted = async (...args: string[]) => {
+    const { trainable, head } = JSON.parse(await output("params", "--json", ...args));
+    return [trainable, head];
+  };
+  const untied = ["--model", "tests/fixtures/llama-grouped"];
+  const { layer } = await openModel("tests/fixtures/llama-grouped");
+  const [vocabulary, width] = specs(layer)["lm_head.weight"].shape;
+  const [lora, none] = await counted(...untied, "--adapter", "lora");
+  assertEquals(none, 0);
+  assertEquals(await counted(...untied, "--adapter", "lora+head"), [lora, vocabulary * width]);
+  assertEquals((await counted("--model", "vit-micro", "--adapter", "lora"))[1], 40 * 129);
+  assertEquals((await counted("--model", "dpt-micro", "--adapter", "lora"))[1], 0);
 });
 
 Deno.test("params counts fused and split query, key and value", async () => {
