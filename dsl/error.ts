@@ -14,6 +14,35 @@ export interface Problem {
   readonly allowed: string;
 }
 
+/** Most characters of each part of a message. */
+const MOST_CHARACTERS = 2000;
+
+/** What moves a terminal's cursor, hides text or turns it round: control characters, bidirectional ones, unpaired surrogates. */
+// deno-lint-ignore no-control-regex
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|\p{Cs}/gu;
+
+/**
+ * Text from anywhere as a line for a terminal: what is no printable character is written as its code, what is too long is cut.
+ *
+ * @param text Any text
+ * @param most Most characters
+ *
+ * @example
+ * ```ts
+ * import { printable } from "@onelora/onelora/dsl";
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(printable("red: \\u001b[31m\\nnext"), "red: \\\\u001b[31m next");
+ * assertEquals(printable("abcdef", 3), "abc... (6 characters)");
+ * ```
+ */
+export function printable(text: string, most: number = MOST_CHARACTERS): string {
+  const cut = text.length > most ? `${text.slice(0, most)}... (${text.length} characters)` : text;
+  return cut.replace(/[ \t]*[\r\n]\s*|\t/g, " ").replace(
+    UNPRINTABLE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 /**
  * A failure the user can act on. Its message is `attempted: found X; allowed: Y`.
  *
@@ -40,8 +69,10 @@ export class OneloraError extends Error {
    * @param options `exitCode` 2 marks wrong usage; `cause` keeps the original error
    */
   constructor(problem: Problem, options: { exitCode?: 1 | 2; cause?: unknown } = {}) {
-    super(`${problem.attempted}: found ${problem.found}; allowed: ${problem.allowed}`, { cause: options.cause });
-    this.problem = problem;
+    const { attempted, found, allowed } = problem;
+    const shown = { attempted: printable(attempted), found: printable(found), allowed: printable(allowed) };
+    super(`${shown.attempted}: found ${shown.found}; allowed: ${shown.allowed}`, { cause: options.cause });
+    this.problem = shown;
     this.exitCode = options.exitCode ?? 1;
   }
 }

@@ -4,9 +4,18 @@
  * @module
  */
 import { OneloraError } from "../dsl/error.ts";
-import type { Json } from "../dsl/files/json.ts";
+import { type Json, show } from "../dsl/files/json.ts";
 
 export type { Json };
+
+/** Most layers; the deepest published models have less than a fifth of them. */
+const MOST_LAYERS = 1024;
+/** Most of anything else that is counted: channels, tokens, positions. */
+const MOST_SIZE = 2 ** 24;
+/** Most entries of a list. */
+const MOST_ENTRIES = 64;
+/** Largest side of a picture, pixels. */
+const MOST_SIDE = 2 ** 14;
 
 /**
  * The error for a field that cannot be used.
@@ -16,7 +25,7 @@ export type { Json };
  * @param allowed What it may hold
  */
 export function wrongField(name: string, value: unknown, allowed: string): OneloraError {
-  return new OneloraError({ attempted: `reading "${name}" of config.json`, found: JSON.stringify(value), allowed });
+  return new OneloraError({ attempted: `reading "${name}" of config.json`, found: show(value), allowed });
 }
 
 /**
@@ -43,7 +52,9 @@ export function numberField(json: Json, name: string, fallback: number): number 
  */
 export function wholeField(json: Json, name: string, fallback: number): number {
   const value = numberField(json, name, fallback);
+  const most = /layers|blocks/.test(name) ? MOST_LAYERS : MOST_SIZE;
   if (!Number.isInteger(value)) throw wrongField(name, value, "a positive integer");
+  if (value > most) throw wrongField(name, value, `at most ${most}`);
   return value;
 }
 
@@ -56,8 +67,11 @@ export function wholeField(json: Json, name: string, fallback: number): number {
  */
 export function numbersField(json: Json, name: string, fallback: readonly number[]): readonly number[] {
   const value = json[name] ?? fallback;
-  const valid = Array.isArray(value) && value.length > 0 && value.every((each) => Number.isFinite(each) && each > 0);
-  if (!valid) throw wrongField(name, value, "a list of positive numbers");
+  const isNumber = (each: unknown) => Number.isFinite(each) && each as number > 0 && each as number <= MOST_SIZE;
+  const valid = Array.isArray(value) && value.length > 0 && value.length <= MOST_ENTRIES && value.every(isNumber);
+  if (!valid) {
+    throw wrongField(name, value, `a list of 1 to ${MOST_ENTRIES} positive numbers, each at most ${MOST_SIZE}`);
+  }
   return value;
 }
 
@@ -116,8 +130,8 @@ export function choiceField<Name extends string>(
 export function sideField(json: Json, name: string, fallback: number): readonly [number, number] {
   const value = json[name] ?? fallback;
   const pair = Array.isArray(value) ? value : [value, value];
-  if (pair.length !== 2 || !pair.every((side) => Number.isInteger(side) && side > 0)) {
-    throw wrongField(name, value, "a positive integer or [height, width]");
+  if (pair.length !== 2 || !pair.every((side) => Number.isInteger(side) && side > 0 && side <= MOST_SIDE)) {
+    throw wrongField(name, value, `a positive integer or [height, width], each at most ${MOST_SIDE}`);
   }
   return [pair[0], pair[1]];
 }
@@ -138,7 +152,7 @@ export function labelNames(count: number): readonly string[] {
  */
 export function labelsField(json: Json): readonly string[] {
   const labels = json.id2label;
-  if (labels === undefined || labels === null) return labelNames(numberField(json, "num_labels", 2));
+  if (labels === undefined || labels === null) return labelNames(wholeField(json, "num_labels", 2));
   const named = typeof labels === "object" ? labels as Json : {};
   const names = Object.keys(named).map((_, i) => named[`${i}`]);
   if (names.length === 0 || !names.every((name) => typeof name === "string")) {

@@ -4,8 +4,11 @@
  * @module
  */
 import { nearest, OneloraError, unknownName } from "../dsl/error.ts";
+import { show } from "../dsl/files/json.ts";
 import { type JsonFile, readJsonFile } from "../dsl/files/python_json.ts";
+import { specs } from "../dsl/layer.ts";
 import { agree } from "../dsl/safetensors/mod.ts";
+import { sizeOf } from "../dsl/tree.ts";
 import { autoencoderFamily } from "./autoencoder/autoencoder_kl.ts";
 import { isWeights, openCheckpoint } from "./checkpoint/checkpoint.ts";
 import { keyOf } from "./checkpoint/keys.ts";
@@ -102,6 +105,17 @@ async function readConfig(folder: string): Promise<JsonFile> {
   }
 }
 
+/** Most parameters, which no machine's memory holds. */
+const MOST_PARAMETERS = 2 ** 40;
+
+/** Refuses a configuration whose weights nobody could have. */
+function refuseImpossible(name: string, layer: Description["layer"]): void {
+  const count = Object.values(specs(layer)).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  if (count <= MOST_PARAMETERS) return;
+  const found = `a configuration of ${count.toExponential(1)} parameters`;
+  throw new OneloraError({ attempted: `opening model ${show(name)}`, found, allowed: `at most ${MOST_PARAMETERS}` });
+}
+
 /** The family of a preset. */
 function familyOf(preset: string): Family | undefined {
   return families.find(({ presets }) => presets.includes(preset));
@@ -165,6 +179,7 @@ export async function openModel(name: string, options: OpenModelOptions = {}): P
     : familyOf(preset)!.preset(preset, options);
   const isUntied = folder !== undefined && await hasOwnHead(folder, described);
   const description = isUntied ? described.with({ untied: true }) : described;
+  refuseImpossible(full, description.layer);
   const beside = folder === undefined ? {} : await openCompanions(folder, description);
   return modelOf(description, { name: full, folder, ...repository }, beside);
 }

@@ -47,6 +47,31 @@ function closingQuote(text: string, start: number): number {
   return -1;
 }
 
+/** Deepest nesting of settings. */
+const MOST_LEVELS = 64;
+
+/**
+ * Refuses text that JSON's parsers would take long over or that nests so deep that functions on its value would overflow: one
+ * pass, before anything is built of it.
+ *
+ * @param text JSON, or Python's variant of it
+ * @throws SyntaxError for a string without an end, and for more than 64 levels
+ */
+export function checkNesting(text: string): void {
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i];
+    if (character === "{" || character === "[") {
+      if (++depth > MOST_LEVELS) throw new SyntaxError(`nesting deeper than ${MOST_LEVELS} levels`);
+    } else if (character === "}" || character === "]") {
+      depth--;
+    } else if (character === '"') {
+      i = closingQuote(text, i);
+      if (i === -1) throw new SyntaxError("a string without an end");
+    }
+  }
+}
+
 /**
  * The first offence in `text`, in words, if any. One pass, memory only for the names: it runs before `JSON.parse`, so that
  * nothing large is built from a hostile text. Text that is not JSON is left for `JSON.parse` to refuse.

@@ -6,7 +6,8 @@
  */
 import { OneloraError } from "../error.ts";
 import { guarded } from "./file.ts";
-import { isObject } from "./json.ts";
+import { checkNesting, isObject } from "./json.ts";
+import { readWhole, SETTINGS_BYTES } from "./read.ts";
 
 /** A number's text in the file, in the place of the number. */
 interface Spelling {
@@ -109,14 +110,16 @@ export interface JsonFile {
  * Reads a JSON file that holds one object. Needs `--allow-read`.
  *
  * @param path The file
+ * @param most Most bytes
  * @throws OneloraError for what is no text, no JSON or no object; a missing file's cause is `Deno.errors.NotFound`
  */
-export async function readJsonFile(path: string): Promise<JsonFile> {
+export async function readJsonFile(path: string, most: number = SETTINGS_BYTES): Promise<JsonFile> {
   const attempted = `reading ${path}`;
   const allowed = "a JSON object, in UTF-8";
-  const bytes = await guarded(attempted, allowed, () => Deno.readFile(path));
+  const bytes = await readWhole(path, most);
   return await guarded(attempted, allowed, () => {
     const text = textOf(bytes);
+    checkNesting(text);
     const json = parsePythonJson(text);
     if (isObject(json)) return { json, text };
     throw new OneloraError({ attempted, found: "no JSON object", allowed });

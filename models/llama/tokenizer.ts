@@ -6,14 +6,18 @@
 import { Tokenizer } from "@huggingface/tokenizers";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
-import { isObject } from "../../dsl/files/json.ts";
+import { checkNesting, isObject, show } from "../../dsl/files/json.ts";
+import { slowToMatch } from "../../dsl/files/pattern.ts";
+import { readText } from "../../dsl/files/read.ts";
 import type { Json } from "../config.ts";
 import { openSentencePiece } from "./sentencepiece.ts";
 import type { TextTokenizer } from "./text_tokenizer.ts";
 
 async function readJson(path: string, allowed: string): Promise<Json> {
   return await guarded(`reading ${path}`, allowed, async () => {
-    const json = JSON.parse(await Deno.readTextFile(path));
+    const text = await readText(path);
+    checkNesting(text);
+    const json = JSON.parse(text);
     if (isObject(json)) return json;
     throw new TypeError("no JSON object");
   });
@@ -29,6 +33,22 @@ function tokenText(config: Json, name: string): string | undefined {
     found: JSON.stringify(value),
     allowed: "a token's text, or an object with its content",
   });
+}
+
+/** Refuses a tokenizer with a regular expression (`{"Regex": PATTERN}`, anywhere) that may take for ever over a text. */
+function checkPatterns(path: string, part: unknown): void {
+  if (Array.isArray(part)) { for (const each of part) checkPatterns(path, each); }
+  if (!isObject(part)) return;
+  for (const [name, value] of Object.entries(part)) {
+    // Vocabularies hold no patterns, only a great many tokens.
+    if (name === "vocab" || name === "merges" || name === "added_tokens") continue;
+    const slow = name === "Regex" && typeof value === "string" ? slowToMatch(value) : undefined;
+    if (slow === undefined) checkPatterns(path, value);
+    else {
+      const allowed = "a pattern whose matching is sure to end";
+      throw new OneloraError({ attempted: `reading ${path}`, found: `the pattern ${show(value)}, ${slow}`, allowed });
+    }
+  }
 }
 
 /** Whether a file is there. */
@@ -54,6 +74,7 @@ export async function openTokenizer(folder: string): Promise<TextTokenizer> {
   }
   const json = await readJson(path, allowed);
   const config = await readJson(configPath, configAllowed);
+  checkPatterns(path, json);
   const tokenizer = await guarded(`reading ${path}`, allowed, () => new Tokenizer(json, config));
   const idOf = (name: string): number | undefined => {
     const token = tokenText(config, name);

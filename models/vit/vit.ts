@@ -10,7 +10,16 @@ import { type Layer, parameter, residual, type Self, sequence, serial, stack } f
 import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { activations } from "../../dsl/ops/activation.ts";
-import { booleanField, choiceField, type Json, labelNames, labelsField, numberField, sideField } from "../config.ts";
+import {
+  booleanField,
+  choiceField,
+  type Json,
+  labelNames,
+  labelsField,
+  numberField,
+  sideField,
+  wholeField,
+} from "../config.ts";
 import { type Family, family } from "../family.ts";
 import { vitSettings } from "./settings.ts";
 
@@ -152,13 +161,13 @@ export const vitFamily: Family = family<VitConfig>({
   },
   build: vit,
   readConfig: (json: Json) => ({
-    hidden: numberField(json, "hidden_size", 768),
-    layers: numberField(json, "num_hidden_layers", 12),
-    heads: numberField(json, "num_attention_heads", 12),
-    intermediate: numberField(json, "intermediate_size", 3072),
+    hidden: wholeField(json, "hidden_size", 768),
+    layers: wholeField(json, "num_hidden_layers", 12),
+    heads: wholeField(json, "num_attention_heads", 12),
+    intermediate: wholeField(json, "intermediate_size", 3072),
     image: sideField(json, "image_size", 224),
     patch: sideField(json, "patch_size", 16),
-    channels: numberField(json, "num_channels", 3),
+    channels: wholeField(json, "num_channels", 3),
     labels: labelsField(json),
     eps: numberField(json, "layer_norm_eps", 1e-12),
     activation: choiceField(json, "hidden_act", Object.keys(activations), "gelu"),

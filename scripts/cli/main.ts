@@ -6,7 +6,7 @@
 
 import { type Either, isLeft, left, right } from "fp-ts/Either";
 import type { TaskEither } from "fp-ts/TaskEither";
-import { OneloraError } from "../../dsl/error.ts";
+import { OneloraError, printable } from "../../dsl/error.ts";
 import { readConfig } from "./config.ts";
 import { type Flags, withFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
@@ -36,12 +36,28 @@ function isDebugging(): boolean {
   }
 }
 
+/**
+ * Whether what was thrown is the doing of a file, a disk, a pipe, a missing permission or too little memory, and no fault of
+ * the program.
+ */
+function isOfSurroundings(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const system = Object.values(Deno.errors) as readonly (new (message?: string) => Error)[];
+  const { code } = error as { readonly code?: unknown };
+  return system.some((each) => error instanceof each) || typeof code === "string" && /^E[A-Z]+$/.test(code) ||
+    /\(os error \d+\)|Array buffer allocation failed|Invalid (?:typed )?array (?:buffer )?length/.test(error.message);
+}
+
 /** The error as one line, with the stack below it where it is asked for. */
 function report(error: unknown, { err, debug }: Pick<Border, "err" | "debug">, flags: Flags): 1 | 2 {
   const isKnown = error instanceof OneloraError;
   const message = error instanceof Error ? error.message : String(error);
-  const kind = isKnown ? "" : `unexpected ${error instanceof Error ? error.name : "failure"}: `;
-  err(`error: ${kind}${withFlags(flags, message.trim().replace(/\s*\n\s*/g, " "))}`);
+  const kind = isKnown || isOfSurroundings(error)
+    ? ""
+    : `unexpected ${error instanceof Error ? error.name : "failure"}: `;
+  // An error of ours is made of parts that are bounded each.
+  const line = isKnown ? message : printable(message.trim());
+  err(`error: ${kind}${withFlags(flags, line)}`);
   if (debug && error instanceof Error) {
     err(error.stack ?? "no stack");
     if (error.cause !== undefined) err(`caused by ${error.cause instanceof Error ? error.cause.stack : error.cause}`);
@@ -86,6 +102,16 @@ export async function run<F extends Flags>(command: Command<F>, body: Body<F>, b
   }
 }
 
+/** Whatever files say, what the console prints moves no cursor: control characters come out as their codes. */
+function guardConsole(): void {
+  for (const name of ["log", "error"] as const) {
+    const print = console[name];
+    const shown = (text: string) => text.split("\n").map((line) => printable(line, Infinity)).join("\n");
+    console[name] = (...parts: unknown[]) =>
+      print(...parts.map((part) => typeof part === "string" ? shown(part) : part));
+  }
+}
+
 /**
  * Runs a command as the program, then leaves with its exit code. Failures outside the command's own chain of
  * promises (a timer, a worker) end it too, as one line.
@@ -94,6 +120,7 @@ export async function run<F extends Flags>(command: Command<F>, body: Body<F>, b
  * @param body What it does
  */
 export async function main<F extends Flags>(command: Command<F>, body: Body<F>): Promise<never> {
+  guardConsole();
   const border: Border = { args: Deno.args, out: console.log, err: console.error, debug: isDebugging() };
   const stop = (event: Event, error: unknown) => {
     event.preventDefault();

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { printable } from "../../dsl/error.ts";
 import type { Reporter } from "../../tasks/trainer/observe.ts";
 import { type Progress, progress } from "./mod.ts";
 
@@ -26,7 +27,7 @@ export function interruptible(): AbortSignal {
 export function reporterFor(label: string): Reporter {
   let drawn: Progress | undefined;
   return {
-    line: (text) => drawn === undefined ? console.log(text) : drawn.note(text),
+    line: (text) => drawn === undefined ? console.log(text) : drawn.note(printable(text)),
     start: (start, total) => drawn = progress({ label, total, start }),
     progress: (step, { loss, lr }) => drawn?.tick({ step, loss, rate: lr }),
     finish: () => {

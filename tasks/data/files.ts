@@ -5,22 +5,15 @@
  */
 
 import { firstLine, OneloraError } from "../../dsl/error.ts";
+import { readWhole } from "../../dsl/files/read.ts";
 
 /**
- * A whole file as bytes.
+ * A whole file as bytes, at most 2 GiB of them.
  *
  * @param path Where it lies
  */
-export async function readBytes(path: string | URL): Promise<Uint8Array> {
-  try {
-    return await Deno.readFile(path);
-  } catch (cause) {
-    throw new OneloraError({
-      attempted: `reading ${path}`,
-      found: firstLine(cause),
-      allowed: "a readable file",
-    }, { cause });
-  }
+export async function readBytes(path: string | URL): Promise<Uint8Array<ArrayBuffer>> {
+  return await readWhole(path);
 }
 
 /**

@@ -11,6 +11,8 @@ import { firstLine, OneloraError } from "../../dsl/error.ts";
 const HEADER = 128;
 const MATRIX = 14;
 const COMPRESSED = 15;
+/** Most bytes that an array unpacks to; the lists that are read this way have some thousand numbers. */
+const MOST_UNPACKED = 2 ** 24;
 
 /** Bytes a value and how to read one, by number type. */
 const NUMBERS: Readonly<Record<number, readonly [number, (view: DataView, at: number) => number]>> = {
@@ -77,7 +79,9 @@ export function readMatlabNumbers(bytes: Uint8Array, variable: string, name: str
   }
   try {
     for (const element of elements(bytes.subarray(HEADER))) {
-      const [array] = element.type === COMPRESSED ? elements(inflateSync(element.content)) : [element];
+      const [array] = element.type === COMPRESSED
+        ? elements(inflateSync(element.content, { maxOutputLength: MOST_UNPACKED }))
+        : [element];
       if (array?.type !== MATRIX) continue;
       const [, , label, values] = elements(array.content);
       if (label !== undefined && new TextDecoder().decode(label.content) === variable) return numbers(values);

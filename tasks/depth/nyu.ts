@@ -6,7 +6,8 @@
  */
 
 import { firstLine, OneloraError } from "../../dsl/error.ts";
-import { listFolder, readBytes } from "../data/files.ts";
+import { readWhole, SETTINGS_BYTES } from "../../dsl/files/read.ts";
+import { listFolder } from "../data/files.ts";
 import { checkedDepth, type DepthDataset, type DepthExample, depthProtocols, type DepthSplits } from "./dataset.ts";
 import { openListed } from "./lists.ts";
 import { readMatlabNumbers } from "./matlab.ts";
@@ -104,7 +105,7 @@ async function testFrames(path: string, count: number): Promise<ReadonlySet<numb
   if (!(await listFolder(folder)).some(({ name, isFile }) => isFile && name === "splits.mat")) {
     return new Set(Array.from({ length: Math.max(1, Math.round(count / 10)) }, (_, i) => count - 1 - i));
   }
-  const frames = readMatlabNumbers(await readBytes(splits), "testNdxs", splits);
+  const frames = readMatlabNumbers(await readWhole(splits, SETTINGS_BYTES), "testNdxs", splits);
   const wrong = frames.find((frame) => !Number.isInteger(frame) || frame < 1 || frame > count);
   if (wrong !== undefined || frames.length === 0) {
     throw new OneloraError({

@@ -1,4 +1,4 @@
-/** Small archives of text files. @module */
+/** Small archives. @module */
 import { crc32, gzipSync } from "node:zlib";
 
 /** The members of an archive by path. */
@@ -6,7 +6,9 @@ type Members = Readonly<Record<string, string>>;
 
 /** Arrays one after another. */
 function joined(arrays: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(arrays.flatMap((each) => [...each]));
+  const whole = new Uint8Array(arrays.reduce((sum, { length }) => sum + length, 0));
+  arrays.reduce((at, each) => (whole.set(each, at), at + each.length), 0);
+  return whole;
 }
 
 /** Little-endian numbers of 2 or 4 bytes. */
@@ -15,12 +17,13 @@ function record(...fields: readonly (readonly [value: number, bytes: 2 | 4])[]):
 }
 
 /** A zip archive whose members are stored as they are (PKWARE's APPNOTE 4.3). */
-export function zip(members: Members): Uint8Array {
+export function zip(members: Readonly<Record<string, string | Uint8Array>>): Uint8Array {
   const encoder = new TextEncoder();
   const parts: Uint8Array[] = [];
   const directory: Uint8Array[] = [];
-  for (const [name, text] of Object.entries(members)) {
-    const [title, data] = [encoder.encode(name), encoder.encode(text)];
+  for (const [name, content] of Object.entries(members)) {
+    const title = encoder.encode(name);
+    const data = typeof content === "string" ? encoder.encode(content) : content;
     // Version, flags, method, time, date, checksum, two sizes, length of the name, length of extra fields.
     const common = joined([
       record([20, 2], [0, 2], [0, 2], [0, 2], [0, 2]),

@@ -16,6 +16,7 @@ function essential({ shape, stride }: StoredTensor): readonly (readonly [length:
  * @param tensor The view
  */
 export function isContiguous(tensor: StoredTensor): boolean {
+  if (tensor.shape.includes(0)) return true;
   let step = 1;
   for (const [length, stride] of essential(tensor).toReversed()) {
     if (stride !== step) return false;
@@ -64,6 +65,8 @@ function copy<Element>(
  * @param itemBytes Bytes of an element: 1, 2, 4 or 8
  */
 export function gather(tensor: StoredTensor, bytes: ArrayBuffer, itemBytes: number): ArrayBuffer {
+  // Beside an axis of none, the others may be of any length.
+  if (tensor.shape.includes(0)) return new ArrayBuffer(0);
   const axes = essential(tensor);
   const into = new ArrayBuffer(axes.reduce((product, [length]) => product * length, itemBytes));
   if (itemBytes === 8) copy(axes, new BigUint64Array(bytes), new BigUint64Array(into));

@@ -24,8 +24,15 @@ const PARTS: readonly string[] = ["ema", "model_ema", "model", "state_dict", "mo
 /** What DataParallel puts before every name. */
 const WRAPPER = "module.";
 
-function holdsTensors(value: Value | undefined): value is Map<Value, Value> {
-  return value instanceof Map && value.values().some((each) => isKind(each, "tensor"));
+/** Whether a value is a dict with tensors in it; one that is there many times is looked through once. */
+function tensorDicts(): (value: Value | undefined) => value is Map<Value, Value> {
+  const known = new Map<Value, boolean>();
+  return (value): value is Map<Value, Value> => {
+    if (!(value instanceof Map)) return false;
+    const holds = known.get(value) ?? value.values().some((each) => isKind(each, "tensor"));
+    known.set(value, holds);
+    return holds;
+  };
 }
 
 /**
@@ -38,6 +45,7 @@ function holdsTensors(value: Value | undefined): value is Map<Value, Value> {
 export function stateIn(value: Value, attempted: string): StateDict {
   const allowed = `tensors by name, alone or under one of ${PARTS.join(", ")}`;
   if (!(value instanceof Map)) throw new OneloraError({ attempted, found: "no dict", allowed });
+  const holdsTensors = tensorDicts();
   const entries = [...value].filter(([, each]) => holdsTensors(each)).map(([name]) => name);
   const part = holdsTensors(value)
     ? undefined

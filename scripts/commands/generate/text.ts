@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { key, OneloraError } from "../../../dsl/mod.ts";
+import { key, OneloraError, printable } from "../../../dsl/mod.ts";
 import { asLanguageModel, generate, type Model, openTokenizer, settledText } from "../../../models/mod.ts";
 import { encodeOpen, type OpenedModel } from "../../../tasks/mod.ts";
 
@@ -56,7 +56,12 @@ export async function continueText(
   const output = new TextEncoder();
   let printed = tokenizer.decode(ids).length;
   const print = (whole: string) => {
-    for (let rest = output.encode(whole.slice(printed)); rest.length > 0;) {
+    // A vocabulary may hold anything; into a file it goes as it is.
+    const more = whole.slice(printed);
+    const shown = Deno.stdout.isTerminal()
+      ? more.split("\n").map((line) => printable(line, Infinity)).join("\n")
+      : more;
+    for (let rest = output.encode(shown); rest.length > 0;) {
       rest = rest.subarray(Deno.stdout.writeSync(rest));
     }
     printed = Math.max(printed, whole.length);
