@@ -37,19 +37,19 @@ export function parameter(shape: readonly number[], init: Initialiser): ParamSpe
 }
 
 /** What a layer's function sees of itself while it runs. */
-export interface Self {
+export interface Self<Param extends string = string, Part extends string = string> {
   /** Where the layer lives. */
   readonly path: Path;
   /** The tensor of one of its own parameters. */
-  param(name: string): tf.Tensor;
+  param(name: Param): tf.Tensor;
   /** Whether training changes that parameter. */
-  trainable(name: string): boolean;
+  trainable(name: Param): boolean;
   /** Trainable parameters of the layer and all its parts, by path. */
   trained(): Params;
   /** The same layer with other tensors at some paths. */
-  withParams(others: Params): Self;
+  withParams(others: Params): Self<Param, Part>;
   /** Runs a part. */
-  call<Output = tf.Tensor>(part: string, ...inputs: readonly unknown[]): Output;
+  call<Output = tf.Tensor>(part: Part, ...inputs: readonly unknown[]): Output;
 }
 
 /** A layer: parameters, parts and a pure function of them and its inputs. */
@@ -68,6 +68,53 @@ export interface Layer<Inputs extends readonly unknown[] = readonly [tf.Tensor],
 
 /** A layer of any signature. */
 export type AnyLayer = Layer<never, unknown>;
+
+/** The names in a record, whichever of several shapes it has. */
+type NamesIn<Declared> = Declared extends unknown ? Extract<keyof Declared, string> : never;
+
+/** A layer as it is declared: its function sees the names of its own parameters and parts, and no others. */
+export interface LayerDeclaration<
+  Own extends Readonly<Record<string, ParamSpec>>,
+  Parts extends Readonly<Record<string, AnyLayer>>,
+  Inputs extends readonly unknown[],
+  Output,
+> extends Pick<Layer<Inputs, Output>, "kind" | "role"> {
+  /** Its own parameters. */
+  readonly params: Own;
+  /** Its parts by name. */
+  readonly parts: Parts;
+  /** The function: `forward(self, ...inputs)`. */
+  readonly forward: (self: Self<NamesIn<Own>, NamesIn<Parts>>, ...inputs: Inputs) => Output;
+}
+
+/**
+ * Declares a layer. A name in its function that is none of its parameters or parts is a type error.
+ *
+ * @param declaration Kind, parameters, parts and function
+ *
+ * @example
+ * ```ts
+ * import { apply, defineLayer, init, key, linear, ones, parameter, useBackend } from "@onelora/onelora/dsl";
+ * import { assertEquals } from "@std/assert";
+ * import * as tf from "@tensorflow/tfjs-core";
+ * await useBackend("cpu");
+ * const gated = defineLayer({
+ *   kind: "gated",
+ *   params: { gate: parameter([2], ones) },
+ *   parts: { inner: linear(3, 2) },
+ *   forward: (self, x: tf.Tensor) => tf.mul(self.call("inner", x), self.param("gate")),
+ * });
+ * assertEquals(apply(gated, init(gated, key(0)))(tf.ones([1, 3])).shape, [1, 2]);
+ * ```
+ */
+export function defineLayer<
+  Own extends Readonly<Record<string, ParamSpec>>,
+  Parts extends Readonly<Record<string, AnyLayer>>,
+  Inputs extends readonly unknown[] = readonly [tf.Tensor],
+  Output = tf.Tensor,
+>(declaration: LayerDeclaration<Own, Parts, Inputs, Output>): Layer<Inputs, Output> {
+  return declaration;
+}
 
 /** How to run a layer. */
 export interface ApplyOptions {
@@ -130,7 +177,14 @@ function selfAt(layer: AnyLayer, params: Params, path: Path, options: ApplyOptio
     withParams: (others) => selfAt(layer, { ...params, ...others }, path, options),
     call<Output>(part: string, ...inputs: readonly unknown[]): Output {
       const at = join(path, part);
-      const inner = layer.parts[part] as Layer<readonly unknown[], Output>;
+      const inner = layer.parts[part] as Layer<readonly unknown[], Output> | undefined;
+      if (inner === undefined) {
+        throw new OneloraError({
+          attempted: `running layer "${path}"`,
+          found: `no part "${part}"`,
+          allowed: Object.keys(layer.parts).join(", ") || "none: it has no parts",
+        });
+      }
       const output = inner.forward(selfAt(inner, params, at, options), ...inputs);
       options.tap?.(at, output);
       return output;

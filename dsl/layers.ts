@@ -6,7 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { between, gaussian, type Initialiser, ones, zeros } from "./initialise.ts";
-import { type AnyLayer, type Layer, parameter } from "./layer.ts";
+import { type AnyLayer, defineLayer, type Layer, parameter } from "./layer.ts";
 import { linear } from "./linear.ts";
 import { activation } from "./ops/activation.ts";
 import { attention, type AttentionOptions, mergeHeads, splitHeads } from "./ops/attention.ts";
@@ -22,12 +22,12 @@ import { groupNorm, layerNorm, rmsNorm } from "./ops/norm.ts";
  * @param affine Whether `weight` and `bias` [features] exist (default true)
  */
 export function layerNormLayer(features: number, eps: number, affine = true): Layer {
-  return {
+  return defineLayer({
     kind: "norm",
     params: affine ? { weight: parameter([features], ones), bias: parameter([features], zeros) } : {},
     parts: {},
     forward: (self, x) => layerNorm(x, affine ? { weight: self.param("weight"), bias: self.param("bias") } : {}, eps),
-  };
+  });
 }
 
 /**
@@ -37,12 +37,12 @@ export function layerNormLayer(features: number, eps: number, affine = true): La
  * @param eps Added to the mean square
  */
 export function rmsNormLayer(features: number, eps: number): Layer {
-  return {
+  return defineLayer({
     kind: "norm",
     params: { weight: parameter([features], ones) },
     parts: {},
     forward: (self, x) => rmsNorm(x, self.param("weight"), eps),
-  };
+  });
 }
 
 /**
@@ -53,12 +53,12 @@ export function rmsNormLayer(features: number, eps: number): Layer {
  * @param eps Added to the (biased) variance
  */
 export function groupNormLayer(groups: number, channels: number, eps: number): Layer {
-  return {
+  return defineLayer({
     kind: "norm",
     params: { weight: parameter([channels], ones), bias: parameter([channels], zeros) },
     parts: {},
     forward: (self, x) => groupNorm(x, groups, { weight: self.param("weight"), bias: self.param("bias") }, eps),
-  };
+  });
 }
 
 /**
@@ -68,12 +68,12 @@ export function groupNormLayer(groups: number, channels: number, eps: number): L
  * @param features D
  */
 export function embeddingLayer(count: number, features: number): Layer {
-  return {
+  return defineLayer({
     kind: "embedding",
     params: { weight: parameter([count, features], gaussian(0.02)) },
     parts: {},
     forward: (self, ids) => embedding(ids, self.param("weight")),
-  };
+  });
 }
 
 /**
@@ -116,7 +116,7 @@ export function selfAttention(
   const projections: Readonly<Record<string, AnyLayer>> = typeof qkv === "string"
     ? { [qkv]: projection(3 * dim) }
     : Object.fromEntries(qkv.map((name) => [name, projection(dim)]));
-  return {
+  return defineLayer({
     kind: "attention",
     params: {},
     parts: { ...projections, [names.output]: linear(dim, dim, { weight }) },
@@ -127,7 +127,7 @@ export function selfAttention(
       const [q, k, v] = parts.map((part) => splitHeads(part, heads));
       return self.call(names.output, mergeHeads(attention(q, k, v, attentionOptions ?? {})));
     },
-  };
+  });
 }
 
 /**
@@ -139,12 +139,12 @@ export function selfAttention(
  * @param dim D
  */
 export function patchEmbedLayer(channels: number, patch: readonly [number, number], dim: number): Layer {
-  return {
+  return defineLayer({
     kind: "convolution",
     params: { weight: parameter([dim, channels, ...patch], gaussian(0.02)), bias: parameter([dim], zeros) },
     parts: {},
     forward: (self, x) => patchEmbed(x, self.param("weight"), self.param("bias")),
-  };
+  });
 }
 
 /** Options of {@linkcode convLayer} and {@linkcode convTransposeLayer}. */
@@ -170,7 +170,7 @@ export function convLayer(
   const { bias = true, ...sliding } = options;
   // PyTorch's initial values.
   const init = between(1 / Math.sqrt(inChannels * kernel * kernel));
-  return {
+  return defineLayer({
     kind: "convolution",
     params: {
       weight: parameter([outChannels, inChannels, kernel, kernel], init),
@@ -182,7 +182,7 @@ export function convLayer(
         ...sliding,
         frozen: !self.trainable("weight"),
       }),
-  };
+  });
 }
 
 /**
@@ -201,7 +201,7 @@ export function convTransposeLayer(
 ): Layer {
   const { bias = true, ...sliding } = options;
   const init = between(1 / Math.sqrt(outChannels * kernel * kernel));
-  return {
+  return defineLayer({
     kind: "transposed convolution",
     params: {
       weight: parameter([inChannels, outChannels, kernel, kernel], init),
@@ -213,5 +213,5 @@ export function convTransposeLayer(
         ...sliding,
         frozen: !self.trainable("weight"),
       }),
-  };
+  });
 }

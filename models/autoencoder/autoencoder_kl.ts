@@ -5,7 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { type AnyLayer, type Layer, residual, serial, stack } from "../../dsl/layer.ts";
+import { type AnyLayer, defineLayer, type Layer, residual, serial, stack } from "../../dsl/layer.ts";
 import { activationLayer, convLayer, groupNormLayer } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { attention } from "../../dsl/ops/attention.ts";
@@ -44,17 +44,17 @@ function residualUnit(inChannels: number, outChannels: number, groups: number): 
     conv2: convLayer(outChannels, outChannels, 3, { padding: 1 }),
   });
   if (inChannels === outChannels) return residual(inner);
-  return {
+  return defineLayer({
     ...inner,
     parts: { ...inner.parts, conv_shortcut: convLayer(inChannels, outChannels, 1) },
     forward: (self, x) => tf.add(self.call<tf.Tensor>("conv_shortcut", x), inner.forward(self, x)),
-  };
+  });
 }
 
 /** x + attention of every pixel to all, one head as wide as the map. */
 function pixelAttention(channels: number, groups: number): Layer {
   const projection = linear(channels, channels, { role: "qkv" });
-  return residual({
+  return residual(defineLayer({
     kind: "attention",
     params: {},
     parts: {
@@ -67,10 +67,10 @@ function pixelAttention(channels: number, groups: number): Layer {
     forward: (self, x) => {
       const [batch, height, width] = x.shape;
       const pixels = tf.reshape(self.call<tf.Tensor>("group_norm", x), [batch, 1, height * width, channels]);
-      const [q, k, v] = ["to_q", "to_k", "to_v"].map((name) => self.call<tf.Tensor>(name, pixels));
+      const [q, k, v] = (["to_q", "to_k", "to_v"] as const).map((name) => self.call<tf.Tensor>(name, pixels));
       return tf.reshape(self.call<tf.Tensor>("to_out.0", attention(q, k, v)), x.shape);
     },
-  });
+  }));
 }
 
 function middle(channels: number, groups: number): Layer {
@@ -168,7 +168,7 @@ function decoder({ channels, latent, blocks, layers, groups }: AutoencoderConfig
  */
 export function autoencoderKl(config: AutoencoderConfig): Encoder {
   const { latent, scalingFactor } = config;
-  return {
+  return defineLayer({
     kind: "autoencoder",
     params: {},
     parts: {
@@ -182,7 +182,7 @@ export function autoencoderKl(config: AutoencoderConfig): Encoder {
       const [mean, logvar] = tf.split(toChannelsFirst(moments), 2, 1);
       return [tf.mul(mean, scalingFactor), mean, tf.clipByValue(logvar, -30, 20)];
     },
-  };
+  });
 }
 
 /**

@@ -5,7 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { type AnyLayer, type Layer, serial } from "../../dsl/layer.ts";
+import { type AnyLayer, defineLayer, type Layer, serial } from "../../dsl/layer.ts";
 import { convLayer, convTransposeLayer } from "../../dsl/layers.ts";
 import { relu } from "../../dsl/ops/activation.ts";
 import { interpolate } from "../../dsl/ops/interpolate.ts";
@@ -40,7 +40,7 @@ function reassemble({ backbone, neck, factors }: DepthAnythingConfig, k: number)
 /** x + convolution2(relu(convolution1(relu x))), [B, H, W, C] -> [B, H, W, C]. */
 function residualUnit(channels: number): Layer {
   const convolution = convLayer(channels, channels, 3, { padding: 1 });
-  return {
+  return defineLayer({
     kind: "residual unit",
     params: {},
     parts: { convolution1: convolution, convolution2: convolution },
@@ -48,7 +48,7 @@ function residualUnit(channels: number): Layer {
       const inner = self.call<tf.Tensor>("convolution1", relu(x));
       return tf.add(x, self.call("convolution2", relu(inner)));
     },
-  };
+  });
 }
 
 /**
@@ -58,7 +58,7 @@ function residualUnit(channels: number): Layer {
 function fusion(
   channels: number,
 ): Layer<readonly [x: tf.Tensor, finer: tf.Tensor | undefined, size: readonly [number, number]]> {
-  return {
+  return defineLayer({
     kind: "fusion",
     params: {},
     parts: {
@@ -72,7 +72,7 @@ function fusion(
       // the projection has fewer pixels.
       return resize(self.call("projection", self.call("residual_layer2", sum)), size);
     },
-  };
+  });
 }
 
 /** Layers by numbered name. */
@@ -84,7 +84,7 @@ function numbered(name: string, count: number, layer: (index: number) => AnyLaye
 function neck(config: DepthAnythingConfig): Layer<readonly [readonly tf.Tensor[]], readonly tf.Tensor[]> {
   const { neck: widths, fusion: fused } = config;
   const [reassembly, convolution, fusionStage] = ["reassemble_stage.layers", "convs", "fusion_stage.layers"];
-  return {
+  return defineLayer({
     kind: "neck",
     params: {},
     parts: {
@@ -105,14 +105,14 @@ function neck(config: DepthAnythingConfig): Layer<readonly [readonly tf.Tensor[]
         return [...done, self.call<tf.Tensor>(`${fusionStage}.${j}`, ...inputs, size)];
       }, []);
     },
-  };
+  });
 }
 
 /** A fused map -> depth at full resolution: ([B, H, W, C], [p h, p w]) -> [B, p h, p w]. */
 function head(
   { fusion: fused, headHidden, metric, maxDepth }: DepthAnythingConfig,
 ): Layer<readonly [tf.Tensor, readonly [number, number]]> {
-  return {
+  return defineLayer({
     kind: "depth head",
     params: {},
     parts: {
@@ -126,7 +126,7 @@ function head(
       const depth = metric ? tf.sigmoid(y) : relu(y);
       return tf.squeeze(maxDepth === 1 ? depth : tf.mul(depth, maxDepth), [3]);
     },
-  };
+  });
 }
 
 /**
@@ -148,7 +148,7 @@ function head(
  * ```
  */
 export function depthAnything(config: DepthAnythingConfig): Layer {
-  return {
+  return defineLayer({
     kind: "depth_anything",
     params: {},
     parts: { backbone: dinov2(config.backbone), neck: neck(config), head: head(config) },
@@ -159,7 +159,7 @@ export function depthAnything(config: DepthAnythingConfig): Layer {
       const seen = [height!, width!].map((side) => Math.floor(side / patch) * patch);
       return self.call("head", fused.at(config.headIndex), seen);
     },
-  };
+  });
 }
 
 /** How the original repository's files call the parameters. */

@@ -6,7 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { gaussian, ones, zeros } from "../../dsl/initialise.ts";
-import { type Layer, parameter, residual, sequence, serial, stack } from "../../dsl/layer.ts";
+import { defineLayer, type Layer, parameter, residual, sequence, serial, stack } from "../../dsl/layer.ts";
 import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { withGradient } from "../../dsl/ops/gradient.ts";
@@ -72,7 +72,7 @@ function positionsFor(
 function embeddings(config: Dinov2Config): Layer {
   const { hidden, patch, image } = config;
   const positions = Math.floor(image / patch) ** 2;
-  return {
+  return defineLayer({
     kind: "embeddings",
     params: {
       cls_token: parameter([1, 1, hidden], zeros),
@@ -91,12 +91,12 @@ function embeddings(config: Dinov2Config): Layer {
       const first = tf.broadcastTo(self.param("cls_token"), [batch, 1, hidden]);
       return tf.add(tf.concat([first, tokens], 1), positionsFor(self.param("position_embeddings"), config, grid));
     },
-  };
+  });
 }
 
 /** y = lambda1 x, one factor per feature (Touvron et al. 2021); x is kept only for a lambda1 that is trained. */
 function layerScale(features: number): Layer {
-  return {
+  return defineLayer({
     kind: "scale",
     params: { lambda1: parameter([features], ones) },
     parts: {},
@@ -108,7 +108,7 @@ function layerScale(features: number): Layer {
         return tf.mul(x, factors);
       }, (dy, [factors]) => [tf.mul(dy, factors)]);
     },
-  };
+  });
 }
 
 /** Pre-norm transformer block, [B, N, D] -> [B, N, D]: x += scale1 attention(norm1 x); x += scale2 mlp(norm2 x). */
@@ -170,7 +170,7 @@ function encoder(config: Dinov2Config): Layer<readonly [tf.Tensor], readonly tf.
  */
 export function dinov2(config: Dinov2Config): Layer<readonly [tf.Tensor], readonly tf.Tensor[]> {
   const { hidden, patch } = config;
-  return {
+  return defineLayer({
     kind: "dinov2",
     params: {},
     parts: {
@@ -189,7 +189,7 @@ export function dinov2(config: Dinov2Config): Layer<readonly [tf.Tensor], readon
         return tf.reshape(map, [batch, rows, columns, hidden]);
       });
     },
-  };
+  });
 }
 
 /**

@@ -6,7 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { between, gaussian, type Initialiser, zeros } from "../../dsl/initialise.ts";
-import { type AnyLayer, type Layer, parameter, type Self, serial, stack } from "../../dsl/layer.ts";
+import { type AnyLayer, defineLayer, type Layer, parameter, type Self, serial, stack } from "../../dsl/layer.ts";
 import { activationLayer, embeddingLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { silu } from "../../dsl/ops/activation.ts";
@@ -41,7 +41,7 @@ function xavierLinear(inFeatures: number, outFeatures: number): Layer {
 /** Timesteps [B] -> [B, D]. */
 function timestepEmbedder({ hidden, frequencyShift }: DitConfig): Layer {
   const project = (inFeatures: number) => linear(inFeatures, hidden, { role: "embedder", weight: gaussian(0.02) });
-  return {
+  return defineLayer({
     kind: "timestep embedder",
     params: {},
     parts: { "mlp.0": project(FREQUENCIES), "mlp.2": project(hidden) },
@@ -49,13 +49,13 @@ function timestepEmbedder({ hidden, frequencyShift }: DitConfig): Layer {
       const waves = timestepEmbedding(timesteps, FREQUENCIES, FREQUENCIES / 2 - frequencyShift);
       return self.call("mlp.2", silu(self.call("mlp.0", waves)));
     },
-  };
+  });
 }
 
 const MODULATION = "adaLN_modulation.1";
 
 /** [B, D] -> as many tensors [B, 1, D] as asked for. */
-function modulation(self: Self, condition: tf.Tensor, count: number): readonly tf.Tensor[] {
+function modulation(self: Self<never, typeof MODULATION>, condition: tf.Tensor, count: number): readonly tf.Tensor[] {
   const [batch, hidden] = condition.shape;
   return tf.split(tf.reshape(self.call<tf.Tensor>(MODULATION, condition), [batch, count, hidden]), count, 1);
 }
@@ -77,7 +77,7 @@ function modulate(x: tf.Tensor, shift: tf.Tensor, scale: tf.Tensor): tf.Tensor {
 function block(config: DitConfig): Layer<readonly [tf.Tensor, tf.Tensor]> {
   const { hidden, heads, qkvBias, fusedQkv, mlpEps } = config;
   const qkv = fusedQkv ? "qkv" : ["q", "k", "v"] as const;
-  return {
+  return defineLayer({
     kind: "block",
     params: {},
     parts: {
@@ -104,7 +104,7 @@ function block(config: DitConfig): Layer<readonly [tf.Tensor, tf.Tensor]> {
       const widened = self.call<tf.Tensor>("mlp", modulate(self.call("norm2", between), shift2, scale2));
       return tf.add(between, tf.mul(gate2, widened));
     },
-  };
+  });
 }
 
 /** Tokens [B, N, p p C] -> images [B, C, p h, p w] of h = w = sqrt(N) patches, each laid out [p, p, C]. */
@@ -118,7 +118,7 @@ function unpatchify(tokens: tf.Tensor, patch: number): tf.Tensor {
 
 /** ([B, N, D], silu(condition) [B, D]) -> [B, C', S, S]. */
 function finalLayer({ hidden, patch, outChannels }: DitConfig): Layer<readonly [tf.Tensor, tf.Tensor]> {
-  return {
+  return defineLayer({
     kind: "final layer",
     params: {},
     parts: {
@@ -131,7 +131,7 @@ function finalLayer({ hidden, patch, outChannels }: DitConfig): Layer<readonly [
       const tokens = self.call<tf.Tensor>("linear", modulate(self.call("norm_final", x), shift, scale));
       return unpatchify(tokens, patch);
     },
-  };
+  });
 }
 
 const PATCHES = "x_embedder.proj";
@@ -165,7 +165,7 @@ function patchEmbedder({ channels, patch, hidden }: DitConfig): Layer {
  */
 export function dit(config: DitConfig): ConditionalDiffusion {
   const { hidden, sample, patch, labels: { length: classes } } = config;
-  return {
+  return defineLayer({
     kind: "dit",
     params: {},
     parts: {
@@ -180,7 +180,7 @@ export function dit(config: DitConfig): ConditionalDiffusion {
       const condition = silu(tf.add(self.call<tf.Tensor>("t_embedder", timesteps), self.call(LABELS, labels)));
       return self.call("final_layer", self.call("blocks", tokens, condition), condition);
     },
-  };
+  });
 }
 
 /**

@@ -8,7 +8,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { between, ones, zeros } from "../../dsl/initialise.ts";
-import { type AnyLayer, type Layer, parameter, type Self } from "../../dsl/layer.ts";
+import { type AnyLayer, defineLayer, type Layer, parameter } from "../../dsl/layer.ts";
 import { conv2d } from "../../dsl/ops/conv.ts";
 import { interpolate } from "../../dsl/ops/interpolate.ts";
 import { type Family, family } from "../family.ts";
@@ -26,7 +26,7 @@ function unit(inChannels: number, outChannels: number, kernel: Kernel, padding: 
   const [height, width] = typeof kernel === "number" ? [kernel, kernel] : kernel;
   const [down, across] = typeof padding === "number" ? [padding, padding] : padding;
   const each = (init: typeof zeros) => parameter([outChannels], init);
-  return {
+  return defineLayer({
     kind: "convolution",
     params: {
       "conv.weight": parameter(
@@ -45,7 +45,7 @@ function unit(inChannels: number, outChannels: number, kernel: Kernel, padding: 
       const bias = tf.sub(self.param("bn.bias"), tf.mul(self.param("bn.running_mean"), scale));
       return tf.relu(conv2d(x, weight, bias, { stride, padding: [[down, down], [across, across]] }));
     },
-  };
+  });
 }
 
 /** Mean of the 3x3 places around each that are inside. */
@@ -62,13 +62,13 @@ function mixed(
   parts: Readonly<Record<string, AnyLayer>>,
   branches: (go: (x: tf.Tensor, ...names: readonly string[]) => tf.Tensor, x: tf.Tensor) => readonly tf.Tensor[],
 ): Layer {
-  return {
+  return defineLayer({
     kind: "inception",
     params: {},
     parts,
-    forward: (self: Self, x) =>
+    forward: (self, x) =>
       tf.concat([...branches((from, ...names) => names.reduce((y, name) => self.call(name, y), from), x)], 3),
-  };
+  });
 }
 
 function blockA(channels: number, pooled: number): Layer {
@@ -166,7 +166,7 @@ function blockE(channels: number, pool: (x: tf.Tensor) => tf.Tensor): Layer {
   });
 }
 
-const MIXED: Readonly<Record<string, Layer>> = {
+const MIXED = {
   Mixed_5b: blockA(192, 32),
   Mixed_5c: blockA(256, 64),
   Mixed_5d: blockA(288, 64),
@@ -180,6 +180,8 @@ const MIXED: Readonly<Record<string, Layer>> = {
   Mixed_7c: blockE(2048, (x) => largest(x, 1, "same")),
 };
 
+const mixedNames = Object.keys(MIXED) as (keyof typeof MIXED)[];
+
 /**
  * Pixels [B, 3, H, W] from -1 to 1 -> the last average pool's features, [B, 2048]. Pictures are resized to 299x299 by the
  * bilinear filter, without smoothing where they shrink, as in pytorch-fid.
@@ -187,26 +189,27 @@ const MIXED: Readonly<Record<string, Layer>> = {
  * @param config Sizes
  */
 export function inceptionV3({ size }: InceptionConfig): Layer {
-  return {
+  const parts = {
+    Conv2d_1a_3x3: unit(3, 32, 3, 0, 2),
+    Conv2d_2a_3x3: unit(32, 32, 3),
+    Conv2d_2b_3x3: unit(32, 64, 3, 1),
+    Conv2d_3b_1x1: unit(64, 80, 1),
+    Conv2d_4a_3x3: unit(80, 192, 3),
+    ...MIXED,
+  };
+  return defineLayer({
     kind: "inception v3",
     params: {},
-    parts: {
-      Conv2d_1a_3x3: unit(3, 32, 3, 0, 2),
-      Conv2d_2a_3x3: unit(32, 32, 3),
-      Conv2d_2b_3x3: unit(32, 64, 3, 1),
-      Conv2d_3b_1x1: unit(64, 80, 1),
-      Conv2d_4a_3x3: unit(80, 192, 3),
-      ...MIXED,
-    },
+    parts,
     forward: (self, pixels) => {
-      const go = (x: tf.Tensor, ...names: readonly string[]) =>
+      const go = (x: tf.Tensor, ...names: readonly (keyof typeof parts)[]) =>
         names.reduce((y, name) => self.call<tf.Tensor>(name, y), x);
       const resized = interpolate(tf.transpose(pixels, [0, 2, 3, 1]), { size: [size, size] }, { mode: "bilinear" });
       const stem = largest(go(resized, "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3"), 2, "valid");
       const base = largest(go(stem, "Conv2d_3b_1x1", "Conv2d_4a_3x3"), 2, "valid");
-      return tf.mean(go(base, ...Object.keys(MIXED)), [1, 2]);
+      return tf.mean(go(base, ...mixedNames), [1, 2]);
     },
-  };
+  });
 }
 
 /** InceptionV3 for FID as a family of checkpoints. */

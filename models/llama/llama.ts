@@ -6,7 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { gaussian } from "../../dsl/initialise.ts";
-import { type Layer, residual, sequence, serial, stack } from "../../dsl/layer.ts";
+import { defineLayer, type Layer, residual, sequence, serial, stack } from "../../dsl/layer.ts";
 import { embeddingLayer, rmsNormLayer } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { activation, silu, swiglu } from "../../dsl/ops/activation.ts";
@@ -55,7 +55,7 @@ interface Context {
 function attentionLayer(config: LlamaConfig): Layer<readonly [tf.Tensor, Context]> {
   const { hidden, heads, keyValueHeads, headSize, attentionBias: bias } = config;
   const projection = (count: number) => linear(hidden, count * headSize, { bias, role: "qkv", weight: gaussian(0.02) });
-  return {
+  return defineLayer({
     kind: "attention",
     params: {},
     parts: {
@@ -71,7 +71,7 @@ function attentionLayer(config: LlamaConfig): Layer<readonly [tf.Tensor, Context
       const [k, v] = remember?.(self.path, newKeys, newValues) ?? [newKeys, newValues];
       return self.call("o_proj", mergeHeads(attention(q, k, v, { mask })));
     },
-  };
+  });
 }
 
 /** down(act(gate x) * up x), [B, N, D] -> [B, N, D]. */
@@ -79,7 +79,7 @@ function mlp({ hidden, intermediate, mlpBias: bias, activation: name }: LlamaCon
   const act = activation(name);
   const gated = act === silu ? swiglu : (gate: tf.Tensor, up: tf.Tensor) => tf.mul(act(gate), up);
   const widen = linear(hidden, intermediate, { bias, weight: gaussian(0.02) });
-  return {
+  return defineLayer({
     kind: "mlp",
     params: {},
     parts: {
@@ -88,7 +88,7 @@ function mlp({ hidden, intermediate, mlpBias: bias, activation: name }: LlamaCon
       down_proj: linear(intermediate, hidden, { bias, weight: gaussian(0.02) }),
     },
     forward: (self, x) => self.call("down_proj", gated(self.call("gate_proj", x), self.call("up_proj", x))),
-  };
+  });
 }
 
 /** Pre-norm transformer block, [B, N, D] -> [B, N, D]: x += attention(norm x); x += mlp(norm x). */
@@ -130,7 +130,7 @@ export function llama(config: LlamaConfig): CausalLanguageModel {
   const { vocabulary, hidden, headSize, rope, positions } = config;
   const head = linear(hidden, vocabulary, { bias: false, role: "head", weight: gaussian(0.02) });
   const tied = { ...head, params: { weight: { ...head.params.weight, shared: `${TABLE}.weight` } } };
-  return {
+  return defineLayer({
     kind: "llama",
     params: {},
     parts: {
@@ -155,7 +155,7 @@ export function llama(config: LlamaConfig): CausalLanguageModel {
       const read = decoding === undefined ? x : tf.slice(x, [0, length - 1, 0], [batch, 1, hidden]);
       return self.call(HEAD, self.call("model.norm", read));
     },
-  };
+  });
 }
 
 /**

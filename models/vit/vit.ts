@@ -6,7 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { gaussian, zeros } from "../../dsl/initialise.ts";
-import { type Layer, parameter, residual, type Self, sequence, serial, stack } from "../../dsl/layer.ts";
+import { defineLayer, type Layer, parameter, residual, sequence, serial, stack } from "../../dsl/layer.ts";
 import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { activations } from "../../dsl/ops/activation.ts";
@@ -57,14 +57,14 @@ function embeddings(config: VitConfig): Layer {
   const [rows, columns] = config.image.map((side, axis) => Math.floor(side / config.patch[axis]));
   const seen = [rows * config.patch[0], columns * config.patch[1]];
   const patches = rows * columns;
-  return {
+  return defineLayer({
     kind: "embeddings",
     params: {
       cls_token: parameter([1, 1, config.hidden], zeros),
       position_embeddings: parameter([1, patches + 1, config.hidden], gaussian(0.02)),
     },
     parts: { "patch_embeddings.projection": patchEmbedLayer(config.channels, config.patch, config.hidden) },
-    forward: (self: Self, pixels) => {
+    forward: (self, pixels) => {
       const [batch, channels] = pixels.shape;
       const whole = `${seen}` === `${config.image}`;
       const read = whole ? pixels : tf.slice(pixels, [0, 0, 0, 0], [batch, channels!, ...seen]);
@@ -72,7 +72,7 @@ function embeddings(config: VitConfig): Layer {
       const first = tf.broadcastTo(self.param("cls_token"), [pixels.shape[0], 1, config.hidden]);
       return tf.add(tf.concat([first, tokens], 1), self.param("position_embeddings"));
     },
-  };
+  });
 }
 
 /** Pre-norm transformer block, [B, N, D] -> [B, N, D]: x += attention(norm x); x += mlp(norm x). */
@@ -104,7 +104,7 @@ function block(config: VitConfig): Layer {
  * @param config Sizes
  */
 export function vit(config: VitConfig): Layer {
-  return {
+  return defineLayer({
     kind: "vit",
     params: {},
     parts: {
@@ -119,7 +119,7 @@ export function vit(config: VitConfig): Layer {
       const first = tf.reshape(tf.slice(tokens, [0, 0, 0], [-1, 1, -1]), [pixels.shape[0], config.hidden]);
       return self.call("classifier", self.call("layernorm", first));
     },
-  };
+  });
 }
 
 /** A square's side, or both sides, as `config.json` has it. */
