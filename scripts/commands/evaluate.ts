@@ -6,7 +6,15 @@
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/mod.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
-import { type EvaluationRun, readRunConfig, type TaskKind, taskKind, taskNames } from "../../tasks/mod.ts";
+import {
+  type EvaluationRun,
+  inPrecision,
+  readRunConfig,
+  type Run,
+  type TaskKind,
+  taskKind,
+  taskNames,
+} from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, type Options, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
@@ -26,7 +34,7 @@ const flags = {
 };
 
 /** What to evaluate, and on what. */
-interface Subject extends EvaluationRun, Pick<Options<typeof flags>, "adapter" | "backend"> {
+interface Subject extends EvaluationRun, Pick<Options<typeof flags>, "adapter" | "backend">, Pick<Run, "precision"> {
   readonly kind: TaskKind;
   readonly model: string;
 }
@@ -73,7 +81,8 @@ await main(
       throw usage("drawing --chart", `the task ${kind.name}`, drawn.join(", "));
     }
     await useBackend(subject.backend);
-    const opened = await openNoting(subject.model, subject.adapter, subject.seed);
+    const plain = await openNoting(subject.model, subject.adapter, subject.seed);
+    const opened = { ...plain, params: await inPrecision(plain.layer, plain.params, subject.precision) };
     try {
       const data = await kind.openData(subject.data, subject);
       const { metrics, details, notes } = await kind.evaluate(opened, data, subject, reporterFor("evaluating"));

@@ -26,6 +26,7 @@ export {
 } from "./own.ts";
 export { type Origin, originOf, remake, withOrigin } from "./origin.ts";
 export * from "./parquet_images.ts";
+export * from "./record.ts";
 export * from "./resize.ts";
 export * from "./stream.ts";
 export { holdThreads } from "./threads.ts";

@@ -7,6 +7,7 @@
 import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { openCifar } from "./cifar.ts";
 import type { ImageSplits } from "./dataset.ts";
+import type { DataFacts } from "./record.ts";
 import { openFood } from "./food.ts";
 import { openImageTree } from "./image_tree.ts";
 import { openFashionMnist, openMnist } from "./mnist.ts";
@@ -55,4 +56,13 @@ export async function openImageData(spec: string): Promise<ImageSplits> {
     }, { exitCode: 2 });
   }
   throw unknownName("data set", colon < 0 ? name : `${name}:DIR`, imageDataForms);
+}
+
+/**
+ * What a run remembers of images.
+ *
+ * @param data The data set
+ */
+export function imageFacts({ train, test }: ImageSplits): DataFacts {
+  return { examples: { train: train.size, test: test.size }, classes: train.classes };
 }

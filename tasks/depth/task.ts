@@ -141,6 +141,7 @@ export const monocularDepth: TaskKind<DepthSettings, DepthSplits, DepthPair, Ima
   exampleForm: "{ image, depth }",
   takes: isDepthPair,
   ownData: ownDepth,
+  dataFacts: ({ train, test }) => ({ examples: { train: train.size, test: test.size } }),
   open: (run, opened, reporter) => Promise.resolve().then(() => open(run, opened, reporter)),
   evaluate,
   predict: async ({ model, layer, params }, image) => {

@@ -13,6 +13,7 @@ import { claimFolder } from "../../dsl/files/claim.ts";
 import { mapTree } from "../../dsl/tree.ts";
 import { type Model, pinModel } from "../../models/mod.ts";
 import type { Examples } from "../data/own.ts";
+import { checkData, recordData } from "../data/record.ts";
 import { taskKind, taskKinds, type TaskName, taskNames } from "../kinds.ts";
 import { writeReport } from "../report/report.ts";
 import { softwareVersions } from "../report/versions.ts";
@@ -184,7 +185,14 @@ async function trained(
   const backend = await engineFor(asked, line);
   const isGiven = options.precision !== undefined || options.resume !== undefined;
   const run = withPrecision(asked.run, isGiven, line);
-  const data = own && kind.ownData(own.train, own.test, { seed: run.seed, onLine: line });
+  const data = own === undefined
+    ? await kind.openData(run.data, run)
+    : kind.ownData(own.train, own.test, { seed: run.seed, onLine: line });
+  const record = out === undefined ? undefined : await recordData(run.data, kind.dataFacts(data));
+  if (record !== undefined && options.resume !== undefined) {
+    const unknown = await checkData(`${out}/data.json`, record, run.data);
+    if (unknown !== undefined) line(`note: ${unknown}`);
+  }
   const { signal, onStep, onEvaluation, onCheckpoint } = options;
   const opened = { model, data, signal };
   const { baseline: plain } = kind;
@@ -205,7 +213,9 @@ async function trained(
       options.onPlan?.(planned);
     },
     ready: async () => {
-      if (out !== undefined) await writeRunJson(out, "config.json", runConfig(kind, run, backend));
+      if (out === undefined) return;
+      await writeRunJson(out, "data.json", record);
+      await writeRunJson(out, "config.json", runConfig(kind, run, backend));
     },
     save: async (model) => {
       kept = { ...model, params: mapTree((tensor: Tensor) => tensor.clone())(model.params) };

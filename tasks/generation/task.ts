@@ -10,7 +10,7 @@ import { fold, key } from "../../dsl/random.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import { asConditionalDiffusion, type ConditionalDiffusion, type Model } from "../../models/mod.ts";
 import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
-import { imageDataForms, openImageData } from "../data/open.ts";
+import { imageDataForms, imageFacts, openImageData } from "../data/open.ts";
 import { isLabelledImage, type LabelledImage, ownImages } from "../data/own.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import type { Reporter } from "../trainer/observe.ts";
@@ -254,6 +254,7 @@ export const generation: TaskKind<GenerationSettings, ImageSplits, LabelledImage
   exampleForm: "{ image, label }",
   takes: isLabelledImage,
   ownData: ownImages,
+  dataFacts: imageFacts,
   open,
   evaluate,
   predict: async (trained, label, { own, seed = 0 }) => {

@@ -8,7 +8,7 @@ import type { Layer } from "../../dsl/layer.ts";
 import { type Model, openModel } from "../../models/mod.ts";
 import type { ImageSplits } from "../data/dataset.ts";
 import { type ImageSource, isLabelledImage, type LabelledImage, ownImages, readImage } from "../data/own.ts";
-import { imageDataForms, openImageData } from "../data/open.ts";
+import { imageDataForms, imageFacts, openImageData } from "../data/open.ts";
 import type { ClassificationMetrics } from "../metrics/classification.ts";
 import { calibrationChart } from "../report/calibration.ts";
 import { svgFile } from "../report/chart.ts";
@@ -153,6 +153,7 @@ export const imageClassification: TaskKind<
   exampleForm: "{ image, label }",
   takes: isLabelledImage,
   ownData: ownImages,
+  dataFacts: imageFacts,
   open: (run, opened, reporter) => Promise.resolve().then(() => open(run, opened, reporter)),
   evaluate,
   predict: async ({ model, layer, params }, image) =>

@@ -189,6 +189,7 @@ export const reasoning: TaskKind<ReasoningSettings, ReasoningData, PromptPair, s
   exampleForm: "{ prompt, response }",
   takes: isPromptPair,
   ownData: ownPairs,
+  dataFacts: ({ examples }) => ({ examples: { worked: examples.length } }),
   open,
   evaluate,
   predict: async ({ model, layer, params }, prompt, { own: { length = LENGTH } }) => {

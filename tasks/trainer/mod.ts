@@ -10,6 +10,7 @@ export * from "./method.ts";
 export * from "./observe.ts";
 export * from "./parts.ts";
 export * from "./plan.ts";
+export * from "./precision.ts";
 export * from "./progress.ts";
 export * from "./run.ts";
 export * from "./setting.ts";

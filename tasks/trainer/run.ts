@@ -25,6 +25,7 @@ import { holdThreads } from "../data/threads.ts";
 import { openEvents } from "../report/events.ts";
 import { loadCheckpoint } from "./checkpoint.ts";
 import { NO_METHOD } from "./method.ts";
+import { inPrecision } from "./precision.ts";
 import { free, trainStep } from "./step.ts";
 import type { ParametersOf, PreparedTask, Run, RunResult, RunSurroundings, TaskKind } from "./task.ts";
 import { BEST, train, type TrainResult } from "./train.ts";
@@ -100,7 +101,8 @@ async function runPrepared(prepared: PreparedTask, run: Run, surroundings: RunSu
   const factor = parseSchedule(run.schedule)({ steps, warmup });
   const optimiser = optimiserOf(run);
   const parametersOf = resultOf(run);
-  const { params, part } = await loadParams(source, key(run.seed), layer);
+  const { params: published, part } = await loadParams(source, key(run.seed), layer);
+  const params = await inPrecision(layer, published, run.precision);
   const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
   try {
     await surroundings.ready?.();

@@ -12,6 +12,7 @@ import type { Params, Tree } from "../../dsl/tree.ts";
 import type { Model } from "../../models/mod.ts";
 import type { OwnDataOptions } from "../data/own.ts";
 import type { Observer, Reporter } from "./observe.ts";
+import type { DataFacts } from "../data/record.ts";
 import type { SettingsOf } from "./setting.ts";
 import type { TrainState, WholeStep } from "./step.ts";
 import type { TrainingTask, TrainResult } from "./train.ts";
@@ -218,6 +219,8 @@ export interface TaskKind<
   takes(example: object): boolean;
   /** Examples of one's own as data; some are held out to be judged by where there are no others for that. */
   ownData(train: readonly Example[], test: readonly Example[] | undefined, options: OwnDataOptions): Data;
+  /** What a run remembers of its data, to notice other. */
+  dataFacts(data: Data): DataFacts;
   /** Places the method and makes ready to train. */
   open(run: Run<Own>, opened: Opened<Data>, reporter: Reporter): Promise<PreparedTask>;
   /** All metrics of a model on test data. */

@@ -1,0 +1,35 @@
+/**
+ * A run's precision as part of what it is: the weights that it computes with.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Precision } from "../../dsl/engine/mod.ts";
+import { isTrainable, type Layer } from "../../dsl/layer.ts";
+import { fromBfloat16, toBfloat16 } from "../../dsl/safetensors/dtype.ts";
+import type { Params, Path } from "../../dsl/tree.ts";
+
+/**
+ * Parameters as a run of a precision has them: in bf16, frozen weights of two axes or more are rounded to bfloat16 (nearest,
+ * ties to even). So training, its evaluations, a resumed run and a later evaluation all compute with the same numbers, whatever
+ * the shapes of their batches.
+ *
+ * @param layer The adapted layer, which says what is trained
+ * @param params All of its parameters, the callee's to dispose where they give way
+ * @param precision The run's (default float32)
+ */
+export async function inPrecision(layer: Layer, params: Params, precision: Precision = "float32"): Promise<Params> {
+  if (precision === "float32") return params;
+  const isTrained = isTrainable(layer);
+  const made: Record<Path, tf.Tensor> = {};
+  for (const [path, tensor] of Object.entries(params)) {
+    if (tensor.rank < 2 || tensor.dtype !== "float32" || isTrained(path)) continue;
+    const values = await tensor.data<"float32">();
+    const rounded = fromBfloat16(toBfloat16(values));
+    // Most checkpoints are in bfloat16 already.
+    if (rounded.every((value, i) => value === values[i])) continue;
+    made[path] = tf.keep(tf.tensor(rounded, tensor.shape));
+    tensor.dispose();
+  }
+  return { ...params, ...made };
+}
