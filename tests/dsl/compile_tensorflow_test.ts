@@ -130,31 +130,33 @@ Deno.test({
   },
 });
 
-Deno.test({
-  name: "batches of other sizes take over the state, and back",
-  ignore,
-  fn: async () => {
-    await useBackend("tensorflow");
-    await withoutLeaks(async () => {
-      const { step, state, batch } = await stepOf("1lora");
-      const smaller = {
-        ...batch,
-        pixels: tf.slice(batch.pixels, [0, 0, 0, 0], [1, -1, -1, -1]),
-        labels: tf.slice(batch.labels, [0], [1]),
-      };
-      const graph = startResident(step, copy(state), strict);
-      let eager = state;
-      for (const each of [batch, smaller, batch, smaller]) {
-        await graph.step(each);
-        [eager] = step(eager, each);
-      }
-      const found = graph.read();
-      assertSame(found, eager, 1e-4, "after four steps");
-      free(found);
-      graph.dispose();
-    });
-  },
-});
+for (const [spec, what] of [["1lora", "most of a model frozen"], ["all", "nothing frozen"]]) {
+  Deno.test({
+    name: `batches of other sizes take over the state, and back: ${what}`,
+    ignore,
+    fn: async () => {
+      await useBackend("tensorflow");
+      await withoutLeaks(async () => {
+        const { step, state, batch } = await stepOf(spec, spec === "all" ? sgd({ momentum: 0.9 }) : undefined);
+        const smaller = {
+          ...batch,
+          pixels: tf.slice(batch.pixels, [0, 0, 0, 0], [1, -1, -1, -1]),
+          labels: tf.slice(batch.labels, [0], [1]),
+        };
+        const graph = startResident(step, copy(state), strict);
+        let eager = state;
+        for (const each of [batch, smaller, batch, smaller]) {
+          await graph.step(each);
+          [eager] = step(eager, each);
+        }
+        const found = graph.read();
+        assertSame(found, eager, 1e-4, "after four steps");
+        free(found);
+        graph.dispose();
+      });
+    },
+  });
+}
 
 Deno.test({
   name: "500 steps of a graph leave tensors and memory alone",

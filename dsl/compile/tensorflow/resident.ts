@@ -127,8 +127,10 @@ export function startGraph<Batch extends Params>(
         tf.dispose([...tensors]);
       } else {
         const { session, graph: { values } } = current;
+        const shared = values.fixed.slice(0, frozenCount);
         lending(
-          session.run(new Map(), values.fixed.slice(0, frozenCount)),
+          // A run without anything to fetch is an error of TensorFlow's.
+          shared.length === 0 ? [] : session.run(new Map(), shared),
           (handles) => upload(open, "fixed", [...handles, ...constants]),
         );
         handOver(current, open);
