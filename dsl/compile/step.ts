@@ -39,6 +39,15 @@ export interface ResidentOptions {
   readonly precision?: Precision;
   /** In a graph, elementwise work on tensors of at least this size is compiled into kernels (default 32768). */
   readonly fuseFrom?: number;
+  /**
+   * In a graph: `whole` compiles the step into one function, the fastest, in up to a minute; `clusters` only the
+   * elementwise work. `auto`, the default, is `whole` on a GPU for runs that are long enough.
+   */
+  readonly graph?: "auto" | "whole" | "clusters";
+  /** Steps that are to come, for `auto` (default: many). */
+  readonly steps?: number;
+  /** In a graph: how batches get there, `words` past tfjs as a GPU wants them, `tensors` as a CPU does (default `auto`). */
+  readonly feed?: "auto" | "words" | "tensors";
   /** Told in a line why the step is not run as one graph where it could be. */
   readonly onFallback?: (line: string) => void;
 }

@@ -10,7 +10,7 @@ import { startGraph } from "../compile/tensorflow/resident.ts";
 import { openCpu } from "./cpu.ts";
 import type { BackendName, EngineKind, Running } from "./interface.ts";
 import { precisions } from "./precision.ts";
-import { isOnGpu, openTensorflow } from "./tensorflow.ts";
+import { openTensorflow } from "./tensorflow.ts";
 import { openWasm } from "./wasm.ts";
 import { openWebgpu } from "./webgpu.ts";
 
@@ -27,9 +27,8 @@ function replaying(kind: Pick<EngineKind, "name" | "embedded" | "open">): Engine
   };
 }
 
-/** The program as one graph, where it can be one; not on GPUs, to which the weights would have to go each time. */
+/** The program as one graph, where it can be one. */
 function asGraph(...[traced]: Parameters<EngineKind["replay"]>): Running | undefined {
-  if (isOnGpu()) return undefined;
   const program = prepareGraph(traced);
   try {
     return { program, replay: graphReplayer(program) };

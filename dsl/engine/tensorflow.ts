@@ -12,6 +12,7 @@ import process from "node:process";
 import * as tf from "@tensorflow/tfjs-core";
 import { registerFallbackKernels } from "./fallback.ts";
 import type { Device } from "./interface.ts";
+import { hasNvidiaDriver, type Loader, prepareCard } from "./tensorflow_environment.ts";
 
 /** The addon's place below the folder of an installed TensorFlow, as tfjs-node itself lays it out. */
 export const addonPath = "lib/napi-v8/tfjs_binding.node";
@@ -78,14 +79,30 @@ export function isOnGpu(): boolean {
   return (tf.backend() as NodeBackend).isUsingGpuDevice;
 }
 
+/** Where an installation describes itself. */
+export const installationRecord = "installed.json";
+
+/** Version of the library, as the installation says; 0 where it says none. */
+function installedVersion(folder: string): string {
+  try {
+    return JSON.parse(Deno.readTextFileSync(resolve(folder, installationRecord))).version;
+  } catch {
+    return "0";
+  }
+}
+
 /** Loads the library, the addon and tfjs-node's kernels. */
 function register(folder: string): void {
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "3";
   const util: Record<string, unknown> = createRequire(resolve(folder, "package.json"))("util");
   for (const [name, replacement] of Object.entries(removedFromUtil)) util[name] ??= replacement;
   Reflect.set(globalThis, Symbol.for(sharedTfjs), tf);
-  const isQuiet = process.env.TF_CPP_MIN_LOG_LEVEL === "3" && existsSync(resolve(folder, quietLoaderPath));
-  if (isQuiet) load(folder, quietLoaderPath);
+  // One that was built by an earlier version loads the library as soon as it is loaded itself.
+  const loader = existsSync(resolve(folder, quietLoaderPath)) ? load(folder, quietLoaderPath) as Partial<Loader> : {};
+  if (loader.setDefault !== undefined) {
+    if (hasNvidiaDriver()) prepareCard(loader as Loader, folder, installedVersion(folder));
+    if (process.env.TF_CPP_MIN_LOG_LEVEL === "3") loader.load!();
+  }
   const binding = load(folder, addonPath);
   load(folder, "dist/register_all_kernels.js");
   const { NodeJSKernelBackend } = load(folder, "dist/nodejs_kernel_backend.js") as {

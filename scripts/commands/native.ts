@@ -9,7 +9,12 @@
 import { right } from "fp-ts/Either";
 import { join } from "node:path";
 import { useBackend } from "../../dsl/engine/mod.ts";
-import { nativeFolder, openTensorflow, tfjsStandIn } from "../../dsl/engine/tensorflow.ts";
+import {
+  installationRecord as record,
+  nativeFolder,
+  openTensorflow,
+  tfjsStandIn,
+} from "../../dsl/engine/tensorflow.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { boolean, main, type Options, text } from "../cli/mod.ts";
 import { buildAddon } from "../tools/native/addon.ts";
@@ -43,9 +48,6 @@ interface Installed {
   readonly version: string;
   readonly cuda: boolean;
 }
-
-/** Where an installation describes itself. */
-const record = "installed.json";
 
 /** Reads a text file; undefined where there is none, or none that may be read. */
 function textOf(path: string): string | undefined {

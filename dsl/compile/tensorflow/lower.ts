@@ -40,7 +40,7 @@ function nodeOf(output: string): string {
 }
 
 /** What is emitted, and from what. */
-interface Source {
+export interface Source {
   readonly program: Program;
   /** Where its inputs, and those constants that are tensors, are found. */
   readonly given: ReadonlyMap<ValueId, Operand>;

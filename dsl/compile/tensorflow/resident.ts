@@ -15,12 +15,14 @@ import {
   openSession,
   tensorOf,
 } from "../../engine/tensorflow_graph/session.ts";
+import { isOnGpu } from "../../engine/tensorflow.ts";
 import type { Precision } from "../../engine/precision.ts";
 import { firstLine } from "../../error.ts";
 import { flatten, type Params } from "../../tree.ts";
 import type { PureStep, Resident, ResidentOptions, StepState } from "../step.ts";
 import { trace } from "../trace.ts";
-import { type StepGraph, stepGraph, type StepProgram } from "./step_graph.ts";
+import { type StepGraph, stepGraph, type StepGraphOptions, type StepProgram } from "./step_graph.ts";
+import { type Sender, sender } from "./feed.ts";
 import { canFuse, FUSE_FROM } from "./probe.ts";
 import { prepareGraph } from "./prepare.ts";
 
@@ -29,6 +31,8 @@ interface Open {
   readonly session: GraphSession;
   readonly graph: StepGraph;
   readonly metrics: readonly string[];
+  /** Sends a batch. */
+  readonly send: Sender;
 }
 
 const tensorsOf = flatten((node): node is tf.Tensor => node instanceof tf.Tensor);
@@ -83,6 +87,21 @@ function upload({ session, graph }: Open, kind: "fixed" | "moving", handles: rea
   lending(session.run(feeds(graph.uploads[kind], handles), [graph.uploaded[kind]]), () => {});
 }
 
+/** Shorter runs are over before a whole step's compilation has paid. */
+const LONG_RUN = 500;
+
+/** What the settings come to on this machine. */
+function settle(options: ResidentOptions): StepGraphOptions {
+  const { precision = "float32", graph = "auto", steps = Infinity, feed = "auto", fuseFrom = FUSE_FROM } = options;
+  const isLong = isOnGpu() && steps >= LONG_RUN;
+  return {
+    precision,
+    fuseFrom: canFuse() ? fuseFrom : Infinity,
+    whole: canFuse() && (graph === "auto" ? isLong : graph === "whole"),
+    words: feed === "auto" ? isOnGpu() : feed === "words",
+  };
+}
+
 /**
  * Starts a step whose state lives in a session. A session is opened when a batch of new types comes, and then takes
  * over the state; the frozen part is shared between sessions where TensorFlow computes on the CPU.
@@ -95,9 +114,10 @@ function upload({ session, graph }: Open, kind: "fixed" | "moving", handles: rea
 export function startGraph<Batch extends Params>(
   step: PureStep<Batch>,
   state: StepState,
-  { precision = "float32", onFallback, fuseFrom = FUSE_FROM }: ResidentOptions,
+  options: ResidentOptions,
   fallback: (step: PureStep<Batch>, state: StepState) => Resident<Batch>,
 ): Resident<Batch> {
+  const { precision = "float32", onFallback } = options;
   const { frozen, trained, optimiser } = state;
   const { leaves: tensors, rebuild } = tensorsOf({ frozen, trained, optimiser });
   const frozenCount = Object.keys(frozen).length;
@@ -107,8 +127,9 @@ export function startGraph<Batch extends Params>(
 
   const openFor = (batch: Batch): Open => {
     const program = programOf(step, { frozen, trained, optimiser }, batch, precision);
-    const graph = stepGraph(program, canFuse() ? fuseFrom : Infinity, precision);
-    const open = { graph, metrics: program.metrics, session: openSession(graph.graph) };
+    const graph = stepGraph(program, settle(options));
+    const session = openSession(graph.graph);
+    const open = { graph, metrics: program.metrics, session, send: sender(session, graph.batch) };
     try {
       const constants = [...program.program.constants.values()]
         .flatMap((constant) => constant.kind === "tensor" ? [handleOf(constant.tensor)] : []);
@@ -168,15 +189,13 @@ export function startGraph<Batch extends Params>(
     step: async (batch) => {
       const open = instead === undefined ? sessionFor(batch) : undefined;
       if (open === undefined) return instead!.step(batch);
-      const { session, graph, metrics } = open;
-      const made = session.run(feeds(graph.batch, Object.values(batch).map(handleOf)), graph.metrics);
-      const numbers: Record<string, number> = {};
-      for (const [i, name] of metrics.entries()) {
-        const tensor = tensorOf(made[i]);
-        numbers[name] = (await tensor.data())[0];
-        tensor.dispose();
+      const [made] = open.send(Object.values(batch), [open.graph.metrics]).map(tensorOf);
+      try {
+        const numbers = await made.data();
+        return Object.fromEntries(open.metrics.map((name, i) => [name, numbers[i]]));
+      } finally {
+        made.dispose();
       }
-      return numbers;
     },
     read: () => {
       if (instead !== undefined) return instead.read();

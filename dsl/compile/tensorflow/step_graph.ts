@@ -13,9 +13,11 @@ import {
 } from "../../engine/tensorflow_graph/graph.ts";
 import type { Precision } from "../../engine/precision.ts";
 import type { Program, ValueId } from "../program.ts";
+import { after, type Feed, feedOf } from "./feed.ts";
+import { functionBuilder, type NodeSink, outputsOf } from "./function_builder.ts";
 import { halve, nothingHalved } from "./half.ts";
-import { lower } from "./lower.ts";
-import { type Operand, T } from "./lowering.ts";
+import { lower, lowerWhole, type Source } from "./lower.ts";
+import { inType, type Operand, T } from "./lowering.ts";
 
 /** A step's program and what its values are. */
 export interface StepProgram {
@@ -27,6 +29,21 @@ export interface StepProgram {
   readonly moving: number;
   /** Number of the output that decides whether the state moves on: only if it is finite. */
   readonly loss: number;
+}
+
+/** How a step becomes a graph. */
+export interface StepGraphOptions {
+  /** Clusters of elementwise calls that work on tensors of at least this size are compiled. */
+  readonly fuseFrom: number;
+  /** Precision of frozen weights and matrix products. */
+  readonly precision: Precision;
+  /** Compile the whole step as one function. */
+  readonly whole: boolean;
+  /**
+   * Take numbers of the batch as int32 words, which the addon leaves on the host until the graph sends them, and hold large
+   * tensors of it in variables, so that what is the same as in the step before is not sent again.
+   */
+  readonly words: boolean;
 }
 
 /** Names of the nodes that a session of the graph uses. */
@@ -42,9 +59,9 @@ export interface StepGraph {
   /** The state as it is. */
   readonly values: { readonly fixed: readonly string[]; readonly moving: readonly string[] };
   /** Takes in the batch. */
-  readonly batch: readonly string[];
-  /** A step's metrics; asking for them makes the state move on. */
-  readonly metrics: readonly string[];
+  readonly batch: readonly Feed[];
+  /** A step's metrics as one vector; asking for it makes the state move on. */
+  readonly metrics: string;
 }
 
 /** A variable of the session. */
@@ -73,12 +90,6 @@ function variable(
   return { handle, upload, assigned, value: { name: value, shape, type } };
 }
 
-/** A node that can be asked for once others have run. */
-function after(graph: GraphBuilder, nodes: readonly string[], name: string): string {
-  const tensor = { type: ELEMENT.bool, shape: [], bytes: Uint8Array.of(1) };
-  return graph.add("Const", nodes.map((node) => `^${node}`), { dtype: T(ELEMENT.bool), value: { tensor } }, name);
-}
-
 /**
  * Lets nodes run only where a condition holds, and gives a node that follows either way.
  *
@@ -92,20 +103,70 @@ function onlyIf(graph: GraphBuilder, condition: string, make: (wait: string) => 
   return graph.add("Merge", [no, done], { ...type, N: { int: 2 } });
 }
 
+/** What a step computes, as nodes of the graph. */
+interface Computed {
+  /** The next moving state; where the loss is not finite, the same again, or nothing that may be assigned. */
+  readonly moving: readonly string[];
+  /** Metrics as a float32 vector. */
+  readonly metrics: string;
+  /** Where moving state may be assigned only if a condition holds. */
+  readonly onlyIf?: string;
+}
+
+/** Metrics as a float32 vector. */
+function vector({ add }: NodeSink, metrics: readonly Operand[]): string {
+  const floats = metrics.map((each) => inType(each, ELEMENT.float32, add));
+  return add("Pack", floats, { T: T(ELEMENT.float32), N: { int: floats.length }, axis: { int: 0 } });
+}
+
+/** The step as nodes of the graph itself, clusters of elementwise calls compiled. */
+function asNodes(graph: GraphBuilder, step: StepProgram, source: Source, fuseFrom: number): Computed {
+  const { program, fixed, moving, loss } = step;
+  const place = lower(graph, source, fuseFrom, program.inputs.slice(fixed + moving));
+  const results = program.outputs.map(place);
+  return {
+    moving: results.slice(0, moving).map(({ name }) => name),
+    metrics: vector(graph, results.slice(moving)),
+    onlyIf: graph.add("IsFinite", [results[loss].name], { T: T(results[loss].type) }),
+  };
+}
+
+/** The step as one compiled function, which keeps the state where the loss is not finite. */
+function asFunction(graph: GraphBuilder, step: StepProgram, source: Source): Computed {
+  const { program, fixed, moving, loss } = step;
+  const operands = [...source.given.values()];
+  const body = functionBuilder();
+  const given = new Map([...source.given].map(([value, operand], i) => [value, { ...operand, name: `input${i}` }]));
+  const closedOver = [...program.constants.keys()];
+  const place = lowerWhole(body, { ...source, given }, [...program.inputs.slice(0, fixed), ...closedOver]);
+  const results = program.outputs.map(place);
+  const isFinite = body.add("IsFinite", [results[loss].name], { T: T(results[loss].type) });
+  const next = program.inputs.slice(fixed, fixed + moving).map((value, i): Operand => {
+    const [before, after] = [given.get(value)!, results[i]];
+    return { ...after, name: body.add("SelectV2", [isFinite, after.name, before.name], { T: T(after.type) }) };
+  });
+  const metrics = { name: vector(body, results.slice(moving)), shape: [], type: ELEMENT.float32 };
+  const made = body.finish(operands.map(({ type }) => type), [...next, metrics]);
+  const node = graph.add("PartitionedCall", operands.map(({ name }) => name), {
+    Tin: { types: made.inputs },
+    Tout: { types: made.outputs.map(({ type }) => type) },
+    f: { function: graph.define(made) },
+    _XlaMustCompile: { bool: true },
+  });
+  const names = outputsOf(node, moving + 1);
+  return { moving: names.slice(0, moving), metrics: names[moving] };
+}
+
 /**
  * Builds the graph. All variables are read before any is assigned; the moving ones are assigned only if the loss is
  * finite.
  *
  * @param step The step
- * @param fuseFrom Clusters of elementwise calls that work on tensors of at least this size are compiled
- * @param precision Precision of frozen weights and matrix products
+ * @param options See {@linkcode StepGraphOptions}
  * @throws OneloraError for kernels and types that TensorFlow graphs are not made of here
  */
-export function stepGraph(
-  { program, fixed, moving, loss }: StepProgram,
-  fuseFrom: number,
-  precision: Precision,
-): StepGraph {
+export function stepGraph(step: StepProgram, { fuseFrom, precision, whole, words }: StepGraphOptions): StepGraph {
+  const { program, fixed, moving } = step;
   const graph = graphBuilder();
   const halved = precision === "bf16" ? halve(program, fixed) : nothingHalved;
   const typeOf = (value: ValueId) => ({
@@ -115,32 +176,24 @@ export function stepGraph(
   const closedOver = [...program.constants].filter(([, { kind }]) => kind === "tensor").map(([value]) => value);
   const fixedValues = [...program.inputs.slice(0, fixed), ...closedOver];
   const movingValues = program.inputs.slice(fixed, fixed + moving);
+  const batchValues = program.inputs.slice(fixed + moving);
   const fixedVariables = fixedValues.map((value, i) => variable(graph, `fixed${i}`, typeOf(value)));
   const movingVariables = movingValues.map((value, i) => variable(graph, `moving${i}`, typeOf(value)));
-  const batch = program.inputs.slice(fixed + moving).map((value, i) => {
-    const { shape, type } = typeOf(value);
-    const name = graph.add("Placeholder", [], { dtype: T(type), shape: { shape } }, `batch${i}`);
-    return [value, { name, shape, type }] as const;
-  });
+  const batch = batchValues.map((value, i) => feedOf(graph, `batch${i}`, typeOf(value), words));
   const given = new Map<ValueId, Operand>([
     ...fixedValues.map((value, i) => [value, fixedVariables[i].value] as const),
     ...movingValues.map((value, i) => [value, movingVariables[i].value] as const),
-    ...batch,
+    ...batchValues.map((value, i) => [value, batch[i].value] as const),
   ]);
-  const place = lower(graph, { program, given, halved }, fuseFrom, program.inputs.slice(fixed + moving));
-  const results = program.outputs.map(place);
-  const isFinite = graph.add("IsFinite", [results[loss].name], { T: T(results[loss].type) });
-  const moved = onlyIf(
-    graph,
-    isFinite,
-    (wait) =>
-      movingVariables.map(({ handle, value }, i) =>
-        graph.add("AssignVariableOp", [handle, results[i].name, `^${value.name}`, `^${wait}`], { dtype: T(value.type) })
-      ),
-  );
-  const metrics = results.slice(moving).map(({ name, type }, i) =>
-    graph.add("Identity", [name, `^${moved}`], { T: T(type) }, `metric${i}`)
-  );
+  const source = { program, given, halved };
+  const computed = whole ? asFunction(graph, step, source) : asNodes(graph, step, source, fuseFrom);
+  const assign = (wait: readonly string[]) =>
+    movingVariables.map(({ handle, value }, i) =>
+      graph.add("AssignVariableOp", [handle, computed.moving[i], `^${value.name}`, ...wait], { dtype: T(value.type) })
+    );
+  const moved = computed.onlyIf === undefined
+    ? assign([])
+    : [onlyIf(graph, computed.onlyIf, (wait) => assign([`^${wait}`]))];
   const names = (variables: readonly Variable[]) => ({
     uploads: variables.map(({ upload }) => upload),
     values: variables.map(({ value }) => value.name),
@@ -156,7 +209,12 @@ export function stepGraph(
       moving: after(graph, ofMoving.uploaded, "moving_uploaded"),
     },
     values: { fixed: ofFixed.values, moving: ofMoving.values },
-    batch: batch.map(([, { name }]) => name),
-    metrics,
+    batch,
+    metrics: graph.add(
+      "Identity",
+      [computed.metrics, ...moved.map((node) => `^${node}`)],
+      { T: T(ELEMENT.float32) },
+      "metrics",
+    ),
   };
 }

@@ -23,11 +23,13 @@ export interface Made {
 
 /** What is used here of tfjs-node's addon. */
 interface Binding {
+  readonly TF_INT32: number;
   readonly TF_ATTR_TYPE: number;
   readonly TF_ATTR_BOOL: number;
   loadSavedModel(folder: string, tags: string): number;
   runSavedModel(session: number, inputs: readonly Handle[], names: string, outputs: string): Made[];
   deleteSavedModel(session: number): void;
+  createTensor(shape: readonly number[], type: number, values: tf.TypedArray): Handle;
   deleteTensor(id: Handle): void;
   executeOp(op: string, attrs: readonly unknown[], inputs: readonly Handle[], outputs: number): Made[];
 }
@@ -35,6 +37,8 @@ interface Binding {
 /** What is used here of tfjs-node's backend. */
 interface NodeBackend extends tf.KernelBackend {
   readonly binding: Binding;
+  /** Tensors; the values of one that no kernel has read are still JavaScript's. */
+  readonly tensorMap: tf.DataStorage<{ readonly values: tf.TypedArray | null }>;
   getInputTensorIds(tensors: readonly tf.Tensor[]): Handle[];
   createOutputTensor(made: Made): tf.Tensor;
 }
@@ -50,6 +54,18 @@ function nodeBackend(): NodeBackend {
  */
 export function handleOf(tensor: tf.Tensor): Handle {
   return nodeBackend().getInputTensorIds([tensor])[0];
+}
+
+/**
+ * A copy of a float32 tensor's bytes as int32, to be freed by {@linkcode freeHandle}: the addon copies all but int32 to the
+ * card as soon as it sees it.
+ *
+ * @param tensor The tensor
+ */
+export function wordsOf(tensor: tf.Tensor): Handle {
+  const { binding, tensorMap } = nodeBackend();
+  const { buffer, byteOffset, length } = tensorMap.get(tensor.dataId).values ?? tensor.dataSync();
+  return binding.createTensor(tensor.shape, binding.TF_INT32, new Int32Array(buffer, byteOffset, length));
 }
 
 /**
