@@ -4,13 +4,13 @@
  * @module
  */
 export * from "./checkpoint/checkpoint.ts";
-export * from "./checkpoint/companions.ts";
 export * from "./autoencoder/config.ts";
 export * from "./autoencoder/autoencoder_kl.ts";
 export * from "./config.ts";
 export * from "./depth_anything/depth_anything.ts";
 export * from "./depth_anything/config.ts";
 export * from "./depth_anything/dinov2.ts";
+export * from "./diffusion_process.ts";
 export * from "./dit/dit.ts";
 export * from "./dit/config.ts";
 export * from "./family.ts";

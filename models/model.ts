@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { DiffusionProcess } from "./diffusion_process.ts";
 import type { Companions } from "./companions/open.ts";
 import type { Description, DescriptionOptions } from "./family.ts";
 import type { HubOptions } from "./hub/settings.ts";
@@ -13,6 +14,8 @@ export interface Model extends Description {
   readonly name: string;
   /** Ids that end a text, of all its files, if it makes text. */
   readonly end?: readonly number[];
+  /** The noise that it was trained under, if its files say so. */
+  readonly process?: DiffusionProcess;
   /** Folder with its weights, or the file that they are, if it has any. */
   readonly folder?: string;
   /** The repository that its weights come from when they are first needed, if it is one of the hub's. */

@@ -14,6 +14,7 @@ import { isWeights, openCheckpoint } from "./checkpoint/checkpoint.ts";
 import { keyOf } from "./checkpoint/keys.ts";
 import { refuseQuantised } from "./companions/config.ts";
 import { openCompanions } from "./companions/open.ts";
+import { withPipelineLabels } from "./companions/scheduler.ts";
 import { depthAnythingFamily } from "./depth_anything/depth_anything.ts";
 import { ditFamily } from "./dit/dit.ts";
 import type { Description, DescriptionOptions, Family } from "./family.ts";
@@ -132,8 +133,9 @@ async function openFolder(
   folder: string,
   { families: own = [], ...options }: Pick<OpenModelOptions, "families"> & DescriptionOptions,
 ): Promise<Description> {
-  const { json, text } = await readConfig(folder);
-  refuseQuantised(json, folder);
+  const { json: read, text } = await readConfig(folder);
+  refuseQuantised(read, folder);
+  const json = read._class_name === "DiTTransformer2DModel" ? await withPipelineLabels(folder, read) : read;
   const named = (each: Family) => json.model_type === undefined ? each.className : each.name;
   const written = json.model_type ?? json._class_name;
   const known = [...own, ...families];

@@ -3,7 +3,9 @@
  *
  * @module
  */
+export * from "./files.ts";
 export * from "./generation.ts";
 export type { Companions } from "./open.ts";
 export * from "./preprocessor.ts";
+export * from "./scheduler.ts";
 export * from "./settings.ts";

@@ -4,10 +4,23 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
+import type { DiffusionProcess } from "../diffusion_process.ts";
 import type { Description } from "../family.ts";
 import type { ImageInput } from "../image_input.ts";
 import { readEnds } from "./generation.ts";
 import { openPreprocessor } from "./preprocessor.ts";
+import { openScheduler } from "./scheduler.ts";
+
+/** Stands where a process is refused. */
+const UNKNOWN: DiffusionProcess = {
+  betas: [],
+  prediction: "epsilon",
+  variance: "fixed_small",
+  clip: false,
+  spacing: "even",
+  offset: 0,
+  lastSignal: "one",
+};
 
 /** What they say; absent where they say nothing. */
 export interface Companions {
@@ -15,6 +28,8 @@ export interface Companions {
   readonly image?: ImageInput;
   /** Ids that end a text. */
   readonly end?: readonly number[];
+  /** The noise that it was trained under. */
+  readonly process?: DiffusionProcess;
   /** What of them is not acted on and might be meant, one line each. */
   readonly notes?: readonly string[];
 }
@@ -29,6 +44,16 @@ async function imageOf(folder: string, image: ImageInput, family: string): Promi
   }
 }
 
+/** The process that the files describe; a refusal is kept for those who want to train or sample. */
+async function processOf(folder: string): Promise<Companions> {
+  try {
+    return await openScheduler(folder) ?? {};
+  } catch (error) {
+    if (!(error instanceof OneloraError)) throw error;
+    return { process: { ...UNKNOWN, refused: error } };
+  }
+}
+
 /**
  * Reads the files beside a model's weights. Needs `--allow-read`.
  *
@@ -40,6 +65,7 @@ export async function openCompanions(folder: string, description: Description): 
   const { image, family, config } = description;
   return {
     ...(image === undefined ? {} : await imageOf(folder, image, family)),
+    ...(family === "dit" ? await processOf(folder) : {}),
     ...(family === "llama" ? { end: await readEnds(folder, config) } : {}),
   };
 }

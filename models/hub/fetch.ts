@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { OneloraError } from "../../dsl/error.ts";
 import { isWeights, readShards, weightsAmong } from "../checkpoint/checkpoint.ts";
-import { companions } from "../checkpoint/companions.ts";
+import { companions, pipelineFiles, pipelineOf } from "../companions/files.ts";
 import { type HubName, hubName, parseHubName } from "./name.ts";
 import { bring, commitOf, filesOf, snapshotOf } from "./repository.ts";
 import { type Hub, type HubOptions, settle } from "./settings.ts";
@@ -48,7 +48,12 @@ function smallFiles(name: HubName, files: readonly HubFile[]): readonly HubFile[
         : "a repository or folder with one, or PRESET=hf:ORG/NAME/FILE with weights of a preset's shapes",
     });
   }
-  return ["config.json", ...companions].flatMap((each) => inFolder.get(each) ?? []);
+  const pipeline = pipelineOf(name.path);
+  const beside = pipeline === undefined ? [] : pipelineFiles.flatMap((each) => {
+    const path = pipeline === "." ? each : `${pipeline}/${each}`;
+    return files.find((file) => file.path === path) ?? [];
+  });
+  return [...["config.json", ...companions].flatMap((each) => inFolder.get(each) ?? []), ...beside];
 }
 
 /** Brings the weights: one file, or an index and its shards. */

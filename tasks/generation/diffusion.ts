@@ -8,6 +8,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
 import { withGradient } from "../../dsl/ops/gradient.ts";
 import { bits, fold, type Key, normal, uniform } from "../../dsl/random.ts";
+import type { DiffusionProcess } from "../../models/diffusion_process.ts";
 import type { DiffusionCoefficients } from "./schedule.ts";
 
 /**
@@ -117,7 +118,7 @@ function discretisedLogLikelihood(clean: tf.Tensor, offset: tf.Tensor, logVarian
 /**
  * The training loss, mse + vb, each a mean over an example's dimensions.
  *
- * mse = (noise - prediction)^2. vb, in bits: KL(q(x_(t-1) | x_t, x_0) || p(x_(t-1) | x_t)) for t > 0 and -log p(x_0 | x_1),
+ * mse = (target - prediction)^2, the target being the noise, v = sqrt(abar_t) noise - sqrt(1 - abar_t) x_0, or x_0. vb, in bits: KL(q(x_(t-1) | x_t, x_0) || p(x_(t-1) | x_t)) for t > 0 and -log p(x_0 | x_1),
  * discretised, for t = 0, where p has the log variance f log beta_t + (1 - f) log(posterior variance), f = (v + 1) / 2. Its
  * gradient reaches v only, and it is not rescaled.
  *
@@ -127,6 +128,7 @@ function discretisedLogLikelihood(clean: tf.Tensor, offset: tf.Tensor, logVarian
  * @param clean x_0, [B, C, H, W]
  * @param noise What x_t was made with, [B, C, H, W]
  * @param coefficients Those of the batch's steps
+ * @param of What the prediction is of; by default the noise
  * @throws OneloraError for an output of another shape
  */
 export function diffusionLoss(
@@ -134,10 +136,19 @@ export function diffusionLoss(
   clean: tf.Tensor,
   noise: tf.Tensor,
   coefficients: DiffusionCoefficients,
+  of: DiffusionProcess["prediction"] = "epsilon",
 ): DiffusionLoss {
   const { prediction, variance } = splitOutput(output, clean.shape);
-  const error = tf.sub(prediction, noise);
-  const mse = meanEach(tf.square(error));
+  const { signal, spread } = coefficients;
+  const target = of === "epsilon"
+    ? noise
+    : of === "sample"
+    ? clean
+    : tf.sub(tf.mul(signal, noise), tf.mul(spread, clean));
+  const missed = tf.sub(prediction, target);
+  const mse = meanEach(tf.square(missed));
+  // What is missed of the noise: sqrt(abar_t) of v, and -sqrt(abar_t / (1 - abar_t)) of x_0.
+  const error = of === "epsilon" ? missed : tf.mul(missed, of === "sample" ? tf.neg(tf.div(signal, spread)) : signal);
   if (variance === undefined) return { loss: tf.mean(mse), mse };
 
   const detached = withGradient([error], () => tf.clone(error), () => [tf.zeros(clean.shape)]);

@@ -14,7 +14,7 @@ import type { FeatureExtractor } from "./features.ts";
 import { type FeatureStatistics, frechetDistance } from "./fid.ts";
 import { type DiffusionInput, generationObjective, noisedBatch } from "./objective.ts";
 import { evenLabels, samplePictures, type SamplerSettings } from "./sampler.ts";
-import { diffusionSchedule, linearBetas } from "./schedule.ts";
+import { trainedSchedule } from "./schedule.ts";
 import { heldOutBatches } from "./source.ts";
 
 /** A model to judge, and the images to judge it by. */
@@ -55,8 +55,8 @@ const BATCH = 100;
  */
 export async function heldOutLoss(judged: Judged, params: Params, limit: number = HELD_OUT): Promise<Tree<number>> {
   const { layer, input, dataset, autoencoder, labelled } = judged;
-  const schedule = diffusionSchedule(linearBetas());
-  const objective = generationObjective(layer);
+  const schedule = trainedSchedule(input.process);
+  const objective = generationObjective(layer, input.process?.prediction);
   const numbers = compile((all: Params, batch: Params): Params => {
     const { loss, metrics } = objective(all, batch);
     return { loss, ...metrics };

@@ -8,6 +8,7 @@ import type { Objective } from "../../dsl/differentiate.ts";
 import { apply } from "../../dsl/layer.ts";
 import type { Key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
+import type { DiffusionProcess } from "../../models/diffusion_process.ts";
 import { asConditionalDiffusion, type ConditionalDiffusion, type Model } from "../../models/mod.ts";
 import { diffusionLoss, drawSteps, noiseValues, qSample } from "./diffusion.ts";
 import { rowsOf } from "../trainer/parts.ts";
@@ -19,6 +20,8 @@ export interface DiffusionInput {
   readonly shape: readonly [channels: number, height: number, width: number];
   /** Its classes, whose number is the label of none. */
   readonly classes: number;
+  /** What its files say of the noise that it was trained under; DiT's own without any. */
+  readonly process?: DiffusionProcess;
 }
 
 /**
@@ -29,8 +32,9 @@ export interface DiffusionInput {
  */
 export function diffusionInput(model: Model): DiffusionInput {
   asConditionalDiffusion(model, model.layer);
+  if (model.process?.refused !== undefined) throw model.process.refused;
   const [, channels, height, width] = model.signature.inputs[0].shape as readonly [string, number, number, number];
-  return { shape: [channels, height, width], classes: model.labels!.length };
+  return { shape: [channels, height, width], classes: model.labels!.length, process: model.process };
 }
 
 /** Clean examples of a batch. */
@@ -79,12 +83,16 @@ export function noisedBatch(
  * The loss of a batch of {@linkcode noisedBatch}, and its parts: `mse`, and `variational` where the variance is learned.
  *
  * @param layer The model
+ * @param prediction What its output is; by default the noise
  */
-export function generationObjective(layer: ConditionalDiffusion): (params: Params, batch: Params) => Objective {
+export function generationObjective(
+  layer: ConditionalDiffusion,
+  prediction?: DiffusionProcess["prediction"],
+): (params: Params, batch: Params) => Objective {
   return (params, { clean, noise, timesteps, labels, ...rest }) => {
     const coefficients = rest as Params & DiffusionCoefficients;
     const output = apply(layer, params)(qSample(clean, noise, coefficients), timesteps, labels);
-    const { loss, mse, variational } = diffusionLoss(output, clean, noise, coefficients);
+    const { loss, mse, variational } = diffusionLoss(output, clean, noise, coefficients, prediction);
     const parts = { mse, ...(variational && { variational }) };
     const metrics = Object.fromEntries(Object.entries(parts).map(([name, each]) => [name, tf.mean(each) as tf.Scalar]));
     return { loss, metrics };

@@ -14,6 +14,12 @@ import { generationRecipeFor } from "./recipe.ts";
 import { samplePictures } from "./sampler.ts";
 import type { GenerationSettings } from "./settings.ts";
 
+/** The class of that name, or of which it is one of several names: "white shark" of "white shark, man-eater". */
+function indexOfName(labels: readonly string[], name: string): number {
+  const whole = labels.indexOf(name);
+  return whole >= 0 ? whole : labels.findIndex((each) => each.split(",").some((one) => one.trim() === name.trim()));
+}
+
 /**
  * The number of a class.
  *
@@ -22,7 +28,7 @@ import type { GenerationSettings } from "./settings.ts";
  * @throws OneloraError (exit code 2) for a class that the model does not have
  */
 export function classNumber({ labels = [] }: Pick<Model, "labels">, label: string | number): number {
-  const named = typeof label === "string" ? labels.indexOf(label) : -1;
+  const named = typeof label === "string" ? indexOfName(labels, label) : -1;
   const index = named >= 0 ? named : /^\d+$/.test(String(label)) ? Number(label) : NaN;
   if (index < labels.length) return index;
   throw unknownName("class", String(label), [...labels.slice(0, 20), ...labels.length > 20 ? ["..."] : []]);

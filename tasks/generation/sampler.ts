@@ -11,7 +11,7 @@ import type { Params } from "../../dsl/tree.ts";
 import type { ConditionalDiffusion } from "../../models/mod.ts";
 import type { CleanBatch, DiffusionInput } from "./objective.ts";
 import { guided, keyedNoise, sampleImages } from "./sampling.ts";
-import { diffusionSchedule, linearBetas, respaced } from "./schedule.ts";
+import { samplingSchedule } from "./schedule.ts";
 
 /** How pictures are sampled. */
 export interface SamplerSettings {
@@ -43,24 +43,29 @@ const DDPM_STEPS = 100;
 export async function* samplePictures(
   layer: ConditionalDiffusion,
   params: Params,
-  { shape, classes }: DiffusionInput,
+  { shape, classes, process }: DiffusionInput,
   labels: Int32Array,
   key: Key,
   { samplingSteps, guidance, decode, batchSize = 64 }: SamplerSettings,
 ): AsyncGenerator<CleanBatch, void, void> {
-  const schedule = respaced(diffusionSchedule(linearBetas()), samplingSteps);
-  const method = samplingSteps < DDPM_STEPS ? "ddim" : "ddpm";
+  const schedule = samplingSchedule(process, samplingSteps);
+  const method = process?.method ?? (samplingSteps < DDPM_STEPS ? "ddim" : "ddpm");
+  // A pipeline of diffusers guides as diffusers does.
+  const channels = process?.method === undefined ? "first-three" : "all";
   const denoise = compile((all: Params, x: tf.Tensor, timesteps: tf.Tensor, y: tf.Tensor) => {
     const model = apply(layer, all);
     if (guidance === 1) return model(x, timesteps, y);
-    return guided(model, { scale: guidance, nullClass: classes, channels: "first-three" })(x, timesteps, y);
+    return guided(model, { scale: guidance, nullClass: classes, channels })(x, timesteps, y);
   }, { graph: true });
   try {
     for (let start = 0; start < labels.length; start += batchSize) {
       const some = labels.slice(start, start + batchSize);
       const sampled = await sampleImages((...inputs) => denoise(params, ...inputs), schedule, some, shape, {
         method,
-        clipDenoised: decode === undefined,
+        clipDenoised: process?.clip ?? decode === undefined,
+        prediction: process?.prediction,
+        variance: process?.variance,
+        noiseOfClipped: process?.method === undefined,
         noise: keyedNoise(key, start),
       });
       const pictures = decode === undefined ? sampled : tf.tidy(() => decode(sampled));

@@ -8,6 +8,7 @@ import { setImmediate } from "node:timers/promises";
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, normal } from "../../dsl/random.ts";
+import type { DiffusionProcess } from "../../models/diffusion_process.ts";
 import { splitOutput } from "./diffusion.ts";
 import type { DiffusionSchedule } from "./schedule.ts";
 
@@ -78,8 +79,14 @@ export function keyedNoise(key: Key, start: number = 0): NoiseSource {
 
 /** How a step goes from x_t to x_(t-1). */
 export interface StepOptions {
-  /** Clamp the predicted x_0 to [-1, 1], for pixels, not for latents; default false. */
-  readonly clipDenoised?: boolean;
+  /** Clamp the predicted x_0 to [-1, 1], for pixels, not for latents, or to another range; default false. */
+  readonly clipDenoised?: boolean | number;
+  /** What the model's output is; by default the noise. */
+  readonly prediction?: DiffusionProcess["prediction"];
+  /** DDPM: the variance; by default the model's own, or beta_t where it learns none. */
+  readonly variance?: DiffusionProcess["variance"];
+  /** DDIM: whether the noise is that of the clamped x_0 (default), as in DiT's code, or the predicted, as in diffusers. */
+  readonly noiseOfClipped?: boolean;
 }
 
 /** How a DDIM step goes. */
@@ -88,17 +95,31 @@ export interface DdimOptions extends StepOptions {
   readonly eta?: number;
 }
 
-/** x_0 = sqrt(1 / abar_t) x_t - sqrt(1 / abar_t - 1) eps, clamped if asked for. */
+/**
+ * x_0, clamped if asked for: sqrt(1 / abar_t) x_t - sqrt(1 / abar_t - 1) eps, sqrt(abar_t) x_t - sqrt(1 - abar_t) v, or what
+ * the model gives.
+ */
 function predictClean(
   { alphasCumprod }: DiffusionSchedule,
   step: number,
   x: tf.Tensor,
-  eps: tf.Tensor,
-  clip: boolean,
+  output: tf.Tensor,
+  { clipDenoised: clip = false, prediction = "epsilon" }: StepOptions,
 ): tf.Tensor {
   const signal = alphasCumprod[step];
-  const clean = tf.sub(tf.mul(Math.sqrt(1 / signal), x), tf.mul(Math.sqrt(1 / signal - 1), eps));
-  return clip ? tf.clipByValue(clean, -1, 1) : clean;
+  const clean = prediction === "sample"
+    ? output
+    : prediction === "v_prediction"
+    ? tf.sub(tf.mul(Math.sqrt(signal), x), tf.mul(Math.sqrt(1 - signal), output))
+    : tf.sub(tf.mul(Math.sqrt(1 / signal), x), tf.mul(Math.sqrt(1 / signal - 1), output));
+  if (clip === false) return clean;
+  const range = clip === true ? 1 : clip;
+  return tf.clipByValue(clean, -range, range);
+}
+
+/** eps of an x_0: (x_t - sqrt(abar_t) x_0) / sqrt(1 - abar_t). */
+function noiseOf(signal: number, x: tf.Tensor, clean: tf.Tensor): tf.Tensor {
+  return tf.div(tf.sub(tf.mul(Math.sqrt(1 / signal), x), clean), Math.sqrt(1 / signal - 1));
 }
 
 /**
@@ -122,13 +143,20 @@ export function ddpmStep(
 ): tf.Tensor {
   return tf.tidy(() => {
     const { prediction, variance } = splitOutput(output, x.shape);
-    const clean = predictClean(schedule, step, x, prediction, options.clipDenoised ?? false);
+    const clean = predictClean(schedule, step, x, prediction, options);
     const { posteriorCleanFactor, posteriorNoisedFactor, posteriorLogVariance, betas } = schedule;
     const mean = tf.add(tf.mul(posteriorCleanFactor[step], clean), tf.mul(posteriorNoisedFactor[step], x));
     if (noise === undefined) return mean;
     const largest = Math.log(betas[step]);
-    if (variance === undefined) return tf.add(mean, tf.mul(Math.exp(0.5 * largest), noise));
     const smallest = posteriorLogVariance[step];
+    if (options.variance === "learned_range" && variance === undefined) {
+      const allowed = "a model that learns its variance, or another variance_type";
+      throw new OneloraError({ attempted: "sampling with a learned variance", found: "no variance", allowed });
+    }
+    if (options.variance === "fixed_small") return tf.add(mean, tf.mul(Math.exp(0.5 * smallest), noise));
+    if (variance === undefined || options.variance === "fixed_large") {
+      return tf.add(mean, tf.mul(Math.exp(0.5 * largest), noise));
+    }
     const logVariance = tf.add(smallest, tf.mul((largest - smallest) / 2, tf.add(variance, 1)));
     return tf.add(mean, tf.mul(tf.exp(tf.mul(0.5, logVariance)), noise));
   });
@@ -154,14 +182,18 @@ export function ddimStep(
   options: DdimOptions = {},
 ): tf.Tensor {
   return tf.tidy(() => {
-    const { clipDenoised = false, eta = 0 } = options;
+    const { clipDenoised = false, eta = 0, noiseOfClipped = true } = options;
     const { prediction } = splitOutput(output, x.shape);
-    const clean = predictClean(schedule, step, x, prediction, clipDenoised);
+    const clean = predictClean(schedule, step, x, prediction, options);
     const signal = schedule.alphasCumprod[step];
     const next = schedule.alphasCumprodPrevious[step];
-    const eps = clipDenoised
-      ? tf.div(tf.sub(tf.mul(Math.sqrt(1 / signal), x), clean), Math.sqrt(1 / signal - 1))
-      : prediction;
+    const isNoise = (options.prediction ?? "epsilon") === "epsilon";
+    const unclipped = () => predictClean(schedule, step, x, prediction, { ...options, clipDenoised: false });
+    const eps = clipDenoised !== false && noiseOfClipped
+      ? noiseOf(signal, x, clean)
+      : isNoise
+      ? prediction
+      : noiseOf(signal, x, unclipped());
     const sigma = eta * Math.sqrt((1 - next) / (1 - signal)) * Math.sqrt(1 - signal / next);
     const mean = tf.add(tf.mul(Math.sqrt(next), clean), tf.mul(Math.sqrt(Math.max(0, 1 - next - sigma ** 2)), eps));
     return noise === undefined || sigma === 0 ? mean : tf.add(mean, tf.mul(sigma, noise));

@@ -9,6 +9,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
+import type { DiffusionProcess } from "../../models/diffusion_process.ts";
 import { roundHalfEven } from "../data/round.ts";
 
 /** Tables of a diffusion process of T steps, indexed by step. */
@@ -73,10 +74,21 @@ export function diffusionSchedule(betas: Float64Array, timesteps?: Int32Array): 
   const alphasCumprod = new Float64Array(steps);
   betas.forEach((beta, t) => alphasCumprod[t] = (t === 0 ? 1 : alphasCumprod[t - 1]) * (1 - beta));
   const previous = alphasCumprod.map((_, t) => t === 0 ? 1 : alphasCumprod[t - 1]);
+  return tablesOf(betas, alphasCumprod, previous, timesteps ?? Int32Array.from({ length: steps }, (_, t) => t));
+}
+
+/** The tables of steps that need not follow one another. */
+function tablesOf(
+  betas: Float64Array,
+  alphasCumprod: Float64Array,
+  previous: Float64Array,
+  timesteps: Int32Array,
+): DiffusionSchedule {
+  const steps = betas.length;
   const posteriorVariance = betas.map((beta, t) => beta * (1 - previous[t]) / (1 - alphasCumprod[t]));
   return {
     steps,
-    timesteps: timesteps ?? Int32Array.from({ length: steps }, (_, t) => t),
+    timesteps,
     betas,
     alphasCumprod,
     alphasCumprodPrevious: previous,
@@ -138,6 +150,63 @@ export function respaced(schedule: DiffusionSchedule, count: number, spacing: Sp
   }
   const betas = kept.map((t, i) => 1 - alphasCumprod[t] / (i === 0 ? 1 : alphasCumprod[kept[i - 1]]));
   return diffusionSchedule(Float64Array.from(betas), Int32Array.from(kept, (t) => timesteps[t]));
+}
+
+/** Steps of a shorter process as diffusers' schedulers keep them, the first first. */
+function diffusersSteps(
+  { betas: { length: steps }, spacing, offset }: DiffusionProcess,
+  count: number,
+): readonly number[] {
+  switch (spacing) {
+    case "linspace":
+      return Array.from({ length: count }, (_, i) => roundHalfEven(i * ((steps - 1) / (count - 1))));
+    case "trailing":
+      return Array.from({ length: count }, (_, i) => roundHalfEven(steps - i * (steps / count)) - 1).reverse();
+    default:
+      return Array.from({ length: count }, (_, i) => i * Math.floor(steps / count) + offset);
+  }
+}
+
+/**
+ * The process that jumps over steps as diffusers' schedulers do: a step t is followed by t - floor(T / count), whether or not
+ * that is a step that is kept.
+ */
+function diffusersRespaced(schedule: DiffusionSchedule, process: DiffusionProcess, count: number): DiffusionSchedule {
+  const { steps, alphasCumprod } = schedule;
+  const kept = Number.isInteger(count) && count >= 2 && count <= steps ? diffusersSteps(process, count) : [];
+  if (kept.length === 0 || kept[kept.length - 1] >= steps) {
+    const allowed = `2 to ${steps} steps, the last of them below ${steps} with an offset of ${process.offset}`;
+    throw new OneloraError({ attempted: "respacing a diffusion process", found: `${count} steps`, allowed });
+  }
+  const stride = Math.floor(steps / count);
+  const last = process.lastSignal === "one" ? 1 : alphasCumprod[0];
+  const signals = Float64Array.from(kept, (t) => alphasCumprod[t]);
+  const previous = Float64Array.from(kept, (t) => t >= stride ? alphasCumprod[t - stride] : last);
+  const betas = signals.map((signal, i) => 1 - signal / previous[i]);
+  return tablesOf(betas, signals, previous, Int32Array.from(kept));
+}
+
+/**
+ * The process that a model was trained on.
+ *
+ * @param process What its files say of it; DiT's own without any
+ */
+export function trainedSchedule(process: DiffusionProcess | undefined): DiffusionSchedule {
+  return diffusionSchedule(process === undefined ? linearBetas() : Float64Array.from(process.betas));
+}
+
+/**
+ * The process that samples are drawn by.
+ *
+ * @param process What a model's files say of it; DiT's own without any
+ * @param count Steps
+ * @throws OneloraError for a count that the process does not have
+ */
+export function samplingSchedule(process: DiffusionProcess | undefined, count: number): DiffusionSchedule {
+  const schedule = trainedSchedule(process);
+  return process === undefined || process.spacing === "even"
+    ? respaced(schedule, count)
+    : diffusersRespaced(schedule, process, count);
 }
 
 /** What the loss needs of the tables, one value an example: tensors [B, 1, 1, 1]. */

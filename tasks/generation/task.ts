@@ -36,7 +36,7 @@ import { encodePng, imageGrid, type Pixels } from "./pictures.ts";
 import { generationRecipeFor } from "./recipe.ts";
 import { classNumber, sampleClasses } from "./sample.ts";
 import { samplePictures } from "./sampler.ts";
-import { type DiffusionCoefficients, diffusionSchedule, linearBetas } from "./schedule.ts";
+import { type DiffusionCoefficients, trainedSchedule } from "./schedule.ts";
 import { type GenerationSettings, generationSettings } from "./settings.ts";
 import { cleanBatches, cleanSource } from "./source.ts";
 
@@ -141,7 +141,7 @@ function step(model: Model, layer: Layer, { batch }: BatchSize): TaskStep {
   };
   return {
     batch: { clean: latents, noise: latents, timesteps: whole, labels: whole, ...coefficients },
-    objective: generationObjective(asConditionalDiffusion(model, layer)),
+    objective: generationObjective(asConditionalDiffusion(model, layer), model.process?.prediction),
   };
 }
 
@@ -168,7 +168,7 @@ async function open(
     onLine: reporter.line,
   });
   const opened = stack.move();
-  const schedule = diffusionSchedule(linearBetas());
+  const schedule = trainedSchedule(input.process);
   const training: TrainingTask = {
     deciding: { metric: judging.measured ? "fid" : "loss", better: "lower" },
     evaluate: judging.metrics,
@@ -195,7 +195,7 @@ async function open(
   return {
     model,
     layer: placed,
-    objective: generationObjective(asConditionalDiffusion(model, underRun(placed, run))),
+    objective: generationObjective(asConditionalDiffusion(model, underRun(placed, run)), input.process?.prediction),
     examples: data.train.size,
     training,
     show: async (params, folder) => {

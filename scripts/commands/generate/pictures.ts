@@ -4,11 +4,11 @@
  * @module
  */
 import { fold, key } from "../../../dsl/mod.ts";
-import { unknownName } from "../../../dsl/error.ts";
 import { writeWhole } from "../../../dsl/files/write.ts";
 import { asConditionalDiffusion, type Model } from "../../../models/mod.ts";
 import {
   autoencoderOf,
+  classNumber,
   diffusionInput,
   encodePng,
   evenLabels,
@@ -38,12 +38,9 @@ export interface PictureOptions {
 }
 
 /** The class of each picture. */
-function labelsOf({ labels = [] }: Model, { label, count }: PictureOptions): Int32Array {
-  if (label === undefined) return evenLabels(count, labels.length);
-  const named = labels.indexOf(label);
-  const index = named >= 0 ? named : /^\d+$/.test(label) ? Number(label) : NaN;
-  if (index < labels.length) return new Int32Array(count).fill(index);
-  throw unknownName("class", label, [...labels.slice(0, 20), ...labels.length > 20 ? ["..."] : []]);
+function labelsOf(model: Model, { label, count }: PictureOptions): Int32Array {
+  if (label === undefined) return evenLabels(count, model.labels?.length ?? 0);
+  return new Int32Array(count).fill(classNumber(model, label));
 }
 
 /**
