@@ -168,8 +168,8 @@ function diffusersSteps(
 }
 
 /**
- * The process that jumps over steps as diffusers' schedulers do: a step t is followed by t - floor(T / count), whether or not
- * that is a step that is kept.
+ * The process that jumps over steps as diffusers' schedulers do: to a DDIM a step t is followed by t - floor(T / count),
+ * whether or not that is a step that is kept.
  */
 function diffusersRespaced(schedule: DiffusionSchedule, process: DiffusionProcess, count: number): DiffusionSchedule {
   const { steps, alphasCumprod } = schedule;
@@ -181,7 +181,9 @@ function diffusersRespaced(schedule: DiffusionSchedule, process: DiffusionProces
   const stride = Math.floor(steps / count);
   const last = process.lastSignal === "one" ? 1 : alphasCumprod[0];
   const signals = Float64Array.from(kept, (t) => alphasCumprod[t]);
-  const previous = Float64Array.from(kept, (t) => t >= stride ? alphasCumprod[t - stride] : last);
+  // A DDPM goes to the step that is kept next, a DDIM a whole stride back.
+  const next = (t: number, i: number) => process.method === "ddpm" ? kept[i - 1] ?? -1 : t - stride;
+  const previous = Float64Array.from(kept, (t, i) => next(t, i) >= 0 ? alphasCumprod[next(t, i)] : last);
   const betas = signals.map((signal, i) => 1 - signal / previous[i]);
   return tablesOf(betas, signals, previous, Int32Array.from(kept));
 }
