@@ -65,3 +65,26 @@ Deno.test("only engines and their tests compare a backend's name; whatever else 
   assertEquals(elsewhere.flatMap(([path, text]) => COMPARISON.test(code(text)) ? [path] : []), []);
   assert(COMPARISON.test(`if (tf.getBackend() === "wasm")`) && COMPARISON.test(`case "tensorflow":`));
 });
+
+const TASK_FOLDER = /^tasks\/(depth|generation|image_classification|reasoning)\//;
+const OWN_NAMES = new RegExp(
+  "[\"'`](image-classification|reasoning|depth|generation|vit|llama|dit|depth_anything|autoencoder_kl|inception_v3)[\"'`]",
+);
+
+Deno.test("the trainer and the commands import no single task's folder, and name no task and no family", async () => {
+  const files = await sources();
+  const general = [...files].filter(([path]) => /^(tasks\/trainer|scripts)\//.test(path));
+  assert(general.length > 50);
+  const reaching = general.filter(([path, text]) => importsOf(path, text).some((found) => TASK_FOLDER.test(found)));
+  assertEquals(reaching.map(([path]) => path), []);
+  // The paper's tables and the shipped models' recipes are data about tasks, not code that knows them.
+  const isData = (path: string) => /^scripts\/(tools\/|commands\/sweep\/paper)/.test(path);
+  const naming = general.filter(([path, text]) => !isData(path) && OWN_NAMES.test(code(text)));
+  assertEquals(naming.map(([path]) => path), []);
+  assert(OWN_NAMES.test(`family === "vit"`) && TASK_FOLDER.test("tasks/depth/files.ts"));
+  // The one list of tasks, besides what types of the front door say of each.
+  const registries = [...files].filter(([path, text]) =>
+    path.startsWith("tasks/") && new Set(importsOf(path, text).map((found) => TASK_FOLDER.exec(found)?.[1])).size > 3
+  );
+  assertEquals(registries.map(([path]) => path).sort(), ["tasks/kinds.ts", "tasks/mod.ts"]);
+});

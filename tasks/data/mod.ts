@@ -22,6 +22,7 @@ export {
   type OwnDataOptions,
   ownImages,
   type PixelData,
+  readColourImage,
   readImage,
 } from "./own.ts";
 export { type Origin, originOf, remake, withOrigin } from "./origin.ts";

@@ -88,6 +88,26 @@ export async function readImage(image: ImageSource, name: string = "a picture"):
 }
 
 /**
+ * A picture in three channels.
+ *
+ * @param image The picture
+ * @param name What to call it in errors
+ * @throws OneloraError for what is no intact picture
+ */
+export async function readColourImage(
+  image: ImageSource,
+  name?: string,
+): Promise<Pick<ImageExample, "pixels" | "height" | "width">> {
+  const { pixels, height, width, channels } = await readImage(image, name);
+  if (channels === 3) return { pixels, height, width };
+  return {
+    pixels: Uint8Array.from({ length: 3 * height * width }, (_, i) => pixels[Math.floor(i / 3)]),
+    height,
+    width,
+  };
+}
+
+/**
  * Which of a class's examples are kept to be judged by: a tenth, at least one, and never the only one; which ones, the seed
  * decides.
  *

@@ -4,8 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import { type ImageSource, isImageSource, type OwnDataOptions, readImage, splitOwn } from "../data/own.ts";
-import type { ColourPicture } from "./predict.ts";
+import { type ImageSource, isImageSource, type OwnDataOptions, readColourImage, splitOwn } from "../data/own.ts";
 import { checkedDepth, type DepthDataset, depthProtocols, type DepthSplits } from "./dataset.ts";
 
 /** A map of depth. */
@@ -26,29 +25,13 @@ export interface DepthPair {
   readonly depth: DepthMap;
 }
 
-/**
- * A picture in three channels.
- *
- * @param image The picture
- * @param name What to call it in errors
- */
-export async function colours(image: ImageSource, name: string): Promise<ColourPicture> {
-  const { pixels, height, width, channels } = await readImage(image, name);
-  if (channels === 3) return { pixels, height, width };
-  return {
-    pixels: Uint8Array.from({ length: 3 * height * width }, (_, i) => pixels[Math.floor(i / 3)]),
-    height,
-    width,
-  };
-}
-
 function datasetOf(name: string, examples: readonly DepthPair[]): DepthDataset {
   return checkedDepth({
     name,
     size: examples.length,
     get: async (index) => {
       const { image, depth } = examples[index];
-      const picture = await colours(image, `picture ${index} of ${name}`);
+      const picture = await readColourImage(image, `picture ${index} of ${name}`);
       const { height, width } = picture;
       if (depth.height === height && depth.width === width && depth.data.length === height * width) {
         return { ...picture, depth: depth.data };

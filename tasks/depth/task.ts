@@ -9,7 +9,7 @@ import type { Layer } from "../../dsl/layer.ts";
 import { oneCycleMomentum } from "../../dsl/optimise/mod.ts";
 import type { Params } from "../../dsl/tree.ts";
 import type { Model } from "../../models/mod.ts";
-import type { ImageSource } from "../data/own.ts";
+import { type ImageSource, readColourImage } from "../data/own.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import type {
   BatchSize,
@@ -34,9 +34,10 @@ import {
   metricInput,
 } from "./estimator.ts";
 import { depthDataForms, openDepthData } from "./open.ts";
-import { colours, type DepthMap, type DepthPair, isDepthPair, ownDepth } from "./own.ts";
+import { type DepthMap, type DepthPair, isDepthPair, ownDepth } from "./own.ts";
 import { depthPicture } from "./pictures.ts";
 import { predictDepth } from "./predict.ts";
+import { depthOfPictures } from "./predict_files.ts";
 import { depthRecipe } from "./recipe.ts";
 import { type DepthSettings, depthSettings } from "./settings.ts";
 
@@ -145,9 +146,10 @@ export const monocularDepth: TaskKind<DepthSettings, DepthSplits, DepthPair, Ima
   open: (run, opened, reporter) => Promise.resolve().then(() => open(run, opened, reporter)),
   evaluate,
   predict: async ({ model, layer, params }, image) => {
-    const { height, width, ...picture } = await colours(image, "a picture");
+    const { height, width, ...picture } = await readColourImage(image);
     return { data: await predictDepth(layer, params, model.image!, { ...picture, height, width }), height, width };
   },
+  pictures: depthOfPictures,
   inWords: ({ absRel, rmse, delta1 }) =>
     `AbsRel ${absRel.toFixed(4)}  RMSE ${rmse.toFixed(3)} m  delta1 ${(delta1 * 100).toFixed(2)} %`,
 };

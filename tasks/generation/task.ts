@@ -31,6 +31,7 @@ import { type Autoencoder, autoencoderOf, openAutoencoder } from "./autoencoder.
 import { dropLabels } from "./diffusion.ts";
 import { distanceMeter, heldOutLoss, type Judged, type JudgingOptions } from "./evaluate.ts";
 import { openFeatures } from "./features.ts";
+import { samplingGrid } from "./grid.ts";
 import { diffusionInput, generationObjective, noisedBatch } from "./objective.ts";
 import { encodePng, imageGrid, type Pixels } from "./pictures.ts";
 import { generationRecipeFor } from "./recipe.ts";
@@ -244,7 +245,7 @@ export const generation: TaskKind<GenerationSettings, ImageSplits, LabelledImage
   dataForms: imageDataForms,
   settings: generationSettings,
   baseline: { adapter: NO_METHOD, name: "unadapted" },
-  models: "a diffusion model",
+  models: "a dit model",
   trains: ({ signature: { inputs } }) => `${inputs.map(({ name }) => name)}` === "latents,timesteps,labels",
   besides: ({ joined }) => joined,
   recipe: generationRecipeFor,
@@ -262,5 +263,6 @@ export const generation: TaskKind<GenerationSettings, ImageSplits, LabelledImage
     const { values, shape } = await sampleClasses(trained, labels, seed, own);
     return imageGrid(values, shape, { padding: 0 });
   },
+  making: samplingGrid,
   inWords: ({ fid, loss }) => `${fid === undefined ? "" : `FID ${fid.toFixed(2)}  `}loss ${loss.toFixed(4)}`,
 };

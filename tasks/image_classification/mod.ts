@@ -4,7 +4,7 @@
  * @module
  */
 export * from "./classifier.ts";
-export * from "./predict.ts";
+export { type ClassProbability, predictClasses } from "./predict.ts";
 export * from "./recipe.ts";
 export { imageClassification } from "./task.ts";
 export type { ClassificationSettings } from "./settings.ts";

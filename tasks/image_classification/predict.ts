@@ -4,9 +4,11 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { OneloraError } from "../../dsl/error.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
 import { key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
+import type { PicturePrediction } from "../trainer/task.ts";
 import type { Model } from "../../models/mod.ts";
 import { evaluationTransform } from "../data/augment.ts";
 import type { ImageExample } from "../data/dataset.ts";
@@ -48,3 +50,19 @@ export async function predictClasses(
     found.dispose();
   }
 }
+
+/** Likely classes of pictures in files: printed, nothing is written. */
+export const classesOfPictures: PicturePrediction<undefined> = {
+  places: (pictures, output) => {
+    if (output === undefined) return pictures.map(() => undefined);
+    const allowed = "no `output`: classes are printed";
+    throw new OneloraError({ attempted: "predicting classes", found: `\`output: ${output}\``, allowed }, {
+      exitCode: 2,
+    });
+  },
+  predict: async ({ model, layer, params }, { path, ...pixels }) => {
+    const classes = await predictClasses(model, layer, params, { ...pixels, channels: 3 });
+    const lines = classes.map(({ label, probability }) => `${(100 * probability).toFixed(2).padStart(6)} %  ${label}`);
+    return { data: { image: path, classes }, lines: [path, ...lines] };
+  },
+};

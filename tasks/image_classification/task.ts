@@ -34,7 +34,7 @@ import {
   scalarMetrics,
   squareImages,
 } from "./classifier.ts";
-import { type ClassProbability, predictClasses } from "./predict.ts";
+import { classesOfPictures, type ClassProbability, predictClasses } from "./predict.ts";
 import { recipeFor } from "./recipe.ts";
 import { type ClassificationSettings, classificationSettings } from "./settings.ts";
 
@@ -158,6 +158,7 @@ export const imageClassification: TaskKind<
   evaluate,
   predict: async ({ model, layer, params }, image) =>
     await predictClasses(model, layer, params, await readImage(image)),
+  pictures: classesOfPictures,
   chart: (name, details) => svgFile(calibrationChart([{ name, metrics: details as ClassificationMetrics }])),
   inWords: ({ accuracy, loss }) => `accuracy ${(accuracy * 100).toFixed(2)} %  loss ${loss.toFixed(4)}`,
 };

@@ -25,6 +25,7 @@ import type {
 } from "../trainer/task.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 import { reasoningBatches } from "./batches.ts";
+import { continuing } from "./continue.ts";
 import { microBatches } from "./encode.ts";
 import { evaluateReasoning, reasoningObjective, tokenTensors } from "./objective.ts";
 import { openReasoningData, type ReasoningData, reasoningDataForms } from "./open.ts";
@@ -179,7 +180,7 @@ export const reasoning: TaskKind<ReasoningSettings, ReasoningData, PromptPair, s
   dataForms: reasoningDataForms,
   settings: reasoningSettings,
   baseline: { adapter: NO_METHOD, name: "unadapted" },
-  models: "a language model",
+  models: "a llama model",
   trains: ({ signature: { inputs, outputs } }) => inputs[0].name === "input_ids" && `${outputs}` === "logits",
   besides: () => [],
   recipe: recipeFor,
@@ -197,6 +198,7 @@ export const reasoning: TaskKind<ReasoningSettings, ReasoningData, PromptPair, s
     const [answer] = await respond(asLanguageModel(model, layer), params, tokenizer, [prompt], { maxTokens: length });
     return answer;
   },
+  making: continuing,
   inWords: ({ loss, perplexity, exactMatch }) =>
     `loss ${loss.toFixed(4)}  perplexity ${perplexity.toPrecision(4)}  exact match ${(exactMatch * 100).toFixed(1)} %`,
 };
