@@ -11,14 +11,17 @@ import { type Method, method } from "./method.ts";
 
 /**
  * y = W0 x + b0 + beta, `beta` [d] trained from zero; a layer without a bias gets one. d parameters per layer.
+ *
+ * Weight decay acts on b0 + beta, as it does in the published implementation, whose AdamW is given the biases themselves:
+ * beta <- beta - rate λ (b0 + beta).
  */
 export function bitfit(): Adapter {
   return {
     name: "bias",
-    fit: ({ outFeatures }) => ({
+    fit: ({ outFeatures, bias }) => ({
       name: "bias",
       stage: stage.bias,
-      params: { beta: trainable([outFeatures], zeros) },
+      params: { beta: { ...trainable([outFeatures], zeros), ...(bias ? { changeOf: "bias" } : {}) } },
       reform: (param) => addBias(param("beta") as Tensor1D),
     }),
   };

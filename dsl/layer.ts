@@ -24,6 +24,8 @@ export interface ParamSpec {
   readonly shared?: Path;
   /** Which adapter added it, if one did. */
   readonly adapter?: string;
+  /** Name of the layer's parameter of which it is a change, if it is one: weight decay acts on their sum. */
+  readonly changeOf?: string;
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { ownKernel } from "../engine/kernels.ts";
-import type { Path } from "../tree.ts";
+import type { Params, Path } from "../tree.ts";
 import { elementwise, prefixed, under, zerosUnder } from "./bundle.ts";
 import type { Optimiser } from "./optimiser.ts";
 
@@ -21,11 +21,15 @@ export interface AdamwOptions {
   readonly weightDecay?: number;
   /** Which parameters decay (default all). */
   readonly decays?: (path: Path, tensor: tf.Tensor) => boolean;
+  /** What parameters are changes of, by their paths: p0, where decay acts on p0 + p (default nothing). */
+  readonly origins?: Params;
 }
 
 /**
  * p <- p - rate λ p; m <- β1 m + (1-β1) g; v <- β2 v + (1-β2) g²; p <- p - rate m̂ / (√v̂ + ε), with
  * m̂ = m / (1 - β1^t) and v̂ = v / (1 - β2^t).
+ *
+ * Of a parameter that is a change of another, p0, the sum decays: p <- p - rate λ (p0 + p).
  *
  * State: `m.<path>`, `v.<path>` and the step count `t`.
  *
@@ -45,7 +49,7 @@ export interface AdamwOptions {
  * ```
  */
 export function adamw(options: AdamwOptions = {}): Optimiser {
-  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01, decays } = options;
+  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01, decays, origins = {} } = options;
   return {
     init: (params) => ({ ...zerosUnder(params, "m"), ...zerosUnder(params, "v"), t: tf.scalar(0) }),
     update: (gradients, state, params, rate, momentum) =>
@@ -76,7 +80,14 @@ export function adamw(options: AdamwOptions = {}): Optimiser {
           },
           decays,
         );
-        return { params: next, state: { ...prefixed(m, "m"), ...prefixed(v, "v"), t } };
+        const lost = tf.mul(rate, weightDecay);
+        const decayed = weightDecay === 0 ? next : Object.fromEntries(
+          Object.entries(next).map(([path, tensor]) => {
+            const origin = decays?.(path, params[path]) === false ? undefined : origins[path];
+            return [path, origin === undefined ? tensor : tf.sub(tensor, tf.mul(origin, lost))];
+          }),
+        );
+        return { params: decayed, state: { ...prefixed(m, "m"), ...prefixed(v, "v"), t } };
       }),
   };
 }

@@ -19,11 +19,12 @@ import {
   parseSchedule,
 } from "../../dsl/optimise/mod.ts";
 import { key } from "../../dsl/random.ts";
-import { partition } from "../../dsl/tree.ts";
+import { mapTree, type Params, partition } from "../../dsl/tree.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { holdThreads } from "../data/threads.ts";
 import { openEvents } from "../report/events.ts";
 import { loadCheckpoint } from "./checkpoint.ts";
+import { originsOf } from "./decay.ts";
 import { NO_METHOD } from "./method.ts";
 import { inPrecision } from "./precision.ts";
 import { free, trainStep } from "./step.ts";
@@ -36,8 +37,8 @@ function totalSteps({ adapter, steps, epochs = 1, batchSize, limit = Infinity }:
   return steps ?? Math.max(1, Math.round(epochs * Math.ceil(Math.min(examples, limit) / batchSize)));
 }
 
-function optimiserOf({ weightDecay, clip, ema: decay = 0, accumulate: parts = 1 }: Run): Optimiser {
-  const plain = adamw({ weightDecay });
+function optimiserOf({ weightDecay, clip, ema: decay = 0, accumulate: parts = 1 }: Run, origins: Params): Optimiser {
+  const plain = adamw({ weightDecay, origins });
   const clipped = clip > 0 ? chain(clipByGlobalNorm(clip))(plain) : plain;
   return accumulate(parts)(decay > 0 ? averaging(ema(decay))(clipped) : clipped);
 }
@@ -99,11 +100,13 @@ async function runPrepared(prepared: PreparedTask, run: Run, surroundings: RunSu
   const steps = totalSteps(run, prepared.examples);
   const warmup = run.warmup < 1 ? Math.round(run.warmup * steps) : run.warmup;
   const factor = parseSchedule(run.schedule)({ steps, warmup });
-  const optimiser = optimiserOf(run);
   const parametersOf = resultOf(run);
   const { params: published, part } = await loadParams(source, key(run.seed), layer);
   const params = await inPrecision(layer, published, run.precision);
   const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
+  // Copies: the trainer frees what it is given when the engine has taken it over.
+  const origins = mapTree((tensor: Tensor) => tensor.clone())(run.weightDecay === 0 ? {} : originsOf(layer, params));
+  const optimiser = optimiserOf(run, origins);
   try {
     await surroundings.ready?.();
     if (source.folder === undefined) {
@@ -150,6 +153,6 @@ async function runPrepared(prepared: PreparedTask, run: Run, surroundings: RunSu
     return { ...numbers, parameters: parameterCounts(layer, model.headPath), deciding: training.deciding };
   } finally {
     // Whatever the trainer has disposed already stays so.
-    free(params);
+    free(params, origins);
   }
 }
