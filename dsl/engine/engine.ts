@@ -10,7 +10,7 @@ import "@tensorflow/tfjs-layers";
 import * as tf from "@tensorflow/tfjs-core";
 import { firstLine, OneloraError, unknownName } from "../error.ts";
 import { engineInUse, register } from "./in_use.ts";
-import type { BackendName, Engine } from "./interface.ts";
+import type { BackendName, Engine, OpenOptions } from "./interface.ts";
 import { backendNames, engineKind } from "./kinds.ts";
 
 /** What came of trying one engine. */
@@ -36,11 +36,11 @@ export interface BackendReport {
 }
 
 /** Opens one engine, makes it tfjs's and lets it add two numbers. */
-async function attempt(name: BackendName, choice: "auto" | "forced"): Promise<BackendTrial> {
+async function attempt(name: BackendName, choice: "auto" | "forced", options: OpenOptions = {}): Promise<BackendTrial> {
   const before = tf.engine().backendName;
   try {
     const kind = engineKind(name);
-    const device = await kind.open(choice);
+    const device = await kind.open(choice, options);
     if (!await tf.setBackend(name)) throw new Error("tfjs could not initialise it");
     await tf.ready();
     const sum = tf.tidy(() => tf.add(tf.tensor1d([1, 2]), tf.scalar(1)));
@@ -60,6 +60,7 @@ async function attempt(name: BackendName, choice: "auto" | "forced"): Promise<Ba
  * webgpu (with a hardware adapter), wasm and cpu; a named engine is taken or refused.
  *
  * @param choice The engine, or `auto`
+ * @param options Threads of the wasm engine
  * @returns What was tried and chosen
  * @throws {OneloraError} when the named engine does not exist or does not work on this machine
  *
@@ -71,13 +72,13 @@ async function attempt(name: BackendName, choice: "auto" | "forced"): Promise<Ba
  * assertEquals(report.chosen, "cpu");
  * ```
  */
-export async function useBackend(choice: BackendName | "auto"): Promise<BackendReport> {
+export async function useBackend(choice: BackendName | "auto", options: OpenOptions = {}): Promise<BackendReport> {
   if (choice !== "auto" && !backendNames.includes(choice)) {
     throw unknownName("backend", choice, ["auto", ...backendNames]);
   }
   const tried: BackendTrial[] = [];
   for (const name of choice === "auto" ? backendNames : [choice]) {
-    const trial = await attempt(name, choice === "auto" ? "auto" : "forced");
+    const trial = await attempt(name, choice === "auto" ? "auto" : "forced", options);
     tried.push(trial);
     if (trial.works) {
       const engine = engineInUse();

@@ -13,10 +13,18 @@ import type { Precision } from "./precision.ts";
 /** An engine tensors can live on, fastest first: TensorFlow's C library, a GPU, WebAssembly, plain JavaScript. */
 export type BackendName = "tensorflow" | "webgpu" | "wasm" | "cpu";
 
+/** How an engine is to be opened. */
+export interface OpenOptions {
+  /** Threads of the wasm engine (default: the cores there are); the others choose their own. */
+  readonly threads?: number;
+}
+
 /** What an engine computes on. */
 export interface Device {
   /** Processor cores, or a card of its own memory. */
   readonly kind: "cpu" | "gpu";
+  /** Threads of our own that share the work, where the engine says. */
+  readonly threads?: number;
   /** The library and the device in a line. */
   readonly text: string;
 }
@@ -40,7 +48,7 @@ export interface EngineKind {
   /** One line on how to get a faster engine; empty where this one is the fastest. */
   readonly advice: string;
   /** Makes it ready to compute; rejects, saying why, where it cannot. `auto` is choosy, `forced` takes what is there. */
-  readonly open: (choice: "auto" | "forced") => Promise<Device>;
+  readonly open: (choice: "auto" | "forced", options: OpenOptions) => Promise<Device>;
   /** What the program of a step goes through before it runs; some depends on the kernels that are there. */
   readonly passes: () => Pass;
   /** Makes a traced program ready to be run many times. */

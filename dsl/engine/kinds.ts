@@ -52,7 +52,7 @@ const tensorflow: EngineKind = {
 const kinds: Readonly<Record<BackendName, EngineKind>> = {
   tensorflow,
   webgpu: replaying({ name: "webgpu", embedded: false, open: openWebgpu }),
-  wasm: replaying({ name: "wasm", embedded: true, open: openWasm }),
+  wasm: replaying({ name: "wasm", embedded: true, open: (_, options) => openWasm(options) }),
   cpu: replaying({ name: "cpu", embedded: true, open: openCpu }),
 };
 

@@ -8,8 +8,9 @@ import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import { registerFallbackKernels } from "./fallback.ts";
 import { correctedFusedProduct } from "./fused_product.ts";
-import type { Device } from "./interface.ts";
-import { registerWasmKernels } from "./wasm/mod.ts";
+import type { Device, OpenOptions } from "./interface.ts";
+import { registerWasmKernels, type Registration } from "./wasm/mod.ts";
+import { sharingMemory } from "./wasm/shared.ts";
 
 /** What is used here of the fields that tfjs-wasm keeps to itself. */
 interface Heap {
@@ -38,15 +39,38 @@ function correctFusedProduct(): void {
   tf.registerKernel({ ...product, kernelFunc: correctedFusedProduct(product.kernelFunc, transpose) });
 }
 
+/** Our kernels, once they are registered. */
+let registration: Registration | undefined;
+
+/** Most threads that are started unasked: beyond, memory is what limits a step. */
+const MOST_THREADS = 16;
+
+/** Whether threads can share memory here; in a page it takes the headers of cross-origin isolation. */
+function canShare(): boolean {
+  return typeof SharedArrayBuffer === "function" &&
+    (globalThis as { readonly crossOriginIsolated?: boolean }).crossOriginIsolated !== false;
+}
+
+/** The machine's cores, as far as they are known. */
+function cores(): number {
+  return Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency ?? 1));
+}
+
 /** Makes the wasm backend ready: the cpu's kernels for those it lacks, ours for those that are slow. */
-export async function openWasm(): Promise<Device> {
+export async function openWasm({ threads }: OpenOptions = {}): Promise<Device> {
   await import("@tensorflow/tfjs-backend-wasm");
-  if (await tf.setBackend("wasm") && registerFallbackKernels("wasm").length > 0) {
+  const isReady = canShare() ? await sharingMemory(() => tf.setBackend("wasm")) : await tf.setBackend("wasm");
+  if (isReady && registerFallbackKernels("wasm").length > 0) {
     const backend = tf.backend() as BackendWasm;
     readComplex(backend);
     correctFusedProduct();
-    await registerWasmKernels(backend);
+    registration = await registerWasmKernels(backend, undefined, threads ?? cores());
+  } else if (isReady && threads !== undefined && registration !== undefined && threads !== registration.threads) {
+    registration.undo();
+    registration = await registerWasmKernels(tf.backend() as BackendWasm, undefined, threads);
   }
   const simd = await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT");
-  return { kind: "cpu", text: `WebAssembly${simd ? " with SIMD" : ""}, one thread` };
+  const count = registration?.threads ?? 1;
+  const own = count === 1 ? "one thread" : `${count} threads`;
+  return { kind: "cpu", threads: count, text: `WebAssembly${simd ? " with SIMD" : ""}, ${own}` };
 }

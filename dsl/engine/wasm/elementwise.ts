@@ -41,22 +41,28 @@ function layout(a: readonly number[], b: readonly number[]): Layout | undefined 
   return areSame(b, [...a.slice(0, -1), 1]) ? { rows: sizeB, width: sizeA / sizeB, step: 4, each: true } : undefined;
 }
 
-/** out = f(a, b) for an f that does not mind which is which. */
-function symmetric(name: FunctionName): Kernel {
+/**
+ * out = f(a, b).
+ *
+ * @param name f, of the larger factor and the one that is broadcast to it
+ * @param swapped f where the larger one is b; by default the same, for an f that does not mind which is which
+ */
+function binary(name: FunctionName, swapped: FunctionName = name): Kernel {
   return (heap, { inputs: { a, b } }) => {
     if (!areFloats(a, b)) return undefined;
-    const [large, small]: readonly tf.TensorInfo[] = size(a.shape) >= size(b.shape) ? [a, b] : [b, a];
+    const inOrder = size(a.shape) >= size(b.shape);
+    const [large, small]: readonly tf.TensorInfo[] = inOrder ? [a, b] : [b, a];
     const found = layout(large.shape, small.shape);
     if (found === undefined) return undefined;
     const { rows, width, step, each } = found;
     const out = heap.output(large.shape);
     const [from, other, to] = [large, small, out].map(heap.address);
-    heap.functions[name](from, other, to, rows, width, step, Number(each));
+    heap.functions[inOrder ? name : swapped](from, other, to, rows, width, step, Number(each));
     return out;
   };
 }
 
-/** Kernels of the functions that tfjs-wasm computes slowly; it adds and multiplies as fast as memory allows. */
+/** Kernels of the functions that tfjs-wasm computes slowly or on one thread. */
 export const elementwiseKernels: Kernels = {
   Exp: unary("exponential"),
   Tanh: unary("hyperbolicTangent"),
@@ -65,7 +71,11 @@ export const elementwiseKernels: Kernels = {
   Sqrt: unary("squareRoot"),
   Rsqrt: unary("inverseSquareRoot"),
   Reciprocal: unary("inverse"),
-  Maximum: symmetric("maximum"),
-  Minimum: symmetric("minimum"),
-  SquaredDifference: symmetric("squaredDifference"),
+  Maximum: binary("maximum"),
+  Minimum: binary("minimum"),
+  SquaredDifference: binary("squaredDifference"),
+  Add: binary("add"),
+  Multiply: binary("multiply"),
+  Sub: binary("subtract", "subtractFrom"),
+  RealDiv: binary("divide", "divideBy"),
 };

@@ -57,6 +57,7 @@ function multiply(heap: Heap, a: tf.TensorInfo, b: tf.TensorInfo, options: Optio
     heap.work,
     bias === undefined ? 0 : heap.address(bias),
     Number(relu),
+    (transposeA ? rows : depth) * 4,
   );
   return out;
 }

@@ -23,7 +23,9 @@ export interface Registration {
   readonly names: readonly string[];
   /** Whether they are compiled with fused multiply-add, or with SIMD only. */
   readonly variant: Variant;
-  /** Puts tfjs's kernels back. */
+  /** Threads that work on a call. */
+  readonly threads: number;
+  /** Puts tfjs's kernels back and ends the threads. */
   readonly undo: () => void;
 }
 
@@ -66,13 +68,15 @@ function replace(config: tf.KernelConfig): void {
  *
  * @param backend tfjs-wasm's backend, ready
  * @param variants Which to try: the first that this JavaScript engine understands is taken
+ * @param threads Threads that work on a call (default 1); one where the backend's memory is not shared
  * @returns What was registered; nothing where there is no SIMD
  */
 export async function registerWasmKernels(
   backend: BackendWasm,
   variants: readonly Variant[] = ["fused", "plain"],
+  threads: number = 1,
 ): Promise<Registration | undefined> {
-  const heap = await openHeap(backend, variants);
+  const heap = await openHeap(backend, variants, threads);
   if (heap === undefined) return undefined;
   const backendName = "wasm";
   const names = Object.keys(kernels);
@@ -81,11 +85,13 @@ export async function registerWasmKernels(
     const kernelFunc = adapted(kernelName, kernels[kernelName], heap, plain.get(kernelName));
     replace({ kernelName, backendName, kernelFunc });
   }
-  const undo = () =>
-    names.forEach((name) => {
+  const undo = () => {
+    heap.close();
+    for (const name of names) {
       const config = plain.get(name);
       if (config) replace(config);
       else tf.unregisterKernel(name, backendName);
-    });
-  return { names, variant: heap.variant, undo };
+    }
+  };
+  return { names, variant: heap.variant, threads: heap.threads, undo };
 }

@@ -7,12 +7,19 @@
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import type * as tf from "@tensorflow/tfjs-core";
 import { fused, plain } from "./kernels.wasm.ts";
+import { type Pool, startPool } from "./pool.ts";
+import { MOST_CHUNKS } from "./serve.ts";
 import { size } from "./shape.ts";
+import { importShared } from "./shared.ts";
+import { splits } from "./split.ts";
 
 /** Functions that assembly/mod.ts exports. */
 export type FunctionName =
   | "adamw"
+  | "add"
   | "copyRows"
+  | "divide"
+  | "divideBy"
   | "errorFunction"
   | "exponential"
   | "gather"
@@ -29,6 +36,7 @@ export type FunctionName =
   | "maxRows"
   | "maximum"
   | "minimum"
+  | "multiply"
   | "repeat"
   | "softmax"
   | "softmaxGradient"
@@ -36,6 +44,8 @@ export type FunctionName =
   | "squaredDifference"
   | "standardise"
   | "standardiseGradient"
+  | "subtract"
+  | "subtractFrom"
   | "sumColumns"
   | "sumRows"
   | "transpose"
@@ -54,8 +64,10 @@ const packed: Readonly<Record<Variant, string>> = { fused, plain };
 export interface Heap {
   /** Which of the compiled kernels these are. */
   readonly variant: Variant;
-  /** The compiled functions. */
+  /** The compiled functions, on all threads where a call is worth it. */
   readonly functions: Functions;
+  /** Threads that work on a call. */
+  readonly threads: number;
   /** Address of `workBytes()` bytes that a kernel may use while it runs. */
   readonly work: number;
   /** Where a tensor's values are. */
@@ -66,6 +78,8 @@ export interface Heap {
   readonly release: (tensor: tf.TensorInfo) => void;
   /** A tensor's values in place, until memory next grows. */
   readonly integers: (tensor: tf.TensorInfo) => Int32Array;
+  /** Ends the threads. */
+  readonly close: () => void;
 }
 
 /** What is used here of the fields that tfjs-wasm keeps to itself. */
@@ -112,14 +126,38 @@ export function place(code: Uint8Array, address: number): number {
   return count;
 }
 
+/** Chunks of a call for each thread: a thread that is late leaves its part to the others. */
+const CHUNKS = 2;
+
+/** Functions that share their calls with the pool's threads. */
+function shared(functions: Functions, names: readonly FunctionName[], pool: Pool, threads: number): Functions {
+  const parts = Math.min(MOST_CHUNKS, CHUNKS * threads);
+  const entries = names.map((name, called) => {
+    const [own, split] = [functions[name], splits[name]];
+    if (split === undefined) return [name, own] as const;
+    return [name, (...args: readonly number[]) => {
+      const chunks = split(args, parts);
+      if (chunks.length < 2) return own(...args);
+      pool.run(called, chunks);
+      return 0;
+    }] as const;
+  });
+  return Object.fromEntries(entries) as unknown as Functions;
+}
+
 /**
  * Compiles the kernels for a backend.
  *
  * @param backend tfjs-wasm's backend, ready
  * @param variants Which to try: the first that this engine understands is taken
+ * @param threads Threads that work on a call (default 1); one where the backend's memory is not shared
  * @returns Nothing where the engine has no SIMD or the backend's memory cannot be reached
  */
-export async function openHeap(backend: BackendWasm, variants: readonly Variant[]): Promise<Heap | undefined> {
+export async function openHeap(
+  backend: BackendWasm,
+  variants: readonly Variant[],
+  threads: number = 1,
+): Promise<Heap | undefined> {
   const inside = backend as unknown as Inside;
   const memory = Object.values(inside.wasm.asm ?? {}).find((each) => each instanceof WebAssembly.Memory);
   const candidates = await Promise.all(variants.map(async (name) => [name, await unpack(packed[name])] as const));
@@ -129,18 +167,35 @@ export async function openHeap(backend: BackendWasm, variants: readonly Variant[
 
   // malloc gives multiples of 8; those of 64 keep a vector from straddling two cache lines.
   const allocate = (bytes: number) => (inside.wasm._malloc(bytes + 63) + 63 & ~63) >>> 0;
-  place(code, allocate(blockBytes));
-  const { instance } = await WebAssembly.instantiate(code, { env: { memory } });
-  const functions = instance.exports as unknown as Functions;
-  functions.initialise();
+  const isShared = memory.buffer instanceof SharedArrayBuffer;
+  if (isShared) importShared(code);
+  // Each thread has a block of its own, whose address is part of its code.
+  const placed = () => {
+    const own = code.slice();
+    place(own, allocate(blockBytes));
+    return own;
+  };
+  const { instance } = await WebAssembly.instantiate(placed(), { env: { memory } });
+  const single = instance.exports as unknown as Functions;
+  single.initialise();
+  const work = () => allocate(single.workBytes());
+  const own = work();
+  const names = Object.keys(instance.exports).filter((name) => name in splits) as FunctionName[];
+  const others = Array.from({ length: isShared ? threads - 1 : 0 }, () => ({ code: placed(), work: work() }));
+  const pool = others.length === 0
+    ? undefined
+    : await startPool(memory, names, { functions: names.map((name) => single[name]), work: own }, others);
+  const functions = pool === undefined ? single : { ...single, ...shared(single, names, pool, others.length + 1) };
   const address = ({ dataId }: tf.TensorInfo) => backend.getMemoryOffset(dataId);
   return {
     variant,
     functions,
-    work: allocate(functions.workBytes()),
+    threads: others.length + 1,
+    work: own,
     address,
     output: (shape, dtype = "float32") => inside.makeOutput([...shape], dtype),
     release: ({ dataId }) => backend.disposeData(dataId),
     integers: (tensor) => new Int32Array(inside.wasm.HEAPU8.buffer, address(tensor), size(tensor.shape)),
+    close: () => pool?.stop(),
   };
 }

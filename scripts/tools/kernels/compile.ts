@@ -51,7 +51,7 @@ export async function compileKernels(fused: boolean): Promise<Uint8Array<ArrayBu
     "mod.ts",
     ...["--outFile", "kernels.wasm", "--runtime", "stub", "--importMemory", "--noExportMemory", "--noAssert"],
     // What tfjs-wasm starts with; V8 leaves out checks of constant addresses below it.
-    ...["--initialMemory", "256"],
+    ...["--initialMemory", "256", "--maximumMemory", "65536"],
     ...features.flatMap((feature) => ["--enable", feature]),
     ...["--optimizeLevel", "0", "--runPasses", passes.join(",")],
     // "Exchange of v128": these functions are not exported from the module.

@@ -15,6 +15,12 @@ const enum Op {
   Maximum,
   Minimum,
   SquaredDifference,
+  Add,
+  Multiply,
+  Subtract,
+  SubtractFrom,
+  Divide,
+  DivideBy,
 }
 
 // @ts-ignore: decorator
@@ -69,6 +75,12 @@ export function inverse(x: usize, out: usize, size: usize): void {
 function binary(op: Op, a: v128, b: v128): v128 {
   if (op == Op.Maximum) return f32x4.max(a, b);
   if (op == Op.Minimum) return f32x4.min(a, b);
+  if (op == Op.Add) return f32x4.add(a, b);
+  if (op == Op.Multiply) return f32x4.mul(a, b);
+  if (op == Op.Subtract) return f32x4.sub(a, b);
+  if (op == Op.SubtractFrom) return f32x4.sub(b, a);
+  if (op == Op.Divide) return f32x4.div(a, b);
+  if (op == Op.DivideBy) return f32x4.div(b, a);
   const difference = f32x4.sub(a, b);
   return f32x4.mul(difference, difference);
 }
@@ -120,4 +132,24 @@ export function squaredDifference(
   each: bool,
 ): void {
   combine(Op.SquaredDifference, a, b, out, rows, size, stepB, each);
+}
+
+/** out = a + b and so on; `subtractFrom` is b - a, `divideBy` b / a. */
+export function add(a: usize, b: usize, out: usize, rows: usize, size: usize, stepB: usize, each: bool): void {
+  combine(Op.Add, a, b, out, rows, size, stepB, each);
+}
+export function multiply(a: usize, b: usize, out: usize, rows: usize, size: usize, stepB: usize, each: bool): void {
+  combine(Op.Multiply, a, b, out, rows, size, stepB, each);
+}
+export function subtract(a: usize, b: usize, out: usize, rows: usize, size: usize, stepB: usize, each: bool): void {
+  combine(Op.Subtract, a, b, out, rows, size, stepB, each);
+}
+export function subtractFrom(a: usize, b: usize, out: usize, rows: usize, size: usize, stepB: usize, each: bool): void {
+  combine(Op.SubtractFrom, a, b, out, rows, size, stepB, each);
+}
+export function divide(a: usize, b: usize, out: usize, rows: usize, size: usize, stepB: usize, each: bool): void {
+  combine(Op.Divide, a, b, out, rows, size, stepB, each);
+}
+export function divideBy(a: usize, b: usize, out: usize, rows: usize, size: usize, stepB: usize, each: bool): void {
+  combine(Op.DivideBy, a, b, out, rows, size, stepB, each);
 }

@@ -90,8 +90,8 @@ function multiply(
   work: usize,
   bias: usize,
   relu: bool,
+  strideA: usize,
 ): void {
-  const strideA = (transposeA ? rows : depth) * 4;
   const strideB = (transposeB ? depth : columns) * 4;
   const strideC = columns * 4;
   for (let outer: usize = 0; outer < depth; outer += MAX_DEPTH) {
@@ -149,6 +149,7 @@ function multiply(
 /**
  * out[n] = a[n] b[n] (+ bias, then relu) for `batch` products. The steps from one matrix to the next are in bytes, 0 for
  * one that all products share; `work` is `workBytes()` long; bias is 0 or the address of `columns` floats.
+ * `strideA` is what lies between rows of a as they are stored, more than a row where only some of its columns count.
  */
 export function matmul(
   batch: usize,
@@ -165,6 +166,7 @@ export function matmul(
   work: usize,
   bias: usize,
   relu: bool,
+  strideA: usize,
 ): void {
   const stepOut = rows * columns * 4;
   for (let n: usize = 0; n < batch; n++) {
@@ -179,7 +181,7 @@ export function matmul(
       if (bias) addBias(out, columns * 4, rows, columns, bias);
       if (relu) clampRows(out, columns * 4, rows, columns);
     } else {
-      multiply(a, b, out, rows, columns, depth, transposeA, transposeB, work, bias, relu);
+      multiply(a, b, out, rows, columns, depth, transposeA, transposeB, work, bias, relu, strideA);
     }
     a += stepA;
     b += stepB;

@@ -1,0 +1,137 @@
+import { assert, assertEquals } from "@std/assert";
+import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
+import * as tf from "@tensorflow/tfjs-core";
+import { useBackend } from "../../dsl/engine/mod.ts";
+import { registerWasmKernels } from "../../dsl/engine/wasm/mod.ts";
+import { importShared, withSharedMemory } from "../../dsl/engine/wasm/shared.ts";
+import { ranges, splits } from "../../dsl/engine/wasm/split.ts";
+import { call, random, variants } from "../support/wasm_kernels.ts";
+
+/** Calls that are large enough to be shared, of odd sizes, for every function that is cut. */
+const cases: Readonly<Record<string, () => tf.Tensor | tf.Tensor[]>> = {
+  "product by rows": () => tf.matMul(random([1201, 65], 1), random([65, 301], 2)),
+  "product by rows, left transposed": () => tf.matMul(random([333, 605], 1), random([333, 129], 2), true),
+  "product by rows, right transposed": () => tf.matMul(random([1007, 128], 1), random([257, 128], 2), false, true),
+  "product of a batch": () => tf.matMul(random([37, 50, 33], 1), random([37, 33, 51], 2)),
+  "product by a vector": () => tf.matMul(random([40001, 33], 1), random([33, 1], 2)),
+  "rows that are no multiple of a tile": () => tf.matMul(random([13, 999], 1), random([999, 1000], 2)),
+  "fused bias": () =>
+    tf.fused.matMul({
+      a: random([999, 64], 1) as tf.Tensor2D,
+      b: random([64, 300], 2) as tf.Tensor2D,
+      bias: random([300], 3),
+    }),
+  "unary": () => [tf.exp, tf.tanh, tf.erf, tf.sigmoid, tf.abs].map((f) => f(random([123457], 3))),
+  "roots": () => [tf.sqrt, tf.rsqrt, tf.reciprocal].map((f) => f(tf.abs(random([300001], 4)))),
+  "pairs": () =>
+    [tf.add, tf.sub, tf.mul, tf.div, tf.maximum, tf.minimum, tf.squaredDifference]
+      .map((f) => f(random([70001], 5), random([70001], 6))),
+  "pairs of rows": () => [tf.add, tf.sub, tf.mul, tf.div].map((f) => f(random([501, 301], 7), random([301], 8))),
+  "pairs of rows, swapped": () => [tf.sub, tf.div].map((f) => f(random([301], 7), random([501, 301], 8))),
+  "pairs with columns": () => [tf.sub, tf.div].map((f) => f(random([501, 301], 9), random([501, 1], 10))),
+  "pairs with a number": () => [tf.sub(random([100003], 11), 0.3), tf.sub(0.3, random([100003], 11))],
+  "softmax": () => tf.softmax(random([997, 67], 12)),
+  "sums": () => [
+    tf.sum(random([997, 301], 13), 1),
+    tf.sum(random([40, 97, 67], 14), 1),
+    tf.sum(random([997, 301], 13), 0),
+    tf.max(random([997, 301], 13), 1),
+  ],
+  "transpose":
+    () => [tf.transpose(random([40, 77, 65], 15), [0, 2, 1]), tf.transpose(random([20, 30, 40, 8], 16), [0, 2, 1, 3])],
+  "gather": () => tf.gather(random([500, 129], 17), tf.range(0, 499, 1, "int32")),
+  "tile and concat":
+    () => [tf.tile(random([301, 1, 65], 18), [1, 7, 1]), tf.concat([random([700, 65], 19), random([700, 33], 20)], 1)],
+  "gelu": () =>
+    ["none", "tanh"].flatMap((approximation) => [
+      ...call("Gelu", { x: random([100001], 21) }, { approximation }),
+      ...call("GeluGrad", { dy: random([100001], 22), x: random([100001], 21) }, { approximation }),
+    ]),
+  "standardise": () => {
+    const x = random([997, 129], 23);
+    const [y, scale] = call("Standardise", { x }, { epsilon: 1e-6, centred: true });
+    return [y, scale, ...call("StandardiseGrad", { dy: random([997, 129], 24), y, scale }, { centred: true })];
+  },
+  "softmax's gradient": () => call("SoftmaxGrad", { dy: random([997, 67], 25), y: tf.softmax(random([997, 67], 12)) }),
+  "adamw": () => {
+    const numbers = { step: 0.01, floor: 1e-8, shrink: 0.99, fresh: 0.1 };
+    const scalars = Object.fromEntries(Object.entries(numbers).map(([name, value]) => [name, tf.scalar(value)]));
+    const [p, g, m, v] = [26, 27, 28, 29].map((seed) => random([100001], seed));
+    return call("AdamwStep", { p, g, m, v: tf.abs(v), ...scalars }, { beta2: 0.999 });
+  },
+};
+
+/** Bytes of a case's results. */
+async function bytesOf(compute: () => tf.Tensor | tf.Tensor[]): Promise<readonly Uint8Array[]> {
+  const outputs = tf.tidy(() => [compute()].flat());
+  const bytes = await Promise.all(outputs.map(async (each) => new Uint8Array((await each.data()).slice().buffer)));
+  tf.dispose(outputs);
+  return bytes;
+}
+
+for (const variant of variants) {
+  Deno.test(`any number of threads gives the same bytes (${variant})`, async () => {
+    await useBackend("wasm");
+    const backend = tf.backend() as BackendWasm;
+    const expected = new Map<string, readonly Uint8Array[]>();
+    const one = await registerWasmKernels(backend, [variant], 1);
+    assertEquals(one?.threads, 1);
+    for (const [name, compute] of Object.entries(cases)) expected.set(name, await bytesOf(compute));
+    one?.undo();
+    for (const threads of [2, 3, 8]) {
+      const registration = await registerWasmKernels(backend, [variant], threads);
+      assertEquals(registration?.threads, threads);
+      try {
+        for (let round = 0; round < 2; round++) {
+          for (const [name, compute] of Object.entries(cases)) {
+            assertEquals(await bytesOf(compute), expected.get(name), `${name}, ${threads} threads, round ${round}`);
+          }
+        }
+      } finally {
+        registration?.undo();
+      }
+    }
+  });
+}
+
+Deno.test("what is cut covers the whole, at multiples, each part worth its while", () => {
+  for (
+    const [total, parts, least, multiple] of [[100, 4, 1, 1], [13, 8, 1, 6], [5, 3, 1, 6], [1e6 + 3, 16, 4096, 16], [
+      9,
+      4,
+      20,
+      1,
+    ]]
+  ) {
+    const found = ranges(total, parts, least, multiple);
+    assert(found.length >= 1 && found.length <= parts);
+    assertEquals([found[0][0], found.at(-1)![1]], [0, total]);
+    found.slice(1).forEach(([begin], i) => assert(begin === found[i][1] && begin % multiple === 0));
+    if (found.length > 1) assert(found.every(([begin, end]) => end - begin >= multiple));
+  }
+  // A product's part of a single row would be another function's, with other bytes.
+  for (let rows = 2; rows < 60; rows++) {
+    const args = [1, 0, 0, 0, 0, 0, rows, 1000, 1000, 0, 0, 0, 0, 0, 4000];
+    assert(splits.matmul!(args, 16).every((part) => part[6] > 1), `${rows} rows`);
+  }
+});
+
+Deno.test("threads are those that were asked for, and a step on several is a step on one", async () => {
+  const { engine } = await useBackend("wasm", { threads: 2 });
+  assertEquals(engine.device.threads, 2);
+  const two = await bytesOf(cases["product by rows"]);
+  assertEquals((await useBackend("wasm", { threads: 1 })).engine.device.threads, 1);
+  assertEquals(await bytesOf(cases["product by rows"]), two);
+});
+
+Deno.test("only a memory declared as tfjs-wasm declares it becomes a shared one", () => {
+  const memory = (flag: number) =>
+    Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 5, 7, 1, flag, 0x80, 2, 0x80, 0x80, 4);
+  assertEquals(withSharedMemory(memory(1)), memory(3));
+  assert(WebAssembly.validate(withSharedMemory(memory(1))));
+  const other = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
+  assertEquals(withSharedMemory(other), other);
+  const imported = Uint8Array.of(2, 1, 0x80, 2, 0x80, 0x80, 4);
+  importShared(imported);
+  assertEquals(imported[1], 3);
+});
