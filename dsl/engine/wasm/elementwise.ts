@@ -6,7 +6,7 @@
 
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Kernel, Kernels } from "./kernel.ts";
-import type { FunctionName } from "./module.ts";
+import type { FunctionName } from "./functions.ts";
 import { areFloats, areSame, size } from "./shape.ts";
 
 /** out = f(x). */

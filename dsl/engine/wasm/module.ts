@@ -6,54 +6,13 @@
 
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import type * as tf from "@tensorflow/tfjs-core";
+import type { FunctionName, Functions } from "./functions.ts";
 import { fused, plain } from "./kernels.wasm.ts";
 import { type Pool, startPool } from "./pool.ts";
 import { MOST_CHUNKS } from "./serve.ts";
 import { size } from "./shape.ts";
 import { importShared } from "./shared.ts";
 import { splits } from "./split.ts";
-
-/** Functions that assembly/mod.ts exports. */
-export type FunctionName =
-  | "adamw"
-  | "add"
-  | "copyRows"
-  | "divide"
-  | "divideBy"
-  | "errorFunction"
-  | "exponential"
-  | "gather"
-  | "gelu"
-  | "geluGradient"
-  | "geluTanh"
-  | "geluTanhGradient"
-  | "hyperbolicTangent"
-  | "initialise"
-  | "inverse"
-  | "inverseSquareRoot"
-  | "logistic"
-  | "matmul"
-  | "maxRows"
-  | "maximum"
-  | "minimum"
-  | "multiply"
-  | "repeat"
-  | "softmax"
-  | "softmaxGradient"
-  | "squareRoot"
-  | "squaredDifference"
-  | "standardise"
-  | "standardiseGradient"
-  | "subtract"
-  | "subtractFrom"
-  | "sumColumns"
-  | "sumRows"
-  | "transpose"
-  | "transposeBlocks"
-  | "workBytes";
-
-/** Compiled functions; addresses and sizes are plain numbers. */
-export type Functions = Readonly<Record<FunctionName, (...args: readonly number[]) => number>>;
 
 /** Which compiled kernels: with fused multiply-add, or with SIMD only. */
 export type Variant = "fused" | "plain";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { FunctionName } from "./module.ts";
+import type { FunctionName } from "./functions.ts";
 import { OWN_WORK } from "./pool.ts";
 
 /** Arguments of each chunk; one list or none where a call is too small to be shared. */

@@ -1,0 +1,47 @@
+/**
+ * What the compiled kernels offer.
+ *
+ * @module
+ */
+
+/** Functions that assembly/mod.ts exports. */
+export type FunctionName =
+  | "adamw"
+  | "add"
+  | "copyRows"
+  | "divide"
+  | "divideBy"
+  | "errorFunction"
+  | "exponential"
+  | "gather"
+  | "gelu"
+  | "geluGradient"
+  | "geluTanh"
+  | "geluTanhGradient"
+  | "hyperbolicTangent"
+  | "initialise"
+  | "inverse"
+  | "inverseSquareRoot"
+  | "logistic"
+  | "matmul"
+  | "maxRows"
+  | "maximum"
+  | "minimum"
+  | "multiply"
+  | "repeat"
+  | "softmax"
+  | "softmaxGradient"
+  | "squareRoot"
+  | "squaredDifference"
+  | "standardise"
+  | "standardiseGradient"
+  | "subtract"
+  | "subtractFrom"
+  | "sumColumns"
+  | "sumRows"
+  | "transpose"
+  | "transposeBlocks"
+  | "workBytes";
+
+/** Compiled functions; addresses and sizes are plain numbers. */
+export type Functions = Readonly<Record<FunctionName, (...args: readonly number[]) => number>>;
