@@ -122,6 +122,8 @@ export interface Description {
   readonly notes: readonly string[];
   /** Names of its classes, if it has any. */
   readonly labels?: readonly string[];
+  /** What they are to an image, `problem_type` of its configuration, if that says so. */
+  readonly problem?: string;
   /** The layer whose size they decide. */
   readonly classPart?: ClassPart;
   /** Whether that layer is for other classes than the configuration's, so that published weights do not fit it. */
@@ -134,6 +136,8 @@ export interface Description {
 export interface DescriptionOptions {
   /** Names of the classes, instead of the configuration's. */
   readonly labels?: readonly string[];
+  /** What the classes are to an image, `problem_type` of the configuration, instead of the configuration's. */
+  readonly problem?: string;
   /** A bias in every linear layer, where the architecture has a configuration for that. */
   readonly biases?: boolean;
   /** Query, key and value as one linear layer or as three, instead of the configuration's. */
@@ -181,7 +185,7 @@ export function family<Config>(architecture: Architecture<Config>): Family {
     return settings === undefined ? nested : [...checkSettings(json, settings, "config.json", whose), ...nested];
   };
   const describe = (given: Config, options: DescriptionOptions, json?: Json, text?: string): Description => {
-    const { labels, biases, qkv, untied } = options;
+    const { labels, problem, biases, qkv, untied } = options;
     if (qkv !== undefined && withQkv === undefined) {
       throw new OneloraError({
         attempted: `opening ${architecture.name} with ${qkv} qkv`,
@@ -203,11 +207,13 @@ export function family<Config>(architecture: Architecture<Config>): Family {
     const sized = labels === undefined ? config : classes!.withLabels(config, labels);
     const keys = architecture.keys(sized);
     const written = architecture.writeConfig(sized);
+    const before = json === undefined ? written : configOf(json, given, sized);
+    const described = problem === undefined ? before : { ...before, problem_type: problem };
     return {
       family: architecture.name,
       // What it takes is for its signature to say.
       layer: architecture.build(sized) as Layer,
-      config: json === undefined ? written : configOf(json, given, sized),
+      config: described,
       configText: text,
       keys,
       modules: moduleNames(keys),
@@ -219,6 +225,7 @@ export function family<Config>(architecture: Architecture<Config>): Family {
       weightsFile: className === undefined ? "model.safetensors" : "diffusion_pytorch_model.safetensors",
       image: architecture.image?.(sized),
       labels: classes?.labels(sized),
+      problem: typeof described.problem_type === "string" ? described.problem_type : undefined,
       classPart: classes?.part,
       notes: json === undefined ? [] : notesOf(json),
       freshClasses: `${classes?.labels(config)}` !== `${classes?.labels(sized)}`,

@@ -16,7 +16,15 @@ import { OneloraError } from "../dsl/error.ts";
 import { init, type Layer, specs } from "../dsl/layer.ts";
 import { type Key, key } from "../dsl/random.ts";
 import type { Params, Path } from "../dsl/tree.ts";
-import { type HubOptions, labelNames, loadParams, type Model, openCheckpoint, openModel } from "../models/mod.ts";
+import {
+  type DescriptionOptions,
+  type HubOptions,
+  labelNames,
+  loadParams,
+  type Model,
+  openCheckpoint,
+  openModel,
+} from "../models/mod.ts";
 
 /** Options of {@linkcode openTrained}. */
 export interface OpenOptions {
@@ -42,24 +50,23 @@ export interface OpenedModel {
   readonly part?: string;
 }
 
-/**
- * The classes that an adapter's head is for, where they are not the model's own: by name if its folder has names, else as
- * many as the head has.
- */
-async function classesOf(adapter: string, model: Model): Promise<readonly string[] | undefined> {
-  if (model.labels === undefined || model.classPart === undefined) return undefined;
-  const { shapes, labels } = await readAdapterHeader(adapter, model.modules, { open: openCheckpoint });
+/** What an adapter's head is for, where it is not what the model's own is for. */
+type HeadOptions = Pick<DescriptionOptions, "labels" | "problem">;
+
+/** The classes that an adapter's head is for: by name if its folder has names, else as many as the head has. */
+async function classesOf(adapter: string, model: Model): Promise<HeadOptions> {
+  if (model.labels === undefined || model.classPart === undefined) return {};
+  const { shapes, labels, problem } = await readAdapterHeader(adapter, model.modules, { open: openCheckpoint });
   const rows = shapes[`${model.classPart.path}.weight`]?.[0];
-  if (rows === undefined) return undefined;
+  if (rows === undefined) return {};
   const count = rows - model.classPart.extraRows;
-  if (labels?.length === count) return labels;
-  return count === model.labels.length ? undefined : labelNames(count);
+  const named = labels?.length === count ? labels : count === model.labels.length ? undefined : labelNames(count);
+  return { ...(named && { labels: named }), ...(problem && { problem }) };
 }
 
 /** The model that an adapter goes on: with its classes, and with the head untied where the adapter has it apart. */
 async function fitted(adapter: string, model: Model): Promise<Model> {
-  const labels = await classesOf(adapter, model);
-  const sized = labels === undefined ? model : model.with({ labels });
+  const sized = model.with(await classesOf(adapter, model));
   const isUntied = await untiesWeights(adapter, sized.layer, sized.modules, { open: openCheckpoint });
   return isUntied ? sized.with({ untied: true }) : sized;
 }

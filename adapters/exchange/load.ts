@@ -123,15 +123,20 @@ export interface AdapterHeader {
   readonly shapes: Tree<readonly number[]>;
   /** Names of the classes that the adapter's head is for, if its writer gave them. */
   readonly labels?: readonly string[];
+  /** What they are to an image, `problem_type` of the model's configuration, likewise. */
+  readonly problem?: string;
 }
 
-/** The class names in a file's metadata; of text that is not this package's own, none. */
-function labelsIn(metadata: string | undefined): readonly string[] | undefined {
+/** What a file's metadata say of classes; of text that is not this package's own, nothing. */
+function classesIn(metadata: string | undefined): Pick<AdapterHeader, "labels" | "problem"> {
   try {
-    const { labels } = JSON.parse(metadata ?? "{}");
-    return Array.isArray(labels) && labels.every((label) => typeof label === "string") ? labels : undefined;
+    const { labels, problem } = JSON.parse(metadata ?? "{}");
+    return {
+      labels: Array.isArray(labels) && labels.every((label) => typeof label === "string") ? labels : undefined,
+      problem: typeof problem === "string" ? problem : undefined,
+    };
   } catch {
-    return undefined;
+    return {};
   }
 }
 
@@ -150,7 +155,7 @@ export async function readAdapterHeader(
   await using checkpoint = await openTensors(folder, open);
   return {
     shapes: Object.fromEntries(checkpoint.names.map((key) => [identify(key, names), checkpoint.info(key).shape])),
-    labels: labelsIn(checkpoint.metadata.onelora),
+    ...classesIn(checkpoint.metadata.onelora),
   };
 }
 

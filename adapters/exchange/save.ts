@@ -31,6 +31,8 @@ export interface SaveAdapterOptions {
   readonly baseModel: string;
   /** Names of the classes that a trained head is for, for {@linkcode readAdapterHeader}. */
   readonly labels?: readonly string[];
+  /** What they are to an image, `problem_type` of the model's configuration, likewise. */
+  readonly problem?: string;
   /** `lora` writes 1LoRA as LoRA of rank one (A of ones, B = b), which every LoRA loader takes. */
   readonly as?: "lora";
 }
@@ -130,7 +132,10 @@ export async function saveAdapter(folder: string, options: SaveAdapterOptions): 
   await guarded(`writing ${folder}`, allowed, async () => {
     await Deno.mkdir(folder, { recursive: true });
     await writeSafetensors(`${folder}/adapter_model.safetensors`, entries, {
-      metadata: { format: "pt", onelora: JSON.stringify({ version: VERSION, ...spec, labels: options.labels }) },
+      metadata: {
+        format: "pt",
+        onelora: JSON.stringify({ version: VERSION, ...spec, labels: options.labels, problem: options.problem }),
+      },
     });
     await writeJson(`${folder}/adapter_config.json`, config);
   });

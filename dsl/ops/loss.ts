@@ -70,6 +70,31 @@ function meanWeights(counted: tf.Tensor): tf.Tensor {
 }
 
 /**
+ * Binary cross-entropy of logits x and targets t: mean(max(x, 0) - x t + ln(1 + e^-|x|)), every entry a question of its own.
+ * The targets get no gradient; that of x is (sigmoid(x) - t) / entries.
+ *
+ * @param logits Any shape
+ * @param targets The same shape, 0 to 1
+ *
+ * @example
+ * ```ts
+ * import { binaryCrossEntropy, useBackend } from "@onelora/onelora/dsl";
+ * import { assertAlmostEquals } from "@std/assert";
+ * import * as tf from "@tensorflow/tfjs-core";
+ * await useBackend("cpu");
+ * const loss = binaryCrossEntropy(tf.zeros([2, 3]), tf.ones([2, 3]));
+ * assertAlmostEquals(loss.dataSync()[0], Math.log(2), 1e-6);
+ * ```
+ */
+export function binaryCrossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Tensor {
+  return withGradient([logits], (save) => {
+    save(tf.sub(tf.sigmoid(logits), targets));
+    const rest = tf.log(tf.add(tf.exp(tf.neg(tf.abs(logits))), 1));
+    return tf.mean(tf.add(tf.sub(tf.relu(logits), tf.mul(logits, targets)), rest));
+  }, (dy, [difference]) => [tf.mul(difference, tf.div(dy, logits.size))]);
+}
+
+/**
  * Mean squared error: mean((prediction - target)²). The target gets no gradient.
  *
  * @param prediction Any shape

@@ -21,8 +21,10 @@ export interface Batch {
   readonly pixels: Float32Array;
   /** [batch, channels, height, width]. */
   readonly shape: readonly [number, number, number, number];
-  /** Label of each example. */
+  /** Label of each example; of several, the first, or -1. */
   readonly labels: Int32Array;
+  /** [batch, classes] ones where an example is of a class, else zeros, if `manyHot` asks for it. */
+  readonly targets?: Float32Array;
   /** Index in the data set of each example. */
   readonly indices: Uint32Array;
   /** Why each example that could not be read is missing, one line each. */
@@ -35,14 +37,33 @@ export interface BatchOptions extends StreamOptions {
   readonly dataset: ImageDataset;
   /** From stored bytes to the model's input. */
   readonly transform: ImageTransform;
+  /** The model's number for each class of the data; by default the same. */
+  readonly relabel?: Int32Array;
+  /** Classes of the model, if targets for each of them are wanted. */
+  readonly manyHot?: number;
 }
 
 /** An image as a model reads it. */
 export interface PreparedImage {
-  /** Index into the data set's classes. */
+  /** Index into the data set's classes; of several, the first, or -1. */
   readonly label: number;
+  /** All of them, if there may be any number. */
+  readonly labels?: readonly number[];
   /** [channels, height, width] numbers in row-major order. */
   readonly values: Float32Array;
+}
+
+function preparedFrom({ label, labels }: ImageExample, values: Float32Array): PreparedImage {
+  return labels === undefined ? { label, values } : { label, labels, values };
+}
+
+/** Ones where examples are of a class: [examples, count]. */
+function manyHotRows(items: readonly PreparedImage[], count: number, number: (label: number) => number): Float32Array {
+  const rows = new Float32Array(items.length * count);
+  items.forEach(({ label, labels = [label] }, i) => {
+    for (const each of labels) rows[i * count + number(each)] = 1;
+  });
+  return rows;
 }
 
 /**
@@ -56,7 +77,7 @@ export async function imagePreparer(transform: Origin, dataset?: Origin): Promis
   const opened = dataset === undefined ? undefined : await remake<ImageDataset>(dataset);
   return async (index, key, stored) => {
     const example = opened === undefined ? stored as ImageExample : await opened.get(index);
-    return { label: example.label, values: apply(example, key) };
+    return preparedFrom(example, apply(example, key));
   };
 }
 
@@ -79,7 +100,7 @@ export function imageSource(dataset: ImageDataset, transform: ImageTransform): E
     size,
     get: async (index, key) => {
       const example = await get(index);
-      return { label: example.label, values: transform.apply(example, key) };
+      return preparedFrom(example, transform.apply(example, key));
     },
     portable: made && {
       origin: { module: import.meta.url, name: "imagePreparer", arguments: [made, stored] },
@@ -119,7 +140,8 @@ export function imageSource(dataset: ImageDataset, transform: ImageTransform): E
  * ```
  */
 export async function* batches(options: BatchOptions): AsyncGenerator<Batch, void, void> {
-  const { dataset, transform } = options;
+  const { dataset, transform, relabel, manyHot } = options;
+  const number = (label: number) => relabel === undefined || label < 0 ? label : relabel[label];
   const size = transform.shape.reduce((product, each) => product * each, 1);
   const groups = stream(imageSource(dataset, transform), options);
   for await (const { position, next, items, indices, skipped } of groups) {
@@ -130,7 +152,8 @@ export async function* batches(options: BatchOptions): AsyncGenerator<Batch, voi
       next,
       pixels,
       shape: [items.length, ...transform.shape],
-      labels: Int32Array.from(items, ({ label }) => label),
+      labels: Int32Array.from(items, ({ label }) => number(label)),
+      ...(manyHot !== undefined && { targets: manyHotRows(items, manyHot, number) }),
       indices,
       skipped,
     };

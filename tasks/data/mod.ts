@@ -8,6 +8,7 @@ export * from "./augment.ts";
 export * from "./normalise.ts";
 export * from "./prepare.ts";
 export * from "./cifar.ts";
+export * from "./classes.ts";
 export type { ImageDataset, ImageExample, ImageSplits } from "./dataset.ts";
 export * from "./food.ts";
 export * from "./idx.ts";

@@ -220,9 +220,9 @@ async function trained(
     save: async (model) => {
       kept = { ...model, params: mapTree((tensor: Tensor) => tensor.clone())(model.params) };
       if (out === undefined || run.adapter === NO_METHOD) return;
-      const { modules: names, labels } = model.model;
+      const { modules: names, labels, problem } = model.model;
       const { layer, params } = model;
-      await saveAdapter(`${out}/adapter`, { layer, params, spec: run, names, labels, baseModel: run.model });
+      await saveAdapter(`${out}/adapter`, { layer, params, spec: run, names, labels, problem, baseModel: run.model });
     },
   });
   const result = await running.catch((error) => {

@@ -94,8 +94,8 @@ export function tuned<Name extends TaskName>(trained: TrainedModel, facts: Tuned
         const allowed = "a method that trains some of the model";
         throw new OneloraError({ attempted: `saving into ${folder}`, found: `the adapter ${NO_METHOD}`, allowed });
       }
-      const { modules: names, labels, name: baseModel } = model;
-      await saveAdapter(folder, { layer, params, spec: method, names, labels, baseModel });
+      const { modules: names, labels, problem, name: baseModel } = model;
+      await saveAdapter(folder, { layer, params, spec: method, names, labels, problem, baseModel });
       await writeJson(`${folder}/${NOTES}`, { task: kind.name, settings: plain(own) }, { within: folder });
     },
     merge: () => merged(trained, facts),

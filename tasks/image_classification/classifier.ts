@@ -8,7 +8,7 @@ import { compile } from "../../dsl/compile/mod.ts";
 import type { Objective } from "../../dsl/differentiate.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { crossEntropy } from "../../dsl/ops/mod.ts";
+import { binaryCrossEntropy, crossEntropy } from "../../dsl/ops/mod.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { type ImageInput, preparationOf, usableImages } from "../../models/image_input.ts";
 import type { Model } from "../../models/model.ts";
@@ -21,6 +21,7 @@ import {
 } from "../data/augment.ts";
 import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
 import { type Batch, batches } from "../data/loader.ts";
+import { type MultiLabelBatch, type MultiLabelMetrics, multiLabelMetrics } from "../metrics/multi_label.ts";
 import {
   type ClassificationMetrics,
   classificationMetrics,
@@ -29,6 +30,7 @@ import {
 } from "../metrics/classification.ts";
 import { partRows, partSpans, rowsOf } from "../trainer/parts.ts";
 import type { TrainingTask } from "../trainer/train.ts";
+import { type LabelFit, sameLabels } from "./labels.ts";
 
 /** How training examples are fed. */
 export interface FeedSettings {
@@ -87,43 +89,54 @@ function trainingOrNot(options: TransformOptions, augment: FeedSettings["augment
   return trainingTransform(augment === true ? options : { ...options, ...augment });
 }
 
-/** Tensors of some of a batch's rows: pixels [B, C, H, W] and labels [B]. */
-function batchTensors({ pixels, shape, labels }: Batch, span: readonly [number, number] = [0, labels.length]): Params {
+/** Tensors of some of a batch's rows: pixels [B, C, H, W] and labels [B], or targets [B, classes]. */
+function batchTensors(
+  { pixels, shape, labels, targets }: Batch,
+  span: readonly [number, number] = [0, labels.length],
+): Params {
   const rows = rowsOf(pixels, shape, span);
-  return { pixels: tf.tensor(rows.values, [...rows.shape]), labels: tf.tensor1d(labels.slice(...span), "int32") };
+  const images = { pixels: tf.tensor(rows.values, [...rows.shape]) };
+  if (targets === undefined) return { ...images, labels: tf.tensor1d(labels.slice(...span), "int32") };
+  const wanted = rowsOf(targets, [labels.length, targets.length / labels.length], span);
+  return { ...images, targets: tf.tensor(wanted.values, [...wanted.shape]) };
 }
 
 /**
- * Mean cross-entropy of a batch under a model.
+ * Mean cross-entropy of a batch under a model, or, where a picture may have several labels, mean binary cross-entropy over
+ * pictures and labels.
  *
  * @param layer The model, pixels to logits
+ * @param several Whether a picture may have several labels: `targets` [B, classes] instead of `labels` [B]
  */
-export function classificationObjective(layer: Layer): (params: Params, batch: Params) => Objective {
+export function classificationObjective(
+  layer: Layer,
+  several: boolean = false,
+): (params: Params, batch: Params) => Objective {
+  if (several) {
+    return (params, { pixels, targets }) => ({
+      loss: binaryCrossEntropy(apply(layer, params)(pixels), targets) as tf.Scalar,
+    });
+  }
   return (params, { pixels, labels }) => ({
     loss: crossEntropy(apply(layer, params)(pixels), labels) as tf.Scalar,
   });
 }
 
-/**
- * All metrics of a model on a data set.
- *
- * @param layer The model
- * @param params Its parameters
- * @param image What it expects of pixels
- * @param dataset Test data
- * @param limit Use only a fixed choice of so many
- * @param feed How unreadable images are treated, and who reads
- */
-export async function evaluateClassifier(
+/** How unreadable images are treated, who reads, and how the data's labels go with the model's. */
+export interface EvaluationFeed extends Pick<FeedSettings, "strict" | "workers" | "onSkip" | "onTotal"> {
+  /** By default the model's classes are the data's, a picture has one. */
+  readonly fit?: LabelFit;
+}
+
+/** A model's logits of every batch of test data. */
+async function* evaluationBatches(
   layer: Layer,
   params: Params,
   image: ImageInput,
   dataset: ImageDataset,
-  limit?: number,
-  feed: Pick<FeedSettings, "strict" | "workers" | "onSkip" | "onTotal"> = {},
-): Promise<ClassificationMetrics> {
-  const { strict, workers, onSkip, onTotal } = feed;
-  let state = startClassification(dataset.classes.length);
+  limit: number | undefined,
+  { strict, workers, onSkip, onTotal, fit }: EvaluationFeed,
+): AsyncGenerator<Batch & { readonly logits: Float32Array }, void, void> {
   const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels), { graph: true });
   const stream = batches({
     dataset,
@@ -137,18 +150,99 @@ export async function evaluateClassifier(
     workers,
     onSkip,
     onTotal,
+    relabel: fit?.relabel,
+    manyHot: fit?.several ? fit.classes.length : undefined,
   });
-  for await (const batch of stream) {
-    const logits = tf.tidy(() => forward(params, batchTensors(batch).pixels));
-    state = updateClassification(state, await logits.data() as Float32Array, batch.labels);
-    logits.dispose();
+  try {
+    for await (const batch of stream) {
+      const logits = tf.tidy(() => forward(params, tf.tensor(batch.pixels, [...batch.shape])));
+      const values = await logits.data<"float32">();
+      logits.dispose();
+      yield { ...batch, logits: values };
+    }
+  } finally {
+    forward.dispose();
   }
-  forward.dispose();
+}
+
+/**
+ * All metrics of a model on a data set.
+ *
+ * @param layer The model
+ * @param params Its parameters
+ * @param image What it expects of pixels
+ * @param dataset Test data
+ * @param limit Use only a fixed choice of so many
+ * @param feed See {@linkcode EvaluationFeed}
+ */
+export async function evaluateClassifier(
+  layer: Layer,
+  params: Params,
+  image: ImageInput,
+  dataset: ImageDataset,
+  limit?: number,
+  feed: EvaluationFeed = {},
+): Promise<ClassificationMetrics> {
+  let state = startClassification((feed.fit?.classes ?? dataset.classes).length);
+  for await (const { logits, labels } of evaluationBatches(layer, params, image, dataset, limit, feed)) {
+    state = updateClassification(state, logits, labels);
+  }
   return classificationMetrics(state);
 }
 
+/**
+ * All metrics of a model whose pictures have any number of labels.
+ *
+ * @param layer The model
+ * @param params Its parameters
+ * @param image What it expects of pixels
+ * @param dataset Test data
+ * @param fit How its labels go with the model's
+ * @param limit Use only a fixed choice of so many
+ * @param feed See {@linkcode EvaluationFeed}
+ */
+export async function evaluateLabels(
+  layer: Layer,
+  params: Params,
+  image: ImageInput,
+  dataset: ImageDataset,
+  fit: LabelFit,
+  limit?: number,
+  feed: EvaluationFeed = {},
+): Promise<MultiLabelMetrics> {
+  const seen: MultiLabelBatch[] = [];
+  const stream = evaluationBatches(layer, params, image, dataset, limit, { ...feed, fit: { ...fit, several: true } });
+  for await (const { logits, targets } of stream) seen.push({ logits, targets: targets! });
+  return multiLabelMetrics(fit.classes, seen);
+}
+
+/**
+ * All metrics of a model, of the kind that its labels ask for.
+ *
+ * @param layer The model
+ * @param params Its parameters
+ * @param image What it expects of pixels
+ * @param dataset Test data
+ * @param fit How its labels go with the model's
+ * @param limit Use only a fixed choice of so many
+ * @param feed See {@linkcode EvaluationFeed}
+ */
+export async function evaluateFitted(
+  layer: Layer,
+  params: Params,
+  image: ImageInput,
+  dataset: ImageDataset,
+  fit: LabelFit,
+  limit?: number,
+  feed: EvaluationFeed = {},
+): Promise<ClassificationMetrics | MultiLabelMetrics> {
+  return fit.several
+    ? await evaluateLabels(layer, params, image, dataset, fit, limit, feed)
+    : await evaluateClassifier(layer, params, image, dataset, limit, { ...feed, fit });
+}
+
 /** The single numbers among the metrics. */
-export function scalarMetrics(metrics: ClassificationMetrics): Readonly<Record<string, number>> {
+export function scalarMetrics(metrics: ClassificationMetrics | MultiLabelMetrics): Readonly<Record<string, number>> {
   return Object.fromEntries(Object.entries(metrics).filter(([, value]) => typeof value === "number"));
 }
 
@@ -159,18 +253,20 @@ export function scalarMetrics(metrics: ClassificationMetrics): Readonly<Record<s
  * @param image What it expects of pixels
  * @param data Training and test data
  * @param feed How examples are fed
+ * @param fit How the data's labels go with the model's; by default they are the same
  */
 export function classificationTask(
   layer: Layer,
   image: ImageInput,
   data: ImageSplits,
   feed: FeedSettings,
+  fit: LabelFit = sameLabels(data.train),
 ): TrainingTask {
   const options = transformOptions(image);
   return {
-    deciding: { metric: "accuracy", better: "higher" },
+    deciding: { metric: fit.several ? "map" : "accuracy", better: "higher" },
     evaluate: async (params) =>
-      scalarMetrics(await evaluateClassifier(layer, params, image, data.test, feed.limit, feed)),
+      scalarMetrics(await evaluateFitted(layer, params, image, data.test, fit, feed.limit, feed)),
     async *batches(start) {
       const stream = batches({
         ...feed,
@@ -178,6 +274,8 @@ export function classificationTask(
         transform: trainingOrNot(options, feed.augment),
         start,
         epochs: Infinity,
+        relabel: fit.relabel,
+        manyHot: fit.several ? fit.classes.length : undefined,
       });
       for await (const batch of stream) {
         const spans = partSpans(batch.labels.length, partRows(feed));

@@ -4,6 +4,7 @@
  * @module
  */
 export * from "./classifier.ts";
+export * from "./labels.ts";
 export { type ClassProbability, predictClasses } from "./predict.ts";
 export * from "./recipe.ts";
 export { imageClassification } from "./task.ts";

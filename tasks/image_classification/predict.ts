@@ -13,12 +13,13 @@ import type { Model } from "../../models/mod.ts";
 import { evaluationTransform } from "../data/augment.ts";
 import type { ImageExample } from "../data/dataset.ts";
 import { squareImages, transformOptions } from "./classifier.ts";
+import { takesSeveral } from "./labels.ts";
 
 /** A class and how likely it is. */
 export interface ClassProbability {
   /** The class's name. */
   readonly label: string;
-  /** softmax(logits) of it. */
+  /** softmax(logits) of it, or sigmoid of its own where a picture may have several. */
   readonly probability: number;
 }
 
@@ -41,7 +42,11 @@ export async function predictClasses(
 ): Promise<readonly ClassProbability[]> {
   const { shape, apply: prepare } = evaluationTransform(transformOptions(squareImages(model)));
   const pixels = prepare({ ...picture, label: 0 }, key(0));
-  const found = tf.tidy(() => tf.softmax(apply(layer, params)(tf.tensor(pixels, [1, ...shape]))));
+  const several = takesSeveral(model);
+  const found = tf.tidy(() => {
+    const logits = apply(layer, params)(tf.tensor(pixels, [1, ...shape]));
+    return several ? tf.sigmoid(logits) : tf.softmax(logits);
+  });
   try {
     const probabilities = await found.data<"float32">();
     return [...probabilities].map((probability, i) => ({ label: model.labels?.[i] ?? `${i}`, probability }))

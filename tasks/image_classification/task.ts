@@ -6,13 +6,15 @@
 import { OneloraError } from "../../dsl/error.ts";
 import type { Layer } from "../../dsl/layer.ts";
 import { type Model, openModel } from "../../models/mod.ts";
+import { matchClasses } from "../data/classes.ts";
 import type { ImageSplits } from "../data/dataset.ts";
 import { type ImageSource, isLabelledImage, type LabelledImage, ownImages, readImage } from "../data/own.ts";
 import { imageDataForms, imageFacts, openImageData } from "../data/open.ts";
 import type { ClassificationMetrics } from "../metrics/classification.ts";
+import type { MultiLabelMetrics } from "../metrics/multi_label.ts";
 import { calibrationChart } from "../report/calibration.ts";
 import { svgFile } from "../report/chart.ts";
-import { methodOn, underRun } from "../trainer/method.ts";
+import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import type {
   BatchSize,
   EvaluationReport,
@@ -29,11 +31,12 @@ import type { Reporter } from "../trainer/observe.ts";
 import {
   classificationObjective,
   classificationTask,
-  evaluateClassifier,
+  evaluateFitted,
   type FeedSettings,
   scalarMetrics,
   squareImages,
 } from "./classifier.ts";
+import { fitForEvaluation, fitForTraining, type LabelFit, takesSeveral } from "./labels.ts";
 import { classesOfPictures, type ClassProbability, predictClasses } from "./predict.ts";
 import { recipeFor } from "./recipe.ts";
 import { type ClassificationSettings, classificationSettings } from "./settings.ts";
@@ -50,7 +53,8 @@ export interface AdaptedModel {
 const HEAD: readonly string[] = ["head"];
 
 /**
- * Opens a model for a set of classes and places a method on it. The head's weights are kept if it is for these classes.
+ * Opens a model for a set of classes and places a method on it. A head that is for these classes, by name, is kept, in its
+ * own order of them.
  *
  * @param run Model and method
  * @param classes Names of the classes
@@ -59,12 +63,23 @@ export async function openAdapted(
   run: Pick<Run, "model"> & MethodSettings,
   classes: readonly string[],
 ): Promise<AdaptedModel> {
-  return adaptedTo(await openModel(run.model), run, classes);
+  const { model } = fitForTraining(await openModel(run.model), { classes });
+  return { model, layer: methodOn(model, run, HEAD) };
 }
 
-function adaptedTo(published: Model, run: MethodSettings, classes: readonly string[]): AdaptedModel {
-  const model = published.with({ labels: classes });
-  return { model, layer: methodOn(model, run, HEAD) };
+/** A model for a data set's classes, and how they go together; without a method it stays as it is, if it knows them. */
+function fitted(
+  published: Model,
+  run: MethodSettings & Pick<Run, "data" | "scratch">,
+  { train }: ImageSplits,
+): { readonly model: Model; readonly fit: LabelFit; readonly notes: readonly string[] } {
+  if (run.adapter !== NO_METHOD) return fitForTraining(published, train);
+  if (!matchClasses(published.labels ?? [], train.classes).indices.includes(-1)) {
+    const { notes, ...fit } = fitForEvaluation(published, run.data, train);
+    return { model: published, fit, notes };
+  }
+  const anew = fitForTraining(published, train);
+  return { ...anew, notes: [...anew.notes, `the head starts anew and is not trained: ${run.adapter} trains nothing`] };
 }
 
 /** Tells of images that are left out. */
@@ -74,12 +89,13 @@ function saying({ line }: Reporter): Pick<FeedSettings, "onSkip" | "onTotal"> {
 
 function step(model: Model, layer: Layer, { batch }: BatchSize): TaskStep {
   const { channels, height, width } = model.image!;
+  const pixels = { shape: [batch, channels, height, width], dtype: "float32" } as const;
+  const several = takesSeveral(model);
   return {
-    batch: {
-      pixels: { shape: [batch, channels, height, width], dtype: "float32" },
-      labels: { shape: [batch], dtype: "int32" },
-    },
-    objective: classificationObjective(layer),
+    batch: several
+      ? { pixels, targets: { shape: [batch, model.labels!.length], dtype: "float32" } }
+      : { pixels, labels: { shape: [batch], dtype: "int32" } },
+    objective: classificationObjective(layer, several),
   };
 }
 
@@ -88,42 +104,29 @@ function open(
   { model: published, data }: Opened<ImageSplits>,
   reporter: Reporter,
 ): PreparedTask {
-  const { model, layer } = adaptedTo(published, run, data.train.classes);
+  const { model, fit, notes } = fitted(published, run, data);
+  for (const note of [...data.notes ?? [], ...notes]) reporter.line(`note: ${note}`);
+  const layer = methodOn(model, run, HEAD);
   const image = squareImages(model);
   return {
     model,
     layer,
-    objective: classificationObjective(underRun(layer, run)),
+    objective: classificationObjective(underRun(layer, run), fit.several),
     examples: data.train.size,
-    training: classificationTask(layer, image, data, { ...run, ...run.own, ...saying(reporter) }),
+    training: classificationTask(layer, image, data, { ...run, ...run.own, ...saying(reporter) }, fit),
   };
-}
-
-/** Classes are compared by number, so there must be as many; that they go by other names may be right, and is said. */
-function noteOnClasses({ name, labels = [] }: Model, data: string, classes: readonly string[]): readonly string[] {
-  if (labels.length !== classes.length) {
-    throw new OneloraError({
-      attempted: `evaluating ${name} on ${data}`,
-      found: `a model of ${labels.length} classes`,
-      allowed: `one of the data's ${classes.length}: ${classes.slice(0, 20).join(", ")}`,
-    });
-  }
-  const at = classes.findIndex((label, i) => label !== labels[i]);
-  return at < 0 ? [] : [`classes compared by number; ${at} is "${labels[at]}" to the model, "${classes[at]}" here`];
 }
 
 async function evaluate(
   { model, layer, params }: TrainedModel,
-  { test }: ImageSplits,
+  { test, notes: leftOut = [] }: ImageSplits,
   run: EvaluationRun<ClassificationSettings>,
   reporter: Reporter,
 ): Promise<EvaluationReport> {
-  const notes = noteOnClasses(model, run.data, test.classes);
-  const details = await evaluateClassifier(layer, params, squareImages(model), test, run.limit, {
-    ...run,
-    ...saying(reporter),
-  });
-  return { metrics: scalarMetrics(details), details, notes };
+  const { notes, ...fit } = fitForEvaluation(model, run.data, test);
+  const feed = { ...run, ...saying(reporter) };
+  const details = await evaluateFitted(layer, params, squareImages(model), test, fit, run.limit, feed);
+  return { metrics: scalarMetrics(details), details, notes: [...leftOut, ...notes] };
 }
 
 /** Paper, section 4.4. */
@@ -159,6 +162,18 @@ export const imageClassification: TaskKind<
   predict: async ({ model, layer, params }, image) =>
     await predictClasses(model, layer, params, await readImage(image)),
   pictures: classesOfPictures,
-  chart: (name, details) => svgFile(calibrationChart([{ name, metrics: details as ClassificationMetrics }])),
-  inWords: ({ accuracy, loss }) => `accuracy ${(accuracy * 100).toFixed(2)} %  loss ${loss.toFixed(4)}`,
+  chart: (name, details) => {
+    const metrics = details as ClassificationMetrics | MultiLabelMetrics;
+    if ("reliability" in metrics) return svgFile(calibrationChart([{ name, metrics }]));
+    throw new OneloraError({
+      attempted: "drawing calibration",
+      found: "pictures of several labels",
+      allowed: "pictures of one label",
+    });
+  },
+  inWords: ({ accuracy, map, f1Micro, loss }) => {
+    const percent = (share: number) => `${(share * 100).toFixed(2)} %`;
+    const first = map === undefined ? `accuracy ${percent(accuracy)}` : `mAP ${percent(map)}  F1 ${percent(f1Micro)}`;
+    return `${first}  loss ${loss.toFixed(4)}`;
+  },
 };

@@ -5,3 +5,4 @@
  */
 
 export * from "./classification.ts";
+export * from "./multi_label.ts";
