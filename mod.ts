@@ -77,4 +77,4 @@ export {
   useBackend,
 } from "./dsl/mod.ts";
 export { loadParams, type Model, openModel } from "./models/mod.ts";
-export { trainStep } from "./tasks/mod.ts";
+export { fineTune, type FineTuned, load, trainStep } from "./tasks/mod.ts";
