@@ -28,11 +28,11 @@ export interface CharacterTokenizer extends TextTokenizer {
 /** The tokenizer as Hugging Face's library has it: characters without merges, phrases added. */
 function tokenizerFiles(tokens: readonly string[], phrases: number): CharacterTokenizer["files"] {
   const added = (content: string, special: boolean) => {
-    return { id: tokens.indexOf(content), content, special, lstrip: false, rstrip: false, normalized: false };
+    const spaces = { single_word: false, lstrip: false, rstrip: false };
+    return { id: tokens.indexOf(content), content, special, ...spaces, normalized: false };
   };
   const framed = [{ SpecialToken: { id: "<s>", type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }];
   const begin = { id: "<s>", ids: [BEGIN], tokens: ["<s>"] };
-  const own = tokens.slice(SPECIAL.length + phrases);
   return {
     "tokenizer.json": {
       version: "1.0",
@@ -59,7 +59,8 @@ function tokenizerFiles(tokens: readonly string[], phrases: number): CharacterTo
         end_of_word_suffix: null,
         fuse_unk: false,
         byte_fallback: false,
-        vocab: Object.fromEntries([...SPECIAL, ...own].map((token) => [token, tokens.indexOf(token)])),
+        // The phrases too: added tokens that the model does not know would get other ids.
+        vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
         merges: [],
       },
     },
