@@ -62,7 +62,8 @@ async function attempt(name: BackendName, choice: "auto" | "forced", options: Op
  * @param choice The engine, or `auto`
  * @param options Threads of the wasm engine
  * @returns What was tried and chosen
- * @throws {OneloraError} when the named engine does not exist or does not work on this machine
+ * @throws {OneloraError} when the named engine does not exist or does not work on this machine, and for threads of one that
+ * decides about them itself
  *
  * @example
  * ```ts
@@ -82,6 +83,13 @@ export async function useBackend(choice: BackendName | "auto", options: OpenOpti
     tried.push(trial);
     if (trial.works) {
       const engine = engineInUse();
+      if (options.threads !== undefined && engine.device.threads === undefined) {
+        throw new OneloraError({
+          attempted: `starting ${options.threads} threads`,
+          found: `the ${name} backend, which decides that itself`,
+          allowed: "`threads` with the wasm backend",
+        }, { exitCode: 2 });
+      }
       return { chosen: name, engine, tried, advice: engine.advice };
     }
   }

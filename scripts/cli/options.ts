@@ -15,7 +15,7 @@ import {
   taskKinds,
   taskNames,
 } from "../../tasks/mod.ts";
-import { choice, type Flag, type Flags, kebab, type Options, text } from "./mod.ts";
+import { choice, type Flag, type Flags, integer, kebab, type Options, text } from "./mod.ts";
 
 /** What `--model` takes, in words. */
 export const modelHelp: string =
@@ -38,6 +38,10 @@ export const backendFlag = {
     help: "Engine; auto takes the first that works",
     allowed: ["auto", ...backendNames] as readonly ("auto" | BackendName)[],
     default: "auto",
+  }),
+  threads: integer({
+    help: "Threads of the wasm engine, same bytes whatever their number (default: all cores)",
+    min: 1,
   }),
 };
 

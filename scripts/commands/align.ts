@@ -48,8 +48,8 @@ function tableOf({ kinds }: Alignment): string {
 
 await main(
   { name: "align", summary: "Aligns compression vectors with the principal components of a full update.", flags },
-  attempt(async ({ options: { full, lora, adapter, chart, json, randoms, seed, backend } }) => {
-    await useBackend(backend);
+  attempt(async ({ options: { full, lora, adapter, chart, json, randoms, seed, backend, threads } }) => {
+    await useBackend(backend, { threads });
     const alignment = await align({
       full: await runIn(full),
       lora: await runIn(lora),

@@ -80,7 +80,7 @@ await main(
       const drawn = taskNames.filter((name) => taskKind(name).chart !== undefined);
       throw usage("drawing --chart", `the task ${kind.name}`, drawn.join(", "));
     }
-    await useBackend(subject.backend);
+    await useBackend(subject.backend, { threads: options.threads });
     const plain = await openNoting(subject.model, subject.adapter, subject.seed);
     const opened = { ...plain, params: await inPrecision(plain.layer, plain.params, subject.precision) };
     try {

@@ -34,8 +34,8 @@ const flags = {
 
 await main(
   { name: "forward", summary: "Runs a model on tensors of a safetensors file.", flags },
-  attempt(async ({ options: { model: name, adapter, input, output, backend } }) => {
-    await useBackend(backend);
+  attempt(async ({ options: { model: name, adapter, input, output, backend, threads } }) => {
+    await useBackend(backend, { threads });
     await using file = await openSafetensors(input);
     const { model, layer, params } = await openNoting(name, adapter);
     const signature = signatureFor(model, file.names);

@@ -47,7 +47,7 @@ await main(
     flags,
   },
   attempt(async ({ options, given }) => {
-    const { model: name, adapter, seed, backend } = options;
+    const { model: name, adapter, seed, backend, threads } = options;
     const described = await openModel(name);
     const kind = taskOf(described);
     if (kind?.making === undefined) {
@@ -60,7 +60,7 @@ await main(
     let chosen = "";
     let params: Readonly<Record<string, Tensor>> = {};
     const open = async () => {
-      ({ chosen } = await useBackend(backend));
+      ({ chosen } = await useBackend(backend, { threads }));
       const opened = await openNoting(described.name, adapter);
       params = opened.params;
       return opened;

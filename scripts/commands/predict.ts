@@ -31,7 +31,7 @@ const flags = {
 
 await main(
   { name: "predict", summary: `Predicts for pictures: ${able.map(({ summary }) => summary).join("; ")}.`, flags },
-  attempt(async ({ options: { model: name, adapter, image, output, backend, json } }) => {
+  attempt(async ({ options: { model: name, adapter, image, output, backend, threads, json } }) => {
     const described = await openModel(name);
     const prediction = taskOf(described)?.pictures;
     if (prediction === undefined) {
@@ -45,7 +45,7 @@ await main(
     const read = async (path: string): Promise<NamedPicture> => ({ path, ...await readColourImage(path) });
     // What cannot be read is said before a model is loaded.
     const first = await read(paths[0]);
-    await useBackend(backend);
+    await useBackend(backend, { threads });
     const opened = await openNoting(described.name, adapter);
     try {
       for (const [i, path] of paths.entries()) {

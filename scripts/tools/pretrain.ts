@@ -90,11 +90,11 @@ const flags = {
 
 await main(
   { name: "pretrain", summary: "Pretrains a micro model, as it was done for the shipped weights.", flags },
-  attempt(async ({ options: { model, seed, backend, ...options } }) => {
+  attempt(async ({ options: { model, seed, backend, threads, ...options } }) => {
     const { task, files = () => ({}), ...recipe } = recipes[model];
     const steps = options.steps ?? recipe.steps;
     const out = options.out ?? `models/weights/${model}`;
-    const report = await useBackend(backend);
+    const report = await useBackend(backend, { threads });
     console.log(`backend ${report.chosen}`);
     const kind = taskKind(task);
     const { metrics } = await runTask(kind, { ...common, ...recipe, model, steps, seed }, {

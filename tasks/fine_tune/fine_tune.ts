@@ -126,9 +126,9 @@ async function resumed(folder: string, options: AnyOptions): Promise<Asked> {
 }
 
 /** The engine: the one asked for, the one in use, or the first that works. */
-async function engineFor({ backend }: Asked, line: Reporter["line"]): Promise<string> {
-  if (backend === undefined && isEngineChosen()) return engineInUse().name;
-  const report = await useBackend(backend ?? "auto");
+async function engineFor({ backend }: Asked, threads: number | undefined, line: Reporter["line"]): Promise<string> {
+  if (backend === undefined && threads === undefined && isEngineChosen()) return engineInUse().name;
+  const report = await useBackend(backend ?? (isEngineChosen() ? engineInUse().name : "auto"), { threads });
   line(`backend ${report.chosen}: ${report.tried.at(-1)?.why ?? ""}`);
   if (report.advice !== "") line(report.advice);
   return report.chosen;
@@ -156,6 +156,7 @@ function summary(kind: TaskKind, run: Run, backend: string, result: RunResult, p
     model: run.model,
     adapter: run.adapter,
     backend,
+    threads: engineInUse().device.threads,
     precision: run.precision,
     seed: run.seed,
     parameters: result.parameters,
@@ -182,7 +183,7 @@ async function trained(
 ): Promise<FineTuned<TaskName>> {
   const { kind } = asked;
   const { line } = reporterOf(options, asked.run.adapter);
-  const backend = await engineFor(asked, line);
+  const backend = await engineFor(asked, options.threads, line);
   const isGiven = options.precision !== undefined || options.resume !== undefined;
   const run = withPrecision(asked.run, isGiven, line);
   const data = own === undefined

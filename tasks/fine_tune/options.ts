@@ -29,11 +29,13 @@ export interface FineTuneSurroundings {
   readonly model?: string | Model;
   /** Engine (default: the one in use, else the first that works). */
   readonly backend?: BackendName | "auto";
+  /** Threads of the wasm engine, which give the same bytes whatever their number (default: the cores there are). */
+  readonly threads?: number;
   /** Where models of Hugging Face's hub come from and go. */
   readonly hub?: HubOptions;
   /** The run's folder, or where to make a new one; nothing is written without. */
   readonly out?: string | { readonly under: string };
-  /** Folder of a run to go on with, by its own settings; only `steps`, `epochs` and `backend` may change. */
+  /** Folder of a run to go on with, by its own settings; only `steps`, `epochs`, `backend` and `threads` may change. */
   readonly resume?: string;
   /** Ends the run after the current step, with a checkpoint if there is a folder. */
   readonly signal?: AbortSignal;
@@ -71,6 +73,7 @@ export type FineTuneOptions<Name extends TaskName> =
 export const SURROUNDINGS: Readonly<Record<keyof FineTuneSurroundings | "data" | "test" | "task", true>> = {
   model: true,
   backend: true,
+  threads: true,
   hub: true,
   out: true,
   resume: true,

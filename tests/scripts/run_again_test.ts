@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { engineKind } from "../../dsl/engine/mod.ts";
 import { available } from "../support/available.ts";
 import { failure, output, runTask, smallCifar } from "../support/command.ts";
 
@@ -25,7 +26,7 @@ async function pictures(at: string): Promise<void> {
 }
 
 for (const backend of await available("wasm", "tensorflow")) {
-  const precision = backend === "tensorflow" ? "bf16" : "float32";
+  const precision = engineKind(backend).precisions.at(-1)!;
   Deno.test(`evaluate --run finds what training printed, in ${precision} (${backend})`, async () => {
     const data = await smallCifar(`${folder}/cifar-${backend}-${precision}`);
     const runs: Readonly<Record<string, readonly string[]>> = {
