@@ -49,28 +49,40 @@ function cacheFolder(name: string): string | undefined {
   });
 }
 
-/** CUDA's libraries in the order in which they need each other. */
-const LIBRARIES = [
-  "libcudart.so.12",
-  "libnvJitLink.so.12",
-  "libnvrtc.so.12",
-  "libcublasLt.so.12",
+/** The libraries of CUDA 12 and cuDNN 9 that TensorFlow asks for. */
+export const cudaNames: readonly string[] = [
   "libcublas.so.12",
-  "libcufft.so.11",
-  "libcusparse.so.12",
-  "libcusolver.so.11",
-  "libcupti.so.12",
+  "libcublasLt.so.12",
+  "libcudart.so.12",
   "libcudnn.so.9",
+  "libcufft.so.11",
+  "libcupti.so.12",
+  "libcusolver.so.11",
+  "libcusparse.so.12",
   "libnccl.so.2",
-] as const;
+];
+
+/** Where systems keep them. */
+const SYSTEM = ["/usr/local/cuda/lib64", "/usr/local/cuda-12/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib64"];
 
 /**
- * The CUDA libraries among those that TensorFlow asks for that lie in a folder, in the order in which they load.
+ * The libraries of CUDA that are neither beside TensorFlow nor where systems keep them.
  *
- * @param folder Where each is, or in a folder below `lib`
+ * @param folder Where TensorFlow is installed
  */
-export function cudaLibraries(folder: string): readonly string[] {
-  return LIBRARIES.map((name) => join(folder, "lib", name)).filter((path) => existsSync(path));
+export function missingCuda(folder: string, systems: readonly string[] = SYSTEM): readonly string[] {
+  const folders = [join(folder, cudaFolder, "lib"), ...systems];
+  return cudaNames.filter((name) => !folders.some((each) => existsSync(join(each, name))));
+}
+
+/** Loads the libraries of a folder; those that need others of it come after them, whatever the order. */
+function preloadAll(loader: Loader, folder: string): void {
+  if (!existsSync(folder)) return;
+  let waiting = Array.from(Deno.readDirSync(folder), ({ name }) => join(folder, name)).sort();
+  for (let before = Infinity; waiting.length > 0 && waiting.length < before;) {
+    before = waiting.length;
+    waiting = waiting.filter((path) => !loader.preload(path));
+  }
 }
 
 /**
@@ -84,7 +96,7 @@ export function cudaLibraries(folder: string): readonly string[] {
 export function prepareCard(loader: Loader, folder: string, version: string): void {
   loader.setDefault("TF_FORCE_GPU_ALLOW_GROWTH", "true");
   const cuda = join(folder, cudaFolder);
-  for (const path of cudaLibraries(cuda)) loader.preload(path);
+  preloadAll(loader, join(cuda, "lib"));
   // A flag that a version does not know ends the process.
   const [major, minor] = version.split(".").map(Number);
   if (!(major > 2 || (major === 2 && minor >= 20))) return;

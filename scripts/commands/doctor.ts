@@ -8,6 +8,9 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { right } from "fp-ts/Either";
 import { cpus } from "node:os";
+import { missingCuda } from "../../dsl/engine/tensorflow_environment.ts";
+import { nativeFolder } from "../../dsl/engine/tensorflow.ts";
+import { type Nvidia, nvidia } from "../../dsl/engine/nvidia.ts";
 import { type BackendName, type BackendReport, inspectBackends, useBackend } from "../../dsl/engine/mod.ts";
 import { boolean, main } from "../cli/mod.ts";
 
@@ -21,6 +24,8 @@ interface Findings {
   readonly cpu: { readonly name?: string; readonly cores: number };
   /** Memory in bytes; absent where it cannot be read. */
   readonly memory?: { readonly total: number; readonly available: number };
+  /** NVIDIA's cards and their driver, and what of CUDA 12 and cuDNN 9 is not there; absent without a driver. */
+  readonly nvidia?: Nvidia & { readonly missing: readonly string[] };
   /** Each backend, and how fast it multiplies matrices, in 10^9 floating-point operations per second. */
   readonly backends: readonly (BackendReport["tried"][number] & { readonly gigaflops?: number })[];
   /** What `auto` takes. */
@@ -66,7 +71,9 @@ async function examine(): Promise<Findings> {
     backends.push(trial.works ? { ...trial, gigaflops: await matrixSpeed(sizes[trial.name]) } : trial);
   }
   const memory = ifAllowed(() => Deno.systemMemoryInfo());
+  const cards = nvidia();
   return {
+    nvidia: cards && { ...cards, missing: missingCuda(nativeFolder()) },
     deno: Deno.version.deno,
     target: Deno.build.target,
     cpu: { name: ifAllowed(() => cpus()[0]?.model), cores: navigator.hardwareConcurrency },
@@ -78,7 +85,7 @@ async function examine(): Promise<Findings> {
 }
 
 /** The findings in words. */
-function inWords({ deno, target, cpu, memory, backends, chosen, advice }: Findings): string {
+function inWords({ deno, target, cpu, memory, nvidia, backends, chosen, advice }: Findings): string {
   const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   const names = backends.map(({ name }) => name);
   const rows = backends.map(({ name, works, why, gigaflops }) => {
@@ -89,6 +96,12 @@ function inWords({ deno, target, cpu, memory, backends, chosen, advice }: Findin
     `deno        ${deno}, ${target}`,
     `processor   ${[cpu.name, `${cpu.cores} cores`].filter(Boolean).join(", ")}`,
     ...(memory ? [`memory      ${gibibytes(memory.total)}, ${gibibytes(memory.available)} of it available`] : []),
+    ...(nvidia?.cards ?? []).map(({ name, memory, used }) =>
+      `card        ${name}, ${gibibytes(memory)}, ${gibibytes(memory - used)} of it free, driver ${nvidia!.driver}`
+    ),
+    ...(nvidia === undefined || nvidia.missing.length === 0
+      ? []
+      : [`cuda        without ${nvidia.missing.join(", ")}: \`deno task native --cuda\` brings them`]),
     "backends    (speed of a float32 matrix product)",
     ...rows,
     `--backend auto takes ${chosen}: the first that works of ${names.join(", ")}`,

@@ -18,6 +18,7 @@ import {
 import { OneloraError } from "../../dsl/error.ts";
 import { boolean, main, type Options, text } from "../cli/mod.ts";
 import { buildAddon } from "../tools/native/addon.ts";
+import { installCuda } from "../tools/native/cuda.ts";
 import { download } from "../tools/native/download.ts";
 import { installPrebuilt, prebuiltVersion } from "../tools/native/prebuilt.ts";
 import {
@@ -35,7 +36,9 @@ const wheelVersion = "2.21.0";
 
 const flags = {
   tensorflow: text({ help: "Take the C library from this version's wheel on PyPI, such as 2.21.0", value: "VERSION" }),
-  cuda: boolean({ help: "Take the library for NVIDIA GPUs; it needs CUDA and cuDNN on the machine" }),
+  cuda: boolean({
+    help: "Take the library for NVIDIA GPUs, with CUDA 12 and cuDNN 9 where the machine lacks them (it needs a driver)",
+  }),
   force: boolean({ help: "Install again what is there already" }),
 };
 
@@ -113,6 +116,7 @@ async function install({ tensorflow, cuda }: Asked): Promise<Installed> {
     await Deno.writeTextFile(join(standIn, "index.js"), tfjsStandIn);
     const installed = (tensorflow === undefined ? await fromPackage(folder, cuda) : undefined) ??
       await fromWheel(folder, tensorflow ?? wheelVersion, cuda);
+    if (cuda) await installCuda(folder, pythonIndex(configuration), console.log);
     await openTensorflow(folder);
     await Deno.writeTextFile(join(folder, record), JSON.stringify(installed, null, 2) + "\n");
     await remove(target);

@@ -1,10 +1,12 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { OneloraError } from "../../dsl/error.ts";
 import { denoCommand } from "../../scripts/cli/deno.ts";
 import { download } from "../../scripts/tools/native/download.ts";
 import { type BackendName, engineKind } from "../../dsl/engine/mod.ts";
+import { cudaNames, missingCuda, prepareCard } from "../../dsl/engine/tensorflow_environment.ts";
+import { cudaDestination, cudaWheels } from "../../scripts/tools/native/cuda.ts";
 import { installPrebuilt } from "../../scripts/tools/native/prebuilt.ts";
 import { npmRegistry, pythonIndex, unpackPackage } from "../../scripts/tools/native/registries.ts";
 import { findWheel, unpackWheel } from "../../scripts/tools/native/wheel.ts";
@@ -252,4 +254,71 @@ Deno.test("the doctor says of every backend whether it works, and names the firs
   const words = await task("doctor");
   assertStringIncludes(words.out, `--backend auto takes ${chosen}`);
   assertEquals(words.out.includes("deno task native"), engineKind(chosen).advice !== "");
+});
+
+Deno.test("of NVIDIA's wheels only libraries and what XLA compiles with are unpacked", () => {
+  const cases = {
+    "nvidia/cublas/lib/libcublas.so.12": "lib/libcublas.so.12",
+    "nvidia/cudnn/lib/libcudnn_graph.so.9": "lib/libcudnn_graph.so.9",
+    "nvidia/cuda_nvcc/bin/ptxas": "bin/ptxas",
+    "nvidia/cuda_nvcc/nvvm/libdevice/libdevice.10.bc": "nvvm/libdevice/libdevice.10.bc",
+    "nvidia/cublas/include/cublas.h": undefined,
+    "nvidia/cublas/lib/../../../libcublas.so.12": undefined,
+    "nvidia_cublas_cu12-12.9.3.13.dist-info/RECORD": undefined,
+  };
+  for (const [member, expected] of Object.entries(cases)) assertEquals(cudaDestination(member), expected, member);
+  for (const [project, version, sha256] of cudaWheels) {
+    assertMatch(`${project} ${version} ${sha256}`, /^nvidia-[a-z-]+-cu12 [\d.]+ [0-9a-f]{64}$/);
+  }
+});
+
+Deno.test("a library of CUDA is missing unless it lies beside TensorFlow or where the system keeps it", async () => {
+  const [folder, system] = [await Deno.makeTempDir(), await Deno.makeTempDir()];
+  try {
+    assertEquals(missingCuda(folder, [system]), cudaNames);
+    await Deno.mkdir(`${folder}/cuda/lib`, { recursive: true });
+    await Deno.writeTextFile(`${folder}/cuda/lib/${cudaNames[0]}`, "");
+    for (const name of cudaNames.slice(2)) await Deno.writeTextFile(`${system}/${name}`, "");
+    assertEquals(missingCuda(folder, [system]), [cudaNames[1]]);
+  } finally {
+    for (const each of [folder, system]) await Deno.remove(each, { recursive: true });
+  }
+});
+
+Deno.test("a card is prepared for: flags are added, libraries loaded in whatever order they need each other", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${folder}/cuda/lib`, { recursive: true });
+    await Deno.mkdir(`${folder}/cuda/nvvm`);
+    for (const name of ["a", "b", "c"]) await Deno.writeTextFile(`${folder}/cuda/lib/${name}.so.1`, "");
+    const [said, loaded]: [string[], string[]] = [[], []];
+    const needs: Record<string, string> = { a: "c", b: "a" };
+    prepareCard(
+      {
+        setDefault: (name, value) => said.push(`${name}=${value}`),
+        addFlag: (name, flag) => said.push(`${name} ${flag.split("=")[0]}`),
+        preload: (path) => {
+          const name = path.split("/").at(-1)![0];
+          if (needs[name] !== undefined && !loaded.includes(needs[name])) return false;
+          loaded.push(name);
+          return true;
+        },
+        load: () => {},
+      },
+      folder,
+      "2.21.0",
+    );
+    assertEquals(loaded, ["c", "a", "b"]);
+    assertEquals(said.slice(0, 2), ["TF_FORCE_GPU_ALLOW_GROWTH=true", "XLA_FLAGS --xla_gpu_cuda_data_dir"]);
+    said.length = 0;
+    // An older library would end the process over a flag that it does not know.
+    prepareCard(
+      { setDefault: () => {}, addFlag: (name) => said.push(name), preload: () => true, load: () => {} },
+      folder,
+      "2.9.1",
+    );
+    assertEquals(said, []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
