@@ -4,6 +4,8 @@
  * @module
  */
 
+import { isDeepStrictEqual } from "node:util";
+
 /** A data set's classes as a model's. */
 export interface ClassMatch {
   /** The model's number for each class of the data; -1 for one that the model does not have. */
@@ -46,6 +48,8 @@ const FORMS: readonly ((name: string) => readonly string[])[] = [
 
 /** The model's class that each of the data's is by name: the only one by the strictest way that has any; else -1. */
 function namedIndices(model: readonly string[], data: readonly string[]): Int32Array {
+  // Two classes may have one name (ImageNet has two cranes), and yet be the same ones in the same order.
+  if (isDeepStrictEqual(model, data)) return Int32Array.from(data, (_, i) => i);
   const tables = FORMS.map((forms) => byForm(model, forms));
   return Int32Array.from(data, (name) => {
     for (const [i, table] of tables.entries()) {
@@ -105,6 +109,17 @@ export function matchClasses(model: readonly string[], data: readonly string[]):
     indices: indices.map((index, i) => indices.indexOf(index) === i && indices.lastIndexOf(index) === i ? index : -1),
     by: "name",
   };
+}
+
+/**
+ * The model's number for each class of the data if both have the same classes by name, in whatever order; else nothing.
+ *
+ * @param model Names of the model's classes
+ * @param data Names of the data's
+ */
+export function sameClasses(model: readonly string[], data: readonly string[]): Int32Array | undefined {
+  const { indices, by } = matchClasses(model, data);
+  return by === "name" && !indices.includes(-1) && model.length === data.length ? indices : undefined;
 }
 
 /** Names in words, the first few of many. */

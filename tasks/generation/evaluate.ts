@@ -27,8 +27,8 @@ export interface Judged {
   readonly dataset: ImageDataset;
   /** The model's autoencoder, if it works on latents. */
   readonly autoencoder?: Autoencoder;
-  /** Whether the images' labels are the model's; otherwise it is judged without labels. */
-  readonly labelled: boolean;
+  /** The model's number for each class of the images; without it, the model is judged without labels. */
+  readonly relabel?: Int32Array;
 }
 
 /** How a model is judged. */
@@ -54,7 +54,7 @@ const BATCH = 100;
  * @param limit Use only so many images
  */
 export async function heldOutLoss(judged: Judged, params: Params, limit: number = HELD_OUT): Promise<Tree<number>> {
-  const { layer, input, dataset, autoencoder, labelled } = judged;
+  const { layer, input, dataset, autoencoder, relabel } = judged;
   const schedule = trainedSchedule(input.process);
   const objective = generationObjective(layer, input.process?.prediction);
   const numbers = compile((all: Params, batch: Params): Params => {
@@ -66,7 +66,7 @@ export async function heldOutLoss(judged: Judged, params: Params, limit: number 
   let count = 0;
   try {
     for await (const { position, ...batch } of heldOutBatches(dataset, input, autoencoder, options)) {
-      const labels = labelled ? batch.labels : batch.labels.map(() => input.classes);
+      const labels = batch.labels.map((label) => relabel?.[label] ?? input.classes);
       const found = tf.tidy(() =>
         numbers(params, noisedBatch(schedule, { ...batch, labels }, fold(key(0), "held out", position.offset))())
       );
@@ -98,10 +98,13 @@ export interface DistanceMeter {
  * @param options See {@linkcode JudgingOptions}
  */
 export function distanceMeter(judged: Judged, features: FeatureExtractor, options: JudgingOptions): DistanceMeter {
-  const { layer, input, dataset, labelled } = judged;
+  const { layer, input, dataset, relabel } = judged;
   const { samples, seed, limit } = options;
   let real: Promise<FeatureStatistics> | undefined;
-  const labels = labelled ? evenLabels(samples, input.classes) : new Int32Array(samples).fill(input.classes);
+  const sampled = relabel?.toSorted();
+  const labels = sampled === undefined
+    ? new Int32Array(samples).fill(input.classes)
+    : evenLabels(samples, sampled.length).map((i) => sampled[i]);
   return {
     distance: async (params) => {
       real ??= features.ofImages(dataset, limit);

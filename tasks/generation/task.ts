@@ -4,11 +4,13 @@
  * @module
  */
 import type { ValueType } from "../../dsl/compile/mod.ts";
+import { OneloraError } from "../../dsl/error.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import type { Layer } from "../../dsl/layer.ts";
 import { fold, key } from "../../dsl/random.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import { asConditionalDiffusion, type ConditionalDiffusion, type Model } from "../../models/mod.ts";
+import { matchClasses, sameClasses, someNames } from "../data/classes.ts";
 import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
 import { imageDataForms, imageFacts, openImageData } from "../data/open.ts";
 import { isLabelledImage, type LabelledImage, ownImages } from "../data/own.ts";
@@ -58,14 +60,40 @@ function generatorFor(
   run: Run<GenerationSettings>,
   classes: readonly string[],
 ): Pick<TrainedModel, "model" | "layer"> {
-  const model = run.adapter === NO_METHOD ? published : published.with({ labels: classes });
+  const isKept = run.adapter === NO_METHOD || sameClasses(published.labels ?? [], classes) !== undefined;
+  const model = isKept ? published : published.with({ labels: classes });
   return { model, layer: methodOn(model, run, model.joined) };
 }
 
-/** What to judge a model by, which must know as many classes as the data has, else it is judged without labels. */
+/** What to judge a model by, which must know the data's classes by name, else it is judged without labels. */
 function judged(model: Model, layer: ConditionalDiffusion, dataset: ImageDataset, autoencoder?: Autoencoder): Judged {
   const input = diffusionInput(model);
-  return { layer, input, dataset, autoencoder, labelled: input.classes === dataset.classes.length };
+  const { indices } = matchClasses(model.labels ?? [], dataset.classes);
+  return { layer, input, dataset, autoencoder, ...(indices.includes(-1) ? {} : { relabel: indices }) };
+}
+
+/** What is not kept of a model's classes, or how they are compared. */
+function notesOnClasses(
+  { labels: before = [], name, folder }: Model,
+  now: Model,
+  data: ImageDataset,
+): readonly string[] {
+  const { note } = matchClasses(now.labels ?? [], data.classes);
+  const isKept = folder === undefined || `${now.labels}` === `${before}` ||
+    before.every((each) => /^LABEL_\d+$/.test(each));
+  return [
+    ...isKept ? [] : [
+      `the class table of ${name} (${someNames(before, 5)}) is not kept: the data has ${someNames(data.classes, 5)}`,
+    ],
+    ...note === undefined ? [] : [note],
+  ];
+}
+
+/** Refuses data of several labels a picture: a diffusion model takes one. */
+function checkLabels({ name, multiLabel }: ImageDataset): void {
+  if (multiLabel !== true) return;
+  const allowed = "one label a picture";
+  throw new OneloraError({ attempted: `generating pictures like ${name}`, found: "several labels a picture", allowed });
 }
 
 async function openAutoencoderOf(model: Model, vae: string | undefined): Promise<Autoencoder | undefined> {
@@ -109,11 +137,11 @@ async function judge(
 
 /** Samples of every class, a row each, as `samples.png`. */
 async function showSamples(judged: Judged, options: JudgingOptions, params: Params, folder: string): Promise<void> {
-  const { layer, input, labelled } = judged;
+  const { layer, input, relabel } = judged;
   const classes = Math.min(input.classes, SHOWN_CLASSES);
   const labels = Int32Array.from(
     { length: classes * SHOWN },
-    (_, i) => labelled ? Math.floor(i / SHOWN) : input.classes,
+    (_, i) => relabel !== undefined ? Math.floor(i / SHOWN) : input.classes,
   );
   const noise = fold(key(options.seed), "shown");
   const grids: Float32Array[] = [];
@@ -151,13 +179,18 @@ async function open(
   { model: published, data }: Opened<ImageSplits>,
   reporter: Reporter,
 ): Promise<PreparedTask> {
+  checkLabels(data.train);
   const { model, layer: placed } = generatorFor(published, run, data.train.classes);
+  for (const note of [...data.notes ?? [], ...notesOnClasses(published, model, data.train)]) {
+    reporter.line(`note: ${note}`);
+  }
   const input = diffusionInput(model);
   const layer = asConditionalDiffusion(model, placed);
   using stack = new DisposableStack();
   const autoencoder = await openAutoencoderOf(model, run.own.vae);
   if (autoencoder !== undefined) stack.use(autoencoder);
   const test = judged(model, layer, data.test, autoencoder);
+  const { relabel } = judged(model, layer, data.train);
   const options = judgingOptions(run, run.model, test);
   const judging = stack.use(await judge(test, run, options));
   const onSkip = (line: string) => reporter.line(`skipped: ${line}`);
@@ -183,7 +216,8 @@ async function open(
       });
       for await (const { values, shape, labels, position, next } of batches) {
         const drawn = fold(key(run.seed), "diffusion", position.epoch, position.offset);
-        const kept = dropLabels(labels, input.classes, DROPPED, drawn);
+        const named = labels.map((label) => relabel?.[label] ?? label);
+        const kept = dropLabels(named, input.classes, DROPPED, drawn);
         const tensorsOf = noisedBatch(schedule, { values, shape, labels: kept }, drawn);
         const spans = partSpans(labels.length, partRows(run));
         yield {
@@ -215,9 +249,10 @@ async function open(
 
 async function evaluate(
   { model, layer, params }: TrainedModel,
-  { test }: ImageSplits,
+  { test, notes: leftOut = [] }: ImageSplits,
   run: GenerationEvaluation,
 ): Promise<EvaluationReport> {
+  checkLabels(test);
   using stack = new DisposableStack();
   const autoencoder = await openAutoencoderOf(model, run.own.vae);
   if (autoencoder !== undefined) stack.use(autoencoder);
@@ -228,9 +263,11 @@ async function evaluate(
   const { samplingSteps, guidance, samples, seed } = options;
   const sampling = { samplingSteps, guidance, samples, seed, features: featuresOf(run, subject) };
   const notes = [
-    ...subject.labelled
-      ? []
-      : [`judged without labels: ${subject.input.classes} classes, ${test.classes.length} in the data`],
+    ...leftOut,
+    ...notesOnClasses(model, model, test),
+    ...subject.relabel !== undefined ? [] : [
+      `judged without labels: ${subject.input.classes} classes, ${test.classes.length} in the data, not all by a name of its own`,
+    ],
     ...judging.measured ? [] : ["no distance of samples: `features` names the model that tells pictures apart"],
   ];
   return { metrics, details: { ...metrics, sampling }, notes };

@@ -5,7 +5,7 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import type { Model } from "../../models/model.ts";
-import { matchClasses, someNames } from "../data/classes.ts";
+import { matchClasses, sameClasses, someNames } from "../data/classes.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 
 /** The value of `problem_type` for pictures of any number of labels. */
@@ -99,13 +99,12 @@ export function fitForTraining(
   { classes, multiLabel = false }: DataLabels,
 ): { readonly model: Model; readonly fit: LabelFit; readonly notes: readonly string[] } {
   const { labels = [], folder, name, freshClasses } = published;
-  const { indices, by } = matchClasses(labels, classes);
-  const kept = by === "name" && !indices.includes(-1) && labels.length === classes.length;
+  const same = sameClasses(labels, classes);
   const before = takesSeveral(published);
   const several = before || multiLabel;
   const notes: string[] = [];
   const nameless = labels.every((label, i) => label === `LABEL_${i}`);
-  if (!kept && folder !== undefined && !nameless && !freshClasses) {
+  if (same === undefined && folder !== undefined && !nameless && !freshClasses) {
     const count = (names: readonly string[]) => `${names.length} ${names.length === 1 ? "class" : "classes"}`;
     notes.push(
       `the head of ${name} for ${count(labels)} (${someNames(labels, 5)}) is not kept: the data has ` +
@@ -113,11 +112,11 @@ export function fitForTraining(
     );
   }
   if (several && !before) notes.push(`pictures have several labels: each gets a probability of its own (${SEVERAL})`);
-  const sized = kept ? published : published.with({ labels: classes });
+  const sized = same !== undefined ? published : published.with({ labels: classes });
   const model = several === before ? sized : sized.with({ problem: SEVERAL });
   return {
     model,
-    fit: { classes: model.labels!, relabel: kept ? indices : sameLabels({ classes }).relabel, several },
+    fit: { classes: model.labels!, relabel: same ?? sameLabels({ classes }).relabel, several },
     notes,
   };
 }

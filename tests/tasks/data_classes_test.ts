@@ -15,6 +15,7 @@ Deno.test("a name among synonyms is that class; what could be two classes is non
   assertEquals(indices(model, ["tabby_cat", "Tinca tinca"]), [1, 0]);
   assertEquals(indices(model, ["tabby, tabby cat", "cat", "tench"]), [1, 4, 0]);
   assertEquals(indices(model, ["crane"]), [-1]);
+  assertEquals(indices(model, model), [0, 1, 2, 3, 4]);
   assertEquals(indices(["Cat", "cat"], ["cat", "Cat", "CAT"]), [1, 0, -1]);
   assertEquals(indices(["cat", "dog"], ["Cat", "CAT", "dog"]), [-1, -1, 1]);
 });
