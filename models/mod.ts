@@ -17,6 +17,7 @@ export * from "./family.ts";
 export * from "./fusion.ts";
 export * from "./image_input.ts";
 export * from "./companions/mod.ts";
+export * from "./llama/chat.ts";
 export * from "./llama/generate.ts";
 export * from "./hub/mod.ts";
 export * from "./checkpoint/keys.ts";

@@ -20,4 +20,6 @@ export interface TextTokenizer {
   readonly begin?: number;
   /** Id that ends a text, if any does. */
   readonly end?: number;
+  /** Ids after which a model's own text ends, where its files name several (default: `end`). */
+  readonly ends?: readonly number[];
 }

@@ -5,26 +5,24 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import { key } from "../../dsl/random.ts";
-import { asLanguageModel, generate, openTokenizer, settledText } from "../../models/mod.ts";
-import { integer, number, text } from "../trainer/setting.ts";
+import { asLanguageModel, generate, openChatTemplate, settledText } from "../../models/mod.ts";
+import { boolean, integer, number, text } from "../trainer/setting.ts";
 import type { Making } from "../trainer/task.ts";
 import { encodeOpen } from "./encode.ts";
+import { tokenizerOf } from "./questions.ts";
 
 /** How a text is continued. */
 export interface ContinueSettings {
-  /** Text to go on with. */
+  /** Text to go on with, or what a user says in a chat. */
   readonly prompt?: string;
+  /** Answer the prompt as a user's message, by the model's own chat template. */
+  readonly chat?: boolean;
   /** Most tokens to add. */
   readonly maxTokens: number;
   /** The logits' divisor; 0 takes the likeliest token. */
   readonly temperature: number;
   /** Sample among the likeliest tokens of this probability together. */
   readonly topP: number;
-}
-
-/** Ids after which a text ends: the configuration's, and the tokenizer's. */
-function endIds(configured: unknown, end: number | undefined): readonly number[] {
-  return [configured, end].flat().filter((id) => typeof id === "number");
 }
 
 function refused(attempted: string, found: string, allowed: string): OneloraError {
@@ -36,6 +34,7 @@ export const continuing: Making<ContinueSettings> = {
   summary: "goes on with a text, as it comes",
   settings: {
     prompt: text({ help: "text to go on with" }),
+    chat: boolean({ help: "answer the prompt as a user's message, by the model's own chat template" }),
     maxTokens: integer({ help: "most tokens to add", min: 1, default: 128 }),
     temperature: number({ help: "the logits' divisor; 0 takes the likeliest token", min: 0, default: 0 }),
     topP: number({
@@ -45,17 +44,21 @@ export const continuing: Making<ContinueSettings> = {
       default: 1,
     }),
   },
-  make: async (described, open, { prompt, maxTokens, temperature, topP, seed }, write) => {
+  make: async (described, open, { prompt, chat, maxTokens, temperature, topP, seed }, write) => {
     asLanguageModel(described, described.layer);
     if (prompt === undefined) throw refused("going on with a text", "no `prompt`", "`prompt: TEXT`");
     const { folder, name } = described;
     if (folder === undefined) {
       throw refused("opening a tokenizer", `the preset ${name}`, "a folder with tokenizer.json");
     }
-    const tokenizer = await openTokenizer(folder);
+    const tokenizer = await tokenizerOf(described);
+    const chatted = chat ? (await openChatTemplate(folder))([{ role: "user", content: prompt }]) : undefined;
     const { model, layer, params } = await open();
-    const ids = [...encodeOpen(tokenizer, prompt)];
-    const end = endIds(model.config.eos_token_id, tokenizer.end);
+    // A template writes the tokens that begin a text itself.
+    const ids = [
+      ...chatted === undefined ? encodeOpen(tokenizer, prompt) : tokenizer.encode(chatted, { special: false }),
+    ];
+    const end = tokenizer.ends;
 
     let printed = tokenizer.decode(ids).length;
     const print = (whole: string) => {

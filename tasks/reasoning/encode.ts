@@ -19,9 +19,10 @@ export interface EncodedExample {
   readonly start: number;
 }
 
-/** The id that ends a text. */
-export function endOf({ end }: TextTokenizer): number {
-  if (end !== undefined) return end;
+/** The id that ends a text: the tokenizer's, else the first that the model's configuration names. */
+export function endOf({ end, ends = [] }: TextTokenizer): number {
+  const [found] = end === undefined ? ends : [end];
+  if (found !== undefined) return found;
   throw new OneloraError({
     attempted: "encoding questions",
     found: "a tokenizer without an end token",

@@ -14,7 +14,7 @@ export * from "./objective.ts";
 export * from "./open.ts";
 export { isPromptPair, ownPairs, type PromptPair } from "./own.ts";
 export * from "./problems.ts";
-export { type ModelQuestions, openQuestions } from "./questions.ts";
+export { type ModelQuestions, openQuestions, tokenizerOf } from "./questions.ts";
 
 export * from "./report.ts";
 export * from "./respond.ts";

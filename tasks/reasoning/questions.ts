@@ -4,7 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import { type Model, openTokenizer, requireFamily, type TextTokenizer } from "../../models/mod.ts";
+import { type Model, openTokenizer, readEnds, requireFamily, type TextTokenizer } from "../../models/mod.ts";
 import type { EvaluationRun } from "../trainer/task.ts";
 import { wordProblemTokenizer } from "./characters.ts";
 import { type EncodedExample, encodeExamples } from "./encode.ts";
@@ -34,12 +34,16 @@ export interface ModelQuestions {
 }
 
 /**
- * The tokenizer of a model's folder; for a preset that starts from random numbers, that of the built-in problems.
+ * The tokenizer of a model's folder, with all ids that end the model's texts: the tokenizer's, and those of `config.json` and
+ * `generation_config.json`. For a preset that starts from random numbers, that of the built-in problems.
  *
  * @param model The model
  */
-export async function tokenizerOf({ folder }: Model): Promise<TextTokenizer> {
-  return folder === undefined ? wordProblemTokenizer() : await openTokenizer(folder);
+export async function tokenizerOf({ folder, config }: Model): Promise<TextTokenizer> {
+  if (folder === undefined) return wordProblemTokenizer();
+  const tokenizer = await openTokenizer(folder);
+  const named = tokenizer.end === undefined ? [] : [tokenizer.end];
+  return { ...tokenizer, ends: [...new Set([...named, ...await readEnds(folder, config)])] };
 }
 
 /** Refuses token ids that a model does not have. */

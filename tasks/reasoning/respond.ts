@@ -45,13 +45,13 @@ export async function respond(
     const found = `batch size ${batchSize}`;
     throw new OneloraError({ attempted: "answering", found, allowed: "a positive whole number" }, { exitCode: 2 });
   }
-  const end = endOf(tokenizer);
+  const end = tokenizer.ends ?? [endOf(tokenizer)];
   const prompts = queries.map((query, index) => ({ index, ids: encodeOpen(tokenizer, alpacaPrompt(query)) }))
     .sort((a, b) => a.ids.length - b.ids.length);
   const answers: string[] = new Array(queries.length);
   for (let begin = 0; begin < prompts.length; begin += batchSize) {
     const batch = prompts.slice(begin, begin + batchSize);
-    const rows = await generateAll(layer, params, batch.map(({ ids }) => ids), { maxTokens, end: [end], key: key(0) });
+    const rows = await generateAll(layer, params, batch.map(({ ids }) => ids), { maxTokens, end, key: key(0) });
     batch.forEach(({ index }, row) => answers[index] = tokenizer.decode(rows[row]).trim());
   }
   return answers;

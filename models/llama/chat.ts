@@ -1,0 +1,111 @@
+/**
+ * A chat as the text that a model was trained on, by the template that its files have.
+ *
+ * @module
+ */
+import { OneloraError } from "../../dsl/error.ts";
+import { guarded } from "../../dsl/files/file.ts";
+import { readJsonIfThere } from "../../dsl/files/python_json.ts";
+import type { Json } from "../config.ts";
+
+/** Jinja as Hugging Face's templates use it, on demand: only chats need it. */
+const LIBRARY = "npm:@huggingface/jinja@0.5.11";
+
+/** What is used of it. */
+interface Jinja {
+  readonly Template: new (text: string) => { render(values: Readonly<Record<string, unknown>>): string };
+}
+
+/** A message of a chat. */
+export interface ChatMessage {
+  /** Who says it: `system`, `user`, `assistant`, or whom else the template knows. */
+  readonly role: string;
+  /** What is said. */
+  readonly content: string;
+}
+
+/** A model's way to write chats: their text up to where the assistant's answer begins. */
+export type ChatTemplate = (messages: readonly ChatMessage[]) => string;
+
+async function loadLibrary(): Promise<Jinja> {
+  try {
+    const specifier = LIBRARY;
+    return await import(specifier);
+  } catch (cause) {
+    throw new OneloraError({
+      attempted: `loading ${LIBRARY}`,
+      found: (cause as Error).message.split("\n")[0],
+      allowed: "an npm registry in reach on first use",
+    }, { cause });
+  }
+}
+
+/** The template among those that a setting names: the text itself, or the one that is called default. */
+function templateOf(setting: unknown): string | undefined {
+  if (typeof setting === "string") return setting;
+  const named: readonly unknown[] = Array.isArray(setting) ? setting : [];
+  const found = named.find((each) => (each as Json | null)?.name === "default") as Json | undefined;
+  return typeof found?.template === "string" ? found.template : undefined;
+}
+
+async function textIfThere(path: string): Promise<string | undefined> {
+  return await guarded(`reading ${path}`, "a readable file", async () => {
+    try {
+      return await Deno.readTextFile(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  });
+}
+
+/** Special tokens by name, as templates read them. */
+function specialTokens(config: Json): Json {
+  return Object.fromEntries(
+    Object.entries(config).flatMap(([name, value]) => {
+      if (!name.endsWith("_token")) return [];
+      const content = typeof value === "object" ? (value as Json | null)?.content : value;
+      return typeof content === "string" ? [[name, content]] : [];
+    }),
+  );
+}
+
+/**
+ * Opens the template of a checkpoint's folder: `chat_template.jinja`, else that of `chat_template.json` or
+ * `tokenizer_config.json`. Its text is encoded without special tokens: the template writes them itself. Needs `--allow-read`.
+ *
+ * @param folder The folder
+ * @returns The template, whose call throws OneloraError for messages that it refuses
+ * @throws OneloraError if there is none, or if it cannot be read
+ */
+export async function openChatTemplate(folder: string): Promise<ChatTemplate> {
+  const config = (await readJsonIfThere(`${folder}/tokenizer_config.json`))?.json ?? {};
+  const text = await textIfThere(`${folder}/chat_template.jinja`) ??
+    templateOf((await readJsonIfThere(`${folder}/chat_template.json`))?.json.chat_template) ??
+    templateOf(config.chat_template);
+  if (text === undefined) {
+    throw new OneloraError({
+      attempted: `opening the chat template of ${folder}`,
+      found: "none",
+      allowed:
+        'chat_template.jinja, or a "chat_template" in tokenizer_config.json: models that were not trained on chats have none',
+    });
+  }
+  const { Template } = await loadLibrary();
+  const template = await guarded(
+    `reading the chat template of ${folder}`,
+    "a Jinja template",
+    () => new Template(text),
+  );
+  return (messages) => {
+    try {
+      return template.render({ ...specialTokens(config), messages, add_generation_prompt: true });
+    } catch (cause) {
+      throw new OneloraError({
+        attempted: `writing a chat by the template of ${folder}`,
+        found: (cause as Error).message.split("\n")[0],
+        allowed: "messages that it takes",
+      }, { cause });
+    }
+  };
+}

@@ -1,0 +1,90 @@
+"""Chats as transformers writes them by models' own templates: tests/fixtures/chat.json."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+OUT = Path(__file__).parents[3] / "tests" / "fixtures" / "chat.json"
+
+# Of the kinds that published models of the family have, written anew: ChatML with a default system text, LLaMA 2's and 3's.
+CHATML = """{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system
+You are a helpful AI assistant.<|im_end|>
+' }}{% endif %}{{'<|im_start|>' + message['role'] + '
+' + message['content'] + '<|im_end|>' + '
+'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant
+' }}{% endif %}"""
+LLAMA2 = """{% if messages[0]['role'] == 'system' %}
+    {% set loop_messages = messages[1:] %}
+    {% set system_message = messages[0]['content'] %}
+{% else %}
+    {% set loop_messages = messages %}
+    {% set system_message = false %}
+{% endif %}
+{% for message in loop_messages %}
+    {% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}
+        {{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}
+    {% endif %}
+    {% if loop.index0 == 0 and system_message != false %}
+        {% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}
+    {% else %}
+        {% set content = message['content'] %}
+    {% endif %}
+    {% if message['role'] == 'user' %}
+        {{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}
+    {% elif message['role'] == 'assistant' %}
+        {{ ' '  + content.strip() + ' ' + eos_token }}
+    {% endif %}
+{% endfor %}"""
+LLAMA3 = """{{- bos_token }}
+{%- for message in messages %}
+    {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + '<|eot_id|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}
+{%- endif %}
+"""
+USER = [{"role": "user", "content": " What is 2 + 2?\n{{ 'as it is' }} "}]
+LONG = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Hello"},
+    {"role": "assistant", "content": "Hi! "},
+    {"role": "user", "content": "Ünicode <|im_end|> & \"quotes\""},
+]
+CONFIG = {"bos_token": "<s>", "eos_token": {"content": "</s>", "__type": "AddedToken"}}
+
+
+def tokenizer(folder):
+    base = Tokenizer(models.BPE(vocab={"<s>": 0, "</s>": 1}, merges=[]))
+    base.save(str(folder / "tokenizer.json"))
+    return PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+def main():
+    chats = []
+    for name, template in {"ChatML": CHATML, "LLaMA 2's template": LLAMA2, "LLaMA 3's template": LLAMA3}.items():
+        for where in ("chat_template.jinja", "tokenizer_config.json", "a list in tokenizer_config.json"):
+            for messages in (USER, LONG):
+                config = dict(CONFIG)
+                files = {}
+                if where == "chat_template.jinja":
+                    files[where] = template
+                elif where == "tokenizer_config.json":
+                    config["chat_template"] = template
+                else:
+                    others = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": template}]
+                    config["chat_template"] = others
+                files["tokenizer_config.json"] = json.dumps(config)
+                with tempfile.TemporaryDirectory() as folder:
+                    for file, text in files.items():
+                        (Path(folder) / file).write_text(text)
+                    text = tokenizer(Path(folder)).apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+                chats.append({"name": f"{name} in {where}, {len(messages)} messages", "files": files, "messages": messages, "text": text})
+    OUT.write_text(json.dumps({"chats": chats}, indent=1) + "\n")
+    print(len(chats), "chats")
+
+
+if __name__ == "__main__":
+    main()
