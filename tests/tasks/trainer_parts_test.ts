@@ -93,7 +93,7 @@ for (const backend of await available("wasm", "tensorflow")) {
         const whole = await descend(task, run);
         assertEquals(whole.losses.length, 4);
         assert(whole.losses[0] !== whole.losses[2], "the parameters move");
-        // A graph is built for every shape there, which takes a while.
+        // Where steps are graphs, one is built for every shape, which takes a while.
         for (const accumulate of engine.resident ? [4] : [2, 3, 4, 5, 6, 100]) {
           const { losses, reached } = await descend(task, { ...run, accumulate });
           losses.forEach((loss, i) => {
