@@ -23,32 +23,39 @@ const off = (because: string): Treatment => ({ kind: "fixed", because });
 const COMMON: Readonly<Record<string, Treatment>> = {
   auto_mapping: idle("names Python's classes"),
   base_model_name_or_path: read,
-  bias: off("trains biases of the model beside the adapter"),
-  exclude_modules: read,
-  fan_in_fan_out: off("is for weights stored transposed, which no model here has"),
   inference_mode: idle("is for training"),
-  layers_pattern: read,
-  layers_to_transform: read,
   modules_to_save: read,
   peft_type: read,
   peft_version: idle("says who wrote the file"),
-  r: read,
   revision: idle("says which version of the model it was trained on"),
   target_modules: read,
   task_type: read,
 };
 
+/** What most methods have. */
+const USUAL: Readonly<Record<string, Treatment>> = {
+  ...COMMON,
+  bias: off("trains biases of the model beside the adapter"),
+  layers_pattern: read,
+  layers_to_transform: read,
+  r: read,
+};
+
+const transposed = off("is for weights stored transposed, which no model here has");
+
 /** Initialisations that leave the base weights as they are. */
 const INITIALISATIONS: readonly unknown[] = [true, false, "gaussian", "orthogonal", "eva"];
 
 const LORA: Readonly<Record<string, Treatment>> = {
-  ...COMMON,
+  ...USUAL,
   alora_invocation_tokens: off("acts on some tokens alone"),
   alpha_pattern: read,
   arrow_config: off("chooses among several adapters"),
   corda_config: idle("is for initialisation"),
   ensure_weight_tying: off("makes tied layers share an adapter"),
   eva_config: idle("is for initialisation"),
+  exclude_modules: read,
+  fan_in_fan_out: transposed,
   init_lora_weights: {
     kind: "fixed",
     because: "other initialisations (PiSSA, OLoRA, LoftQ, ...) change the model's own weights too; PEFT's " +
@@ -78,8 +85,9 @@ const LORA: Readonly<Record<string, Treatment>> = {
 };
 
 const VERA: Readonly<Record<string, Treatment>> = {
-  ...COMMON,
+  ...USUAL,
   d_initial: idle("is for initialisation"),
+  fan_in_fan_out: transposed,
   init_weights: idle("is for training"),
   projection_prng_key: read,
   save_projection: read,
@@ -87,7 +95,8 @@ const VERA: Readonly<Record<string, Treatment>> = {
 };
 
 const MISS: Readonly<Record<string, Treatment>> = {
-  ...COMMON,
+  ...USUAL,
+  exclude_modules: read,
   init_weights: { kind: "fixed", because: '"bat" and "mini" are other methods', to: [true, false] },
   mini_r: idle('belongs to init_weights "mini"'),
   miss_dropout: idle("is for training"),
@@ -95,6 +104,8 @@ const MISS: Readonly<Record<string, Treatment>> = {
 
 const IA3: Readonly<Record<string, Treatment>> = {
   ...COMMON,
+  exclude_modules: read,
+  fan_in_fan_out: transposed,
   feedforward_modules: read,
   init_ia3_weights: idle("is for training"),
 };

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, MissConfig, PeftConfig, VeraConfig, get_peft_model
+from peft import IA3Config, LoraConfig, MissConfig, PeftConfig, VeraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from common import FIXTURES, normal, save, single
@@ -63,6 +63,8 @@ LLAMA = {
     "vera-seed": Case(VeraConfig(r=3, target_modules=["q_proj", "down_proj"], save_projection=False, projection_prng_key=42)),
     "vera-layers": Case(VeraConfig(r=2, target_modules=["q_proj"], layers_to_transform=[0], layers_pattern=["layers"])),
     "miss-layers": Case(MissConfig(r=1, target_modules=["v_proj"], layers_to_transform=[1])),
+    "ia3": Case(IA3Config(target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"], exclude_modules=["0.mlp.down_proj"])),
+    "ia3-regex": Case(IA3Config(target_modules=r".*\.(k|down)_proj", feedforward_modules=r".*down_proj", modules_to_save=["model.norm"])),
 }
 
 TIED = {
@@ -89,6 +91,7 @@ VIT = {
     "classifier-adapted": Case(VeraConfig(r=2, target_modules=["classifier", "fc1"])),
     "vera-seed": Case(VeraConfig(r=2, target_modules=["q_proj", "fc1"], save_projection=False, projection_prng_key=7, modules_to_save=["classifier"])),
     "layers": Case(LoraConfig(r=2, lora_alpha=4, use_dora=True, target_modules=["q_proj", "fc1"], layers_to_transform=[1], layers_pattern="layers", modules_to_save=["classifier"])),
+    "ia3-saved": Case(IA3Config(target_modules=["k_proj", "fc2"], feedforward_modules=["fc2"], modules_to_save=["classifier", "layernorm_after"])),
     "regex": Case(LoraConfig(r=2, lora_alpha=4, target_modules=r"vit\.layers\.\d+\.(attention\.[qv]_proj|mlp\.fc[12])", modules_to_save=["classifier"])),
 }
 
@@ -130,7 +133,7 @@ def write(base_name: str, name: str, case: Case, seed: int) -> None:
 
     saved = {**json.loads((folder / "adapter_config.json").read_text()), **case.fields}
     # PEFT writes Python sets, in an order that changes from run to run.
-    for field in ("target_modules", "exclude_modules"):
+    for field in ("target_modules", "exclude_modules", "feedforward_modules"):
         if isinstance(saved.get(field), list):
             saved[field].sort()
     (folder / "adapter_config.json").write_text(json.dumps(saved, indent=2, sort_keys=True))
