@@ -48,6 +48,8 @@ export interface ResidentOptions {
   readonly steps?: number;
   /** In a graph: how batches get there, `words` past tfjs as a GPU wants them, `tensors` as a CPU does (default `auto`). */
   readonly feed?: "auto" | "words" | "tensors";
+  /** Told in a line that a compilation has begun which may take a minute. */
+  readonly onCompile?: (line: string) => void;
   /** Told in a line why the step is not run as one graph where it could be. */
   readonly onFallback?: (line: string) => void;
 }

@@ -54,7 +54,13 @@ async function lastLine(
 }
 
 /** Measures our step in a process of its own. */
-async function ours(job: CardJob, out: string, withMemory: boolean, note: (line: string) => void): Promise<Row> {
+async function ours(
+  job: CardJob,
+  out: string,
+  withMemory: boolean,
+  note: (line: string) => void,
+  withCache = true,
+): Promise<Row> {
   const dump = join(out, "xla");
   await Deno.remove(dump, { recursive: true }).catch(() => {});
   const dumps = withMemory ? [`--xla_dump_to=${dump}`, "--xla_dump_hlo_as_text"] : [];
@@ -65,12 +71,19 @@ async function ours(job: CardJob, out: string, withMemory: boolean, note: (line:
       here("ours.ts"),
       JSON.stringify(job),
     ],
-    env: { XLA_FLAGS: [given, job.flags ?? "", ...dumps].join(" ").trim() },
+    env: {
+      XLA_FLAGS: [given, job.flags ?? "", ...dumps].join(" ").trim(),
+      ...withCache ? {} : { TF_XLA_FLAGS: "--tf_xla_persistent_cache_directory=" },
+    },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
   });
   const line = (await lastLine(command, "", note)).at(-1);
+  if (line === undefined && withCache) {
+    note("again, without the cache of compiled programs");
+    return await ours({ ...job, note: [job.note, "no cache"].join(" ").trim() }, out, withMemory, note, false);
+  }
   if (line === undefined) return { job, failed: "no answer" };
   return { job, answer: { ...JSON.parse(line), bytes: await plannedBytes(dump) } };
 }

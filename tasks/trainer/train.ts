@@ -162,7 +162,8 @@ export async function train(
   });
   const { precision, reporter } = settings;
   const seen = planner(step, state, settings);
-  const resident = startResident(step, state, { precision, onFallback: reporter.line });
+  const { line } = reporter;
+  const resident = startResident(step, state, { precision, steps: settings.steps, onFallback: line, onCompile: line });
   try {
     return await course(task, resident, progress, seen, settings);
   } finally {

@@ -90,10 +90,10 @@ function upload({ session, graph }: Open, kind: "fixed" | "moving", handles: rea
 /** Shorter runs are over before a whole step's compilation has paid. */
 const LONG_RUN = 500;
 
-/** What the settings come to on this machine. */
-function settle(options: ResidentOptions): StepGraphOptions {
+/** What the settings come to on this machine, for the first kind of batch or another: an epoch's last one comes rarely. */
+function settle(options: ResidentOptions, isFirst: boolean): StepGraphOptions {
   const { precision = "float32", graph = "auto", steps = Infinity, feed = "auto", fuseFrom = FUSE_FROM } = options;
-  const isLong = isOnGpu() && steps >= LONG_RUN;
+  const isLong = isOnGpu() && isFirst && steps >= LONG_RUN;
   return {
     precision,
     fuseFrom: canFuse() ? fuseFrom : Infinity,
@@ -127,7 +127,9 @@ export function startGraph<Batch extends Params>(
 
   const openFor = (batch: Batch): Open => {
     const program = programOf(step, { frozen, trained, optimiser }, batch, precision);
-    const graph = stepGraph(program, settle(options));
+    const settled = settle(options, opened.size === 0);
+    if (settled.whole) options.onCompile?.("compiling the step, which may take a minute the first time");
+    const graph = stepGraph(program, settled);
     const session = openSession(graph.graph);
     const open = { graph, metrics: program.metrics, session, send: sender(session, graph.batch) };
     try {
