@@ -1,4 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { denoCommand } from "../scripts/cli/deno.ts";
+import { output } from "./support/command.ts";
 
 interface Manifest {
   readonly imports: Readonly<Record<string, string>>;
@@ -6,6 +8,17 @@ interface Manifest {
 }
 
 const manifest: Manifest = JSON.parse(await Deno.readTextFile("deno.json"));
+
+/** Texts of a folder's modules. */
+async function sources(folder: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) found.push(...await sources(path));
+    else if (name.endsWith(".ts")) found.push(await Deno.readTextFile(path));
+  }
+  return found;
+}
 
 /** The packages that code fetches on demand: specifiers in its text, where imports use the names of deno.json. */
 async function onDemand(folder: string): Promise<readonly string[]> {
@@ -34,12 +47,74 @@ Deno.test("packages that are fetched on demand are not among those that everyone
   assertEquals(wanted.filter((name) => everyones.some((specifier) => specifier.startsWith(`npm:${name}@`))), []);
 });
 
+interface Lock {
+  readonly specifiers: Readonly<Record<string, string>>;
+  readonly npm: Readonly<Record<string, { readonly integrity?: string; readonly dependencies?: readonly string[] }>>;
+}
+
+const lockOf = async (name: string): Promise<Lock> => JSON.parse(await Deno.readTextFile(name));
+
+Deno.test("every package is locked with its dependencies: everyone's in deno.lock, others in on_demand.lock alone", async () => {
+  const [everyones, all] = await Promise.all(["deno.lock", "on_demand.lock"].map(lockOf));
+  const folders = ["dsl", "adapters", "models", "tasks", "scripts", "tests"];
+  const texts = (await Promise.all(folders.map(sources))).flat();
+  const wanted = texts.flatMap((text) =>
+    [...text.matchAll(/"(npm:(?:@[^/"]+\/)?[^/@"\s]+@\d+\.\d+\.\d+)[^"]*"/g)].map(([, specifier]) => specifier)
+  );
+  assert(wanted.includes("npm:hyparquet@1.31.5") && wanted.includes("npm:vega@6.4.0"));
+  for (const specifier of wanted) {
+    assert(specifier in all.specifiers, `${specifier} is not in on_demand.lock`);
+    assert(!(specifier in everyones.specifiers), `${specifier} is in deno.lock, and so with everyone`);
+  }
+  for (const [specifier, version] of Object.entries(everyones.specifiers)) {
+    assertEquals(all.specifiers[specifier], version, specifier);
+  }
+  for (const { npm } of [everyones, all]) {
+    for (const [name, { integrity, dependencies = [] }] of Object.entries(npm)) {
+      assertMatch(integrity ?? "none", /^sha(512|1)-/, name);
+      for (const each of dependencies) {
+        const isThere = each in npm || Object.keys(npm).some((other) => other.startsWith(`${each}@`));
+        assert(isThere, `${each}, which ${name} depends on`);
+      }
+    }
+  }
+});
+
+Deno.test("no run changes a lock, and a package that is another than locked is refused", async () => {
+  const locks = () => Promise.all(["deno.lock", "on_demand.lock"].map((name) => Deno.readTextFile(name)));
+  const before = await locks();
+  const folder = await Deno.makeTempDir();
+  try {
+    const args = ["--data", "parquet:tests/fixtures/image-files/hub", "--model", "tests/fixtures/vit-rgb"];
+    await output("train", ...args, "--backend", "wasm", "--steps", "1", "--out", `${folder}/run`);
+    await output("params", "--model", "vit-micro");
+    await output("report", "--run", `${folder}/run`);
+    assertEquals(await locks(), before);
+    const wrong = before[1].replace(/("hyparquet@1\.31\.5": \{\s*"integrity": "sha512-).{4}/, "$1AAAA");
+    assert(wrong !== before[1]);
+    await Deno.writeTextFile(`${folder}/wrong.lock`, wrong);
+    await Deno.writeTextFile(`${folder}/import.ts`, `const name = "npm:hyparquet@1.31.5"; await import(name);`);
+    // An empty cache, so that the package is fetched.
+    const { code, stderr } = await new Deno.Command(await denoCommand(), {
+      args: [
+        ...["run", "--config=deno.json", "--unstable-npm-lazy-caching", "--frozen"],
+        ...[`--lock=${folder}/wrong.lock`, `${folder}/import.ts`],
+      ],
+      env: { DENO_DIR: `${folder}/cache` },
+    }).output();
+    assertEquals(code, 1);
+    assertMatch(new TextDecoder().decode(stderr), /hyparquet.*checksum did not match/s);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("tasks never prompt, are described, and are not given all permissions", () => {
   for (const [name, { description, command }] of Object.entries(manifest.tasks)) {
     assertMatch(
       command,
       new RegExp(
-        `^(GLIBC_TUNABLES=\\S+ )?deno run --no-prompt (--((allow|ignore)-\\S+|no-lock) )*scripts/(commands|tools)/${
+        `^(GLIBC_TUNABLES=\\S+ )?deno run --no-prompt (--unstable-npm-lazy-caching --lock=on_demand.lock )?--frozen (--(allow|deny|ignore)-\\S+ )*scripts/(commands|tools)/${
           name === "test" ? "run_tests" : name
         }\\.ts$`,
       ),

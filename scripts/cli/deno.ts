@@ -17,19 +17,24 @@ export async function denoCommand(): Promise<string> {
   return state === "granted" ? self : "deno";
 }
 
+/** A word with the environment's variables in it, as the shell of `deno task` has them. */
+function expanded(word: string): string {
+  return word.replace(/\$(\w+)/g, (_, name) => Deno.env.get(name) ?? "");
+}
+
 /** The words of a task's command in deno.json. */
 async function wordsOf(task: string): Promise<readonly string[]> {
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
-  return (tasks[task].command as string).split(" ");
+  return (tasks[task].command as string).split(" ").map(expanded);
 }
 
 /**
- * The permissions of a task of deno.json, as arguments of `deno run`.
+ * The permissions and the lock file of a task of deno.json, as arguments of `deno run --no-prompt`.
  *
  * @param task Its name
  */
 export async function taskPermissions(task: string): Promise<readonly string[]> {
-  return (await wordsOf(task)).filter((word) => /^--(allow|ignore)-/.test(word));
+  return (await wordsOf(task)).filter((word) => word.startsWith("--") && word !== "--no-prompt");
 }
 
 /**

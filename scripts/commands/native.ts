@@ -1,7 +1,7 @@
 /**
  * `deno task native`: provides the tensorflow backend, TensorFlow's C library driven by tfjs-node, in
- * `.native/tensorflow`. Without a version it takes the library that tfjs-node's own install script would, where that
- * can be reached, else the library of a PyPI wheel with an addon built here.
+ * `.native/tensorflow`: the library of a PyPI wheel with an addon built here. Whatever is loaded is pinned by its SHA-256,
+ * here or by the user.
  *
  * @module
  */
@@ -18,6 +18,7 @@ import {
 import { OneloraError } from "../../dsl/error.ts";
 import { boolean, main, type Options, text } from "../cli/mod.ts";
 import { buildAddon } from "../tools/native/addon.ts";
+import { wheels } from "../tools/native/checksums.ts";
 import { installCuda } from "../tools/native/cuda.ts";
 import { download } from "../tools/native/download.ts";
 import { installPrebuilt, prebuiltVersion } from "../tools/native/prebuilt.ts";
@@ -36,6 +37,11 @@ const wheelVersion = "2.21.0";
 
 const flags = {
   tensorflow: text({ help: "Take the C library from this version's wheel on PyPI, such as 2.21.0", value: "VERSION" }),
+  sha256: text({ help: "SHA-256 of that wheel, for a version that is not pinned here", value: "HEX" }),
+  addon: text({
+    help: "Take the library and the addon that tfjs-node's own install script would; SHA-256 of the addon's archive",
+    value: "HEX",
+  }),
   cuda: boolean({
     help: "Take the library for NVIDIA GPUs, with CUDA 12 and cuDNN 9 where the machine lacks them (it needs a driver)",
   }),
@@ -72,27 +78,37 @@ function alreadyThere({ tensorflow, cuda, force }: Asked): Installed | undefined
   return installed.cuda === cuda && (tensorflow ?? installed.version) === installed.version ? installed : undefined;
 }
 
-/** tfjs-node's own library and addon, where there are any for this machine and they can be reached. */
-async function fromPackage(folder: string, cuda: boolean): Promise<Installed | undefined> {
-  try {
-    await installPrebuilt(folder, cuda ? "gpu" : "cpu");
-    return { source: "tfjs-node's own download", version: prebuiltVersion, cuda };
-  } catch (error) {
-    if (!(error instanceof OneloraError)) throw error;
-    console.log(`${error.message}; going on with a wheel`);
-    return undefined;
-  }
+/** tfjs-node's own library and addon. */
+async function fromPackage(folder: string, addon: string, cuda: boolean): Promise<Installed> {
+  await installPrebuilt(folder, cuda ? "gpu" : "cpu", addon);
+  return { source: "tfjs-node's own download", version: prebuiltVersion, cuda };
+}
+
+/** A wheel's checksum: the one that is pinned here, or for other wheels the one that the user has. */
+function checksumOf(filename: string, given: string | undefined): string {
+  const pinned = wheels[filename] ?? given;
+  if (pinned !== undefined) return pinned;
+  const versions = [...new Set(Object.keys(wheels).map((name) => name.split("-")[1]))];
+  throw new OneloraError({
+    attempted: `taking ${filename}`,
+    found: "a wheel without a checksum in this package",
+    allowed: `${versions.join(", ")}, or --sha256 HEX of a wheel that you trust`,
+  }, { exitCode: 2 });
 }
 
 /** The wheel's library and an addon built for it. */
-async function fromWheel(folder: string, version: string, cuda: boolean): Promise<Installed> {
+async function fromWheel(folder: string, version: string, { cuda, sha256: given }: Asked): Promise<Installed> {
   const { os, arch } = Deno.build;
-  if (os !== "linux") throw new OneloraError({ attempted: "building the addon", found: os, allowed: "linux" });
+  if (os !== "linux") {
+    const allowed = "linux, or --addon HEX for tfjs-node's own";
+    throw new OneloraError({ attempted: "building the addon", found: os, allowed });
+  }
   const project = cuda || arch !== "x86_64" ? "tensorflow" : "tensorflow-cpu";
   const wheel = await findWheel(pythonIndex(configuration), project, version, arch);
+  const sha256 = checksumOf(wheel.filename, given);
   const path = join(folder, "..", wheel.filename);
   console.log(`downloading ${wheel.filename}`);
-  await download(wheel.url, path, { algorithm: "sha256", value: wheel.sha256 });
+  await download(wheel.url, path, { algorithm: "sha256", value: sha256 });
   console.log("unpacking the C library");
   await unpackWheel(path, folder);
   console.log("building the addon");
@@ -100,11 +116,12 @@ async function fromWheel(folder: string, version: string, cuda: boolean): Promis
   await unpackPackage(npmRegistry(configuration), nodeHeaders, headers);
   await buildAddon(folder, [join(folder, "include"), join(headers, "include")]);
   for (const each of [headers, join(folder, "include"), path]) await remove(each);
-  return { source: `${wheel.filename}, sha256 ${wheel.sha256}`, version, cuda };
+  return { source: `${wheel.filename}, sha256 ${sha256}`, version, cuda };
 }
 
 /** Installs into a folder of its own, and puts it where the backend looks for it once it loads. */
-async function install({ tensorflow, cuda }: Asked): Promise<Installed> {
+async function install(asked: Asked): Promise<Installed> {
+  const { tensorflow, cuda, addon } = asked;
   const target = nativeFolder();
   const folder = await freshFolder(join(target, "..", "installing"));
   try {
@@ -114,8 +131,9 @@ async function install({ tensorflow, cuda }: Asked): Promise<Installed> {
     await unpackPackage(registry, protobuf, await freshFolder(join(modules, protobuf.name)));
     const standIn = await freshFolder(join(modules, "@tensorflow", "tfjs"));
     await Deno.writeTextFile(join(standIn, "index.js"), tfjsStandIn);
-    const installed = (tensorflow === undefined ? await fromPackage(folder, cuda) : undefined) ??
-      await fromWheel(folder, tensorflow ?? wheelVersion, cuda);
+    const installed = addon === undefined
+      ? await fromWheel(folder, tensorflow ?? wheelVersion, asked)
+      : await fromPackage(folder, addon, cuda);
     if (cuda) await installCuda(folder, pythonIndex(configuration), console.log);
     await openTensorflow(folder);
     await Deno.writeTextFile(join(folder, record), JSON.stringify(installed, null, 2) + "\n");
@@ -148,6 +166,15 @@ async function provide(asked: Asked): Promise<void> {
       attempted: "reading --tensorflow",
       found: JSON.stringify(asked.tensorflow),
       allowed: `a version such as ${wheelVersion}`,
+    };
+    throw new OneloraError(problem, { exitCode: 2 });
+  }
+  for (const [flag, value] of Object.entries({ sha256: asked.sha256, addon: asked.addon })) {
+    if (value === undefined || /^[0-9a-f]{64}$/.test(value)) continue;
+    const problem = {
+      attempted: `reading --${flag}`,
+      found: JSON.stringify(value),
+      allowed: "64 digits of hexadecimal",
     };
     throw new OneloraError(problem, { exitCode: 2 });
   }

@@ -37,7 +37,9 @@ export interface Running {
  * @param args Its arguments; backslashes and spaces stay as they are
  */
 export function start(task: string, ...args: readonly string[]): Running {
-  const words = tasks[task].command.split(" ");
+  const words = tasks[task].command.split(" ").map((word) =>
+    word.replace(/\$(\w+)/g, (_, name) => Deno.env.get(name) ?? "")
+  );
   const at = words.indexOf("deno");
   // What stands before sets variables that change nothing but speed.
   assert(at >= 0 && words.slice(0, at).every((word: string) => word.includes("=")), `${task} runs ${words[0]}`);

@@ -56,10 +56,16 @@ async function lastLine<Answer>(args: readonly string[], surroundings: Surroundi
   return JSON.parse((await output(args, surroundings)).split("\n").at(-1)!);
 }
 
+/** Packages that only some need are locked too, and fetched by those alone. */
+const onDemand = [
+  "--unstable-npm-lazy-caching",
+  "--lock=on_demand.lock",
+  "--frozen",
+];
+
 /** Permissions of a worker: where our engine runs, those of training. */
 async function permissions(worker: Worker): Promise<readonly string[]> {
-  // jax-js is not in the lock file.
-  if (worker === "plain" || worker === "jax") return ["--no-lock", "--ignore-env", "--allow-read"];
+  if (worker === "plain" || worker === "jax") return [...onDemand, "--ignore-env", "--allow-read"];
   return await taskPermissions("train");
 }
 
@@ -122,6 +128,6 @@ export async function whyNoTorch(python: string): Promise<string | undefined> {
  * @param spec Vega-Lite specification
  */
 export async function draw(spec: object): Promise<string> {
-  const args = ["--no-lock", "--ignore-env", here("draw.ts")];
+  const args = [...onDemand, "--ignore-env", here("draw.ts")];
   return await output(args, { attempted: "drawing a chart", input: JSON.stringify(spec) });
 }

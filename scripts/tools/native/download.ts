@@ -11,7 +11,7 @@ import { OneloraError } from "../../../dsl/error.ts";
 /** What a file's bytes must hash to. */
 export interface Digest {
   /** The hash function. */
-  readonly algorithm: "sha256" | "sha512" | "md5";
+  readonly algorithm: "sha256" | "sha512";
   /** Its value in hexadecimal. */
   readonly value: string;
 }
@@ -85,25 +85,20 @@ async function digestOf(path: string, algorithm: Digest["algorithm"]): Promise<s
  *
  * @param url Address
  * @param path Where it goes; nothing is there before it is complete and verified
- * @param digest What its bytes must hash to; taken from the answer's headers where a function is given
+ * @param digest What its bytes must hash to
  * @throws {OneloraError} when it cannot be had, or its digest is another
  */
 export async function download(
   url: string,
   path: string,
-  digest: Digest | ((headers: Headers) => Digest | undefined),
+  digest: Digest,
 ): Promise<void> {
-  if (typeof digest !== "function" && await digestOf(path, digest.algorithm) === digest.value) return;
+  if (await digestOf(path, digest.algorithm) === digest.value) return;
   const attempted = `downloading ${new URL(url).pathname.split("/").pop()}`;
   const response = await request(url, attempted);
-  const expected = typeof digest === "function" ? digest(response.headers) : digest;
-  if (expected === undefined) {
-    await response.body?.cancel();
-    throw new OneloraError({ attempted, found: "no checksum for it", allowed: "a file with a checksum" });
-  }
   await Deno.mkdir(dirname(path), { recursive: true });
-  const partial = `${path}.tmp`;
-  const hash = createHash(expected.algorithm);
+  const partial = `${path}.${crypto.randomUUID()}.tmp`;
+  const hash = createHash(digest.algorithm);
   const hashing = new TransformStream<Uint8Array, Uint8Array>({
     transform(chunk, controller) {
       hash.update(chunk);
@@ -111,11 +106,11 @@ export async function download(
     },
   });
   try {
-    const file = await Deno.open(partial, { write: true, create: true, truncate: true });
+    const file = await Deno.open(partial, { write: true, createNew: true });
     await response.body!.pipeThrough(hashing).pipeTo(file.writable);
     const found = hash.digest("hex");
-    if (found !== expected.value) {
-      const { algorithm, value } = expected;
+    if (found !== digest.value) {
+      const { algorithm, value } = digest;
       throw new OneloraError({ attempted, found: `${algorithm} ${found}`, allowed: `${algorithm} ${value}` });
     }
     await Deno.rename(partial, path);

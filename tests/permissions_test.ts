@@ -1,0 +1,98 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { denoCommand } from "../scripts/cli/deno.ts";
+
+const { tasks }: { readonly tasks: Readonly<Record<string, { readonly command: string }>> } = JSON.parse(
+  await Deno.readTextFile("deno.json"),
+);
+
+/** A flag's values in a command; undefined where it is not there, empty where it has none. */
+function values(command: string, flag: string): readonly string[] | undefined {
+  const word = command.split(" ").find((each) => each === `--${flag}` || each.startsWith(`--${flag}=`));
+  return word === undefined ? undefined : word.split("=").slice(1).join("=").split(",").filter((each) => each !== "");
+}
+
+/** What a command may do, in the table's words. */
+function row(name: string, command: string): readonly string[] {
+  const [write, denied, net, env, ffi, run, sys] = ["write", "", "net", "env", "ffi", "run", "sys"].map((kind) =>
+    values(command, kind === "" ? "deny-write" : `allow-${kind}`)
+  );
+  const code = ["dsl", "adapters", "tasks", "scripts", "tests", "mod.ts", "deno.json", "deno.lock", "on_demand.lock"];
+  if (write?.length === 0) {
+    for (const path of [...code, ".native", ".git"]) assert(denied?.includes(path), `${name} ${path}`);
+  }
+  const writes = write === undefined
+    ? "-"
+    : write.length > 0
+    ? write.map((path) => `\`${path}\``).join(", ")
+    : denied!.includes("models")
+    ? "files, no code"
+    : "files, no code but `models`";
+  const variables = [
+    ...env?.includes("HF_HOME") ? ["hub"] : [],
+    ...env?.includes("PIP_INDEX_URL") ? ["registries"] : [],
+    ...env?.includes("TF_CPP_MIN_LOG_LEVEL") ? ["TensorFlow"] : [],
+    ...env?.includes("DENO_DIR") ? ["cache"] : [],
+  ];
+  const native = ffi === undefined
+    ? "-"
+    : name === "native"
+    ? "`.native`"
+    : ffi.length > 1
+    ? "library, pictures"
+    : "library";
+  assert(ffi === undefined || ffi[0] === ".native", `${name} loads native code of anywhere`);
+  return [
+    `\`${name}\``,
+    values(command, "allow-read")?.length === 0 ? "files" : "-",
+    writes,
+    net === undefined ? "-" : net.includes("pypi.org") ? "registries" : "hub",
+    env === undefined ? "-" : variables.length === 0 ? "debug" : variables.join(", "),
+    native,
+    run?.map((each) => `\`${each}\``).join(", ") ?? "-",
+    sys?.join(", ") ?? "-",
+  ];
+}
+
+Deno.test("the table of permissions is what deno.json gives", async () => {
+  const table = (await Deno.readTextFile("docs/permissions.md")).split("\n").filter((line) => /^\| `/.test(line))
+    .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+  const given = Object.entries(tasks).map(([name, { command }]) => row(name, command));
+  const byName = (rows: readonly (readonly string[])[]) => rows.toSorted(([a], [b]) => a < b ? -1 : 1);
+  assertEquals(byName(table), byName(given));
+});
+
+Deno.test("the wasm backend trains on built-in data without native code, network and environment", async () => {
+  const out = await Deno.makeTempDir();
+  try {
+    const { code, stderr } = await new Deno.Command(await denoCommand(), {
+      args: [
+        ...["run", "--no-prompt", "--unstable-npm-lazy-caching", "--lock=on_demand.lock", "--frozen", "--ignore-env"],
+        ...["--allow-read", `--allow-write=${out}`],
+        ...["scripts/commands/train.ts", "--backend", "wasm", "--steps", "2", "--out", `${out}/run`],
+      ],
+    }).output();
+    const err = new TextDecoder().decode(stderr);
+    assertEquals([code, err], [0, ""]);
+    assertStringIncludes(await Deno.readTextFile(`${out}/run/report.html`), "vit-micro");
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
+});
+
+Deno.test("a command cannot write over code, locks and the native library", async () => {
+  for (const path of ["dsl/mod.ts", "deno.lock", "on_demand.lock", ".native/x", "scripts/commands/train.ts"]) {
+    const words = tasks.evaluate.command.split(" ").slice(1, -1);
+    const folder = await Deno.makeTempDir();
+    try {
+      await Deno.writeTextFile(`${folder}/write.ts`, `Deno.writeTextFileSync(${JSON.stringify(path)}, "theirs");`);
+      const { code, stderr } = await new Deno.Command(await denoCommand(), {
+        args: ["run", "--config=deno.json", ...words.slice(1), `${folder}/write.ts`],
+      })
+        .output();
+      assertEquals(code, 1);
+      assertStringIncludes(new TextDecoder().decode(stderr), "Requires write access");
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  }
+});
