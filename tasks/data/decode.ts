@@ -85,7 +85,8 @@ async function opened(sharp: Sharp, bytes: Uint8Array, format: PictureFormat): P
   // Faults that leave all pixels there are no errors to Pillow either: cameras write such files.
   const options = { limitInputPixels: MOST_PIXELS, failOn: "error", ignoreIcc: true } as const;
   const picture = () => sharp(bytes, options).timeout({ seconds: PATIENCE });
-  const facts = await picture().metadata();
+  // Its header alone is read, so that a picture of any size can be refused by what it is.
+  const facts = await sharp(bytes, { ...options, limitInputPixels: 0 }).metadata();
   if (facts.format !== (SHARP_NAMES[format] ?? format)) throw new Error(`Input file is of format ${facts.format}`);
   return { facts, picture };
 }

@@ -28,8 +28,8 @@ export type ImageSource = PixelData | string | Uint8Array;
 export interface LabelledImage {
   /** The picture. */
   readonly image: ImageSource;
-  /** Its class, by name or by number from 0 on. */
-  readonly label: string | number;
+  /** Its class, by name or by number from 0 on; or a list of classes, where there may be any number of them. */
+  readonly label: string | number | readonly (string | number)[];
 }
 
 /** Examples one after the other, in memory or as they come. */
@@ -172,9 +172,19 @@ function classesOf(labels: readonly (string | number)[]): readonly string[] {
   }, { exitCode: 2 });
 }
 
-function datasetOf(name: string, examples: readonly LabelledImage[], classes: readonly string[]): ImageDataset {
+/** One label or several as a list. */
+function labelsOf(label: LabelledImage["label"]): readonly (string | number)[] {
+  return typeof label === "object" ? label : [label];
+}
+
+function datasetOf(
+  name: string,
+  examples: readonly LabelledImage[],
+  classes: readonly string[],
+  multiLabel: boolean,
+): ImageDataset {
   const places = new Map(classes.map((each, index) => [each, index]));
-  const labels = examples.map(({ label }) => {
+  const number = (label: string | number): number => {
     const found = places.get(String(label));
     if (found !== undefined) return found;
     throw new OneloraError({
@@ -182,14 +192,20 @@ function datasetOf(name: string, examples: readonly LabelledImage[], classes: re
       found: `the class "${label}"`,
       allowed: `the classes of the training data: ${classes.slice(0, 20).join(", ")}`,
     }, { exitCode: 2 });
+  };
+  const labels = examples.map(({ label }): Pick<ImageExample, "label" | "labels"> => {
+    if (!multiLabel) return { label: number(label as string | number) };
+    const all = [...new Set(labelsOf(label).map(number))].sort((a, b) => a - b);
+    return { label: all[0] ?? -1, labels: all };
   });
   return checked({
     name,
     size: examples.length,
     classes,
+    ...(multiLabel && { multiLabel }),
     get: async (index) => ({
       ...await readImage(examples[index].image, `image ${index} of ${name}`),
-      label: labels[index],
+      ...labels[index],
     }),
   });
 }
@@ -216,11 +232,12 @@ export function ownImages(
   test: readonly LabelledImage[] | undefined,
   options: OwnDataOptions,
 ): ImageSplits {
-  const split = splitOwn(train, test, ({ label }) => label, options);
-  const classes = classesOf(split.train.map(({ label }) => label));
+  const multiLabel = [...train, ...test ?? []].some(({ label }) => typeof label === "object");
+  const split = splitOwn(train, test, ({ label }) => multiLabel ? undefined : label, options);
+  const classes = classesOf(split.train.flatMap(({ label }) => labelsOf(label)));
   return {
-    train: datasetOf("own/train", split.train, classes),
-    test: datasetOf("own/test", split.test, classes),
+    train: datasetOf("own/train", split.train, classes, multiLabel),
+    test: datasetOf("own/test", split.test, classes, multiLabel),
   };
 }
 
@@ -230,6 +247,7 @@ export function ownImages(
  * @param example Anything
  */
 export function isLabelledImage(example: object): example is LabelledImage {
-  return "image" in example && isImageSource(example.image) && "label" in example &&
-    ["string", "number"].includes(typeof example.label);
+  if (!("image" in example && isImageSource(example.image) && "label" in example)) return false;
+  const labels = Array.isArray(example.label) ? example.label : [example.label];
+  return labels.every((label) => ["string", "number"].includes(typeof label));
 }

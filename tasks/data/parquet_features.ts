@@ -13,8 +13,10 @@ import type { ParquetFile } from "./parquet.ts";
 export interface ImageColumns {
   /** Pictures as encoded bytes: `{ bytes, path }`, or bytes alone. */
   readonly image: string;
-  /** Whole numbers. */
+  /** Whole numbers, or lists of them. */
   readonly label: string;
+  /** Whether they are lists, where the data set says it. */
+  readonly several?: boolean;
   /** Names of the labels, where the data set says them. */
   readonly names?: readonly string[];
 }
@@ -41,6 +43,16 @@ function notedFeatures({ notes }: ParquetFile): ReadonlyMap<string, Fields> {
   }
 }
 
+/** The classes that a feature is of, itself or as a list. */
+function classFeature(
+  feature: Fields | undefined,
+): { readonly classes: Fields; readonly several: boolean } | undefined {
+  if (feature?._type === "ClassLabel") return { classes: feature, several: false };
+  // `datasets` writes a list as an array of its one feature, as Sequence or as List.
+  const inner = fields(feature?.feature ?? feature?.[0]);
+  return inner._type === "ClassLabel" ? { classes: inner, several: true } : undefined;
+}
+
 /** Names of a column's labels in a data set's card: `features: [{name, dtype: {class_label: {names}}}]`. */
 function namesInCard(card: unknown, column: string): readonly string[] | undefined {
   const info = fields(card).dataset_info;
@@ -48,7 +60,9 @@ function namesInCard(card: unknown, column: string): readonly string[] | undefin
     const { features } = fields(each);
     const feature = Array.isArray(features) ? features.find((one) => fields(one).name === column) : undefined;
     // Keys that are whole numbers come in their order, whatever the card's.
-    const found = texts(fields(fields(fields(feature).dtype).class_label).names);
+    const types = fields(feature);
+    const found = [types.dtype, types.sequence, types.list].map((type) => texts(fields(fields(type).class_label).names))
+      .find((each) => each !== undefined);
     if (found !== undefined) return found;
   }
   return undefined;
@@ -76,10 +90,9 @@ async function readCard(path: string): Promise<unknown> {
  */
 export async function imageColumns(file: ParquetFile, card?: string): Promise<ImageColumns> {
   const features = notedFeatures(file);
-  const ofType = (type: string) => file.columns.filter((name) => features.get(name)?._type === type);
   const among = (names: readonly string[], columns: readonly string[]) => names.find((name) => columns.includes(name));
-  const images = ofType("Image");
-  const labels = ofType("ClassLabel");
+  const images = file.columns.filter((name) => features.get(name)?._type === "Image");
+  const labels = file.columns.filter((name) => classFeature(features.get(name)) !== undefined);
   const image = among(["image", "img"], images) ?? images[0] ?? among(["image", "img"], file.columns);
   const usual = ["label", "labels", "fine_label"];
   const label = among(usual, labels) ?? labels[0] ?? among(usual, file.columns);
@@ -90,7 +103,8 @@ export async function imageColumns(file: ParquetFile, card?: string): Promise<Im
       allowed: `a column of images (image, img) and one of labels (${usual.join(", ")})`,
     });
   }
-  const noted = texts(features.get(label)?.names);
+  const feature = classFeature(features.get(label));
+  const noted = texts(feature?.classes.names);
   const names = noted ?? (card === undefined ? undefined : namesInCard(await readCard(card), label));
-  return { image, label, names };
+  return { image, label, names, several: feature?.several };
 }

@@ -12,15 +12,19 @@ import { withOrigins } from "./origin.ts";
 import { openParquet, type ParquetFile, type ParquetRow } from "./parquet.ts";
 import { type ImageColumns, imageColumns } from "./parquet_features.ts";
 import { loadSharp, type Sharp } from "./sharp.ts";
+import { testNames, trainNames } from "./split_folders.ts";
 
 /** Bytes of row groups that a data set keeps in memory; one larger group alone may be more. */
 const KEPT = 2 ** 27;
 
-const TESTS = ["test", "validation", "valid", "val", "dev"] as const;
-
 /** Names of the files of a part: `train.parquet`, `train-00000-of-00002.parquet`. */
 function filesOf(part: string, names: readonly string[]): readonly string[] {
-  return names.filter((name) => new RegExp(`^${part}([-_.].*)?\\.parquet$`).test(name));
+  return names.filter((name) => new RegExp(`^${part}([-_.].*)?\\.parquet$`, "i").test(name));
+}
+
+/** The first of a part's names that has files. */
+function partIn(parts: readonly string[], names: readonly string[]): string | undefined {
+  return parts.find((part) => filesOf(part, names).length > 0);
 }
 
 /** The folder of those given that has files to train on: the folder itself, `data` in it, or the only other one. */
@@ -30,7 +34,7 @@ async function locate(folder: string): Promise<{ readonly at: string; readonly n
   const found: { at: string; names: readonly string[] }[] = [];
   for (const at of [folder, ...inside]) {
     const names = (await listFolder(at)).filter(({ isFile }) => isFile).map(({ name }) => name);
-    if (filesOf("train", names).length > 0) found.push({ at, names });
+    if (partIn(trainNames, names) !== undefined) found.push({ at, names });
   }
   const usual = found.find(({ at }) => at === folder || at === `${folder}/data`);
   if (usual !== undefined || found.length === 1) return usual ?? found[0];
@@ -104,6 +108,12 @@ function encodedBytes(value: unknown): Uint8Array | undefined {
   return bytes instanceof Uint8Array && bytes.length > 0 ? bytes : undefined;
 }
 
+/** A row's labels, one or a list, as whole numbers; nothing if there is none or one that is no whole number. */
+function labelsIn(value: unknown): readonly number[] | undefined {
+  const all = (Array.isArray(value) ? value : [value]).map(wholeNumber);
+  return all.every((each) => each !== undefined) ? [...new Set(all)].sort((a, b) => a - b) : undefined;
+}
+
 /** A label as a number, if it is a whole one. */
 function wholeNumber(value: unknown): number | undefined {
   return typeof value === "bigint" || Number.isInteger(value) ? Number(value) : undefined;
@@ -112,7 +122,7 @@ function wholeNumber(value: unknown): number | undefined {
 function parquetDataset(
   name: string,
   files: readonly ParquetFile[],
-  { image, label: column }: ImageColumns,
+  { image, label: column, several }: ImageColumns,
   classes: readonly string[],
   sharp: Sharp,
 ): ImageDataset {
@@ -123,22 +133,33 @@ function parquetDataset(
     name,
     size: files.reduce((sum, { rows }) => sum + rows, 0),
     classes,
+    ...(several && { multiLabel: true }),
     get: async (index) => {
       const { unit, row } = place(index);
       const values = await read(unit, row);
       const bytes = encodedBytes(values?.[image]);
-      const label = wholeNumber(values?.[column]);
+      const stored: unknown = values?.[column];
+      const labels = several === Array.isArray(stored) ? labelsIn(stored) : undefined;
       const at = `row ${row} of ${unit.file.path}`;
-      if (bytes === undefined || label === undefined || label < 0 || label >= classes.length) {
+      if (bytes === undefined || labels === undefined || labels.some((each) => each < 0 || each >= classes.length)) {
         throw new OneloraError({
           attempted: `reading ${at}`,
-          found: bytes === undefined ? `no bytes in "${image}"` : `${column} ${String(values[column]).slice(0, 40)}`,
+          found: bytes === undefined ? `no bytes in "${image}"` : `${column} ${String(stored).slice(0, 40)}`,
           allowed: bytes === undefined ? "an encoded image" : `0 to ${classes.length - 1}`,
         });
       }
-      return { ...await decodeImage(sharp, bytes.slice(), at), label };
+      const label = labels[0] ?? -1;
+      return { ...await decodeImage(sharp, bytes.slice(), at), label, ...(several && { labels }) };
     },
   });
+}
+
+/** Whether a column's first value is a list. */
+async function firstIsList(file: ParquetFile, column: string): Promise<boolean> {
+  const [first] = file.groups.length === 0
+    ? []
+    : await file.read([column], file.groups[0].start, file.groups[0].start + 1);
+  return Array.isArray(first?.[column]);
 }
 
 /** Numbers for names, as many as the training part's largest label needs. */
@@ -146,7 +167,7 @@ async function numberedClasses(files: readonly ParquetFile[], column: string): P
   let most = -1;
   for (const file of files) {
     for (const { start, end } of file.groups) {
-      for (const row of await file.read([column], start, end)) most = Math.max(most, wholeNumber(row[column]) ?? -1);
+      for (const row of await file.read([column], start, end)) most = Math.max(most, ...labelsIn(row[column]) ?? []);
     }
   }
   if (most >= 0 && most < 2 ** 16) return Array.from({ length: most + 1 }, (_, label) => `${label}`);
@@ -160,7 +181,7 @@ async function numberedClasses(files: readonly ParquetFile[], column: string): P
 /**
  * An image data set of the Hugging Face hub, downloaded as it is: `train-*.parquet` with `test-*.parquet` (or
  * `validation`, `valid`, `val`, `dev`) in the folder, in `data` or in one folder inside it. Images are in a column `image`
- * or `img`, labels in `label`, `labels` or `fine_label`, or in those that the files say. Class names are taken from the
+ * or `img`, labels (or lists of them) in `label`, `labels` or `fine_label`, or in those that the files say. Class names are taken from the
  * files or from README.md; where neither has them, classes are numbered.
  *
  * Files stay on disk and are read a row group at a time (a page, where the files have page indexes), of which up to 128 MiB
@@ -170,17 +191,17 @@ async function numberedClasses(files: readonly ParquetFile[], column: string): P
  */
 export async function openParquetImages(folder: string): Promise<ImageSplits> {
   const { at, names } = await locate(folder);
-  const test = TESTS.find((part) => filesOf(part, names).length > 0);
+  const test = partIn(testNames, names);
   if (test === undefined) {
     throw new OneloraError({
       attempted: `reading Parquet files from ${at}`,
       found: "train alone",
-      allowed: `files of one of ${TESTS.join(", ")} beside it`,
+      allowed: `files of one of ${testNames.join(", ")} beside it`,
     });
   }
   const open = (part: string) =>
     Promise.all(filesOf(part, names).map((name) => openParquet(`${at}/${name}`, { binary: true })));
-  const [training, testing] = [await open("train"), await open(test)];
+  const [training, testing] = [await open(partIn(trainNames, names)!), await open(test)];
   const hasCard = (await listFolder(folder)).some(({ name, isFile }) => isFile && name === "README.md");
   const columns = await imageColumns(training[0], hasCard ? `${folder}/README.md` : undefined);
   for (const { path, columns: present } of [...training, ...testing]) {
@@ -191,10 +212,11 @@ export async function openParquetImages(folder: string): Promise<ImageSplits> {
       allowed: `${columns.image} and ${columns.label}, as in ${training[0].path}`,
     });
   }
+  const several = columns.several ?? await firstIsList(training[0], columns.label);
   const classes = columns.names ?? await numberedClasses(training, columns.label);
   const sharp = await loadSharp();
   return withOrigins({
-    train: parquetDataset("parquet/train", training, columns, classes, sharp),
-    test: parquetDataset("parquet/test", testing, columns, classes, sharp),
+    train: parquetDataset("parquet/train", training, { ...columns, several }, classes, sharp),
+    test: parquetDataset("parquet/test", testing, { ...columns, several }, classes, sharp),
   }, { module: import.meta.url, name: "openParquetImages", arguments: [folder] });
 }

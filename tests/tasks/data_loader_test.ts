@@ -5,8 +5,10 @@ import {
   type Batch,
   batches,
   type BatchOptions,
+  evaluationTransform,
   type ImageDataset,
   type ImageTransform,
+  ownImages,
 } from "../../tasks/data/mod.ts";
 
 /** Examples whose only byte is their index; the ones listed as broken cannot be read. */
@@ -209,4 +211,21 @@ Deno.test("batching refuses sizes and places that make no sense", async () => {
     const error = await assertRejects(() => collect(changes), OneloraError, found);
     assert(error.message.includes("numbers"));
   }
+});
+
+Deno.test("labels become the model's, and ones at every label where there may be several", async () => {
+  const image = { data: Uint8Array.of(9), width: 1, height: 1 };
+  const examples = [["b", "a"], [], ["c"], "b"].map((label) => ({ image, label }));
+  const { train } = ownImages(examples, [{ image, label: ["a"] }], { seed: 0, onLine: () => {} });
+  assertEquals([train.classes, train.multiLabel], [["a", "b", "c"], true]);
+  const transform = evaluationTransform({ size: 1, channels: 1, mean: [0], std: [1] });
+  const options = { dataset: train, transform, batchSize: 4, seed: 0, shuffle: false };
+  for (const workers of [0, 1]) {
+    const [{ labels, targets }] = await Array.fromAsync(
+      batches({ ...options, workers, relabel: Int32Array.of(3, 1, 0), manyHot: 4 }),
+    );
+    assertEquals([[...labels], [...targets!]], [[3, -1, 0, 1], [0, 1, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0]]);
+  }
+  const [plain] = await Array.fromAsync(batches(options));
+  assertEquals([[...plain.labels], plain.targets], [[0, -1, 2, 1], undefined]);
 });

@@ -124,6 +124,14 @@ Deno.test("Parquet as `datasets` writes it: shards in order, row groups, names f
   assertEquals(await all((await openImageData(`parquet:${at("hub/data")}`)).train), await all(train));
 });
 
+Deno.test("Parquet with lists of classes: any number of labels a picture", async () => {
+  const { train, test } = await openImageData(`parquet:${at("several")}`);
+  assertEquals([train.size, test.size, train.classes, train.multiLabel], [6, 2, ["cat", "dog", "emu"], true]);
+  const labels = (await all(train)).map((example) => example.labels);
+  assertEquals(labels, [[], [0], [1], [0, 1], [2], [0, 2]]);
+  assertEquals((await train.get(0)).label, -1);
+});
+
 Deno.test("Parquet with a card: names from README.md, fine labels, zstd, single pages, a folder of its own", async () => {
   const { train, test } = await openImageData(`parquet:${at("card")}`);
   assertEquals([train.classes, test.size], [["cat", "dog", "emu"], 2]);

@@ -96,6 +96,18 @@ def hub():
     write("validation-00000-of-00001.parquet", range(8, 10))
 
 
+def several():
+    """Any number of labels a picture, as `datasets` writes lists of classes."""
+    features = Features({"image": Image(), "labels": [ClassLabel(names=CLASSES)]})
+    (FOLDER / "several").mkdir(parents=True)
+    for part, rows in {"train": range(6), "test": range(6, 8)}.items():
+        columns = {
+            "image": [{"bytes": encoded(n), "path": f"{n}.png"} for n in rows],
+            "labels": [[k for k in range(3) if n >> k & 1] for n in rows],
+        }
+        Dataset.from_dict(columns, features=features).to_parquet(FOLDER / "several" / f"{part}.parquet")
+
+
 def card():
     """As older tools did: no features in the footers but in the card, a folder for the configuration; page indexes."""
     folder = FOLDER / "card" / "tiny"
@@ -135,7 +147,7 @@ def faults():
 def main():
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    for write in (cifar, food, hub, card, faults):
+    for write in (cifar, food, hub, several, card, faults):
         write()
 
 
