@@ -10,6 +10,7 @@
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { unknownName } from "../../dsl/error.ts";
 import { openModel } from "../../models/mod.ts";
 import { choice, integer, main, text } from "../cli/mod.ts";
 import { plannedBytes } from "./gpu/memory.ts";
@@ -128,7 +129,7 @@ await main(
   ({ options }) => async () => {
     const began = performance.now();
     const { minutes, out, python } = options;
-    const chosen = options.only?.split(",") ?? Object.keys(jobs);
+    const chosen = options.only?.split(",") ?? Object.keys(jobs).filter((name) => name !== "smoke");
     await Deno.mkdir(out, { recursive: true });
     const rows: Row[] = [];
     const keep = (row: Row) => {
@@ -138,7 +139,8 @@ await main(
     };
     const inTime = () => (performance.now() - began) / 60_000 < minutes;
     for (const name of chosen) {
-      const group = jobs[name] ?? [];
+      const group = jobs[name];
+      if (group === undefined) throw unknownName("group", name, Object.keys(jobs));
       const theirs = group.filter(isTorch);
       if (theirs.length > 0 && inTime()) (await torch(theirs, python, console.error)).forEach(keep);
       for (const job of group.filter((job) => !isTorch(job))) {

@@ -44,7 +44,10 @@ export interface CardAnswer {
 
 const vit = { model: "vit-base", method: "1lora", batch: 64, length: 0, precision: "bf16", repeats: 30 } as const;
 
-/** Jobs by name, in order. */
+/** A small step, which shows on any machine that everything is there. */
+const small = { ...vit, model: "vit-micro", batch: 8, repeats: 3 } as const;
+
+/** Jobs by name, in order; `smoke` only where it is asked for. */
 export const jobs: Readonly<Record<string, readonly CardJob[]>> = {
   "1lora": [{ ...vit, how: "whole" }],
   torch: [
@@ -61,6 +64,7 @@ export const jobs: Readonly<Record<string, readonly CardJob[]>> = {
     { ...vit, batch: 10, how: "whole" },
     { ...vit, batch: 10, how: "eager" },
   ],
+  smoke: [{ ...small, how: "whole" }, { ...small, how: "eager" }],
   families: [
     { ...vit, model: "tinyllama-1.1b", batch: 8, length: 512, repeats: 8, how: "eager" },
     { ...vit, model: "dit-xl-2", batch: 8, repeats: 10, how: "eager" },
