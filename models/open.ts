@@ -7,7 +7,8 @@ import { nearest, OneloraError, unknownName } from "../dsl/error.ts";
 import { show } from "../dsl/files/json.ts";
 import { type JsonFile, readJsonFile } from "../dsl/files/python_json.ts";
 import { specs } from "../dsl/layer.ts";
-import { agree } from "../dsl/safetensors/mod.ts";
+import { agree, unwrapped } from "../dsl/safetensors/mod.ts";
+import type { Path } from "../dsl/tree.ts";
 import { sizeOf } from "../dsl/tree.ts";
 import { autoencoderFamily } from "./autoencoder/autoencoder_kl.ts";
 import { isWeights, openCheckpoint } from "./checkpoint/checkpoint.ts";
@@ -35,8 +36,9 @@ async function hasOwnHead(folder: string, { keys, tied }: Description): Promise<
   if (tied === undefined) return false;
   try {
     await using checkpoint = await openCheckpoint(folder);
-    const [head, table] = [tied.head, tied.table].map((path) => keyOf(keys, `${path}.weight`));
-    return [head, table].every((key) => checkpoint.names.includes(key)) && !await agree(checkpoint, [head, table]);
+    const keyAt = (path: Path) => checkpoint.names.find((name) => unwrapped(name) === keyOf(keys, `${path}.weight`));
+    const [head, table] = [keyAt(tied.head), keyAt(tied.table)];
+    return head !== undefined && table !== undefined && !await agree(checkpoint, [head, table]);
   } catch (error) {
     // What is wrong with weights, or that there are none yet, is said when they are read.
     if (error instanceof OneloraError) return false;

@@ -4,6 +4,7 @@
  * @module
  */
 import { type AnyLayer, type ParamSpec, walk } from "../../dsl/layer.ts";
+import { unwrapped } from "../../dsl/safetensors/mod.ts";
 import { join, type Path } from "../../dsl/tree.ts";
 import type { Method, PeftTensor } from "../method.ts";
 import { methods } from "../spec.ts";
@@ -121,9 +122,6 @@ export interface Stored {
 
 const SHARED = "base_model.";
 const PREFIX = "base_model.model.";
-/** What wrappers of Python's put into the names of what they wrap: torch.compile, DataParallel, FSDP, checkpointing. */
-const WRAPPERS: readonly string[] = ["_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
-
 /**
  * Where and how a file holds a slot.
  *
@@ -152,8 +150,7 @@ export function stored(slot: Slot, layout: AdapterLayout, names: ModuleNames): S
  * @param names The model's names in Python
  */
 export function identify(key: string, names: ModuleNames): string {
-  let bare = key.split(".").filter((segment) => !WRAPPERS.includes(segment)).join(".")
-    .replace(/\.lora_magnitude_vector\.weight$/, ".lora_magnitude_vector");
+  let bare = unwrapped(key).replace(/\.lora_magnitude_vector\.weight$/, ".lora_magnitude_vector");
   if (bare.startsWith(SHARED) && !bare.startsWith(PREFIX)) return bare;
   while (bare.startsWith(PREFIX)) bare = bare.slice(PREFIX.length);
   return names.toPath(bare);

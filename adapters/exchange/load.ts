@@ -21,6 +21,7 @@ import {
   stored,
   tiedWeights,
 } from "./format.ts";
+import { savedPaths } from "./modules.ts";
 import { veraProjections } from "./projections.ts";
 import { compareBase, FLOATS, openTensors, type ReadAdapterOptions } from "./tensors.ts";
 
@@ -177,15 +178,13 @@ export async function untiesWeights(
 ): Promise<boolean> {
   const groups = tiedWeights(model);
   if (groups.length === 0 || await readLayout(folder) === OWN_LAYOUT) return false;
-  const { json } = await readFields(folder);
   // Weights of the model itself, written beside an adapter that does not save them, are compared and then ignored.
-  if (!Array.isArray(json.modules_to_save) || json.modules_to_save.length === 0) return false;
+  const saved = savedPaths(await readFields(folder), model, names);
   await using checkpoint = await openTensors(folder, open);
   for (const group of groups) {
-    const keys = group.map((path) => checkpoint.names.find((key) => identify(key, names) === path));
-    const present = keys.filter((key) => key !== undefined);
-    if (present.length === 0) continue;
-    if (present.length < keys.length) return true;
+    const whole = group.filter((path) => saved.has(path.slice(0, path.lastIndexOf("."))));
+    if (whole.length > 0 && whole.length < group.length) return true;
+    const present = whole.flatMap((path) => checkpoint.names.find((key) => identify(key, names) === path) ?? []);
     for (const key of present.slice(1)) if (!await agree(checkpoint, [present[0], key])) return true;
   }
   return false;

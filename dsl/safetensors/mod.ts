@@ -21,3 +21,4 @@ export {
 export { type Checkpoint, openSafetensors, type TensorInfo } from "./reader.ts";
 export { type NamedSource, type TensorSource, type WriteOptions, writeSafetensors } from "./writer.ts";
 export { fromTensor, toTensor } from "./tensors.ts";
+export { unwrapped } from "./wrappers.ts";

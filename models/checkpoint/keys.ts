@@ -5,6 +5,7 @@
  * @module
  */
 import type { ModuleNames } from "../../adapters/exchange/format.ts";
+import { unwrapped } from "../../dsl/safetensors/mod.ts";
 import { glob, type Path } from "../../dsl/tree.ts";
 
 /** A layer and its parts: the rows of its weight and bias are theirs, one part's after the other's, in equal shares. */
@@ -43,13 +44,14 @@ export interface KeyMap {
 export type Rename = readonly [here: string, there: string];
 
 /**
- * The parameter path of a checkpoint key, published or original, or undefined if the key is ignored.
+ * The parameter path of a checkpoint key, published or original, whatever wrapped the model; undefined if it is ignored.
  *
  * @param keys The family's names
  * @param key Key in the file
  */
 export function pathOf(keys: KeyMap, key: string): Path | undefined {
-  const path = key.startsWith(keys.prefix) ? key.slice(keys.prefix.length) : key;
+  const name = unwrapped(key);
+  const path = name.startsWith(keys.prefix) ? name.slice(keys.prefix.length) : name;
   if (keys.ignored.some((pattern) => glob(pattern)(path))) return undefined;
   return rename(keys.aliases ?? [], 1, rename(keys.originals ?? [], 1, rename(keys.published ?? [], 1, path)));
 }

@@ -6,8 +6,16 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { loadAdapter, readAdapterConfig, saveAdapter } from "../../adapters/mod.ts";
-import { key, OneloraError, openSafetensors, type Params, useBackend } from "../../dsl/mod.ts";
+import { adapt, loadAdapter, readAdapterConfig, saveAdapter } from "../../adapters/mod.ts";
+import {
+  isTrainable,
+  key,
+  OneloraError,
+  openSafetensors,
+  type Params,
+  useBackend,
+  writeSafetensors,
+} from "../../dsl/mod.ts";
 import { loadParams, type Model, namedForward, openCheckpoint, openModel, saveModel } from "../../models/mod.ts";
 import { mergeOpened, type OpenedModel, openTrained } from "../../tasks/mod.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
@@ -103,4 +111,66 @@ Deno.test("a pickle is read by a function that is given, and refused without one
   await assertRejects(() => loadAdapter(folder, model.layer, model.modules), OneloraError, "adapter_model.bin");
   const { params } = await loadAdapter(folder, model.layer, model.modules, { open: openCheckpoint });
   assert(Object.keys(params).includes("model.layers.0.self_attn.q_proj.lora.A"));
+});
+
+for (const method of ["lora", "dora:rank=2", "vera", "1lora", "ia3", "bitfit", "mora6"]) {
+  Deno.test(`${method}+head on a tied model is saved under every name, and opens and merges as it was`, async () => {
+    await useBackend("cpu");
+    const scratch = await Deno.makeTempDir();
+    try {
+      await withoutLeaks(async () => {
+        const model = await openModel(`${root}/llama-tied`);
+        const spec = { adapter: `${method}+head` };
+        const layer = adapt(spec.adapter)(model.layer);
+        const { params: first } = await loadParams(model, key(0), layer);
+        const trained = isTrainable(layer);
+        const params = Object.fromEntries(
+          Object.entries(first).map((
+            [path, tensor],
+            i,
+          ) => [
+            path,
+            trained(path) ? tf.add(tensor, tf.randomNormal(tensor.shape, 0, 0.1, "float32", i + 1)) : tensor,
+          ]),
+        );
+        const expected = await outputOf("llama-tied", { model, layer, params });
+        const names = model.modules;
+        await saveAdapter(`${scratch}/adapter`, { layer, params, spec, names, baseModel: "llama-tied" });
+        await using file = await openSafetensors(`${scratch}/adapter/adapter_model.safetensors`);
+        const { peft_type } = JSON.parse(await Deno.readTextFile(`${scratch}/adapter/adapter_config.json`));
+        const whole = file.names.filter((name) => /(lm_head|embed_tokens)\.weight$/.test(name));
+        assertEquals(whole.length, peft_type === "ONELORA" ? 1 : 2);
+        const opened = await openTrained(`${root}/llama-tied`, { adapter: `${scratch}/adapter`, key: key(1) });
+        assertEquals(opened.model.tied, model.tied);
+        assertClose(await outputOf("llama-tied", opened), expected, 1e-6, "opened");
+        const merged = await mergeOpened(opened);
+        assertEquals(merged.model.tied, model.tied);
+        assertClose(await outputOf("llama-tied", plain(merged)), expected, 1e-5, "merged");
+      });
+    } finally {
+      await Deno.remove(scratch, { recursive: true });
+    }
+  });
+}
+
+Deno.test("a checkpoint under wrappers' names is read as one without", async () => {
+  await useBackend("cpu");
+  const scratch = await Deno.makeTempDir();
+  try {
+    const bare = await openModel(`${root}/llama-tied`);
+    await using file = await openSafetensors(`${root}/llama-tied`);
+    const entries = await Promise.all(
+      file.names.map(async (name) =>
+        [`_orig_mod.${name.replace(".self_attn", ".module.self_attn")}`, await file.read(name)] as const
+      ),
+    );
+    await writeSafetensors(`${scratch}/model.safetensors`, entries);
+    await Deno.copyFile(`${root}/llama-tied/config.json`, `${scratch}/config.json`);
+    const { params } = await loadParams(bare, key(0));
+    const read = await loadParams(await openModel(scratch), key(0));
+    assertEquals(Object.keys(read.params), Object.keys(params));
+    for (const path of Object.keys(params)) assertEquals(read.params[path].dataSync(), params[path].dataSync(), path);
+  } finally {
+    await Deno.remove(scratch, { recursive: true });
+  }
 });
