@@ -139,9 +139,10 @@ function folded({ model, layer, params }: OpenedModel): PlainModel {
   const merged: Params = tidy(() => ({ ...mergeParams(layer, params).params }));
   const added = Object.keys(merged).filter((path) => specs(model.layer)[path] === undefined);
   if (added.length === 0) return { model, params: merged };
-  const untied = model.tied === undefined ? model : model.with({ untied: true });
+  // What is the least of a change: biases, a head of its own, or both.
+  const variants = [{ biases: true }, { untied: true }, { untied: true, biases: true }].map(model.with);
   const hasAll = ({ layer }: Model) => added.every((path) => specs(layer)[path] !== undefined);
-  const whole = hasAll(untied) ? untied : untied.with({ biases: true });
+  const whole = variants.find(hasAll) ?? variants[0];
   const missing = added.find((path) => specs(whole.layer)[path] === undefined);
   if (missing !== undefined) {
     dispose(Object.values(merged).filter((tensor) => !Object.values(params).includes(tensor)));
