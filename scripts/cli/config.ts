@@ -6,15 +6,19 @@
 
 import { type Either, left, right } from "fp-ts/Either";
 import { type TaskEither, tryCatch } from "fp-ts/TaskEither";
+import { readText, SETTINGS_BYTES } from "../../dsl/files/read.ts";
 import { firstLine, OneloraError, unknownName } from "../../dsl/error.ts";
 import { type Flags, kebab, type Options } from "./flags.ts";
 import type { Written } from "./parse.ts";
 
+/** What the parser finds odd it says to the terminal, as the file has it; errors are errors still. */
+const QUIET = { logLevel: "error" } as const;
+
 /** A file's text as data; YAML unless it is named `.json`. */
 async function dataOf(path: string): Promise<unknown> {
-  const written = await Deno.readTextFile(path);
+  const written = await readText(path, SETTINGS_BYTES);
   // Loaded here, so that commands without a configuration file do without the parser.
-  return path.endsWith(".json") ? JSON.parse(written) : (await import("yaml")).parse(written);
+  return path.endsWith(".json") ? JSON.parse(written) : (await import("yaml")).parse(written, QUIET);
 }
 
 /**
@@ -54,7 +58,8 @@ export function configValues(flags: Flags, data: unknown, path: string): Either<
 export function readConfig(flags: Flags, path: string): TaskEither<OneloraError, Written> {
   return async () => {
     const data = await tryCatch(() => dataOf(path), (cause) => {
-      const found = firstLine(cause);
+      const isOurs = cause instanceof OneloraError && cause.cause === undefined;
+      const found = isOurs ? cause.problem.found : firstLine(cause instanceof OneloraError ? cause.cause : cause);
       return new OneloraError(
         { attempted: `reading ${path}`, found, allowed: "a readable JSON or YAML file" },
         { exitCode: 2, cause },

@@ -73,7 +73,7 @@ async function readCard(path: string): Promise<unknown> {
   const text = new TextDecoder().decode(await readBytes(path));
   const [, front] = /^---\r?\n([^]*?)\r?\n---/.exec(text) ?? [];
   try {
-    return front === undefined ? undefined : parse(front);
+    return front === undefined ? undefined : parse(front, { logLevel: "error" });
   } catch {
     // A card is for people first; what cannot be read of it is as if it were not there.
     return undefined;
