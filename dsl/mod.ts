@@ -18,6 +18,7 @@ export type {
 export * from "./compile/mod.ts";
 export * from "./differentiate.ts";
 export * from "./engine/mod.ts";
+export { commandLine } from "./command_line.ts";
 export * from "./error.ts";
 export { type Claim, claimFolder } from "./files/claim.ts";
 export * from "./initialise.ts";

@@ -8,6 +8,7 @@
 // nothing that is used here.
 import "@tensorflow/tfjs-layers";
 import * as tf from "@tensorflow/tfjs-core";
+import { commandLine } from "../command_line.ts";
 import { firstLine, OneloraError, unknownName } from "../error.ts";
 import { engineInUse, register } from "./in_use.ts";
 import type { BackendName, Engine, OpenOptions } from "./interface.ts";
@@ -96,7 +97,7 @@ export async function useBackend(choice: BackendName | "auto", options: OpenOpti
   throw new OneloraError({
     attempted: `starting the ${choice} backend`,
     found: tried.map((trial) => trial.why).join("; "),
-    allowed: "auto, or a backend that `deno task doctor` reports as working",
+    allowed: `auto, or a backend that \`${commandLine("doctor")}\` reports as working`,
   });
 }
 

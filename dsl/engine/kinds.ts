@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { commandLine } from "../command_line.ts";
 import { kernelByKernel, kernelPasses } from "../compile/replay.ts";
 import { prepareGraph } from "../compile/tensorflow/prepare.ts";
 import { graphReplayer } from "../compile/tensorflow/replay.ts";
@@ -14,7 +15,7 @@ import { openTensorflow } from "./tensorflow.ts";
 import { openWasm } from "./wasm.ts";
 import { openWebgpu } from "./webgpu.ts";
 
-const advice = "`deno task native` provides the tensorflow backend, the fastest on CPUs";
+const advice = `\`${commandLine("native")}\` provides the tensorflow backend, the fastest on CPUs`;
 
 /** An engine whose programs are replayed kernel by kernel in float32. */
 function replaying(kind: Pick<EngineKind, "name" | "embedded" | "open">): EngineKind {

@@ -10,6 +10,7 @@ import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import process from "node:process";
 import * as tf from "@tensorflow/tfjs-core";
+import { commandLine } from "../command_line.ts";
 import { registerFallbackKernels } from "./fallback.ts";
 import type { Device } from "./interface.ts";
 import { hasNvidiaDriver, type Loader, prepareCard } from "./tensorflow_environment.ts";
@@ -66,7 +67,9 @@ export function tensorflowModule(path: string): unknown {
  */
 export function openTensorflow(folder: string = nativeFolder()): Promise<Device> {
   return Promise.resolve().then(() => {
-    if (!existsSync(resolve(folder, addonPath))) throw new Error("not installed (`deno task native` installs it)");
+    if (!existsSync(resolve(folder, addonPath))) {
+      throw new Error(`not installed (\`${commandLine("native")}\` installs it)`);
+    }
     if (tf.findBackendFactory("tensorflow") === null) register(folder);
     const { isUsingGpuDevice, binding } = tf.findBackend("tensorflow") as NodeBackend;
     const where = isUsingGpuDevice ? "a GPU" : "the CPU, all cores";

@@ -8,7 +8,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 
-/** What the loader beside the addon does before the library is there (scripts/tools/native/load_quietly.c). */
+/** What the loader beside the addon does before the library is there (scripts/commands/native/load_quietly.c). */
 export interface Loader {
   /** Sets a variable unless it is set. */
   readonly setDefault: (name: string, value: string) => void;

@@ -3,9 +3,8 @@
  *
  * @module
  */
-
-/** Root of the checkout. */
-const root = new URL("../../", import.meta.url);
+import manifest from "../../deno.json" with { type: "json" };
+import { isInCheckout } from "../../dsl/command_line.ts";
 
 /**
  * The command that starts deno again: the very one that is running where the permission names it, else the one on
@@ -17,15 +16,56 @@ export async function denoCommand(): Promise<string> {
   return state === "granted" ? self : "deno";
 }
 
-/** A word with the environment's variables in it, as the shell of `deno task` has them. */
-function expanded(word: string): string {
-  return word.replace(/\$(\w+)/g, (_, name) => Deno.env.get(name) ?? "");
+/**
+ * A module as an argument of `deno run`: a path in a checkout, an address elsewhere.
+ *
+ * @param module Its address
+ */
+export function moduleArgument(module: URL): string {
+  return module.protocol === "file:" ? decodeURIComponent(module.pathname) : module.href;
 }
 
-/** The words of a task's command in deno.json. */
-async function wordsOf(task: string): Promise<readonly string[]> {
-  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
-  return (tasks[task].command as string).split(" ").map(expanded);
+/** What a permission of a set is: everything, some, or some with the rest denied or (variables) invisible. */
+type Grant = boolean | readonly string[] | {
+  readonly allow: boolean | readonly string[];
+  readonly deny?: readonly string[];
+  readonly ignore?: boolean;
+};
+
+/** A permission of a set as arguments. */
+function granted([name, grant]: readonly [string, Grant]): readonly string[] {
+  if (typeof grant === "boolean") return grant ? [`--allow-${name}`] : [];
+  if (!("allow" in grant)) return [`--allow-${name}=${grant.join(",")}`];
+  return [
+    ...granted([name, grant.allow]),
+    ...(grant.deny === undefined ? [] : [`--deny-${name}=${grant.deny.join(",")}`]),
+    ...(grant.ignore ? [`--ignore-${name}`] : []),
+  ];
+}
+
+/**
+ * A permission set of deno.json as arguments of `deno run`, for a process that may run in a folder without that file.
+ *
+ * @param set Its name
+ */
+export function permissionArguments(set: string): readonly string[] {
+  const sets: Readonly<Record<string, Readonly<Record<string, Grant>>>> = manifest.permissions;
+  return Object.entries(sets[set]).flatMap(granted);
+}
+
+/** A task's name. */
+export type TaskName = keyof typeof manifest.tasks;
+
+/** The words of a task's command in deno.json, with the environment's variables in them as its shell has them. */
+function wordsOf(task: TaskName): readonly string[] {
+  return manifest.tasks[task].command.split(" ").map((word) =>
+    word.replace(/\$(\w+)/g, (_, name) => Deno.env.get(name) ?? "")
+  );
+}
+
+/** Locks are the checkout's; in another folder there are none. */
+function isHere(word: string): boolean {
+  return isInCheckout() || !(word.startsWith("--lock=") || word === "--frozen");
 }
 
 /**
@@ -33,8 +73,21 @@ async function wordsOf(task: string): Promise<readonly string[]> {
  *
  * @param task Its name
  */
-export async function taskPermissions(task: string): Promise<readonly string[]> {
-  return (await wordsOf(task)).filter((word) => word.startsWith("--") && word !== "--no-prompt");
+export function taskArguments(task: TaskName): readonly string[] {
+  const words = wordsOf(task).filter((word) => word.startsWith("-") && isHere(word));
+  const own = words.filter((word) => !word.startsWith("-P=") && word !== "--no-prompt");
+  return [
+    ...own,
+    ...words.filter((word) => word.startsWith("-P=")).flatMap((word) => permissionArguments(word.slice(3))),
+  ];
+}
+
+/**
+ * Arguments of `deno run` for a process that imports packages which only some need.
+ */
+export function onDemandArguments(): readonly string[] {
+  const lock = moduleArgument(new URL("../../on_demand.lock", import.meta.url));
+  return ["--unstable-npm-lazy-caching", ...[`--lock=${lock}`, "--frozen"].filter(isHere)];
 }
 
 /**
@@ -42,8 +95,8 @@ export async function taskPermissions(task: string): Promise<readonly string[]> 
  *
  * @param task Its name
  */
-export async function taskEnvironment(task: string): Promise<Readonly<Record<string, string>>> {
-  const words = await wordsOf(task);
+export function taskEnvironment(task: TaskName): Readonly<Record<string, string>> {
+  const words = wordsOf(task);
   const settings = words.slice(0, words.indexOf("deno")).map((word) => word.split(/=(.*)/s));
   return Object.fromEntries(settings.map(([name, value]) => [name, value]));
 }

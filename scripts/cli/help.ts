@@ -4,6 +4,7 @@
  * @module
  */
 
+import { commandLine } from "../../dsl/command_line.ts";
 import { allowedWords, type Flag, type Flags, kebab } from "./flags.ts";
 import type { Command } from "./parse.ts";
 
@@ -51,5 +52,5 @@ export function helpText<F extends Flags>(command: Command<F>): string {
   const lines = rows.flatMap(([left, right]) =>
     wrapped(right, WIDTH - column).map((line, index) => `  ${index === 0 ? left : ""}`.padEnd(column) + line)
   );
-  return [command.summary, "", `Usage: deno task ${command.name} [--flag value ...]`, "", ...lines].join("\n");
+  return [command.summary, "", `Usage: ${commandLine(command.name)} [--flag value ...]`, "", ...lines].join("\n");
 }

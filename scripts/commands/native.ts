@@ -17,20 +17,13 @@ import {
 } from "../../dsl/engine/tensorflow.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { boolean, main, type Options, text } from "../cli/mod.ts";
-import { buildAddon } from "../tools/native/addon.ts";
-import { wheels } from "../tools/native/checksums.ts";
-import { installCuda } from "../tools/native/cuda.ts";
-import { download } from "../tools/native/download.ts";
-import { installPrebuilt, prebuiltVersion } from "../tools/native/prebuilt.ts";
-import {
-  nodeHeaders,
-  npmRegistry,
-  protobuf,
-  pythonIndex,
-  tfjsNode,
-  unpackPackage,
-} from "../tools/native/registries.ts";
-import { findWheel, unpackWheel } from "../tools/native/wheel.ts";
+import { buildAddon } from "./native/addon.ts";
+import { wheels } from "./native/checksums.ts";
+import { installCuda } from "./native/cuda.ts";
+import { download } from "./native/download.ts";
+import { installPrebuilt, prebuiltVersion } from "./native/prebuilt.ts";
+import { nodeHeaders, npmRegistry, protobuf, pythonIndex, tfjsNode, unpackPackage } from "./native/registries.ts";
+import { findWheel, unpackWheel } from "./native/wheel.ts";
 
 /** The version whose wheel is taken unless another is named. */
 const wheelVersion = "2.21.0";

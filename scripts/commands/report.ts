@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { commandLine } from "../../dsl/command_line.ts";
 import { claimFolder } from "../../dsl/files/claim.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import { calibrationChart, REPORT, runCalibration, svgFile, writeReport } from "../../tasks/report/mod.ts";
@@ -14,7 +15,7 @@ const flags = {
   calibration: text({
     help:
       "Draw these runs' error distribution and calibration side by side (SVG), from the evaluation.json in each: what " +
-      "deno task evaluate --run DIR --json prints",
+      `${commandLine("evaluate")} --run DIR --json prints`,
     value: "FILE",
   }),
 };

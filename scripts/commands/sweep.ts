@@ -8,7 +8,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { claimFolder } from "../../dsl/files/claim.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import { taskKind } from "../../tasks/mod.ts";
-import { draw } from "../tools/bench/process.ts";
+import { draw } from "../cli/child.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, type Options, span, text, toConfig } from "../cli/mod.ts";
 import { trainFlags, usage } from "../cli/options.ts";

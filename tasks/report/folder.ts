@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { commandLine } from "../../dsl/command_line.ts";
 import { firstLine, OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { isObject } from "../../dsl/files/json.ts";
@@ -170,7 +171,7 @@ export async function runCalibration(folder: string): Promise<NamedCalibration> 
   if (evaluation !== undefined) return { name: methodOf(config), metrics: evaluation };
   const [found, evaluate] = [
     "no metrics of a classifier in evaluation.json",
-    `deno task evaluate --run ${folder} --json`,
+    `${commandLine("evaluate")} --run ${folder} --json`,
   ];
   const allowed = `what ${evaluate} prints`;
   throw new OneloraError({ attempted: `reading ${folder}`, found, allowed });

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { openSafetensors, writeSafetensors } from "../../dsl/mod.ts";
-import { denoCommand } from "../../scripts/cli/deno.ts";
+import { denoCommand, taskArguments, type TaskName } from "../../scripts/cli/deno.ts";
 import { showTransfers } from "../../scripts/cli/fetched.ts";
 import { startHub } from "../support/hub_server.ts";
 
@@ -9,12 +9,10 @@ const fixtures = new URL("../fixtures/", import.meta.url).pathname;
 const commit = "4".repeat(40);
 
 /** Runs a task as `deno.json` has it, on a hub of this machine. */
-async function runOnHub(task: string, environment: Record<string, string>, ...args: readonly string[]) {
-  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
-  const [, run, ...fixed]: readonly string[] = tasks[task].command.split(" ");
-  const local = fixed.map((each) => each.startsWith("--allow-net=") ? "--allow-net=127.0.0.1" : each);
+async function runOnHub(task: TaskName, environment: Record<string, string>, ...args: readonly string[]) {
+  const local = taskArguments(task).map((each) => each.startsWith("--allow-net=") ? "--allow-net=127.0.0.1" : each);
   const { code, stdout, stderr } = await new Deno.Command(await denoCommand(), {
-    args: [run, ...local, ...args],
+    args: ["run", "--no-prompt", ...local, `scripts/commands/${task}.ts`, ...args],
     cwd: root,
     env: environment,
   }).output();

@@ -3,13 +3,13 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { OneloraError } from "../../dsl/error.ts";
 import { denoCommand } from "../../scripts/cli/deno.ts";
-import { download } from "../../scripts/tools/native/download.ts";
+import { download } from "../../scripts/commands/native/download.ts";
 import { type BackendName, engineKind } from "../../dsl/engine/mod.ts";
 import { cudaNames, missingCuda, prepareCard } from "../../dsl/engine/tensorflow_environment.ts";
-import { cudaDestination, cudaWheels } from "../../scripts/tools/native/cuda.ts";
-import { installPrebuilt } from "../../scripts/tools/native/prebuilt.ts";
-import { npmRegistry, pythonIndex, unpackPackage } from "../../scripts/tools/native/registries.ts";
-import { findWheel, unpackWheel } from "../../scripts/tools/native/wheel.ts";
+import { cudaDestination, cudaWheels } from "../../scripts/commands/native/cuda.ts";
+import { installPrebuilt } from "../../scripts/commands/native/prebuilt.ts";
+import { npmRegistry, pythonIndex, unpackPackage } from "../../scripts/commands/native/registries.ts";
+import { findWheel, unpackWheel } from "../../scripts/commands/native/wheel.ts";
 import { tarball, zip } from "../support/archives.ts";
 
 /** An answer of the pretended network. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../../dsl/error.ts";
-import { denoCommand, taskEnvironment, taskPermissions } from "../../cli/deno.ts";
+import { denoCommand, moduleArgument, taskArguments, taskEnvironment } from "../../cli/deno.ts";
 import { type Settings, stageOf } from "./folder.ts";
 import type { Cell } from "./plan.ts";
 
@@ -59,11 +59,11 @@ async function lastLine(stream: ReadableStream<Uint8Array>, onLine: (line: strin
  * @throws OneloraError with the line that the run ended with, if it did not finish
  */
 export async function runCell(cell: Cell, place: Place): Promise<void> {
-  const script = decodeURIComponent(new URL("./cell_process.ts", import.meta.url).pathname);
+  const script = moduleArgument(new URL("./cell_process.ts", import.meta.url));
   const begun = await stageOf(`${place.folder}/${cell.name}`) === "begun";
   const child = new Deno.Command(await denoCommand(), {
-    args: ["run", "--no-prompt", ...await taskPermissions("train"), script, ...trainArguments(cell, place, begun)],
-    env: await taskEnvironment("train"),
+    args: ["run", "--no-prompt", ...taskArguments("train"), script, ...trainArguments(cell, place, begun)],
+    env: taskEnvironment("train"),
     // Held open as long as the sweep lives: its end is that of the run.
     stdin: "piped",
     stdout: "piped",

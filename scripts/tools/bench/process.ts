@@ -4,7 +4,8 @@
  * @module
  */
 import { OneloraError } from "../../../dsl/error.ts";
-import { denoCommand, taskEnvironment, taskPermissions } from "../../cli/deno.ts";
+import { childOutput, type Surroundings } from "../../cli/child.ts";
+import { onDemandArguments, taskArguments, taskEnvironment } from "../../cli/deno.ts";
 import type { FamilyJob } from "./family_job.ts";
 import type { StepJob } from "./job.ts";
 import type { ProductJob } from "./products.ts";
@@ -20,35 +21,9 @@ function here(name: string): string {
   return decodeURIComponent(new URL(name, import.meta.url).pathname);
 }
 
-/** What a process of deno is given. */
-interface Surroundings {
-  /** What is being done, for errors. */
-  readonly attempted: string;
-  /** Changes of the environment. */
-  readonly env?: Readonly<Record<string, string>>;
-  /** What it reads from its standard input. */
-  readonly input?: string;
-}
-
-/** What `deno run` printed. */
-async function output(args: readonly string[], { attempted, env, input = "" }: Surroundings): Promise<string> {
-  const child = new Deno.Command(await denoCommand(), {
-    args: ["run", "--no-prompt", ...args],
-    cwd: root,
-    env,
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const [{ success, stdout, stderr }] = await Promise.all([
-    child.output(),
-    // A process that ends early closes its input; what it said then tells why.
-    new Blob([input]).stream().pipeTo(child.stdin).catch(() => {}),
-  ]);
-  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
-  if (success) return out;
-  const said = err.split("\n").at(-1)!.replace(/^error: /, "");
-  throw new OneloraError({ attempted, found: said || "a process that ended without a word", allowed: "its end" });
+/** What `deno run` printed, in the checkout. */
+async function output(args: readonly string[], surroundings: Surroundings): Promise<string> {
+  return await childOutput(args, { folder: root, ...surroundings });
 }
 
 /** The last line of what a process printed, as JSON. */
@@ -56,17 +31,10 @@ async function lastLine<Answer>(args: readonly string[], surroundings: Surroundi
   return JSON.parse((await output(args, surroundings)).split("\n").at(-1)!);
 }
 
-/** Packages that only some need are locked too, and fetched by those alone. */
-const onDemand = [
-  "--unstable-npm-lazy-caching",
-  "--lock=on_demand.lock",
-  "--frozen",
-];
-
 /** Permissions of a worker: where our engine runs, those of training. */
-async function permissions(worker: Worker): Promise<readonly string[]> {
-  if (worker === "plain" || worker === "jax") return [...onDemand, "--ignore-env", "--allow-read"];
-  return await taskPermissions("train");
+function permissions(worker: Worker): readonly string[] {
+  if (worker === "plain" || worker === "jax") return [...onDemandArguments(), "--ignore-env", "--allow-read"];
+  return taskArguments("train");
 }
 
 /**
@@ -81,10 +49,10 @@ export async function measure<Answer>(
   job: StepJob | FamilyJob | ProductJob,
   ...more: readonly string[]
 ): Promise<Answer> {
-  const args = [...await permissions(worker), here(`${worker}.ts`), JSON.stringify(job), ...more];
+  const args = [...permissions(worker), here(`${worker}.ts`), JSON.stringify(job), ...more];
   // Lets TensorFlow's library compute products of float32 tensors in bf16; our steps have bf16 tensors.
   const isHalf = job.kind === "product" && job.precision === "bf16";
-  const env = isHalf ? { ONEDNN_DEFAULT_FPMATH_MODE: "BF16" } : await taskEnvironment("train");
+  const env = isHalf ? { ONEDNN_DEFAULT_FPMATH_MODE: "BF16" } : taskEnvironment("train");
   return await lastLine(args, { attempted: `measuring ${worker}`, env });
 }
 
@@ -120,14 +88,4 @@ export async function whyNoTorch(python: string): Promise<string | undefined> {
     if (error instanceof OneloraError) return error.problem.found;
     throw error;
   }
-}
-
-/**
- * A chart as SVG, drawn by a process without permissions.
- *
- * @param spec Vega-Lite specification
- */
-export async function draw(spec: object): Promise<string> {
-  const args = [...onDemand, "--ignore-env", here("draw.ts")];
-  return await output(args, { attempted: "drawing a chart", input: JSON.stringify(spec) });
 }

@@ -5,7 +5,6 @@
  */
 
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { addonPath, quietLoaderPath } from "../../../dsl/engine/tensorflow.ts";
 import { OneloraError } from "../../../dsl/error.ts";
 import { libraries } from "./wheel.ts";
@@ -45,6 +44,8 @@ export async function buildAddon(folder: string, headers: readonly string[]): Pr
     ...["-o", join(folder, addonPath), "-L", join(folder, "deps", "lib")],
     ...libraries.map((library) => `-l:${library}`),
   ]);
-  const loader = fileURLToPath(new URL("./load_quietly.c", import.meta.url));
-  await compile("its loader", [...common, "-x", "c", loader, "-o", join(folder, quietLoaderPath), "-ldl"]);
+  // The package is a folder or comes from a registry.
+  const source = join(folder, "load_quietly.c");
+  await Deno.writeFile(source, (await fetch(new URL("./load_quietly.c", import.meta.url))).body!);
+  await compile("its loader", [...common, "-x", "c", source, "-o", join(folder, quietLoaderPath), "-ldl"]);
 }
