@@ -48,12 +48,13 @@
  *
  * @module
  */
-export { type Adapter, at, everyLinear, queryKeyValue } from "./adapters/adapter.ts";
+export { type Adapter, at, everyLinear } from "./adapters/adapter.ts";
 export { bitfit } from "./adapters/bitfit.ts";
 export { parameterCounts } from "./adapters/count.ts";
 export { difffit } from "./adapters/difffit.ts";
 export { dora } from "./adapters/dora.ts";
 export { loadAdapter, saveAdapter } from "./adapters/exchange/mod.ts";
+export { ia3 } from "./adapters/ia3.ts";
 export { lora } from "./adapters/lora.ts";
 export { mergeParams } from "./adapters/merge.ts";
 export { mora1, mora6 } from "./adapters/mora.ts";

@@ -19,7 +19,8 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const { exports }: { readonly exports: Readonly<Record<string, string>> } = JSON.parse(
   await Deno.readTextFile(`${root}deno.json`),
 );
-const entries = Object.values(exports);
+/** The modules among what is published; the rest are commands, which export nothing. */
+const entries = Object.values(exports).filter((entry) => entry.endsWith("mod.ts"));
 const packages = ["scripts/tools/std/assert/mod.ts", "scripts/tools/std/cli/mod.ts"];
 
 /** The faults that lie in the project's own files: what it re-exports of npm packages is documented as it is there. */
@@ -38,7 +39,7 @@ const checks: readonly Check[] = [
   { name: "documentation", args: ["doc", "--lint", ...entries, ...packages], faults: ownFaults },
   {
     name: "examples",
-    args: ["test", "-P", "--doc", ...entries.map((entry) => entry.replace(/(?<=\w)\/mod\.ts$/, "")), "packages"],
+    args: ["test", "-P", "--doc", ...entries.map((entry) => entry.replace(/(?<=\w)\/mod\.ts$/, "")), "README.md"],
   },
   { name: "tests", args: ["task", "test"] },
   { name: "package", args: ["publish", "--dry-run", "--allow-dirty"] },

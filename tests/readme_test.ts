@@ -1,0 +1,16 @@
+/**
+ * What is documented runs: the TypeScript examples of the README and the tour of the package.
+ *
+ * @module
+ */
+import { assert } from "@std/assert";
+import { denoCommand } from "../scripts/cli/deno.ts";
+
+Deno.test("the examples of the README and of mod.ts run", async () => {
+  const { success, stdout, stderr } = await new Deno.Command(await denoCommand(), {
+    args: ["test", "-P", "--no-lock", "--quiet", "--doc", "README.md", "mod.ts"],
+    cwd: new URL("../", import.meta.url),
+  }).output();
+  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  assert(success, out + err);
+});
