@@ -40,12 +40,14 @@ await main(
     }
     // What `--output` is no good for is said before pictures are looked for.
     if (prediction.writes === undefined) prediction.places([], output);
-    const paths = await listPictures(image);
+    const notes: string[] = [];
+    const paths = await listPictures(image, (line) => notes.push(line));
     const places = prediction.places(paths, output);
     const read = async (path: string): Promise<NamedPicture> => ({ path, ...await readColourImage(path) });
     // What cannot be read is said before a model is loaded.
     const first = await read(paths[0]);
     await useBackend(backend, { threads });
+    for (const note of notes) console.error(`note: ${note}`);
     const opened = await openNoting(described.name, adapter);
     try {
       for (const [i, path] of paths.entries()) {
