@@ -30,6 +30,31 @@ export function show(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }
 
+const STRANGE = ["NaN", "Infinity", "-Infinity"];
+
+/**
+ * JSON on one line in which numbers that JSON does not have keep their names: `"NaN"`, `"Infinity"`, `"-Infinity"`.
+ *
+ * @param value What to write
+ * @param each What is written in place of each part of it
+ */
+export function writeNumbers(value: unknown, each: (part: unknown) => unknown = (part) => part): string {
+  return JSON.stringify(
+    value,
+    (_, part) => typeof part === "number" && !Number.isFinite(part) ? String(part) : each(part),
+  );
+}
+
+/**
+ * What {@linkcode writeNumbers} wrote.
+ *
+ * @param text The JSON
+ * @throws SyntaxError for what is no JSON
+ */
+export function readNumbers(text: string): unknown {
+  return JSON.parse(text, (_, part) => STRANGE.includes(part) ? Number(part) : part);
+}
+
 /** Whether a value is a JSON object, not an array or null. */
 export function isObject(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);

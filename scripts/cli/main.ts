@@ -10,6 +10,7 @@ import { OneloraError, printable } from "../../dsl/error.ts";
 import { readConfig } from "./config.ts";
 import { type Flags, withFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
+import { exitCode } from "./signals.ts";
 import { type Command, type Parsed, readOptions, splitArguments } from "./parse.ts";
 
 /** What a command does with its options. */
@@ -128,5 +129,5 @@ export async function main<F extends Flags>(command: Command<F>, body: Body<F>):
   };
   globalThis.addEventListener("error", (event) => stop(event, event.error));
   globalThis.addEventListener("unhandledrejection", (event) => stop(event, event.reason));
-  Deno.exit(await run(command, body, border));
+  Deno.exit(exitCode(await run(command, body, border)));
 }

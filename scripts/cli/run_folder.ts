@@ -7,18 +7,6 @@ import { printable } from "../../dsl/error.ts";
 import type { Reporter } from "../../tasks/trainer/observe.ts";
 import { type Progress, progress } from "./mod.ts";
 
-/** A signal that Ctrl-C raises; a second Ctrl-C ends the process at once. */
-export function interruptible(): AbortSignal {
-  const controller = new AbortController();
-  const onInterrupt = () => {
-    if (controller.signal.aborted) Deno.exit(130);
-    controller.abort();
-    console.error("interrupted: finishing this step (Ctrl-C again to stop at once)");
-  };
-  Deno.addSignalListener("SIGINT", onInterrupt);
-  return controller.signal;
-}
-
 /**
  * A trainer's reporter that draws on this terminal.
  *

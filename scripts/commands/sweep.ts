@@ -12,7 +12,7 @@ import { draw } from "../cli/child.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, type Options, span, text, toConfig } from "../cli/mod.ts";
 import { trainFlags, usage } from "../cli/options.ts";
-import { interruptible } from "../cli/run_folder.ts";
+import { interruptible } from "../cli/signals.ts";
 import { runCell } from "./sweep/cell.ts";
 import { chartOf } from "./sweep/chart.ts";
 import { claim, type Settings } from "./sweep/folder.ts";
@@ -138,7 +138,7 @@ function note(line: string): void {
 
 /** Runs what is not finished. */
 async function ran(cells: readonly Cell[], folder: string, settings: Settings, jobs: number) {
-  const signal = interruptible();
+  const signal = interruptible("finishing the steps that run");
   const results = await runCells(cells, {
     folder,
     jobs,

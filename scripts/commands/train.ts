@@ -10,7 +10,8 @@ import { showTransfers } from "../cli/fetched.ts";
 import { main } from "../cli/mod.ts";
 import { bytesText } from "./params/plan.ts";
 import { ownOptions, trainFlags } from "../cli/options.ts";
-import { interruptible, reporterFor } from "../cli/run_folder.ts";
+import { reporterFor } from "../cli/run_folder.ts";
+import { interruptible } from "../cli/signals.ts";
 
 function resultLine(name: string, { inWords }: TaskKind, { metrics, parameters, stepSeconds }: RunResult): string {
   const count = (numbers: number) => numbers.toLocaleString("en-US");

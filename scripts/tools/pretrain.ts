@@ -10,7 +10,8 @@ import { type Run, runTask, taskKind, wordProblemTokenizer } from "../../tasks/m
 import { attempt } from "../cli/attempt.ts";
 import { choice, integer, main, text } from "../cli/mod.ts";
 import { backendFlag } from "../cli/options.ts";
-import { interruptible, reporterFor } from "../cli/run_folder.ts";
+import { reporterFor } from "../cli/run_folder.ts";
+import { interruptible } from "../cli/signals.ts";
 
 /** How a model is pretrained: the task, and what of its settings is not common to all. */
 interface Pretraining extends Omit<Run, keyof typeof common | "model" | "seed"> {

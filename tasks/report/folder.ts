@@ -6,7 +6,7 @@
 import { commandLine } from "../../dsl/command_line.ts";
 import { firstLine, OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
-import { isObject } from "../../dsl/files/json.ts";
+import { isObject, readNumbers } from "../../dsl/files/json.ts";
 import { makeFolder, refuseLinks, writeWhole } from "../../dsl/files/write.ts";
 import { listFolder, readBytes } from "../data/files.ts";
 import type { LogRecord } from "../trainer/log.ts";
@@ -85,7 +85,7 @@ function numbers(value: Json): Readonly<Record<string, number>> {
 /** A line of a log; none of one that a crash cut off, or that is something else. */
 function recordOf(line: string): LogRecord | undefined {
   try {
-    const value: unknown = JSON.parse(line);
+    const value = readNumbers(line);
     if (!isObject(value) || typeof value.step !== "number") return undefined;
     const trees = Object.entries(value).flatMap(([name, part]) => isObject(part) ? [[name, numbers(part)]] : []);
     const own = numbers(value) as LogRecord;

@@ -4,9 +4,19 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
-import { OneloraError } from "../../dsl/error.ts";
-import { fromTensor, openSafetensors, toTensor, writeSafetensors } from "../../dsl/safetensors/mod.ts";
+import { firstLine, OneloraError } from "../../dsl/error.ts";
+import { guarded } from "../../dsl/files/file.ts";
+import { isObject, readNumbers, show, writeNumbers } from "../../dsl/files/json.ts";
+import {
+  type Checkpoint,
+  fromTensor,
+  type HostTensor,
+  openSafetensors,
+  toTensor,
+  writeSafetensors,
+} from "../../dsl/safetensors/mod.ts";
 import { combine, type Params, type Path } from "../../dsl/tree.ts";
 import type { Progress } from "./progress.ts";
 
@@ -24,29 +34,110 @@ function prefixed(prefix: string, tensors: Params): Params {
   return Object.fromEntries(Object.entries(tensors).map(([path, tensor]) => [`${prefix}${path}`, tensor]));
 }
 
+/** What decides a run's result, by name: a checkpoint is of the run that has the same. */
+export type Identity = Readonly<Record<string, unknown>>;
+
+/** A value as one text, whatever the order of its names. */
+function canonical(value: unknown): string {
+  return writeNumbers(
+    value,
+    (part) => isObject(part) ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => a < b ? -1 : 1)) : part,
+  );
+}
+
+/** SHA-256 of everything in a checkpoint, so that one that was edited or damaged is noticed. */
+function sumOf(identity: string, progress: string, tensors: Iterable<readonly [string, HostTensor]>): string {
+  const sum = createHash("sha256");
+  sum.update(`${identity}\n${progress}\n`);
+  for (const [name, { dtype, shape, data }] of tensors) {
+    sum.update(`${name} ${dtype} ${shape}\n`);
+    sum.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return sum.digest("hex");
+}
+
+function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : 1;
+}
+
 /**
  * Writes a checkpoint: complete or not at all.
  *
  * @param path File
  * @param moving Tensors
- * @param progress The rest
+ * @param progress Where the run stands
+ * @param identity Whose it is
  */
-export async function saveCheckpoint(path: string, moving: Moving, progress: Progress): Promise<void> {
+export async function saveCheckpoint(
+  path: string,
+  moving: Moving,
+  progress: Progress,
+  identity: Identity = {},
+): Promise<void> {
   const tensors = combine(prefixed(PREFIX.trained, moving.trained), prefixed(PREFIX.optimiser, moving.optimiser));
   const entries = await Promise.all(
     Object.entries(tensors).map(async ([name, tensor]) => [name, await fromTensor(tensor)] as const),
   );
-  await writeSafetensors(path, entries, { metadata: { progress: JSON.stringify(progress) } });
+  const [whose, stands] = [canonical(identity), writeNumbers(progress)];
+  const sum = sumOf(whose, stands, entries.toSorted(byName));
+  await writeSafetensors(path, entries, { metadata: { progress: stands, identity: whose, sum } });
 }
 
-/** The record that {@linkcode saveCheckpoint} wrote, or undefined for anything else. */
-function parseProgress(text: string): Progress | undefined {
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** The record that {@linkcode saveCheckpoint} wrote, or what is wrong with it. */
+function parseProgress(text: string): Progress | string {
   try {
-    const { step, position, seconds } = JSON.parse(text);
-    const numbers = [step, position.epoch, position.offset, seconds];
-    return numbers.every((value) => typeof value === "number") ? JSON.parse(text) : undefined;
+    const progress = readNumbers(text) as Progress;
+    const { step, position, seconds, best, since = 0, record } = progress;
+    const wrong = Object.entries({
+      step: isCount(step),
+      epoch: isCount(position.epoch),
+      offset: isCount(position.offset),
+      seconds: Number.isFinite(seconds) && seconds >= 0,
+      since: isCount(since),
+      best: best === undefined || (Number.isFinite(best.value) && isCount(best.step) && best.step <= step),
+      record: record === undefined || record.step === step,
+    }).find(([, isRight]) => !isRight);
+    return wrong === undefined ? progress : `an impossible ${wrong[0]} in its progress record`;
   } catch {
-    return undefined;
+    return "no progress record";
+  }
+}
+
+/** What differs between whose a checkpoint is and whose it must be, in words; nothing if nothing does. */
+function differences(text: string, wanted: Identity): readonly string[] {
+  const found = JSON.parse(text);
+  const now = JSON.parse(canonical(wanted));
+  return [...new Set([...Object.keys(found), ...Object.keys(now)])].sort()
+    .filter((name) => canonical(found[name]) !== canonical(now[name]))
+    .map((name) => `${name} ${show(found[name])}, not ${show(now[name])}`);
+}
+
+/** Tensors from a checkpoint, checked against its sum. */
+async function readTensors(
+  path: string,
+  file: Checkpoint,
+  names: readonly string[],
+  refuse: (found: string, allowed: string) => OneloraError,
+): Promise<Readonly<Record<Path, Tensor>>> {
+  const hosts = await Promise.all(names.map(async (name) => [name, await file.read(name)] as const));
+  const { identity = "{}", progress = "", sum } = file.metadata;
+  if (sum !== sumOf(identity, progress, hosts.toSorted(byName))) {
+    throw refuse(
+      sum === undefined ? "no checksum" : "other content than its checksum is of",
+      `${path} as it was written`,
+    );
+  }
+  const read: Record<Path, Tensor> = {};
+  try {
+    for (const [name, host] of hosts) read[name] = toTensor(host);
+    return read;
+  } catch (error) {
+    dispose(read);
+    throw error;
   }
 }
 
@@ -55,33 +146,60 @@ function parseProgress(text: string): Progress | undefined {
  *
  * @param path File
  * @param like Tensors of the same run at its start: the file must hold exactly these names and shapes
- * @throws OneloraError if the file belongs to another configuration
+ * @param identity Whose it must be
+ * @throws OneloraError, by what differs, if the file belongs to another run, was edited or is damaged
  */
-export async function loadCheckpoint(path: string, like: Moving): Promise<Moving & { readonly progress: Progress }> {
+export async function loadCheckpoint(
+  path: string,
+  like: Moving,
+  identity: Identity = {},
+): Promise<Moving & { readonly progress: Progress }> {
   await using file = await openSafetensors(path);
   const wanted = combine(prefixed(PREFIX.trained, like.trained), prefixed(PREFIX.optimiser, like.optimiser));
   const wrong = (found: string, allowed: string) =>
     new OneloraError({ attempted: `resuming from ${path}`, found, allowed });
+  if (file.metadata.identity === undefined) {
+    throw wrong("no word of whose it is", "a checkpoint written by this version");
+  }
+  const different = await guarded(
+    `reading ${path}`,
+    "a checkpoint",
+    () => differences(file.metadata.identity!, identity),
+  );
+  if (different.length > 0) {
+    throw wrong(`another run's: ${different.slice(0, 5).join("; ")}`, "a checkpoint of this run");
+  }
   const extra = file.names.find((name) => wanted[name] === undefined);
   if (extra !== undefined) throw wrong(`tensor "${extra}"`, "the trained parameters and optimiser state of this run");
   const progress = parseProgress(file.metadata.progress ?? "");
-  if (progress === undefined) throw wrong("no progress record", "a checkpoint written by this trainer");
+  if (typeof progress === "string") throw wrong(progress, "a checkpoint written by this trainer");
   for (const [name, { shape }] of Object.entries(wanted)) {
     if (!file.names.includes(name)) throw wrong(`no tensor "${name}"`, "a checkpoint of this run");
     const found = file.info(name).shape;
     if (`${found}` !== `${shape}`) throw wrong(`"${name}" of shape [${found}]`, `shape [${shape}]`);
   }
-  const read: Record<Path, Tensor> = {};
-  try {
-    for (const name of Object.keys(wanted)) read[name] = toTensor(await file.read(name));
-  } catch (error) {
-    dispose(read);
-    throw error;
-  }
+  const read = await readTensors(path, file, Object.keys(wanted), wrong);
   const part = (prefix: string) =>
     Object.fromEntries(
       Object.entries(read).filter(([name]) => name.startsWith(prefix))
         .map(([name, tensor]) => [name.slice(prefix.length), tensor]),
     );
   return { trained: part(PREFIX.trained), optimiser: part(PREFIX.optimiser), progress };
+}
+
+/**
+ * Whether a checkpoint is there to go on from.
+ *
+ * @param path File
+ * @throws OneloraError for anything but a file or nothing, and for what cannot be looked at
+ */
+export async function hasCheckpoint(path: string): Promise<boolean> {
+  const refuse = (found: string, cause?: unknown) =>
+    new OneloraError({ attempted: `resuming from ${path}`, found, allowed: "a checkpoint, or none" }, { cause });
+  const found = await Deno.lstat(path).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw refuse(firstLine(error), error);
+  });
+  if (found === undefined || found.isFile) return found !== undefined;
+  throw refuse(found.isSymlink ? "a link" : found.isDirectory ? "a folder" : "a device or pipe");
 }

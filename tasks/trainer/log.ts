@@ -4,6 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
+import { readNumbers, writeNumbers } from "../../dsl/files/json.ts";
 import { openAppend, refuseLinks } from "../../dsl/files/write.ts";
 import type { Tree } from "../../dsl/tree.ts";
 
@@ -22,7 +23,7 @@ export interface MetricsLog extends Disposable {
 function recordsUpTo(text: string, step: number): readonly LogRecord[] {
   return text.split("\n").flatMap((line) => {
     try {
-      const record = JSON.parse(line);
+      const record = readNumbers(line) as LogRecord;
       return record.step <= step ? [record] : [];
     } catch {
       return [];
@@ -49,9 +50,9 @@ function earlierText(path: string): string {
  */
 export function openLog(path: string, resumedAt: number): MetricsLog {
   const encoder = new TextEncoder();
-  const line = (record: LogRecord) => encoder.encode(`${JSON.stringify(record)}\n`);
+  const line = (record: LogRecord) => encoder.encode(`${writeNumbers(record)}\n`);
   const kept = resumedAt > 0 ? recordsUpTo(earlierText(path), resumedAt) : [];
-  const first = encoder.encode(kept.map((record) => `${JSON.stringify(record)}\n`).join(""));
+  const first = encoder.encode(kept.map((record) => `${writeNumbers(record)}\n`).join(""));
   const file = openAppend(path, first);
   return {
     kept,

@@ -23,7 +23,9 @@ import { mapTree, type Params, partition } from "../../dsl/tree.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { holdThreads } from "../data/threads.ts";
 import { openEvents } from "../report/events.ts";
-import { loadCheckpoint } from "./checkpoint.ts";
+import type { DataFacts } from "../data/record.ts";
+import { softwareVersions } from "../report/versions.ts";
+import { type Identity, loadCheckpoint } from "./checkpoint.ts";
 import { originsOf } from "./decay.ts";
 import { NO_METHOD } from "./method.ts";
 import { inPrecision } from "./precision.ts";
@@ -49,10 +51,15 @@ function resultOf({ ema: decay = 0 }: Run): ParametersOf {
 }
 
 /** A trained state, or that of the best evaluation where it is wanted and was an earlier one. */
-async function chosen({ keep }: Run, out: string | undefined, result: TrainResult): Promise<TrainResult> {
+async function chosen(
+  { keep }: Run,
+  out: string | undefined,
+  identity: Identity,
+  result: TrainResult,
+): Promise<TrainResult> {
   const { best, state } = result;
   if (keep !== "best" || out === undefined || best === undefined || best.step === result.steps) return result;
-  const { progress, ...moving } = await loadCheckpoint(`${out}/${BEST}`, state);
+  const { progress, ...moving } = await loadCheckpoint(`${out}/${BEST}`, state, identity);
   free(state.trained, state.optimiser);
   return { ...result, state: { ...state, ...moving }, metrics: progress.metrics ?? result.metrics };
 }
@@ -79,13 +86,31 @@ export async function runTask<Own extends object>(
   const data = surroundings.data ?? await kind.openData(run.data, run);
   const prepared = await kind.open(run, { model, data }, surroundings.reporter);
   try {
-    return await runPrepared(prepared, run, surroundings);
+    return await runPrepared(prepared, run, surroundings, identityOf(kind, run, kind.dataFacts(data)));
   } finally {
     await prepared.close?.();
   }
 }
 
-async function runPrepared(prepared: PreparedTask, run: Run, surroundings: RunSurroundings): Promise<RunResult> {
+/** Settings that change how far and how a run goes, but none of its steps. */
+const WITHOUT_EFFECT = ["steps", "epochs", "evalEvery", "checkpointEvery", "patience", "keep", "workers"];
+
+/** What decides a run's steps: the settings, what it knows of its data, and the versions. */
+function identityOf<Own extends object>({ name }: Pick<TaskKind, "name">, run: Run<Own>, facts: DataFacts): Identity {
+  const { own, ...settings } = run;
+  const deciding = Object.entries({ ...settings, ...own }).filter(([each, value]) =>
+    value !== undefined && !WITHOUT_EFFECT.includes(each)
+  );
+  const { onelora, tfjs } = softwareVersions();
+  return { task: name, ...Object.fromEntries(deciding), ...facts, onelora, tfjs };
+}
+
+async function runPrepared(
+  prepared: PreparedTask,
+  run: Run,
+  surroundings: RunSurroundings,
+  identity: Identity,
+): Promise<RunResult> {
   const { model, training } = prepared;
   const { reporter, out } = surroundings;
   const layer = prepared.layer;
@@ -130,10 +155,11 @@ async function runPrepared(prepared: PreparedTask, run: Run, surroundings: RunSu
         checkpointEvery: run.checkpointEvery,
         patience: run.patience,
         parametersOf,
+        identity,
         observers: surroundings.observers,
       },
     );
-    const { state, ...numbers } = await chosen(run, out, last);
+    const { state, ...numbers } = await chosen(run, out, identity, last);
     try {
       const result = parametersOf(state);
       await surroundings.save?.({ model, layer, params: result });

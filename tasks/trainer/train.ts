@@ -11,7 +11,7 @@ import type { Schedule } from "../../dsl/optimise/mod.ts";
 import { mapTree, type Params, type Tree } from "../../dsl/tree.ts";
 import type { Position } from "../data/stream.ts";
 import { advance } from "./advance.ts";
-import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { hasCheckpoint, type Identity, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { type Observer, recording, type Reporter, reporting, together } from "./observe.ts";
 import type { TaskBatch } from "./parts.ts";
 import { atStart, type Deciding, evaluated, type Progress, stepped } from "./progress.ts";
@@ -55,6 +55,8 @@ export interface TrainSettings {
   readonly out?: string;
   /** Go on from the folder's last checkpoint, if it has one. */
   readonly resume?: boolean;
+  /** What decides the result: checkpoints of runs with other such facts are refused. */
+  readonly identity?: Identity;
   /** Ends the run after the current step, with a checkpoint. */
   readonly signal?: AbortSignal;
   /** Told what happens, for people. */
@@ -94,21 +96,17 @@ function scoped(state: TrainState): TrainState & Disposable {
   return { ...state, [Symbol.dispose]: () => free(state.frozen, state.trained, state.optimiser) };
 }
 
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}
-
 /** The run's state at its start, or that of the folder's last checkpoint. */
 async function begin(
   initial: TrainState,
-  { out, resume, reporter, steps }: TrainSettings,
+  { out, resume, reporter, steps, identity }: TrainSettings,
 ): Promise<readonly [TrainState, Progress]> {
-  if (out === undefined || !resume || !exists(`${out}/${LAST}`)) return [initial, atStart];
-  const { progress, ...moving } = await loadCheckpoint(`${out}/${LAST}`, initial);
+  if (out === undefined || !resume) return [initial, atStart];
+  if (!await hasCheckpoint(`${out}/${LAST}`)) {
+    reporter.line(`note: no checkpoint in ${out}: it starts again`);
+    return [initial, atStart];
+  }
+  const { progress, ...moving } = await loadCheckpoint(`${out}/${LAST}`, initial, identity);
   free(initial.trained, initial.optimiser);
   reporter.line(`resumed at step ${progress.step} of ${steps}`);
   return [{ ...initial, ...moving }, progress];
@@ -179,7 +177,7 @@ async function course(
   seen: (batch: BatchTensors) => void,
   settings: TrainSettings,
 ): Promise<TrainResult> {
-  const { steps, schedule, momentum, out, evalEvery, checkpointEvery, patience = 0 } = settings;
+  const { steps, schedule, momentum, out, identity, evalEvery, checkpointEvery, patience = 0 } = settings;
   const { reporter, signal, parametersOf = ({ frozen, trained }: TrainState) => ({ ...frozen, ...trained }) } =
     settings;
   using folder = recording(out, reached.step);
@@ -195,7 +193,7 @@ async function course(
 
   const saveState = async (file: string, state: TrainState) => {
     if (out === undefined) return;
-    await saveCheckpoint(`${out}/${file}`, state, progress);
+    await saveCheckpoint(`${out}/${file}`, state, progress, identity);
     if (file === LAST) saved = progress.step;
     await observer.onCheckpoint({ step: progress.step, path: `${out}/${file}` });
   };

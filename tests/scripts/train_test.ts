@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { openSafetensors, sizeOf } from "../../dsl/mod.ts";
 import { recordsIn } from "../../tasks/mod.ts";
+import { available } from "../support/available.ts";
 import { failure, linesOf, output, type Running, runTask, smallCifar, start } from "../support/command.ts";
 
 const folder = await Deno.makeTempDir();
@@ -144,22 +145,84 @@ Deno.test("a run killed at random steps and resumed ends with the bytes of one t
   assertEquals({ metrics, steps }, { metrics: expected.metrics, steps: expected.steps });
 });
 
-Deno.test("Ctrl-C ends a run with one line, and it resumes to the same bytes", async () => {
-  const run = `${folder}/interrupted`;
-  const running = start("train", ...long, "--out", run);
-  await reached(run, 25, running);
-  running.process.kill("SIGINT");
-  const { code, err } = await running.outcome;
-  assertEquals(code, 1);
-  const errors = err.trimEnd().split("\n").filter((line) => line.startsWith("error: "));
-  assertEquals(errors.length, 1);
-  assertMatch(errors[0], new RegExp(`an interrupt after step \\d+; allowed: continuing with --resume ${run}`));
-  const stoppedAt = Number(/after step (\d+)/.exec(errors[0])![1]);
-  assert(stoppedAt >= 25 && stoppedAt < 150);
-  assertEquals((await linesOf(`${run}/metrics.jsonl`)).length, stoppedAt);
-  assertStringIncludes(await output("train", "--resume", run), `resumed at step ${stoppedAt} of 150`);
-  assertEquals(await adapterBytes(run), await adapterBytes(await whole()));
-  assertEquals(await losses(run), await losses(await whole()));
+for (const [signal, expected] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+  Deno.test(`${signal} ends a run with one line and its exit code, and it resumes to the same bytes`, async () => {
+    const run = `${folder}/interrupted-${signal}`;
+    const running = start("train", ...long, "--out", run);
+    await reached(run, 25, running);
+    running.process.kill(signal);
+    const { code, err } = await running.outcome;
+    assertEquals(code, expected);
+    const errors = err.trimEnd().split("\n").filter((line) => line.startsWith("error: "));
+    assertEquals(errors.length, 1);
+    assertMatch(errors[0], new RegExp(`an interrupt after step \\d+; allowed: continuing with --resume ${run}`));
+    const stoppedAt = Number(/after step (\d+)/.exec(errors[0])![1]);
+    assert(stoppedAt >= 25 && stoppedAt < 150);
+    assertEquals((await linesOf(`${run}/metrics.jsonl`)).length, stoppedAt);
+    assertStringIncludes(await output("train", "--resume", run), `resumed at step ${stoppedAt} of 150`);
+    assertEquals(await adapterBytes(run), await adapterBytes(await whole()));
+    assertEquals(await losses(run), await losses(await whole()));
+  });
+}
+
+for (const backend of await available("wasm", "tensorflow", "cpu")) {
+  Deno.test(`a signal is seen between steps (${backend})`, async () => {
+    const run = `${folder}/seen-${backend}`;
+    const settings = [...common.slice(0, 4), "--backend", backend, "--batch-size", "8", "--steps", "100000"];
+    const running = start("train", ...settings, "--out", run);
+    await reached(run, 5, running);
+    const before = (await linesOf(`${run}/metrics.jsonl`)).length;
+    const sent = performance.now();
+    running.process.kill("SIGTERM");
+    const { code, err } = await running.outcome;
+    assertEquals(code, 143, err);
+    const stoppedAt = Number(/after step (\d+)/.exec(err)![1]);
+    assertEquals((await linesOf(`${run}/metrics.jsonl`)).length, stoppedAt);
+    assert(stoppedAt >= before && performance.now() - sent < 20_000, `${stoppedAt}`);
+  });
+}
+
+Deno.test("a checkpoint of another run, an edited, a damaged one and what is none are refused by what differs", async () => {
+  const [mine, other] = [`${folder}/mine`, `${folder}/foreign`];
+  const settings = ["--steps", "4", "--checkpoint-every", "2"];
+  await Promise.all([
+    output("train", ...common, ...settings, "--out", mine),
+    output("train", ...common, ...settings, "--seed", "5", "--out", other),
+  ]);
+  const last = `${mine}/checkpoint/last.safetensors`;
+  const good = await Deno.readFile(last);
+  const log = await Deno.readTextFile(`${mine}/metrics.jsonl`);
+  const refused = async (part: string) => {
+    const [code, line] = await failure("train", "--resume", mine, "--steps", "6");
+    assertEquals(code, 1, line);
+    assertStringIncludes(line, part);
+    assertEquals(await Deno.readTextFile(`${mine}/metrics.jsonl`), log);
+  };
+  await Deno.copyFile(`${other}/checkpoint/last.safetensors`, last);
+  await refused("another run's: seed 5, not 0");
+
+  const edited = good.slice();
+  edited[edited.length - 3] ^= 1;
+  await Deno.writeFile(last, edited);
+  await refused("other content than its checksum is of");
+
+  const text = new TextDecoder("latin1").decode(good);
+  const at = text.indexOf('\\"epoch\\":0');
+  assert(at > 0);
+  const moved = good.slice();
+  moved[at + 10] = "1".charCodeAt(0);
+  await Deno.writeFile(last, moved);
+  await refused("checksum");
+
+  await Deno.writeFile(last, good.subarray(0, good.length - 10));
+  await refused("last.safetensors");
+  await Deno.remove(last);
+  await Deno.mkdir(last);
+  await refused("found a folder");
+  await Deno.remove(last);
+  // Without any, it starts again, and says so.
+  assertStringIncludes(await output("train", "--resume", mine, "--steps", "6"), "note: no checkpoint in");
+  assertEquals((await losses(mine)).length, 6);
 });
 
 Deno.test("a finished run that is resumed stays as it is, and can be made longer", async () => {
