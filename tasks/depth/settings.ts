@@ -18,6 +18,6 @@ export interface DepthSettings {
 /** Their declarations. */
 export const depthSettings: SettingsOf<DepthSettings> = {
   augment: fromRecipe(boolean({ help: "mirroring, crops and brightness (default: true)" })),
-  flip: boolean({ help: "evaluate the mean of a picture's and its mirror image's predictions" }),
-  samples: integer({ help: "pictures shown after training", min: 1 }),
+  flip: boolean({ aside: true, help: "evaluate the mean of a picture's and its mirror image's predictions" }),
+  samples: integer({ aside: true, help: "pictures shown after training", min: 1 }),
 };

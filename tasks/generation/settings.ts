@@ -24,9 +24,10 @@ export interface GenerationSettings {
 /** Their declarations. */
 export const generationSettings: SettingsOf<GenerationSettings> = {
   augment: fromRecipe(boolean({ help: "mirror half of the images (default: true except for digits)" })),
-  samplingSteps: fromRecipe(integer({ help: "steps of a sample", min: 1 })),
-  guidance: fromRecipe(number({ help: "scale of classifier-free guidance; 1 for none", min: 0 })),
+  samplingSteps: fromRecipe(integer({ aside: true, help: "steps of a sample", min: 1 })),
+  guidance: fromRecipe(number({ aside: true, help: "scale of classifier-free guidance; 1 for none", min: 0 })),
   features: text({
+    aside: true,
     help: "vit or inception_v3 whose features samples are measured in (default for grey pictures: vit-micro)",
     value: "NAME|DIR",
   }),
@@ -34,5 +35,5 @@ export const generationSettings: SettingsOf<GenerationSettings> = {
     help: "autoencoder of a model of latents (default: vae/ in the model's folder or beside it)",
     value: "NAME|DIR",
   }),
-  samples: fromRecipe(integer({ help: "pictures sampled in an evaluation", min: 1 })),
+  samples: fromRecipe(integer({ aside: true, help: "pictures sampled in an evaluation", min: 1 })),
 };

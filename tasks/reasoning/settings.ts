@@ -16,5 +16,5 @@ export interface ReasoningSettings {
 /** Their declarations. */
 export const reasoningSettings: SettingsOf<ReasoningSettings> = {
   length: integer({ help: "tokens of an example at most", min: 1 }),
-  samples: integer({ help: "questions answered in an evaluation", min: 1 }),
+  samples: integer({ aside: true, help: "questions answered in an evaluation", min: 1 }),
 };

@@ -28,6 +28,8 @@ import { softwareVersions } from "../report/versions.ts";
 import { type Identity, loadCheckpoint } from "./checkpoint.ts";
 import { originsOf } from "./decay.ts";
 import { NO_METHOD } from "./method.ts";
+import type { Settings } from "./setting.ts";
+import { runSettings } from "./settings.ts";
 import { inPrecision } from "./precision.ts";
 import { free, trainStep } from "./step.ts";
 import type { ParametersOf, PreparedTask, Run, RunResult, RunSurroundings, TaskKind } from "./task.ts";
@@ -92,17 +94,15 @@ export async function runTask<Own extends object>(
   }
 }
 
-/** Settings that change how far and how a run goes, but none of its steps. */
-const WITHOUT_EFFECT = ["steps", "epochs", "evalEvery", "checkpointEvery", "patience", "keep", "workers"];
-
 /** What decides a run's steps: the settings, what it knows of its data, and the versions. */
-function identityOf<Own extends object>({ name }: Pick<TaskKind, "name">, run: Run<Own>, facts: DataFacts): Identity {
+function identityOf<Own extends object>(kind: TaskKind<Own>, run: Run<Own>, facts: DataFacts): Identity {
   const { own, ...settings } = run;
+  const declared: Settings = { ...runSettings, ...kind.settings as Settings };
   const deciding = Object.entries({ ...settings, ...own }).filter(([each, value]) =>
-    value !== undefined && !WITHOUT_EFFECT.includes(each)
+    value !== undefined && declared[each]?.aside !== true
   );
   const { onelora, tfjs } = softwareVersions();
-  return { task: name, ...Object.fromEntries(deciding), ...facts, onelora, tfjs };
+  return { task: kind.name, ...Object.fromEntries(deciding), ...facts, onelora, tfjs };
 }
 
 async function runPrepared(

@@ -11,6 +11,8 @@ export interface About {
   readonly help: string;
   /** The value's name in `--help`, e.g. `DIR`. */
   readonly value?: string;
+  /** Whether it decides how far a run goes and how it is judged and shown, but nothing in any of its steps. */
+  readonly aside?: true;
 }
 
 /** Bounds of a number; each is optional. */

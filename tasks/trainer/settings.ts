@@ -39,8 +39,8 @@ export const methodSettings: SettingsOf<MethodSettings> = {
 /** The settings of every run. */
 export const runSettings: SettingsOf<RunSettings> = {
   ...methodSettings,
-  epochs: number({ help: "Passes over the training data", above: 0 }),
-  steps: integer({ help: "Steps, instead of epochs", min: 1 }),
+  epochs: number({ aside: true, help: "Passes over the training data", above: 0 }),
+  steps: integer({ aside: true, help: "Steps, instead of epochs", min: 1 }),
   batchSize: fromRecipe(integer({ help: "Examples a step", min: 1 })),
   accumulate: integer({ help: "Parts that a step's examples are split into, to save memory (default 1)", min: 1 }),
   lr: fromRecipe(number({ help: "Peak learning rate", above: 0 })),
@@ -62,14 +62,24 @@ export const runSettings: SettingsOf<RunSettings> = {
   shuffle: boolean({ help: "A new order of the data every epoch", default: true }),
   limit: integer({ help: "Use only so many training and test examples", min: 1 }),
   strict: boolean({ help: "Fail at an unreadable example instead of leaving it out" }),
-  evalEvery: integer({ help: "Evaluate every so many steps; 0 only at the end", min: 0, default: 0 }),
-  checkpointEvery: integer({ help: "Checkpoint every so many steps; 0 only at the end", min: 0, default: 100 }),
-  patience: integer({ help: "Stop after so many evaluations without a better one (default: never)", min: 0 }),
+  evalEvery: integer({ aside: true, help: "Evaluate every so many steps; 0 only at the end", min: 0, default: 0 }),
+  checkpointEvery: integer({
+    aside: true,
+    help: "Checkpoint every so many steps; 0 only at the end",
+    min: 0,
+    default: 100,
+  }),
+  patience: integer({
+    aside: true,
+    help: "Stop after so many evaluations without a better one (default: never)",
+    min: 0,
+  }),
   keep: choice({
+    aside: true,
     help: "Result: the parameters after the last step, or those of the best evaluation (default last)",
     allowed: ["last", "best"] as readonly ("last" | "best")[],
   }),
-  workers: integer({ help: "Threads that prepare examples (default: as the data is worth)", min: 0 }),
+  workers: integer({ aside: true, help: "Threads that prepare examples (default: as the data is worth)", min: 0 }),
 };
 
 /**

@@ -218,7 +218,7 @@ Deno.test("Ctrl-C ends a sweep with a line that says how to go on, and the same 
   }
   running.process.kill("SIGINT");
   const { code, err } = await running.outcome;
-  assertEquals(code, 1, err);
+  assertEquals(code, 130, err);
   assertMatch(err, /^error: .*an interrupt with 0 of 1 runs finished; allowed: the same command again/m);
   const reached = (await linesOf(`${out}/1lora-seed0/metrics.jsonl`)).length;
   assert(reached >= 20 && reached < 300);
