@@ -16,7 +16,7 @@ import {
   taskNames,
 } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
-import { boolean, choice, integer, main, type Options, text } from "../cli/mod.ts";
+import { boolean, choice, integer, main, type Options, text, withFlags } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
 import { backendFlag, ownFlags, ownOptions, taskDataHelp, trainedFlags, usage } from "../cli/options.ts";
 import { reporterFor } from "../cli/run_folder.ts";
@@ -86,7 +86,7 @@ await main(
     try {
       const data = await kind.openData(subject.data, subject);
       const { metrics, details, notes } = await kind.evaluate(opened, data, subject, reporterFor("evaluating"));
-      for (const note of notes) console.error(`note: ${note}`);
+      for (const note of notes) console.error(`note: ${withFlags(flags, note)}`);
       console.log(options.json ? JSON.stringify(details) : `${kind.inWords(metrics)}\n\n${inLines(metrics)}`);
       if (chart === undefined) return;
       await writeWhole(chart, kind.chart!(subject.adapter ?? subject.model, details));

@@ -93,7 +93,7 @@ export async function layerUpdates({ model: name, adapter }: AdaptedRun): Promis
       throw new OneloraError({
         attempted: `reading what ${adapter} changed`,
         found: "no linear layer with another weight",
-        allowed: "a run that changes weights, such as --adapter all or lora",
+        allowed: "a run that changes weights, such as `adapter: all` or lora",
       });
     } finally {
       freeAll(opened.params, merged.params);

@@ -137,7 +137,7 @@ function sideBySide(items: readonly DepthSample[], { name }: DepthDataset, trans
     throw new OneloraError({
       attempted: `batching ${name}`,
       found: `depths of ${height}x${width} and of ${other.height}x${other.width} pixels in one batch`,
-      allowed: "one size, or batches of one (--accumulate computes a step's examples one by one)",
+      allowed: "one size, or batches of one (`accumulate` computes a step's examples one by one)",
     });
   }
   const size = items[0].pixels.length;

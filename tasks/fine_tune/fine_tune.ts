@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import process from "node:process";
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { saveAdapter } from "../../adapters/mod.ts";
@@ -36,6 +37,9 @@ export interface FineTuned<Name extends TaskName> extends RunResult, Tuned<Name>
   /** What came of the baseline, if it was trained. */
   readonly baseline?: RunResult;
 }
+
+/** What a run's settings call data of one's own. */
+const OWN = "own";
 
 /** What is to be run. */
 interface Asked {
@@ -80,7 +84,11 @@ async function ownExamples({ data, test }: AnyOptions): Promise<Own | undefined>
 function kindOf(task: string | undefined, own: Own | undefined): TaskKind {
   const [first] = own?.train ?? [];
   const named = task === undefined ? undefined : taskKind(task);
-  const kind = named ?? (first && Object.values(taskKinds).find((each) => each.takes(first))) ?? taskKind(taskNames[0]);
+  return named ?? (first && Object.values(taskKinds).find((each) => each.takes(first))) ?? taskKind(taskNames[0]);
+}
+
+/** Refuses examples that are not of a task. */
+function checkExamples(kind: TaskKind, own: Own | undefined): void {
   for (const [name, examples] of Object.entries(own ?? {})) {
     const strange = (examples as readonly object[] | undefined)?.findIndex((example) => !kind.takes(example)) ?? -1;
     if (strange < 0) continue;
@@ -90,7 +98,31 @@ function kindOf(task: string | undefined, own: Own | undefined): TaskKind {
       allowed: `${kind.exampleForm} for ${kind.name}`,
     }, { exitCode: 2 });
   }
-  return kind;
+}
+
+/** SHA-256 of examples in memory; of files only their paths. */
+function digestOf(examples: unknown): string {
+  const sum = createHash("sha256");
+  const add = (value: unknown): void => {
+    if (ArrayBuffer.isView(value)) {
+      sum.update(`${value.byteLength} bytes\n`).update(
+        new Uint8Array(value.buffer, value.byteOffset, value.byteLength),
+      );
+    } else if (Array.isArray(value)) {
+      sum.update(`${value.length} values\n`);
+      value.forEach(add);
+    } else if (typeof value === "object" && value !== null) {
+      // What a picture of the platform has lies behind getters of its prototype.
+      const names = ["data", "width", "height", ...Object.keys(value)].filter((name, i, all) =>
+        all.indexOf(name) === i
+      );
+      for (const name of names.sort()) {
+        if (name in value) (sum.update(`${name}\n`), add(value[name as keyof typeof value]));
+      }
+    } else sum.update(`${typeof value} ${value}\n`);
+  };
+  add(examples);
+  return sum.digest("hex");
 }
 
 /** The settings among the options that were given. */
@@ -104,7 +136,7 @@ function settingsOf(options: AnyOptions): GivenSettings {
 function fresh(options: AnyOptions, own: Own | undefined): Asked {
   const kind = kindOf(options.task, own);
   const { model = kind.model, data = kind.data, backend } = options;
-  const name = own === undefined ? data as string : "own";
+  const name = own === undefined ? data as string : OWN;
   const run = resolveRun(kind, typeof model === "string" ? model : model.name, name, settingsOf(options));
   return { kind, run, backend };
 }
@@ -186,6 +218,11 @@ async function trained(
   const backend = await engineFor(asked, options.threads, line);
   const isGiven = options.precision !== undefined || options.resume !== undefined;
   const run = withPrecision(asked.run, isGiven, line);
+  if (own === undefined && run.data === OWN) {
+    const problem = { attempted: `resuming ${out}`, found: "no `data`", allowed: "the run's own examples" };
+    throw new OneloraError(problem, { exitCode: 2 });
+  }
+  checkExamples(kind, own);
   const data = own === undefined
     ? await kind.openData(run.data, run)
     : kind.ownData(own.train, own.test, { seed: run.seed, onLine: line });
@@ -195,7 +232,8 @@ async function trained(
     if (unknown !== undefined) line(`note: ${unknown}`);
   }
   const { signal, onStep, onEvaluation, onCheckpoint } = options;
-  const opened = { model, data, signal };
+  const facts = own === undefined ? undefined : { examplesSha256: digestOf([own.train, own.test ?? []]) };
+  const opened = { model, data, facts, signal };
   const { baseline: plain } = kind;
   const baseline = options.baseline
     ? await runTask(kind, { ...run, adapter: plain.adapter }, { ...opened, reporter: reporterOf(options, plain.name) })
@@ -230,8 +268,7 @@ async function trained(
     if (kept !== undefined) dispose(kept.params as Record<string, Tensor>);
     throw error;
   });
-  const facts = { kind, method: run, own: run.own };
-  const done = { ...result, ...tuned<TaskName>(kept!, facts), run, out, baseline };
+  const done = { ...result, ...tuned<TaskName>(kept!, { kind, method: run, own: run.own }), run, out, baseline };
   if (out === undefined) return done;
   try {
     await writeRunJson(out, "summary.json", summary(kind, run, backend, result, plan));

@@ -88,7 +88,10 @@ export async function runTask<Own extends object>(
   const data = surroundings.data ?? await kind.openData(run.data, run);
   const prepared = await kind.open(run, { model, data }, surroundings.reporter);
   try {
-    return await runPrepared(prepared, run, surroundings, identityOf(kind, run, kind.dataFacts(data)));
+    return await runPrepared(prepared, run, surroundings, {
+      ...identityOf(kind, run, kind.dataFacts(data)),
+      ...surroundings.facts,
+    });
   } finally {
     await prepared.close?.();
   }

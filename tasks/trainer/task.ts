@@ -324,6 +324,8 @@ export interface RunSurroundings {
   readonly model?: Model;
   /** The data, if it is opened already. */
   readonly data?: unknown;
+  /** What else decides the result, by name. */
+  readonly facts?: Readonly<Record<string, unknown>>;
 }
 
 /** An adapted model and its parameters. */

@@ -191,6 +191,14 @@ Deno.test("a run in a folder tells of its checkpoints, and goes on where it was 
     using again = await load(out);
     assertEquals(await again.predict(colours[1].image), await whole.predict(colours[1].image));
     await assertRejects(() => fineTune({ resume: out, data: colours, lr: 1 }), OneloraError, "found `lr`");
+    await assertRejects(
+      () => fineTune({ resume: out }),
+      OneloraError,
+      "found no `data`; allowed: the run's own examples",
+    );
+    const others = colours.map((each, i) => i === 5 ? picture("blue", 99) : each);
+    const other = () => fineTune({ resume: out, data: others, test: colours.slice(0, 4), steps: 8 });
+    await assertRejects(other, OneloraError, "another run's: examplesSha256");
   });
 });
 
