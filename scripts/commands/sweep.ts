@@ -15,7 +15,7 @@ import { trainFlags, usage } from "../cli/options.ts";
 import { interruptible } from "../cli/signals.ts";
 import { runCell } from "./sweep/cell.ts";
 import { chartOf } from "./sweep/chart.ts";
-import { claim, type Settings } from "./sweep/folder.ts";
+import { claim, joinCells, type Settings } from "./sweep/folder.ts";
 import {
   type Configuration,
   experiments,
@@ -29,7 +29,7 @@ import {
 import { paperTables } from "./sweep/paper_tables.ts";
 import { type Cell, planCells, readMethods, readNumbers } from "./sweep/plan.ts";
 import { decidingOf, rowsOf } from "./sweep/rows.ts";
-import { type CellResult, runCells } from "./sweep/run.ts";
+import { type CellResult, earlierResult, runCells } from "./sweep/run.ts";
 import { tableOf, unitOf } from "./sweep/table.ts";
 
 const { adapter: _adapter, seed: _seed, lr: _lr, resume: _resume, out: _out, ...passedFlags } = trainFlags;
@@ -169,9 +169,14 @@ await main(
     using owned = await claimFolder(folder, "sweep");
     if (owned.note !== undefined) note(owned.note);
     await claim(folder, settings);
+    const all = await joinCells(folder, cells);
     note(`${title}: ${cells.length} runs in ${folder}`);
-    const results = await ran(cells, folder, settings, jobs);
-    const failed = results.filter(({ state }) => state === "failed").length;
+    const own = await ran(cells, folder, settings, jobs);
+    const ofOwn = new Map(own.map((result) => [result.cell.name, result]));
+    const results = await Promise.all(
+      all.map(async (cell) => ofOwn.get(cell.name) ?? await earlierResult(cell, folder)),
+    );
+    const failed = own.filter(({ state }) => state === "failed").length;
     const failure = new OneloraError({
       attempted: `sweeping ${folder}`,
       found: `${failed} of ${cells.length} runs failed, each with a line above`,

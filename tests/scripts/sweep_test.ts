@@ -197,6 +197,22 @@ Deno.test("a sweep runs every cell once, and its table, data and chart say what 
   assertStringIncludes(line, "--warmup 1 where it was not given");
 });
 
+Deno.test("a sweep that another one joins keeps the first's rows, seeds and rates", async () => {
+  const out = `${folder}/joined`;
+  const sweep = (...more: readonly string[]) => output("sweep", ...tiny(2), "--out", out, "--json", ...more);
+  const first = JSON.parse(await sweep("--adapters", "1lora", "--lrs", "0.01", "--seeds", "0,1"));
+  const joined = JSON.parse(await sweep("--adapters", "bitfit", "--lrs", "0.01", "--seeds", "0"));
+  assertEquals(joined.rows.map(({ method }: { method: string }) => method), ["1lora", "bitfit"]);
+  assertEquals(joined.rows[0], first.rows[0]);
+  // The same methods with another rate join theirs.
+  const again = JSON.parse(await sweep("--adapters", "1lora", "--lrs", "0.001", "--seeds", "0,1"));
+  assertEquals(again.rows.map(({ method, rates }: { method: string; rates: number }) => [method, rates]), [
+    ["1lora", 2],
+    ["bitfit", 1],
+  ]);
+  assertEquals(again.runs.length, 5);
+});
+
 Deno.test("a run that fails is a line, the others go on, and the exit code is 1", async () => {
   const out = `${folder}/failing`;
   const sweep = [...tiny(2), "--adapters", "1lora,bitfit", "--seeds", "0", "--lrs", "0.01,1e30", "--jobs", "2"];

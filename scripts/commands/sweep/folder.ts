@@ -7,6 +7,7 @@ import { OneloraError } from "../../../dsl/error.ts";
 import { guarded } from "../../../dsl/files/file.ts";
 import { makeFolder, writeJson, writeWhole } from "../../../dsl/files/write.ts";
 import { usage } from "../../cli/options.ts";
+import type { Cell } from "./plan.ts";
 
 /** Settings of `train` that all cells share, by the flag's name: `{ "batch-size": 64 }`. */
 export type Settings = Readonly<Record<string, string | number | boolean>>;
@@ -138,4 +139,28 @@ export async function claim(folder: string, settings: Settings): Promise<void> {
     `--${differing} ${shown(settings[differing])} where it was ${shown(before[differing])}`,
     "the settings of before, or another --out",
   );
+}
+
+/**
+ * All cells of a sweep's folder: those of earlier commands, then those that join them. The folder remembers them.
+ *
+ * @param folder The folder
+ * @param cells The cells of this command
+ */
+export async function joinCells(folder: string, cells: readonly Cell[]): Promise<readonly Cell[]> {
+  const path = `${folder}/cells.json`;
+  const before = await jsonOf(path) ?? [];
+  const isCell = (cell: Partial<Cell> | null) =>
+    [cell?.name, cell?.method, cell?.adapter].every((it) => typeof it === "string");
+  if (!Array.isArray(before) || !before.every(isCell)) {
+    throw new OneloraError({
+      attempted: `reading ${path}`,
+      found: "no list of a sweep's runs",
+      allowed: "as it was written",
+    });
+  }
+  const names = new Set(before.map(({ name }) => name));
+  const all: readonly Cell[] = [...before, ...cells.filter(({ name }) => !names.has(name))];
+  await writeJson(path, all);
+  return all;
 }

@@ -49,6 +49,18 @@ function failed(cell: Cell, error: unknown): CellResult {
 }
 
 /**
+ * What came of a cell that is not run now.
+ *
+ * @param cell The cell
+ * @param folder Its sweep's folder
+ * @returns Its result, pending if its run has not ended
+ */
+export async function earlierResult(cell: Cell, folder: string): Promise<CellResult> {
+  if (await stageOf(`${folder}/${cell.name}`) !== "finished") return { cell, state: "pending" };
+  return await resultOf(cell, folder).catch((error) => failed(cell, error));
+}
+
+/**
  * Runs every cell that is not finished.
  *
  * @param cells The cells, in order
