@@ -12,8 +12,6 @@ import type { HubOptions } from "./hub/settings.ts";
 export interface Model extends Description {
   /** Preset name, folder, repository with its commit, or preset name = weights. */
   readonly name: string;
-  /** Ids that end a text, of all its files, if it makes text. */
-  readonly end?: readonly number[];
   /** The noise that it was trained under, if its files say so. */
   readonly process?: DiffusionProcess;
   /** Folder with its weights, or the file that they are, if it has any. */

@@ -7,7 +7,6 @@ import { OneloraError } from "../../dsl/error.ts";
 import type { DiffusionProcess } from "../diffusion_process.ts";
 import type { Description } from "../family.ts";
 import type { ImageInput } from "../image_input.ts";
-import { readEnds } from "./generation.ts";
 import { openPreprocessor } from "./preprocessor.ts";
 import { openScheduler } from "./scheduler.ts";
 
@@ -26,8 +25,6 @@ const UNKNOWN: DiffusionProcess = {
 export interface Companions {
   /** What the model expects of its pixels. */
   readonly image?: ImageInput;
-  /** Ids that end a text. */
-  readonly end?: readonly number[];
   /** The noise that it was trained under. */
   readonly process?: DiffusionProcess;
   /** What of them is not acted on and might be meant, one line each. */
@@ -62,10 +59,9 @@ async function processOf(folder: string): Promise<Companions> {
  * @throws OneloraError for a file that cannot be read
  */
 export async function openCompanions(folder: string, description: Description): Promise<Companions> {
-  const { image, family, config } = description;
+  const { image, family } = description;
   return {
     ...(image === undefined ? {} : await imageOf(folder, image, family)),
     ...(family === "dit" ? await processOf(folder) : {}),
-    ...(family === "llama" ? { end: await readEnds(folder, config) } : {}),
   };
 }

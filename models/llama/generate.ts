@@ -53,8 +53,12 @@ export function decode(
 export interface SamplingOptions {
   /** The logits' divisor; 0, the default, takes the likeliest token. */
   readonly temperature?: number;
+  /** Sample only among so many likeliest tokens, and those as likely as the last of them (default 0: all). */
+  readonly topK?: number;
   /** Sample only among the likeliest tokens that have this probability together (Holtzman et al. 2019; default 1: all). */
   readonly topP?: number;
+  /** Sample only among tokens that have this share of the likeliest's probability (default 0: all). */
+  readonly minP?: number;
 }
 
 function bestOf(logits: Float32Array): number {
@@ -79,18 +83,30 @@ function bestOf(logits: Float32Array): number {
  * ```
  */
 export function tokenDistribution(logits: Float32Array, options: SamplingOptions = {}): Float64Array {
-  const { temperature = 0, topP = 1 } = options;
+  const { temperature = 0, topK = 0, topP = 1, minP = 0 } = options;
   const best = bestOf(logits);
   if (temperature === 0) return new Float64Array(logits.length).fill(1, best, best + 1);
   const weights = Float64Array.from(logits, (value) => Math.exp((value - logits[best]) / temperature));
+  if (topK > 0 && topK < logits.length) {
+    const least = logits.slice().sort()[logits.length - topK];
+    for (let token = 0; token < logits.length; token++) if (logits[token] < least) weights[token] = 0;
+  }
   const total = weights.reduce((sum, weight) => sum + weight, 0);
-  if (topP >= 1) return weights.map((weight) => weight / total);
+  // The likeliest has the weight 1, whatever else is left out.
+  const kept = () => minP > 0 ? weights.map((weight) => weight < minP ? 0 : weight) : weights;
+  if (topP >= 1) {
+    const all = kept();
+    const sum = all.reduce((sum, weight) => sum + weight, 0);
+    return all.map((weight) => weight / sum);
+  }
   const byWeight = Uint32Array.from(weights, (_, token) => token).sort((a, b) => weights[b] - weights[a]);
-  let kept = 0;
+  let count = 0;
   let mass = 0;
-  while (kept < byWeight.length && mass < topP * total) mass += weights[byWeight[kept++]];
+  while (count < byWeight.length && mass < topP * total) mass += weights[byWeight[count++]];
+  const nucleus = byWeight.subarray(0, count).filter((token) => weights[token] >= minP);
+  const sum = nucleus.reduce((sum, token) => sum + weights[token], 0);
   const distribution = new Float64Array(weights.length);
-  for (const token of byWeight.subarray(0, kept)) distribution[token] = weights[token] / mass;
+  for (const token of nucleus) distribution[token] = weights[token] / sum;
   return distribution;
 }
 
@@ -123,6 +139,14 @@ export interface GenerationOptions extends SamplingOptions {
   readonly maxTokens: number;
   /** Ids after which a row ends (none by default). */
   readonly end?: readonly number[];
+  /** Fewest tokens to add before a row may end (default 0). */
+  readonly minTokens?: number;
+  /** Above 1, makes tokens that a row has already, prompt included, less likely (Keskar et al. 2019; default 1). */
+  readonly repetitionPenalty?: number;
+  /** Ids that are never chosen. */
+  readonly suppress?: readonly number[];
+  /** Ids that are not chosen first. */
+  readonly suppressFirst?: readonly number[];
   /** Decides all draws. */
   readonly key: Key;
 }
@@ -139,6 +163,24 @@ function check(prompts: readonly (readonly number[])[], vocabulary: number, opti
   }
   const strange = prompts.flat().find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabulary));
   if (strange !== undefined) throw refuse(`token ${strange}`, `ids below ${vocabulary}`);
+}
+
+/** A row's logits as its settings change them, in transformers' order. */
+function processed(
+  logits: Float32Array,
+  text: readonly number[],
+  count: number,
+  options: GenerationOptions,
+): Float32Array {
+  const { end = [], minTokens = 0, repetitionPenalty: penalty = 1, suppress = [], suppressFirst = [] } = options;
+  const never = [...suppress, ...count === 0 ? suppressFirst : [], ...count < minTokens ? end : []];
+  if (penalty === 1 && never.length === 0) return logits;
+  const changed = logits.slice();
+  if (penalty !== 1) {
+    for (const id of new Set(text)) changed[id] = changed[id] < 0 ? changed[id] * penalty : changed[id] / penalty;
+  }
+  for (const id of never) if (id < changed.length) changed[id] = -Infinity;
+  return changed;
 }
 
 /** Zeros for padding on the left, ones for the rest. */
@@ -171,6 +213,7 @@ export async function* generate(
   const isPadded = padding.some((count) => count > 0);
   const ended = prompts.map(() => false);
   let rows = prompts.map((ids, row) => [...Array<number>(padding[row]).fill(0), ...ids]);
+  const texts = prompts.map((ids) => [...ids]);
   let cache: Cache = {};
   try {
     for (let count = 0; count < options.maxTokens && !ended.every(Boolean); count++) {
@@ -183,13 +226,14 @@ export async function* generate(
       decoded.logits.dispose();
       const tokens = prompts.map((_, row) =>
         sampleToken(
-          logits.subarray(row * vocabulary, (row + 1) * vocabulary),
+          processed(logits.subarray(row * vocabulary, (row + 1) * vocabulary), texts[row], count, options),
           options,
           fold(options.key, "generate", row, count),
         )
       );
       yield tokens.map((token, row) => ended[row] ? undefined : token);
       tokens.forEach((token, row) => ended[row] ||= options.end?.includes(token) ?? false);
+      tokens.forEach((token, row) => texts[row].push(token));
       rows = tokens.map((token) => [token]);
     }
   } finally {

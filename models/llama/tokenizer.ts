@@ -10,6 +10,9 @@ import { checkNesting, isObject, show } from "../../dsl/files/json.ts";
 import { slowToMatch } from "../../dsl/files/pattern.ts";
 import { readText } from "../../dsl/files/read.ts";
 import type { Json } from "../config.ts";
+import { parsePythonJson, readJsonIfThere } from "../../dsl/files/python_json.ts";
+import { readEnds } from "../companions/generation.ts";
+import { addedTokens, olderTokens, specialTokens, withAdded } from "../companions/tokens.ts";
 import { openSentencePiece } from "./sentencepiece.ts";
 import type { TextTokenizer } from "./text_tokenizer.ts";
 
@@ -17,7 +20,7 @@ async function readJson(path: string, allowed: string): Promise<Json> {
   return await guarded(`reading ${path}`, allowed, async () => {
     const text = await readText(path);
     checkNesting(text);
-    const json = JSON.parse(text);
+    const json = parsePythonJson(text.replace(/^\uFEFF/, ""));
     if (isObject(json)) return json;
     throw new TypeError("no JSON object");
   });
@@ -69,11 +72,20 @@ export async function openTokenizer(folder: string): Promise<TextTokenizer> {
   const configPath = `${folder}/tokenizer_config.json`;
   const configAllowed = "the configuration beside tokenizer.json";
   const model = `${folder}/tokenizer.model`;
-  if (!await exists(path) && await exists(model)) {
-    return await openSentencePiece(model, await exists(configPath) ? await readJson(configPath, configAllowed) : {});
+  const isSentencePiece = !await exists(path) && await exists(model);
+  // A tokenizer.json alone does not say which tokens begin and end a text; a model of SentencePiece's does.
+  const mayLack = isSentencePiece || await exists(`${folder}/special_tokens_map.json`);
+  if (!isSentencePiece && !await exists(path)) await readJson(path, allowed);
+  const tokenizerConfig = mayLack && !await exists(configPath) ? {} : await readJson(configPath, configAllowed);
+  if (isSentencePiece) {
+    const stops = await readEnds(folder, (await readJsonIfThere(`${folder}/config.json`))?.json ?? {});
+    const added = await addedTokens(folder, tokenizerConfig);
+    const opened = await openSentencePiece(model, await specialTokens(folder, tokenizerConfig), added);
+    return { ...opened, ends: [...new Set([...stops, ...opened.end === undefined ? [] : [opened.end]])] };
   }
-  const json = await readJson(path, allowed);
-  const config = await readJson(configPath, configAllowed);
+  const stops = await readEnds(folder, (await readJsonIfThere(`${folder}/config.json`))?.json ?? {});
+  const json = withAdded(await readJson(path, allowed), await olderTokens(folder, tokenizerConfig));
+  const config = await specialTokens(folder, tokenizerConfig);
   checkPatterns(path, json);
   const tokenizer = await guarded(`reading ${path}`, allowed, () => new Tokenizer(json, config));
   const idOf = (name: string): number | undefined => {
@@ -90,6 +102,7 @@ export async function openTokenizer(folder: string): Promise<TextTokenizer> {
   return {
     begin: idOf("bos_token"),
     end: idOf("eos_token"),
+    ends: [...new Set([...stops, idOf("eos_token")].filter((id) => id !== undefined))],
     encode: (text, { special = true } = {}) => tokenizer.encode(text, { add_special_tokens: special }).ids,
     decode: (ids, { special = false } = {}) =>
       ids.length === 0

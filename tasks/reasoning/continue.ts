@@ -5,7 +5,15 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import { key } from "../../dsl/random.ts";
-import { asLanguageModel, generate, openChatTemplate, settledText } from "../../models/mod.ts";
+import {
+  asLanguageModel,
+  generate,
+  type GenerationDefaults,
+  type GenerationOptions,
+  openChatTemplate,
+  openGeneration,
+  settledText,
+} from "../../models/mod.ts";
 import { boolean, integer, number, text } from "../trainer/setting.ts";
 import type { Making } from "../trainer/task.ts";
 import { encodeOpen } from "./encode.ts";
@@ -17,12 +25,36 @@ export interface ContinueSettings {
   readonly prompt?: string;
   /** Answer the prompt as a user's message, by the model's own chat template. */
   readonly chat?: boolean;
-  /** Most tokens to add. */
-  readonly maxTokens: number;
-  /** The logits' divisor; 0 takes the likeliest token. */
-  readonly temperature: number;
-  /** Sample among the likeliest tokens of this probability together. */
-  readonly topP: number;
+  /** Most tokens to add; by default as the model's generation_config.json says, else 128. */
+  readonly maxTokens?: number;
+  /** The logits' divisor; 0 takes the likeliest token; by default the model's own, else 0. */
+  readonly temperature?: number;
+  /** Sample among the likeliest tokens of this probability together; by default the model's own, else 1. */
+  readonly topP?: number;
+}
+
+/** Tokens where neither the settings nor the model's files say how many. */
+const MOST_TOKENS = 128;
+
+/** How a text goes on: as the settings say, else as the model's files do, else by the likeliest tokens. */
+function generationOf(
+  defaults: GenerationDefaults,
+  prompt: readonly number[],
+  { maxTokens, temperature, topP }: Pick<ContinueSettings, "maxTokens" | "temperature" | "topP">,
+): Omit<GenerationOptions, "key" | "end"> {
+  const { maxNewTokens, maxLength, minNewTokens, minLength = 0, suppress, suppressFirst } = defaults;
+  const room = maxLength === undefined ? undefined : Math.max(1, maxLength - prompt.length);
+  return {
+    maxTokens: maxTokens ?? maxNewTokens ?? room ?? MOST_TOKENS,
+    minTokens: minNewTokens ?? Math.max(0, minLength - prompt.length),
+    temperature: temperature ?? (defaults.sample ? defaults.temperature ?? 1 : 0),
+    topK: defaults.topK,
+    topP: topP ?? defaults.topP,
+    minP: defaults.minP,
+    repetitionPenalty: defaults.repetitionPenalty,
+    suppress,
+    suppressFirst,
+  };
 }
 
 function refused(attempted: string, found: string, allowed: string): OneloraError {
@@ -35,16 +67,18 @@ export const continuing: Making<ContinueSettings> = {
   settings: {
     prompt: text({ help: "text to go on with" }),
     chat: boolean({ help: "answer the prompt as a user's message, by the model's own chat template" }),
-    maxTokens: integer({ help: "most tokens to add", min: 1, default: 128 }),
-    temperature: number({ help: "the logits' divisor; 0 takes the likeliest token", min: 0, default: 0 }),
+    maxTokens: integer({ help: "most tokens to add (default: the model's own, else 128)", min: 1 }),
+    temperature: number({
+      help: "the logits' divisor; 0 takes the likeliest token (default: the model's own, else 0)",
+      min: 0,
+    }),
     topP: number({
-      help: "sample among the likeliest tokens of this probability together",
+      help: "sample among the likeliest tokens of this probability together (default: the model's own, else 1)",
       above: 0,
       max: 1,
-      default: 1,
     }),
   },
-  make: async (described, open, { prompt, chat, maxTokens, temperature, topP, seed }, write) => {
+  make: async (described, open, { prompt, chat, seed, ...given }, write) => {
     asLanguageModel(described, described.layer);
     if (prompt === undefined) throw refused("going on with a text", "no `prompt`", "`prompt: TEXT`");
     const { folder, name } = described;
@@ -52,6 +86,7 @@ export const continuing: Making<ContinueSettings> = {
       throw refused("opening a tokenizer", `the preset ${name}`, "a folder with tokenizer.json");
     }
     const tokenizer = await tokenizerOf(described);
+    const { defaults, notes } = await openGeneration(folder, described.config);
     const chatted = chat ? (await openChatTemplate(folder))([{ role: "user", content: prompt }]) : undefined;
     const { model, layer, params } = await open();
     // A template writes the tokens that begin a text itself.
@@ -67,7 +102,7 @@ export const continuing: Making<ContinueSettings> = {
     };
     const began = performance.now();
     let count = 0;
-    const settings = { maxTokens, temperature, topP, end, key: key(seed) };
+    const settings = { ...generationOf(defaults, ids, given), end, key: key(seed) };
     for await (const [token] of generate(asLanguageModel(model, layer), params, [ids], settings)) {
       ids.push(token!);
       count++;
@@ -75,6 +110,7 @@ export const continuing: Making<ContinueSettings> = {
     }
     print(`${tokenizer.decode(ids)}\n`);
     const seconds = (performance.now() - began) / 1000;
-    return { said: `${count} tokens, ${(count / seconds).toPrecision(3)} a second` };
+    const unused = notes.map((note) => `; note: ${note}`).join("");
+    return { said: `${count} tokens, ${(count / seconds).toPrecision(3)} a second${unused}` };
   },
 };

@@ -4,7 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import { type Model, openTokenizer, readEnds, requireFamily, type TextTokenizer } from "../../models/mod.ts";
+import { type Model, openTokenizer, requireFamily, type TextTokenizer } from "../../models/mod.ts";
 import type { EvaluationRun } from "../trainer/task.ts";
 import { wordProblemTokenizer } from "./characters.ts";
 import { type EncodedExample, encodeExamples } from "./encode.ts";
@@ -39,11 +39,8 @@ export interface ModelQuestions {
  *
  * @param model The model
  */
-export async function tokenizerOf({ folder, config }: Model): Promise<TextTokenizer> {
-  if (folder === undefined) return wordProblemTokenizer();
-  const tokenizer = await openTokenizer(folder);
-  const named = tokenizer.end === undefined ? [] : [tokenizer.end];
-  return { ...tokenizer, ends: [...new Set([...named, ...await readEnds(folder, config)])] };
+export async function tokenizerOf({ folder }: Model): Promise<TextTokenizer> {
+  return folder === undefined ? wordProblemTokenizer() : await openTokenizer(folder);
 }
 
 /** Refuses token ids that a model does not have. */

@@ -52,7 +52,9 @@ export async function respond(
   for (let begin = 0; begin < prompts.length; begin += batchSize) {
     const batch = prompts.slice(begin, begin + batchSize);
     const rows = await generateAll(layer, params, batch.map(({ ids }) => ids), { maxTokens, end, key: key(0) });
-    batch.forEach(({ index }, row) => answers[index] = tokenizer.decode(rows[row]).trim());
+    // What ends an answer is no part of it, whether or not the tokenizer calls it special.
+    const answer = (ids: readonly number[]) => end.includes(ids.at(-1)!) ? ids.slice(0, -1) : ids;
+    batch.forEach(({ index }, row) => answers[index] = tokenizer.decode(answer(rows[row])).trim());
   }
   return answers;
 }

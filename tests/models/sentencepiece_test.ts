@@ -47,3 +47,24 @@ Deno.test("tokenizer.model: the settings beside it count, and a file of somethin
   }
   await Deno.remove(directory, { recursive: true });
 });
+
+Deno.test("tokenizer.model: texts are cut at added tokens as transformers cuts them", async () => {
+  const { config, cases } = JSON.parse(await Deno.readTextFile(`${folder}/added.json`));
+  const directory = await Deno.makeTempDir();
+  await Deno.copyFile(`${folder}/tokenizer.model`, `${directory}/tokenizer.model`);
+  await Deno.writeTextFile(`${directory}/tokenizer_config.json`, JSON.stringify(config));
+  const tokenizer = await openTokenizer(directory);
+  for (const { text, ids, decoded } of cases) {
+    assertEquals(tokenizer.encode(text), ids, text);
+    assertEquals(tokenizer.decode(ids), decoded, text);
+  }
+  // As older versions name them.
+  await Deno.writeTextFile(`${directory}/tokenizer_config.json`, "{}");
+  await Deno.writeTextFile(`${directory}/added_tokens.json`, JSON.stringify({ "<|im_end|>": 420 }));
+  await Deno.writeTextFile(`${directory}/special_tokens_map.json`, JSON.stringify({ eos_token: "<|im_end|>" }));
+  const older = await openTokenizer(directory);
+  assertEquals(older.encode("<|im_end|>"), [1, 420]);
+  assertEquals([older.end, older.ends], [420, [420]]);
+  assertEquals(older.decode([420]), "");
+  await Deno.remove(directory, { recursive: true });
+});

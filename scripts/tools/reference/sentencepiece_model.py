@@ -39,3 +39,30 @@ if __name__ == "__main__":
         for ids in [processor.encode(text)]
     ]
     (OUT / "cases.json").write_text(json.dumps(cases, indent=2, ensure_ascii=False) + "\n")
+
+    # Tokens added beside the model, as transformers 5 cuts texts at them.
+    import tempfile
+    from pathlib import Path
+    from transformers import AutoTokenizer
+
+    decoder = {
+        "420": {"content": "<|im_end|>", "special": True},
+        "421": {"content": "<plain>", "special": False, "lstrip": True},
+    }
+    texts = [
+        "<|im_end|>", "A<|im_end|>B C", "A <|im_end|> B", "<|im_end|> A", "<|im_end|>A", "A <plain>B", "A<plain> B",
+        "<plain>B", "\n<|im_end|>\nA", "A<|im_end|><|im_end|>B",
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "tokenizer.model").write_bytes(model.getvalue())
+        (folder / "config.json").write_text('{"model_type": "llama"}')
+        added = {**config, "tokenizer_class": "LlamaTokenizer", "added_tokens_decoder": decoder}
+        (folder / "tokenizer_config.json").write_text(json.dumps(added))
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        cases = [
+            {"text": text, "ids": ids, "decoded": tokenizer.decode(ids, skip_special_tokens=True)}
+            for text in texts
+            for ids in [tokenizer(text).input_ids]
+        ]
+    (OUT / "added.json").write_text(json.dumps({"config": added, "cases": cases}, indent=2, ensure_ascii=False) + "\n")
