@@ -1,0 +1,81 @@
+/**
+ * The table of what becomes of every setting of the files beside a model's weights: `docs/settings.md`.
+ *
+ * @module
+ */
+import { generationSettings, preprocessorSettings, schedulerSettings, type Settings } from "../../models/mod.ts";
+import { autoencoderSettings } from "../../models/autoencoder/settings.ts";
+import { depthAnythingSettings, dinov2Settings } from "../../models/depth_anything/settings.ts";
+import { ditSettings } from "../../models/dit/settings.ts";
+import { llamaSettings } from "../../models/llama/settings.ts";
+import { vitSettings } from "../../models/vit/settings.ts";
+import { writeWhole } from "../../dsl/files/write.ts";
+
+const tables: Readonly<Record<string, Settings>> = {
+  "ViT, config.json": vitSettings,
+  "Depth Anything, config.json": depthAnythingSettings,
+  "DINOv2, backbone_config": dinov2Settings,
+  "DiT, config.json": ditSettings,
+  "AutoencoderKL, config.json": autoencoderSettings,
+  "LLaMA, config.json": llamaSettings,
+  "LLaMA, generation_config.json": generationSettings,
+  ...Object.fromEntries(
+    Object.entries(preprocessorSettings).map(([name, settings]) => [`preprocessor_config.json, ${name}`, settings]),
+  ),
+  ...Object.fromEntries(
+    Object.entries(schedulerSettings).map(([name, settings]) => [`scheduler_config.json, ${name}`, settings]),
+  ),
+};
+
+/** The settings of a kind, by what is said of them. */
+function listed(settings: Settings, kind: Settings[string]["kind"]): readonly string[] {
+  const some = Object.entries(settings).filter(([, treatment]) => treatment.kind === kind);
+  const groups = Map.groupBy(some, ([, treatment]) => {
+    if (treatment.kind === "honoured") return "";
+    if (treatment.kind === "no effect") return treatment.why;
+    const values = treatment.values.map((value) => `\`${JSON.stringify(value)}\``).join(", ");
+    const besides = values === "" ? "" : ` (at other values than ${values})`;
+    return `${treatment.why}${besides}`;
+  });
+  return [...groups].map(([why, names]) => {
+    const all = names.map(([name]) => `\`${name}\``).join(", ");
+    return why === "" ? all : `${all}: ${why}`;
+  });
+}
+
+/** The page, in Markdown. */
+export function settingsTable(): string {
+  const count = (settings: Settings, ...kinds: readonly string[]) =>
+    Object.values(settings).filter(({ kind }) => kinds.includes(kind)).length;
+  const rows = Object.entries(tables).map(([name, settings]) =>
+    `| ${name} | ${count(settings, "honoured")} | ${count(settings, "no effect", "noted")} | ${
+      count(settings, "refused")
+    } |`
+  );
+  const sections = Object.entries(tables).map(([name, settings]) => {
+    const part = (title: string, kind: Settings[string]["kind"]) => {
+      const lines = listed(settings, kind);
+      return lines.length === 0 ? [] : [`${title}:\n\n${lines.map((line) => `- ${line}`).join("\n")}\n`];
+    };
+    return [
+      `## ${name}\n`,
+      ...part("Honoured", "honoured"),
+      ...part("Without effect here", "no effect"),
+      ...part("Said in a note", "noted"),
+      ...part("Refused by name", "refused"),
+    ].join("\n");
+  });
+  return `# Settings of the files beside a model's weights
+
+Made by \`deno run -R -W scripts/tools/settings.ts\` from the tables in the code. A setting that no table knows is one that
+the reference's class does not know either: it changes no number there, and a note names it here. A setting that is refused
+is accepted at the values at which it changes nothing, and where it is null.
+
+| file | honoured | without effect | refused |
+| ---- | -------- | -------------- | ------- |
+${rows.join("\n")}
+
+${sections.join("\n")}`;
+}
+
+if (import.meta.main) await writeWhole(new URL("../../docs/settings.md", import.meta.url).pathname, settingsTable());
