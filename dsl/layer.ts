@@ -72,7 +72,7 @@ export interface Layer<Inputs extends readonly unknown[] = readonly [tf.Tensor],
 export type AnyLayer = Layer<never, unknown>;
 
 /** The names in a record, whichever of several shapes it has. */
-type NamesIn<Declared> = Declared extends unknown ? Extract<keyof Declared, string> : never;
+export type NamesIn<Declared> = Declared extends unknown ? Extract<keyof Declared, string> : never;
 
 /** A layer as it is declared: its function sees the names of its own parameters and parts, and no others. */
 export interface LayerDeclaration<

@@ -190,7 +190,7 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
 const ENCODERS = { F32: (values: Float32Array) => values, F16: toFloat16, BF16: toBfloat16 };
 
 /** An element type that {@linkcode saveModel} writes. */
-type SavedType = keyof typeof ENCODERS;
+export type SavedType = "F32" | "F16" | "BF16";
 
 /** Options of {@linkcode saveModel}. */
 export interface SaveOptions {

@@ -11,7 +11,6 @@ export * from "./cifar.ts";
 export * from "./classes.ts";
 export type { ImageDataset, ImageExample, ImageSplits } from "./dataset.ts";
 export * from "./food.ts";
-export * from "./idx.ts";
 export { openImageTree } from "./image_tree.ts";
 export * from "./loader.ts";
 export * from "./mnist.ts";
@@ -28,8 +27,7 @@ export {
 } from "./own.ts";
 export { type Origin, originOf, remake, withOrigin } from "./origin.ts";
 export * from "./parquet_images.ts";
-export * from "./record.ts";
 export * from "./resize.ts";
 export * from "./stream.ts";
 export { holdThreads } from "./threads.ts";
-export * from "./turn.ts";
+export type { DataFacts } from "./record.ts";

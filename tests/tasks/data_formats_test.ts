@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
-import { openCifar, openFashionMnist, openImageData, openMnist, parseIdx } from "../../tasks/data/mod.ts";
+import { openCifar, openFashionMnist, openImageData, openMnist } from "../../tasks/data/mod.ts";
+import { parseIdx } from "../../tasks/data/idx.ts";
 import { withFolder } from "../support/data_folder.ts";
 
 const idx = (shape: readonly number[], values: ArrayLike<number>, magic = [0, 0, 8, shape.length]) =>

@@ -1,13 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
-import {
-  depthBatches,
-  depthEvaluationTransform,
-  type DepthExample,
-  openDepthData,
-  parseNpy,
-  parseSplitList,
-} from "../../tasks/depth/mod.ts";
+import { depthBatches, depthEvaluationTransform, type DepthExample, openDepthData } from "../../tasks/depth/mod.ts";
+import { parseNpy } from "../../tasks/depth/npy.ts";
+import { parseSplitList } from "../../tasks/depth/lists.ts";
 import { withFolder } from "../support/data_folder.ts";
 
 const file = (name: string) => Deno.readFile(new URL(`../fixtures/depth-files/${name}`, import.meta.url));

@@ -8,14 +8,13 @@ import {
   type DepthMetrics,
   depthMetrics,
   depthProtocols,
-  flipAveraged,
-  resampleMap,
   rotateDepth,
   silog,
   startDepth,
   updateDepth,
   validDepth,
 } from "../../tasks/depth/mod.ts";
+import { flipAveraged, resampleMap } from "../../tasks/depth/resample.ts";
 import { available } from "../support/available.ts";
 import { withoutLeaks } from "../support/compare.ts";
 import fixture from "../fixtures/depth.json" with { type: "json" };

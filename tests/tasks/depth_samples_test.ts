@@ -11,12 +11,12 @@ import {
   depthPicture,
   depthTrainingTransform,
   openDepthData,
-  reds,
   renderScene,
   type SceneDomain,
   sceneSplits,
   spectral,
 } from "../../tasks/depth/mod.ts";
+import { reds } from "../../tasks/depth/pictures.ts";
 
 const plain = { mean: [0, 0, 0], std: [1, 1, 1] };
 const domains = ["indoor", "driving", "outdoor"] as const satisfies readonly SceneDomain[];
