@@ -23,7 +23,7 @@ export * from "./checkpoint/keys.ts";
 export * from "./inception/inception_v3.ts";
 export * from "./llama/llama.ts";
 export * from "./llama/config.ts";
-export type { Rope, RopeScaling } from "./llama/rope.ts";
+export type { DynamicRope, LinearRope, Llama3Rope, Rope, RopeScaling, YarnRope } from "./llama/rope.ts";
 export * from "./checkpoint/load.ts";
 export * from "./model.ts";
 export * from "./open.ts";
