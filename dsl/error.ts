@@ -31,7 +31,7 @@ const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\
  * ```ts
  * import { printable } from "@onelora/onelora/dsl";
  * import { assertEquals } from "@std/assert";
- * assertEquals(printable("red: \\u001b[31m\\nnext"), "red: \\\\u001b[31m next");
+ * assertEquals(printable("red: \u001b[31m\nnext"), "red: \\u001b[31m next");
  * assertEquals(printable("abcdef", 3), "abc... (6 characters)");
  * ```
  */

@@ -5,7 +5,7 @@
  */
 import { OneloraError } from "../error.ts";
 import { type DType, dtypes, holds, type HostData, itemSize } from "./dtype.ts";
-import { type Bounds, type Sink, writeWhole } from "../files/write.ts";
+import { type Sink, writeWhole } from "../files/write.ts";
 import { checkShape, lengthBytes, maxHeaderBytes, metadataName } from "./header.ts";
 import { show } from "../files/json.ts";
 
@@ -23,9 +23,11 @@ export interface TensorSource {
 export type NamedSource = readonly [name: string, tensor: TensorSource];
 
 /** What {@link writeSafetensors} can add. */
-export interface WriteOptions extends Bounds {
+export interface WriteOptions {
   /** Free-form text kept under `__metadata__`. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** The folder that owns the file: no folder between it and the file may be a link. */
+  readonly within?: string;
 }
 
 /** A tensor with its checked size. */
