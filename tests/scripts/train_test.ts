@@ -53,10 +53,24 @@ Deno.test("train writes its settings, a line a step, a summary, the adapter and 
 
   const summary = await json(`${run}/summary.json`);
   assertEquals(Object.keys(summary), [
-    ...["task", "model", "adapter", "backend", "precision", "seed", "parameters", "steps", "seconds", "stepSeconds"],
+    ...[
+      "task",
+      "model",
+      "adapter",
+      "backend",
+      "threads",
+      "precision",
+      "seed",
+      "parameters",
+      "steps",
+      "seconds",
+      "stepSeconds",
+    ],
     ...["peakRssBytes", "plannedPeakBytes", "deciding", "best", "metrics", "versions"],
   ]);
-  const { seconds, stepSeconds, peakRssBytes, plannedPeakBytes, metrics, best: record, versions, ...fixed } = summary;
+  const { seconds, stepSeconds, peakRssBytes, plannedPeakBytes, threads, metrics, best: record, versions, ...fixed } =
+    summary;
+  assert(threads >= 1);
   await using published = await openSafetensors(`${model}/model.safetensors`);
   const body = published.names.filter((name) => !name.startsWith("classifier."));
   const bodySize = body.reduce((sum, name) => sum + sizeOf(published.info(name).shape), 0);
