@@ -39,6 +39,13 @@ function decimal(raw: string): number | undefined {
   return Number.isFinite(Number(raw)) ? Number(raw) : undefined;
 }
 
+/** A time such as `24h`, `90m`, `30s`, or seconds without a unit. */
+function seconds(raw: string): number | undefined {
+  const [, number = "", unit = "s"] = /^(.*?)([hms])?$/s.exec(raw) ?? [];
+  const value = decimal(number);
+  return value === undefined ? undefined : value * { h: 3600, m: 60, s: 1 }[unit as "h" | "m" | "s"];
+}
+
 /**
  * A flag's value from its text.
  *
@@ -63,6 +70,10 @@ export function readValue(flag: Flag<unknown>, raw: string, where: string): Eith
       return raw === "" ? refusal : left(unknownName(where, raw, flag.allowed ?? []));
     case "boolean":
       return raw === "" || raw === "true" ? right(true) : raw === "false" ? right(false) : refusal;
+    case "duration": {
+      const value = seconds(raw);
+      return value === undefined || !isWithin(value, flag) ? refusal : right(value);
+    }
     default: {
       const value = decimal(raw);
       if (value === undefined || !isWithin(value, flag)) return refusal;

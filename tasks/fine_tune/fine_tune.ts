@@ -4,7 +4,6 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import process from "node:process";
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { saveAdapter } from "../../adapters/mod.ts";
 import type { StepPlan } from "../../dsl/compile/mod.ts";
@@ -25,6 +24,7 @@ import { type GivenSettings, resolveRun } from "../trainer/settings.ts";
 import type { Run, RunResult, RunSettings, TaskKind, TrainedModel } from "../trainer/task.ts";
 import { readRunConfig, runConfig } from "./config.ts";
 import { newFolder, unused, writeRunJson } from "./folder.ts";
+import { peakMemory } from "./memory.ts";
 import { type ExampleOf, type FineTuneOptions, type FineTuneSurroundings, SURROUNDINGS } from "./options.ts";
 import { type Tuned, tuned } from "./tuned.ts";
 
@@ -145,16 +145,16 @@ function fresh(options: AnyOptions, own: Own | undefined): Asked {
 async function resumed(folder: string, options: AnyOptions): Promise<Asked> {
   const given = { ...settingsOf(options), task: options.task, out: options.out };
   const extra = Object.entries(given).find(([name, value]) =>
-    value !== undefined && !["steps", "epochs"].includes(name)
+    value !== undefined && !["steps", "epochs", "timeLimit"].includes(name)
   );
   if (extra !== undefined) {
-    const allowed = "the run's own settings; `steps` or `epochs` to change its length";
+    const allowed = "the run's own settings; `steps`, `epochs` or `timeLimit` to change its length";
     throw new OneloraError({ attempted: `resuming ${folder}`, found: `\`${extra[0]}\``, allowed }, { exitCode: 2 });
   }
   const { kind, run, backend } = await readRunConfig(folder);
-  const { steps, epochs } = options;
+  const { steps, epochs, timeLimit = run.timeLimit } = options;
   const length = steps !== undefined || epochs !== undefined ? { steps, epochs } : {};
-  return { kind, run: { ...run, ...length }, backend: options.backend ?? backend };
+  return { kind, run: { ...run, ...length, timeLimit }, backend: options.backend ?? backend };
 }
 
 /** The engine: the one asked for, the one in use, or the first that works. */
@@ -183,6 +183,7 @@ function reporterOf({ reporter, onLine }: FineTuneSurroundings, label: string): 
 }
 
 function summary(kind: TaskKind, run: Run, backend: string, result: RunResult, plan?: StepPlan): object {
+  const memory = peakMemory();
   return {
     task: kind.name,
     model: run.model,
@@ -194,9 +195,10 @@ function summary(kind: TaskKind, run: Run, backend: string, result: RunResult, p
     parameters: result.parameters,
     steps: result.steps,
     seconds: result.seconds,
+    bestSeconds: result.bestSeconds,
     stepSeconds: result.stepSeconds,
-    // Kibibytes, as getrusage has them.
-    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    memory,
+    peakRssBytes: memory.peakBytes,
     plannedPeakBytes: plan?.peakBytes,
     deciding: result.deciding,
     best: result.best,
@@ -236,7 +238,10 @@ async function trained(
   const opened = { model, data, facts, signal };
   const { baseline: plain } = kind;
   const baseline = options.baseline
-    ? await runTask(kind, { ...run, adapter: plain.adapter }, { ...opened, reporter: reporterOf(options, plain.name) })
+    ? await runTask(kind, { ...run, adapter: plain.adapter, timeLimit: undefined }, {
+      ...opened,
+      reporter: reporterOf(options, plain.name),
+    })
     : undefined;
 
   let plan: StepPlan | undefined;

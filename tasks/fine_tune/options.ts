@@ -35,7 +35,7 @@ export interface FineTuneSurroundings {
   readonly hub?: HubOptions;
   /** The run's folder, or where to make a new one; nothing is written without. */
   readonly out?: string | { readonly under: string };
-  /** Folder of a run to go on with, by its own settings; only `steps`, `epochs`, `backend` and `threads` may change. */
+  /** Folder of a run to go on with, by its own settings; only its length, `backend` and `threads` may change. */
   readonly resume?: string;
   /** Ends the run after the current step, with a checkpoint if there is a folder. */
   readonly signal?: AbortSignal;

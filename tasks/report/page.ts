@@ -60,6 +60,7 @@ type Showing = readonly [key: string, name: string, show: (value: number) => str
 const COSTS: readonly Showing[] = [
   ["steps", "steps", (value) => value.toLocaleString("en-US")],
   ["seconds", "time in all", duration],
+  ["bestSeconds", "time to the best value", duration],
   ["stepSeconds", "median step", (value) => `${Number((1000 * value).toPrecision(3))} ms`],
   ["peakRssBytes", "peak memory of the process", (value) => `${Math.round(value / 1e6).toLocaleString("en-US")} MB`],
 ];

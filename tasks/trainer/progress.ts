@@ -19,6 +19,8 @@ export interface Progress {
   readonly metrics?: Tree<number>;
   /** Best value so far of the task's deciding metric, and the step it was reached. */
   readonly best?: { readonly value: number; readonly step: number };
+  /** Seconds spent until then, over all sessions. */
+  readonly bestSeconds?: number;
   /** Evaluations since then. */
   readonly since?: number;
   /** Numbers of the last step, while they wait for its evaluation before they are logged. */
@@ -55,8 +57,8 @@ export function isBetter(value: number, best: number | undefined, better: Decidi
  * @param position Where the next batch starts
  * @param seconds Spent so far
  */
-export function stepped({ step, best, since }: Progress, position: Position, seconds: number): Progress {
-  return { step: step + 1, position, seconds, best, since };
+export function stepped({ step, best, bestSeconds, since }: Progress, position: Position, seconds: number): Progress {
+  return { step: step + 1, position, seconds, best, bestSeconds, since };
 }
 
 /**
@@ -65,16 +67,19 @@ export function stepped({ step, best, since }: Progress, position: Position, sec
  * @param progress Before it
  * @param metrics What it found
  * @param deciding What decides
+ * @param seconds Spent so far, the evaluation included (default: until before it)
  * @returns The run, and whether its parameters are the best so far
  */
 export function evaluated(
   progress: Progress,
   metrics: Tree<number>,
   { metric, better }: Deciding,
+  seconds: number = progress.seconds,
 ): readonly [Progress, isBest: boolean] {
   const value = metrics[metric];
   const isBest = isBetter(value, progress.best?.value, better);
   const since = isBest ? 0 : (progress.since ?? 0) + 1;
   const best = isBest ? { value, step: progress.step } : progress.best;
-  return [{ ...progress, metrics, since, best }, isBest];
+  const bestSeconds = isBest ? seconds : progress.bestSeconds;
+  return [{ ...progress, metrics, since, best, bestSeconds }, isBest];
 }

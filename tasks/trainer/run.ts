@@ -28,6 +28,7 @@ import { softwareVersions } from "../report/versions.ts";
 import { type Identity, loadCheckpoint } from "./checkpoint.ts";
 import { originsOf } from "./decay.ts";
 import { NO_METHOD } from "./method.ts";
+import type { Reporter } from "./observe.ts";
 import type { Settings } from "./setting.ts";
 import { runSettings } from "./settings.ts";
 import { inPrecision } from "./precision.ts";
@@ -58,9 +59,12 @@ async function chosen(
   out: string | undefined,
   identity: Identity,
   result: TrainResult,
+  line: Reporter["line"],
 ): Promise<TrainResult> {
-  const { best, state } = result;
-  if (keep !== "best" || out === undefined || best === undefined || best.step === result.steps) return result;
+  const { best, state, outOfTime } = result;
+  if ((keep !== "best" && !outOfTime) || out === undefined || best === undefined) return result;
+  if (outOfTime) line(`the result is what was best until then: that of step ${best.step}`);
+  if (best.step === result.steps) return result;
   const { progress, ...moving } = await loadCheckpoint(`${out}/${BEST}`, state, identity);
   free(state.trained, state.optimiser);
   return { ...result, state: { ...state, ...moving }, metrics: progress.metrics ?? result.metrics };
@@ -79,7 +83,7 @@ export async function runTask<Own extends object>(
   run: Run<Own>,
   surroundings: RunSurroundings,
 ): Promise<RunResult> {
-  if (run.keep === "best" && surroundings.out === undefined) {
+  if ((run.keep === "best" || run.timeLimit) && surroundings.out === undefined) {
     throw new OneloraError({ attempted: "keeping the best parameters", found: "no run folder", allowed: "one: `out`" });
   }
   // Evaluations come back again and again.
@@ -157,12 +161,13 @@ async function runPrepared(
         evalEvery: run.evalEvery,
         checkpointEvery: run.checkpointEvery,
         patience: run.patience,
+        timeLimit: run.timeLimit,
         parametersOf,
         identity,
         observers: surroundings.observers,
       },
     );
-    const { state, ...numbers } = await chosen(run, out, identity, last);
+    const { state, ...numbers } = await chosen(run, out, identity, last, reporter.line);
     try {
       const result = parametersOf(state);
       await surroundings.save?.({ model, layer, params: result });

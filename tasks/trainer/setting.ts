@@ -30,7 +30,7 @@ export interface Bounds {
 /** One setting whose value is a `T`; `default` is what it is when not given. */
 export interface Setting<T> extends About, Bounds {
   /** What kind of value it has. */
-  readonly kind: "text" | "integer" | "number" | "boolean" | "choice";
+  readonly kind: "text" | "integer" | "number" | "duration" | "boolean" | "choice";
   /** The value when none is given. */
   readonly default: T;
   /** Whether it must be given. */
@@ -67,6 +67,11 @@ export function number(about: About & Bounds & { readonly default: number }): Se
 export function number(about: About & Bounds): Setting<number | undefined>;
 export function number(about: About & Bounds & { readonly default?: number }): Setting<number | undefined> {
   return { value: "X", ...about, kind: "number", default: about.default };
+}
+
+/** A span of time in seconds; on the command line with its unit too: `24h`, `90m`, `30s`. */
+export function duration(about: About & Bounds): Setting<number | undefined> {
+  return { value: "TIME", ...about, kind: "duration", default: undefined };
 }
 
 /** On or off; on the command line `--name`, `--name true`, `--no-name`, `--name false`. */
@@ -128,7 +133,8 @@ export function allowedWords(setting: Setting<unknown>): string {
   const lower = min !== undefined ? `at least ${min}` : above !== undefined ? `above ${above}` : undefined;
   const upper = max !== undefined ? `at most ${max}` : below !== undefined ? `below ${below}` : undefined;
   const bounds = [lower, upper].filter((bound) => bound !== undefined).join(" and ");
-  return `${kind === "integer" ? "an integer" : "a number"}${bounds === "" ? "" : ` ${bounds}`}`;
+  const kinds = { integer: "an integer", number: "a number", duration: "a time such as 24h, 90m, 30s or seconds" };
+  return `${kinds[kind]}${bounds === "" ? "" : ` ${bounds}`}`;
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   boolean,
   checkSetting,
   choice,
+  duration,
   fromRecipe,
   integer,
   number,
@@ -73,6 +74,11 @@ export const runSettings: SettingsOf<RunSettings> = {
     aside: true,
     help: "Stop after so many evaluations without a better one (default: never)",
     min: 0,
+  }),
+  timeLimit: duration({
+    aside: true,
+    help: "End the run after that time, evaluations included, with the parameters of its best evaluation",
+    above: 0,
   }),
   keep: choice({
     aside: true,

@@ -69,6 +69,8 @@ export interface RunSettings extends MethodSettings {
   readonly checkpointEvery: number;
   /** Stop after so many evaluations without a better one; 0 never (default). */
   readonly patience?: number;
+  /** Seconds, over all sessions, after which the run ends with the parameters of its best evaluation; 0 never (default). */
+  readonly timeLimit?: number;
   /** Which parameters are the result: those of the last step, or those of the best evaluation (default last). */
   readonly keep?: "last" | "best";
   /** Threads that prepare examples (default: as the data set is worth). */

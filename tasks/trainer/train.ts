@@ -45,6 +45,8 @@ export interface TrainSettings {
   readonly join?: WholeStep["join"];
   /** Stop after so many evaluations without a better one; 0 never (default). */
   readonly patience?: number;
+  /** Stop after so many seconds, over all sessions; 0 never (default). */
+  readonly timeLimit?: number;
   /** The parameters that count, of a state: evaluated, and kept as the best (default: all). */
   readonly parametersOf?: (state: TrainState) => Params;
   /** Told what a step will take in memory, before the first one. */
@@ -79,6 +81,10 @@ export interface TrainResult {
   readonly stepSeconds: number;
   /** The best evaluation. */
   readonly best?: Progress["best"];
+  /** Seconds until then, evaluations included, over all sessions. */
+  readonly bestSeconds?: number;
+  /** Whether the time that it had ended the run. */
+  readonly outOfTime: boolean;
 }
 
 /** File of the last checkpoint inside a run's folder. */
@@ -177,7 +183,8 @@ async function course(
   seen: (batch: BatchTensors) => void,
   settings: TrainSettings,
 ): Promise<TrainResult> {
-  const { steps, schedule, momentum, out, identity, evalEvery, checkpointEvery, patience = 0 } = settings;
+  const { steps, schedule, momentum, out, identity, evalEvery, checkpointEvery, patience = 0, timeLimit = 0 } =
+    settings;
   const { reporter, signal, parametersOf = ({ frozen, trained }: TrainState) => ({ ...frozen, ...trained }) } =
     settings;
   using folder = recording(out, reached.step);
@@ -189,7 +196,9 @@ async function course(
   let progress = reached;
   let saved = reached.step;
   const isDue = (every: number) => every > 0 && progress.step > 0 && progress.step % every === 0;
-  const isOver = () => progress.step >= steps || (patience > 0 && (progress.since ?? 0) >= patience);
+  const isOutOfPatience = () => patience > 0 && (progress.since ?? 0) >= patience;
+  const isOutOfTime = () => timeLimit > 0 && elapsed() >= timeLimit;
+  const isOver = () => progress.step >= steps || isOutOfPatience() || isOutOfTime();
 
   const saveState = async (file: string, state: TrainState) => {
     if (out === undefined) return;
@@ -205,7 +214,7 @@ async function course(
   const evaluate = async () => {
     using state = scoped(resident.read());
     const metrics = await task.evaluate(parametersOf(state));
-    const [next, isBest] = evaluated(progress, metrics, task.deciding);
+    const [next, isBest] = evaluated(progress, metrics, task.deciding, elapsed());
     progress = { ...next, record: undefined };
     if (isBest) await saveState(BEST, state);
     await observer.onEvaluation({ step: progress.step, metrics, best: isBest });
@@ -240,18 +249,21 @@ async function course(
         await observer.onRecord(isDue(evalEvery) ? { ...record, evaluation: await evaluate() } : record);
       }
     }
+    const outOfTime = progress.step < steps && !isOutOfPatience();
     if (progress.step < steps) {
-      reporter.line(
-        `stopped after step ${progress.step}: ${patience} evaluations without a better ${task.deciding.metric}`,
-      );
+      const why = outOfTime
+        ? `the time limit of ${timeLimit} s is reached`
+        : `${patience} evaluations without a better ${task.deciding.metric}`;
+      reporter.line(`stopped after step ${progress.step}: ${why}`);
     }
     const { record } = progress;
     const metrics = progress.metrics ?? await evaluate();
     if (record !== undefined) await observer.onRecord({ ...record, evaluation: metrics });
     progress = { ...progress, seconds: elapsed() };
     await save(LAST);
-    const { step: done, seconds, best } = progress;
-    return { state: resident.read(), metrics, steps: done, seconds, stepSeconds: median(times), best };
+    const { step: done, seconds, best, bestSeconds } = progress;
+    const numbers = { metrics, steps: done, seconds, stepSeconds: median(times), best, bestSeconds, outOfTime };
+    return { state: resident.read(), ...numbers };
   } finally {
     observer.onFinish();
     await batches.return();

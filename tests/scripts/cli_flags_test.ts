@@ -1,6 +1,8 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromEither, left, right } from "fp-ts/TaskEither";
 import { tryCatch } from "fp-ts/Either";
+import { duration } from "../../tasks/trainer/setting.ts";
+import { readValue } from "../../scripts/cli/flags.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import {
   boolean,
@@ -232,4 +234,16 @@ Deno.test("stacks are shown where they are asked for", async () => {
   assertEquals(err[0], "error: unexpected TypeError: bad");
   assertMatch(err[1], /^TypeError: bad\n +at /);
   assertMatch(err[2], /^caused by RangeError: worse\n +at /);
+});
+
+Deno.test("a time has its unit, or is in seconds", () => {
+  const limit = duration({ help: "Limit", above: 0 });
+  const read = (raw: string) => {
+    const value = readValue(limit, raw, "--limit");
+    return value._tag === "Right" ? value.right : value.left.message;
+  };
+  assertEquals(["24h", "90m", "30s", "45", "1.5h"].map(read), [86_400, 5400, 30, 45, 5400]);
+  for (const wrong of ["0", "-1h", "h", "", "1d", "1h30m", "1 h\n"]) {
+    assertStringIncludes(read(wrong) as string, "allowed: a time such as 24h, 90m, 30s or seconds above 0");
+  }
 });

@@ -53,23 +53,12 @@ Deno.test("train writes its settings, a line a step, a summary, the adapter and 
 
   const summary = await json(`${run}/summary.json`);
   assertEquals(Object.keys(summary), [
-    ...[
-      "task",
-      "model",
-      "adapter",
-      "backend",
-      "threads",
-      "precision",
-      "seed",
-      "parameters",
-      "steps",
-      "seconds",
-      "stepSeconds",
-    ],
-    ...["peakRssBytes", "plannedPeakBytes", "deciding", "best", "metrics", "versions"],
+    ...["task", "model", "adapter", "backend", "threads", "precision", "seed", "parameters", "steps", "seconds"],
+    ...["bestSeconds", "stepSeconds", "memory", "peakRssBytes", "plannedPeakBytes", "deciding", "best", "metrics"],
+    "versions",
   ]);
-  const { seconds, stepSeconds, peakRssBytes, plannedPeakBytes, threads, metrics, best: record, versions, ...fixed } =
-    summary;
+  const { bestSeconds, memory, threads, versions, ...told } = summary;
+  const { seconds, stepSeconds, peakRssBytes, plannedPeakBytes, metrics, best: record, ...fixed } = told;
   assert(threads >= 1);
   await using published = await openSafetensors(`${model}/model.safetensors`);
   const body = published.names.filter((name) => !name.startsWith("classifier."));
@@ -90,6 +79,9 @@ Deno.test("train writes its settings, a line a step, a summary, the adapter and 
   assert(plannedPeakBytes > 4 * fixed.parameters.total && plannedPeakBytes < peakRssBytes);
   assertStringIncludes(shown, "a step needs ");
   assert(seconds > stepSeconds && stepSeconds > 0 && peakRssBytes > 2 ** 24);
+  assert(bestSeconds > 0 && bestSeconds <= seconds);
+  assertEquals([Object.keys(memory), memory.peakBytes], [["peakBytes", "share"], peakRssBytes]);
+  assert(memory.share > 0 && memory.share < 1);
   assertEquals(Object.keys(metrics), ["count", "accuracy", "loss", "top5", "ece"]);
   assertEquals(lines[5].evaluation, metrics);
 

@@ -100,6 +100,33 @@ Deno.test("patience ends a run, and the best evaluation's parameters can be kept
   );
 });
 
+Deno.test("a time limit ends a run, whose result is its best evaluation's parameters", async () => {
+  await useBackend("wasm");
+  const [heard, seen]: [Heard, Float32Array[]] = [{ lines: [] }, []];
+  const { now } = performance;
+  let later = 0;
+  performance.now = () => now.call(performance) + later;
+  // An hour goes by in the fifth step.
+  const onStep = ({ step }: { readonly step: number }) => void (later += step === 5 ? 3.6e6 : 0);
+  try {
+    const result = await runTask(judgedBy([0.2, 0.5, 0.4], seen), { ...run, timeLimit: 3000 }, {
+      ...surroundings(`${folder}/limited`, heard),
+      observers: [{ onStep }],
+    });
+    assertEquals([result.steps, result.best, result.metrics], [5, { value: 0.5, step: 4 }, { accuracy: 0.5 }]);
+    assertEquals(result.bestSeconds! < 3000 && result.seconds > 3600, true);
+  } finally {
+    performance.now = now;
+  }
+  assertEquals(heard.bias, seen[1]);
+  assertEquals(heard.lines.slice(-2), [
+    "stopped after step 5: the time limit of 3000 s is reached",
+    "the result is what was best until then: that of step 4",
+  ]);
+  const nowhere = surroundings(undefined, { lines: [] });
+  await assertRejects(() => runTask(judgedBy([0.2]), { ...run, timeLimit: 3000 }, nowhere), OneloraError, "`out`");
+});
+
 Deno.test("a step in parts ends where a step in one does", async () => {
   await useBackend("wasm");
   const [whole, parts]: [Heard, Heard] = [{ lines: [] }, { lines: [] }];
