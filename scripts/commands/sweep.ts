@@ -6,16 +6,14 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import { claimFolder } from "../../dsl/files/claim.ts";
-import { writeWhole } from "../../dsl/files/write.ts";
 import { taskKind } from "../../tasks/mod.ts";
-import { draw } from "../cli/child.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, type Options, span, text, toConfig } from "../cli/mod.ts";
 import { trainFlags, usage } from "../cli/options.ts";
 import { interruptible } from "../cli/signals.ts";
 import { runCell } from "./sweep/cell.ts";
-import { chartOf } from "./sweep/chart.ts";
 import { claim, joinCells, type Settings } from "./sweep/folder.ts";
+import { writeOutcome } from "./sweep/outcome.ts";
 import {
   type Configuration,
   experiments,
@@ -30,7 +28,7 @@ import { paperTables } from "./sweep/paper_tables.ts";
 import { type Cell, planCells, readMethods, readNumbers } from "./sweep/plan.ts";
 import { decidingOf, rowsOf } from "./sweep/rows.ts";
 import { type CellResult, earlierResult, runCells } from "./sweep/run.ts";
-import { tableOf, unitOf } from "./sweep/table.ts";
+import { unitOf } from "./sweep/table.ts";
 
 const { adapter: _adapter, seed: _seed, lr: _lr, resume: _resume, out: _out, ...passedFlags } = trainFlags;
 
@@ -136,10 +134,17 @@ function note(line: string): void {
   console.error(line);
 }
 
-/** Runs what is not finished. */
-async function ran(cells: readonly Cell[], folder: string, settings: Settings, jobs: number) {
-  const signal = interruptible("finishing the steps that run");
-  const results = await runCells(cells, {
+/** Runs what is not finished; what an interrupt has left is pending. */
+async function ran(
+  cells: readonly Cell[],
+  { folder, settings, jobs, signal }: {
+    readonly folder: string;
+    readonly settings: Settings;
+    readonly jobs: number;
+    readonly signal: AbortSignal;
+  },
+): Promise<readonly CellResult[]> {
+  return await runCells(cells, {
     folder,
     jobs,
     signal,
@@ -148,12 +153,21 @@ async function ran(cells: readonly Cell[], folder: string, settings: Settings, j
     onResult: (result, { done, earlier }) =>
       note(`[${done}/${cells.length}] ${resultLine(result)}${earlier ? "  (earlier)" : ""}`),
   });
-  if (!signal.aborted) return results;
-  const finished = results.filter(({ state }) => state === "finished").length;
-  throw new OneloraError({
-    attempted: `sweeping ${folder}`,
-    found: `an interrupt with ${finished} of ${cells.length} runs finished`,
-    allowed: "the same command again, which goes on from there",
+}
+
+/** Why a sweep is not complete; undefined if it is. */
+function incomplete(folder: string, own: readonly CellResult[], signal: AbortSignal): OneloraError | undefined {
+  const count = (state: CellResult["state"]) => own.filter((result) => result.state === state).length;
+  const attempted = `sweeping ${folder}`;
+  if (signal.aborted) {
+    const found = `an interrupt with ${count("finished")} of ${own.length} runs finished`;
+    return new OneloraError({ attempted, found, allowed: "the same command again, which goes on from there" });
+  }
+  if (count("failed") === 0) return undefined;
+  return new OneloraError({
+    attempted,
+    found: `${count("failed")} of ${own.length} runs failed, each with a line above`,
+    allowed: "the same command again, which tries them again",
   });
 }
 
@@ -171,35 +185,25 @@ await main(
     await claim(folder, settings);
     const all = await joinCells(folder, cells);
     note(`${title}: ${cells.length} runs in ${folder}`);
-    const own = await ran(cells, folder, settings, jobs);
+    const signal = interruptible("finishing the steps that run");
+    const own = await ran(cells, { folder, settings, jobs, signal });
     const ofOwn = new Map(own.map((result) => [result.cell.name, result]));
     const results = await Promise.all(
       all.map(async (cell) => ofOwn.get(cell.name) ?? await earlierResult(cell, folder)),
     );
-    const failed = own.filter(({ state }) => state === "failed").length;
-    const failure = new OneloraError({
-      attempted: `sweeping ${folder}`,
-      found: `${failed} of ${cells.length} runs failed, each with a line above`,
-      allowed: "the same command again, which tries them again",
-    });
+    const failure = incomplete(folder, own, signal);
     const deciding = decidingOf(results);
+    // With no run finished there is nothing to show, and some reason why.
     if (deciding === undefined) throw failure;
 
     const rows = rowsOf(results, deciding, (method) => paper === undefined ? method : paperLabel(paper, method));
     const isFull = paper !== undefined && !micro;
-    const table = tableOf({
-      title,
-      rows,
-      deciding,
-      beside: isFull ? paperColumns(paper, rows.map(({ method }) => method)) : [],
-      notes: isFull ? paperNotes(paper) : [],
-    });
-    const data = JSON.stringify({ title, settings, deciding, rows, runs: results }, null, 2);
-    await writeWhole(`${folder}/table.md`, `${table}\n`);
-    await writeWhole(`${folder}/table.json`, `${data}\n`);
+    const beside = isFull ? paperColumns(paper, rows.map(({ method }) => method)) : [];
+    const notes = isFull ? paperNotes(paper) : [];
+    const outcome = { folder, settings, title, rows, deciding, beside, notes, results };
+    const { table, data, files } = await writeOutcome(outcome, note);
     console.log(json ? data : table);
-    await writeWhole(`${folder}/chart.svg`, await draw(chartOf({ title, rows, deciding })));
-    note(`${folder}: table.md, table.json, chart.svg`);
-    if (failed > 0) throw failure;
+    note(`${folder}: ${files.join(", ")}`);
+    if (failure !== undefined) throw failure;
   }),
 );

@@ -24,6 +24,7 @@ import { type GivenSettings, resolveRun } from "../trainer/settings.ts";
 import type { Run, RunResult, RunSettings, TaskKind, TrainedModel } from "../trainer/task.ts";
 import { readRunConfig, runConfig } from "./config.ts";
 import { newFolder, unused, writeRunJson } from "./folder.ts";
+import { watchLoad } from "./load.ts";
 import { peakMemory } from "./memory.ts";
 import { type ExampleOf, type FineTuneOptions, type FineTuneSurroundings, SURROUNDINGS } from "./options.ts";
 import { type Tuned, tuned } from "./tuned.ts";
@@ -182,7 +183,13 @@ function reporterOf({ reporter, onLine }: FineTuneSurroundings, label: string): 
   return { ...shown, line: (text) => (shown.line(text), onLine(text)) };
 }
 
-function summary(kind: TaskKind, run: Run, backend: string, result: RunResult, plan?: StepPlan): object {
+function summary(
+  kind: TaskKind,
+  run: Run,
+  backend: string,
+  result: RunResult,
+  { plan, otherLoad }: { readonly plan?: StepPlan; readonly otherLoad?: number },
+): object {
   const memory = peakMemory();
   return {
     task: kind.name,
@@ -198,6 +205,7 @@ function summary(kind: TaskKind, run: Run, backend: string, result: RunResult, p
     bestSeconds: result.bestSeconds,
     stepSeconds: result.stepSeconds,
     memory,
+    otherLoad,
     peakRssBytes: memory.peakBytes,
     plannedPeakBytes: plan?.peakBytes,
     deciding: result.deciding,
@@ -244,6 +252,7 @@ async function trained(
     })
     : undefined;
 
+  const otherLoad = watchLoad();
   let plan: StepPlan | undefined;
   let kept: TrainedModel | undefined;
   const running = runTask(kind, run, {
@@ -276,7 +285,7 @@ async function trained(
   const done = { ...result, ...tuned<TaskName>(kept!, { kind, method: run, own: run.own }), run, out, baseline };
   if (out === undefined) return done;
   try {
-    await writeRunJson(out, "summary.json", summary(kind, run, backend, result, plan));
+    await writeRunJson(out, "summary.json", summary(kind, run, backend, result, { plan, otherLoad: otherLoad() }));
     await writeReport(out);
     return done;
   } catch (error) {

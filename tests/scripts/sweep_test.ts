@@ -106,12 +106,12 @@ Deno.test("the table shows means, deviations and ranks of known results", () => 
     tableOf({ title: "A test", rows, deciding, beside: [paper], notes: ["A note."] }),
     `### A test
 
-| method |   ms a step ↓ |                     accuracy % ↑ | peak MB ↓ |        trained ↓ | paper: accuracy |
-| ------ | ------------: | -------------------------------: | --------: | ---------------: | --------------: |
-| bitfit |        **10** |                   _82.00 ± 2.00_ |   **200** |        **1,000** |               0 |
-| 1lora  | <ins>20</ins> |                 **87.00 ± 2.00** |   **200** | <ins>2,000</ins> |               1 |
-| lora   |          _30_ | <ins>86.10 ± 0.00 (2 of 3)</ins> |   **200** |          _3,000_ |               2 |
-| all    |            40 |                     95.00 ± 0.00 |       200 |        5,000,000 |               3 |
+| method |   ms a step ↓ |    min ↓ |                     accuracy % ↑ | peak MB ↓ |        trained ↓ | paper: accuracy |
+| ------ | ------------: | -------: | -------------------------------: | --------: | ---------------: | --------------: |
+| bitfit |        **10** | **0.02** |                   _82.00 ± 2.00_ |   **200** |        **1,000** |               0 |
+| 1lora  | <ins>20</ins> | **0.02** |                 **87.00 ± 2.00** |   **200** | <ins>2,000</ins> |               1 |
+| lora   |          _30_ | **0.02** | <ins>86.10 ± 0.00 (2 of 3)</ins> |   **200** |          _3,000_ |               2 |
+| all    |            40 |     0.02 |                     95.00 ± 0.00 |       200 |        5,000,000 |               3 |
 
 Marked: **best**, <ins>second</ins> and _third_ of each column, without all.
 Means over 3 seeds ± sample standard deviation.
@@ -119,6 +119,40 @@ The head's 10 parameters are trained besides.
 lora: 1 failed.
 A note.`,
   );
+});
+
+Deno.test("minutes, the best value and memory's share have columns, and a busy machine is marked", () => {
+  const known = results({ "1lora": { 0.1: [0.5, 0.7] }, "lora": { 0.1: [0.9, 0.9] } }).map((result): CellResult => {
+    if (result.state !== "finished") return result;
+    const { cell: { method, seed }, summary } = result;
+    const own: Partial<Summary> = {
+      ...{ seconds: 600, bestSeconds: 90 + 60 * seed, best: { value: 0.9, step: 4 } },
+      memory: { peakBytes: 200e6, share: method === "lora" ? 0.5 : 0.25 },
+      otherLoad: method === "lora" && seed === 1 ? 0.3 : 0.02,
+    };
+    return { ...result, summary: { ...summary, ...own, metrics: { ...summary.metrics, absRel: 0.125 } } };
+  });
+  const rows = rowsOf(known, deciding, (method) => method);
+  assertEquals(
+    tableOf({ title: "A test", rows, deciding }).split("\n").slice(2, 10).map((line) => line.replace(/ {2,}/g, " "))
+      .filter((line) => !/^\| -/.test(line)),
+    [
+      "| method | ms a step ↓ | min ↓ | min to best ↓ | accuracy % ↑ | best accuracy % ↑ | AbsRel ↓ | peak MB ↓ |" +
+      " memory % ↓ | trained ↓ |",
+      "| 1lora | **10** | **10** | **2** | <ins>60.00 ± 14.14</ins> | **90.00 ± 0.00** | **0.1250 ± 0.0000** |" +
+      " **200** | **25.0** | **1,000** |",
+      "| lora | <ins>20 †</ins> | **10 †** | **2 †** | **90.00 ± 0.00** | **90.00 ± 0.00** | **0.1250 ± 0.0000** |" +
+      " **200** | <ins>50.0</ins> | <ins>2,000</ins> |",
+      "",
+      "Marked: **best**, <ins>second</ins> and _third_ of each column.",
+      "Means over 2 seeds ± sample standard deviation.",
+      "† The machine was busy with other things: these times are not the methods' own.",
+    ],
+  );
+  const { data: { values } } = chartOf({ title: "t", rows, deciding }) as {
+    readonly data: { readonly values: readonly Readonly<Record<string, unknown>>[] };
+  };
+  assertEquals(values.map(({ minutes, best, share }) => [minutes, best, share]), [[10, 2, "25 %"], [10, 2, "50 %"]]);
 });
 
 Deno.test("a chart has a bubble for each timed method, capped at the largest that is not a reference", () => {
@@ -223,6 +257,42 @@ Deno.test("a run that fails is a line, the others go on, and the exit code is 1"
   assertMatch(shown, /^\| bitfit \|.* 0.01 \|$/m);
   assertStringIncludes(shown, "1lora: 1 failed.");
   assertStringIncludes(shown, "ms a step, shared");
+});
+
+Deno.test("an interrupted sweep shows what is finished", async () => {
+  const out = `${folder}/partial`;
+  const sweep = [...tiny(400), "--adapters", "none,1lora", "--seeds", "0", "--out", out];
+  const running = start("sweep", ...sweep);
+  while ((await linesOf(`${out}/1lora-seed0/metrics.jsonl`)).length < 20) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  running.process.kill("SIGINT");
+  const { code, out: shown, err } = await running.outcome;
+  assertEquals(code, 130, err);
+  assertStringIncludes(shown, "1lora: 1 to be run.");
+  assertEquals(`${await Deno.readTextFile(`${out}/table.md`)}`, shown);
+  assertMatch(err, /an interrupt with 1 of 2 runs finished/);
+});
+
+Deno.test("full fine-tuning, LoRA and 1LoRA of a classifier are compared as in Figure 11", async () => {
+  const out = `${folder}/figure11`;
+  const { code, err } = await runTask(
+    "sweep",
+    ...tiny(1),
+    "--adapters",
+    "1lora,lora,all",
+    "--seeds",
+    "0",
+    "--out",
+    out,
+  );
+  assertEquals(code, 0, err);
+  assertMatch(err, /table.md, table.json, chart.svg, figure11.svg$/m);
+  const texts = textsOf(await Deno.readTextFile(`${out}/figure11.svg`));
+  const { metrics } = await json(`${out}/lora-seed0/summary.json`);
+  const percent = (share: number) => `${Number((100 * share).toPrecision(3))} %`;
+  const line = `lora: accuracy ${percent(metrics.accuracy)}, ECE ${percent(metrics.ece)}`;
+  assert(texts.includes(line), `${line} in ${texts}`);
 });
 
 Deno.test("Ctrl-C ends a sweep with a line that says how to go on, and the same command resumes the run", async () => {

@@ -54,12 +54,22 @@ Deno.test("train writes its settings, a line a step, a summary, the adapter and 
   const summary = await json(`${run}/summary.json`);
   assertEquals(Object.keys(summary), [
     ...["task", "model", "adapter", "backend", "threads", "precision", "seed", "parameters", "steps", "seconds"],
-    ...["bestSeconds", "stepSeconds", "memory", "peakRssBytes", "plannedPeakBytes", "deciding", "best", "metrics"],
+    ...[
+      "bestSeconds",
+      "stepSeconds",
+      "memory",
+      "otherLoad",
+      "peakRssBytes",
+      "plannedPeakBytes",
+      "deciding",
+      "best",
+      "metrics",
+    ],
     "versions",
   ]);
-  const { bestSeconds, memory, threads, versions, ...told } = summary;
+  const { bestSeconds, memory, otherLoad, threads, versions, ...told } = summary;
   const { seconds, stepSeconds, peakRssBytes, plannedPeakBytes, metrics, best: record, ...fixed } = told;
-  assert(threads >= 1);
+  assert(threads >= 1 && otherLoad >= 0 && otherLoad < 1);
   await using published = await openSafetensors(`${model}/model.safetensors`);
   const body = published.names.filter((name) => !name.startsWith("classifier."));
   const bodySize = body.reduce((sum, name) => sum + sizeOf(published.info(name).shape), 0);

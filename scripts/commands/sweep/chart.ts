@@ -26,7 +26,10 @@ export function chartOf({ title, rows, deciding: { metric, better } }: Omit<Show
       mean: best.metric.mean * factor,
       least: (best.metric.mean - (best.metric.deviation ?? 0)) * factor,
       most: (best.metric.mean + (best.metric.deviation ?? 0)) * factor,
+      minutes: best.stepSeconds === undefined ? null : best.seconds / 60,
+      best: best.stepSeconds === undefined || best.bestSeconds === undefined ? null : best.bestSeconds / 60,
       memory: best.peakRssBytes / 1e6,
+      share: best.share === undefined ? "" : `${Number((100 * best.share).toPrecision(2))} %`,
       parameters: best.parameters,
     }]
   );
@@ -93,14 +96,36 @@ export function chartOf({ title, rows, deciding: { metric, better } }: Omit<Show
         ],
       },
       {
-        width: 200,
+        width: 160,
         height: 360,
-        mark: "bar",
+        encoding: { y: { field: "method", type: "nominal", title: null, sort: null } },
+        layer: [
+          {
+            transform: [timed],
+            mark: "bar",
+            encoding: {
+              x: { field: "minutes", type: "quantitative", title: "min (line: best value reached)" },
+              color: colour,
+            },
+          },
+          {
+            transform: [{ filter: "datum.best !== null" }],
+            mark: { type: "tick", color: "black", thickness: 2 },
+            encoding: { x: { field: "best", type: "quantitative" } },
+          },
+        ],
+      },
+      {
+        width: 160,
+        height: 360,
         encoding: {
           x: { field: "memory", type: "quantitative", title: "peak MB" },
-          y: { field: "method", type: "nominal", title: null, sort: null },
-          color: colour,
+          y: { field: "method", type: "nominal", title: null, sort: null, axis: { labels: false, ticks: false } },
         },
+        layer: [
+          { mark: "bar", encoding: { color: colour } },
+          { mark: { type: "text", align: "left", dx: 3 }, encoding: { text: { field: "share", type: "nominal" } } },
+        ],
       },
     ],
   };

@@ -28,6 +28,14 @@ export interface Summary {
   readonly steps: number;
   /** Seconds in all. */
   readonly seconds: number;
+  /** Seconds until the best value. */
+  readonly bestSeconds?: number;
+  /** The best value over training. */
+  readonly best?: { readonly value: number; readonly step: number };
+  /** Peak memory, and its share of the card's, or else the machine's. */
+  readonly memory?: { readonly peakBytes: number; readonly deviceBytes?: number; readonly share?: number };
+  /** Share of the processors' time that other processes took. */
+  readonly otherLoad?: number;
   /** Median seconds of a step. */
   readonly stepSeconds: number;
   /** Peak resident memory. */

@@ -17,16 +17,26 @@ export interface Trial {
   readonly metric: Mean;
   /** Seconds of a step; undefined where no step was taken. */
   readonly stepSeconds?: number;
-  /** Seconds of a run in all. */
+  /** Seconds of a run in all, evaluations included. */
   readonly seconds: number;
+  /** Seconds until the best value. */
+  readonly bestSeconds?: number;
+  /** The best value over training. */
+  readonly bestMetric?: Mean;
+  /** Depth: the mean absolute relative error. */
+  readonly absRel?: Mean;
+  /** Share of the card's memory, or else the machine's. */
+  readonly share?: number;
   /** Peak resident memory of a run. */
   readonly peakRssBytes: number;
   /** Trained parameters, the head's left out. */
   readonly parameters: number;
   /** Parameters of the head. */
   readonly head: number;
-  /** Whether some run shared the machine with others. */
+  /** Whether some run shared the machine with others of the sweep. */
   readonly shared: boolean;
+  /** Whether the machine was busy with other things during some run. */
+  readonly busy: boolean;
 }
 
 /** A method. */
@@ -76,18 +86,30 @@ export function order(better: Deciding["better"]): (a: number, b: number) => num
   return (a, b) => better === "higher" ? b - a : a - b;
 }
 
+/** Share of the processors' time taken by others from which on a run's times are not its own. */
+const BUSY = 0.1;
+
 function trialOf(runs: readonly Finished[], { metric }: Deciding): Trial {
   const mean = (of: (summary: Summary) => number) => meanOf(runs.map(({ summary }) => of(summary))).mean;
+  const known = (of: (summary: Summary) => number | undefined) => {
+    const values = runs.map(({ summary }) => of(summary));
+    return values.every((value) => typeof value === "number") ? meanOf(values as readonly number[]) : undefined;
+  };
   const [{ rate, summary: { parameters, steps } }] = runs;
   return {
     rate: steps === 0 ? undefined : rate,
     metric: meanOf(runs.map(({ summary }) => summary.metrics[metric])),
     stepSeconds: steps === 0 ? undefined : mean(({ stepSeconds }) => stepSeconds),
     seconds: mean(({ seconds }) => seconds),
+    bestSeconds: known(({ bestSeconds }) => bestSeconds)?.mean,
+    bestMetric: known(({ best }) => best?.value),
+    absRel: metric === "absRel" ? undefined : known(({ metrics: { absRel } }) => absRel),
+    share: known(({ memory }) => memory?.share)?.mean,
     peakRssBytes: mean(({ peakRssBytes }) => peakRssBytes),
     parameters: parameters.adapter,
     head: parameters.head,
     shared: runs.some(({ shared }) => shared),
+    busy: runs.some(({ shared, summary: { otherLoad = 0 } }) => !shared && otherLoad > BUSY),
   };
 }
 

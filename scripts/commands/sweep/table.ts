@@ -5,6 +5,7 @@
  */
 import { type Column, type Entry, markdownTable, marksInWords } from "./markdown.ts";
 import type { Deciding, Row, Trial } from "./rows.ts";
+import type { Mean } from "./statistics.ts";
 
 /** How a metric is shown. */
 export interface Unit {
@@ -93,6 +94,17 @@ export function tableOf({ title, rows, deciding: { metric, better }, beside = []
   const decimals = decimalsOf(trials.map((trial) => trial.metric.mean * factor));
   const seeds = Math.max(...trials.map((trial) => trial.metric.count));
   const isShared = trials.some(({ shared }) => shared);
+  const isBusy = trials.some(({ busy }) => busy);
+  const mark = ({ busy }: Trial) => busy ? " †" : "";
+  const minutes = trials.every(({ seconds }) => seconds < 600) ? 2 : 0;
+  /** A column, where some method has it. */
+  const some = (options: Omit<Parameters<typeof column>[0], "rows">) =>
+    trials.some((trial) => options.of(trial) !== undefined) ? [column({ ...options, rows })] : [];
+  /** A mean as number, with its deviation. */
+  const deviating = (mean: Mean | undefined, factor: number, decimals: number) =>
+    mean?.deviation === undefined ? "" : ` ± ${(mean.deviation * factor).toFixed(decimals)}`;
+  const moved = trials.some(({ metric, bestMetric }) => bestMetric !== undefined && bestMetric.mean !== metric.mean);
+  const absRels = trials.flatMap(({ absRel }) => absRel === undefined ? [] : [absRel.mean]);
   const chosen = rows.some((row) => row.rates > 1);
   const rates = new Set(trials.flatMap(({ rate }) => rate === undefined ? [] : [rate]));
   const heads = [...new Set(trials.map(({ head }) => head))].filter((head) => head > 0);
@@ -104,6 +116,23 @@ export function tableOf({ title, rows, deciding: { metric, better }, beside = []
       rows,
       decimals: 0,
       of: ({ stepSeconds }) => stepSeconds && 1000 * stepSeconds,
+      after: mark,
+    }),
+    column({
+      title: "min",
+      better: "lower",
+      rows,
+      decimals: minutes,
+      of: ({ seconds, stepSeconds }) => stepSeconds === undefined ? undefined : seconds / 60,
+      after: mark,
+    }),
+    ...some({
+      title: "min to best",
+      better: "lower",
+      decimals: minutes,
+      of: ({ bestSeconds, stepSeconds }) =>
+        stepSeconds === undefined || bestSeconds === undefined ? undefined : bestSeconds / 60,
+      after: mark,
     }),
     column({
       title: name,
@@ -111,9 +140,24 @@ export function tableOf({ title, rows, deciding: { metric, better }, beside = []
       rows,
       decimals,
       of: (trial) => trial.metric.mean * factor,
-      after: ({ metric: { deviation, count } }) =>
-        (deviation === undefined ? "" : ` ± ${(deviation * factor).toFixed(decimals)}`) +
-        (count < seeds ? ` (${count} of ${seeds})` : ""),
+      after: ({ metric }) =>
+        deviating(metric, factor, decimals) + (metric.count < seeds ? ` (${metric.count} of ${seeds})` : ""),
+    }),
+    ...(moved
+      ? some({
+        title: `best ${name}`,
+        better,
+        decimals,
+        of: ({ bestMetric }) => bestMetric && bestMetric.mean * factor,
+        after: ({ bestMetric }) => deviating(bestMetric, factor, decimals),
+      })
+      : []),
+    ...some({
+      title: "AbsRel",
+      better: "lower",
+      decimals: decimalsOf(absRels),
+      of: ({ absRel }) => absRel?.mean,
+      after: ({ absRel }) => deviating(absRel, 1, decimalsOf(absRels)),
     }),
     column({
       title: "peak MB",
@@ -121,6 +165,12 @@ export function tableOf({ title, rows, deciding: { metric, better }, beside = []
       rows,
       decimals: 0,
       of: ({ peakRssBytes }) => peakRssBytes / 1e6,
+    }),
+    ...some({
+      title: "memory %",
+      better: "lower",
+      decimals: 1,
+      of: ({ share }) => share && 100 * share,
     }),
     column({ title: "trained", better: "lower", rows, decimals: 0, of: ({ parameters }) => parameters }),
     ...(chosen || rates.size > 1
@@ -134,6 +184,7 @@ export function tableOf({ title, rows, deciding: { metric, better }, beside = []
     seeds > 1 ? `Means over ${seeds} seeds ± sample standard deviation.` : "One seed.",
     ...(chosen ? ["Of several learning rates, the one with the best mean."] : []),
     ...(isShared ? ["Runs shared the machine: their times are not comparable with others'."] : []),
+    ...(isBusy ? ["† The machine was busy with other things: these times are not the methods' own."] : []),
     ...heads.map((head) => `The head's ${head.toLocaleString("en-US")} parameters are trained besides.`),
     ...missing(rows),
     ...notes,

@@ -1,0 +1,106 @@
+/**
+ * What a sweep leaves in its folder: tables, the chart, and for classifiers the paper's Figure 11.
+ *
+ * @module
+ */
+import { OneloraError } from "../../../dsl/error.ts";
+import { writeWhole } from "../../../dsl/files/write.ts";
+import { calibrationChart, runCalibration, svgFile } from "../../../tasks/report/mod.ts";
+import { childOutput, draw } from "../../cli/child.ts";
+import { moduleArgument, taskArguments, taskEnvironment } from "../../cli/deno.ts";
+import { chartOf } from "./chart.ts";
+import type { Settings } from "./folder.ts";
+import { placed } from "./plan.ts";
+import type { Row } from "./rows.ts";
+import type { CellResult } from "./run.ts";
+import { type Shown, tableOf } from "./table.ts";
+
+/** What came of a sweep. */
+export interface Outcome extends Shown {
+  /** The sweep's folder. */
+  readonly folder: string;
+  /** What all cells share. */
+  readonly settings: Settings;
+  /** Its cells' results. */
+  readonly results: readonly CellResult[];
+}
+
+/** The methods that Figure 11 compares. */
+const FIGURE_11: readonly (readonly string[])[] = [["all", "full"], ["lora"], ["1lora"]];
+
+/** The run that stands for a method: its best rate's, of the first seed; undefined if none has finished. */
+function runOf({ method, best }: Row, results: readonly CellResult[]): string | undefined {
+  return results.find((result) =>
+    result.state === "finished" && result.cell.method === method && (best?.rate ?? result.rate) === result.rate
+  )?.cell.name;
+}
+
+/** Runs of all methods of Figure 11 by the methods' labels; undefined if one is missing. */
+function figure11Runs({ rows, results }: Outcome): readonly (readonly [label: string, run: string])[] | undefined {
+  const runs = FIGURE_11.flatMap((names) => {
+    const row = rows.find(({ method }) => names.includes(method) && placed(method).target === undefined);
+    const run = row && runOf(row, results);
+    return row === undefined || run === undefined ? [] : [[row.label, run] as const];
+  });
+  return runs.length === FIGURE_11.length ? runs : undefined;
+}
+
+/** Evaluates a run into the `evaluation.json` of its folder, unless that is there. */
+async function evaluateRun(run: string): Promise<void> {
+  const path = `${run}/evaluation.json`;
+  if (await Deno.lstat(path).then(() => true, () => false)) return;
+  const script = moduleArgument(new URL("../evaluate.ts", import.meta.url));
+  const json = await childOutput([...taskArguments("evaluate"), script, "--run", run, "--json"], {
+    attempted: `evaluating ${run}`,
+    env: taskEnvironment("evaluate"),
+  });
+  await writeWhole(path, `${json}\n`, { within: run });
+}
+
+/**
+ * Draws error distribution and calibration of full fine-tuning, LoRA and 1LoRA (paper, Figure 11), where the task classifies
+ * and the sweep has finished runs of all three.
+ *
+ * @param outcome What came of the sweep
+ * @returns The file's name; undefined where there is nothing to draw
+ */
+export async function figure11(outcome: Outcome): Promise<string | undefined> {
+  const { folder, results } = outcome;
+  const isClassifying = results.some((result) =>
+    result.state === "finished" && result.summary.task === "image-classification"
+  );
+  const runs = isClassifying ? figure11Runs(outcome) : undefined;
+  if (runs === undefined) return undefined;
+  const methods = [];
+  for (const [name, run] of runs) {
+    await evaluateRun(`${folder}/${run}`);
+    methods.push({ ...await runCalibration(`${folder}/${run}`), name });
+  }
+  await writeWhole(`${folder}/figure11.svg`, svgFile(calibrationChart(methods)));
+  return "figure11.svg";
+}
+
+/**
+ * Writes what came of a sweep into its folder, finished or not.
+ *
+ * @param outcome What came of it
+ * @param note Told what could not be drawn
+ * @returns The table as Markdown, everything as JSON, and the files' names
+ */
+export async function writeOutcome(
+  outcome: Outcome,
+  note: (line: string) => void,
+): Promise<{ readonly table: string; readonly data: string; readonly files: readonly string[] }> {
+  const { folder, title, settings, deciding, rows, results } = outcome;
+  const table = tableOf(outcome);
+  const data = JSON.stringify({ title, settings, deciding, rows, runs: results }, null, 2);
+  await writeWhole(`${folder}/table.md`, `${table}\n`);
+  await writeWhole(`${folder}/table.json`, `${data}\n`);
+  await writeWhole(`${folder}/chart.svg`, await draw(chartOf({ title, rows, deciding })));
+  const figure = await figure11(outcome).catch((error) => {
+    if (!(error instanceof OneloraError)) throw error;
+    note(`no figure11.svg: ${error.message}`);
+    return undefined;
+  });
+  return { table, data, files: ["table.md", "table.json", "chart.svg", ...figure === undefined ? [] : [figure]] };
+}
