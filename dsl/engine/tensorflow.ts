@@ -103,7 +103,7 @@ function register(folder: string): void {
   // One that was built by an earlier version loads the library as soon as it is loaded itself.
   const loader = existsSync(resolve(folder, quietLoaderPath)) ? load(folder, quietLoaderPath) as Partial<Loader> : {};
   if (loader.setDefault !== undefined) {
-    if (hasNvidiaDriver()) prepareCard(loader as Loader, folder, installedVersion(folder));
+    if (hasNvidiaDriver(loader as Loader)) prepareCard(loader as Loader, folder, installedVersion(folder));
     if (process.env.TF_CPP_MIN_LOG_LEVEL === "3") loader.load!();
   }
   const binding = load(folder, addonPath);

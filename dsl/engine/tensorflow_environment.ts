@@ -23,9 +23,14 @@ export interface Loader {
 /** Folder, below that of TensorFlow, of the CUDA libraries that `deno task native --cuda` provides. */
 export const cudaFolder = "cuda";
 
-/** Whether the machine has NVIDIA's driver. */
-export function hasNvidiaDriver(): boolean {
-  return ifAllowed(() => existsSync("/proc/driver/nvidia/version") || existsSync("/dev/nvidiactl")) ?? false;
+/**
+ * Whether the machine has NVIDIA's driver. The system's loader is asked for its library: a program that may not read all files
+ * may not look into /proc and /dev either, and finds nothing there.
+ *
+ * @param loader The loader
+ */
+export function hasNvidiaDriver(loader: Pick<Loader, "preload">): boolean {
+  return loader.preload("libcuda.so.1");
 }
 
 /** A value that may need a permission which is not there. */
