@@ -4,8 +4,8 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import { guarded } from "../../dsl/files/file.ts";
 import { type Json, show } from "../../dsl/files/json.ts";
+import { readJsonFile } from "../../dsl/files/python_json.ts";
 
 /** A configuration file being read: its fields, each checked on the way out. */
 export interface Fields {
@@ -41,12 +41,7 @@ export function peftRank(fields: Fields): number {
 export async function readFields(folder: string): Promise<Fields> {
   const path = `${folder}/adapter_config.json`;
   const attempted = `reading ${path}`;
-  const text = await guarded(attempted, "a folder with an adapter", () => Deno.readTextFile(path));
-  const value: unknown = await guarded(attempted, "a JSON object", () => JSON.parse(text));
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new OneloraError({ attempted, found: show(value), allowed: "a JSON object" });
-  }
-  const json = value as Json;
+  const { json } = await readJsonFile(path);
   const wrong = (name: string, allowed: string) =>
     new OneloraError({ attempted: `${attempted}, field "${name}"`, found: show(json[name]), allowed });
   const optional = <Type>(name: string, type: string): Type | undefined => {

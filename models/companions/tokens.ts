@@ -1,6 +1,7 @@
 /**
  * Tokens that are named beside a tokenizer: `tokenizer_config.json`'s `added_tokens_decoder`, and, where it has none,
- * `added_tokens.json` and `special_tokens_map.json`, which older versions wrote.
+ * `added_tokens.json` and `special_tokens_map.json`, which older versions wrote; and special tokens that are no token of the
+ * vocabulary.
  *
  * @module
  */
@@ -21,6 +22,10 @@ export interface AddedToken {
   readonly lstrip: boolean;
   /** Whether it takes the white space behind it. */
   readonly rstrip: boolean;
+  /** Whether it is looked for in the normalised text, itself normalised. */
+  readonly normalized: boolean;
+  /** Whether it counts only where no letter is beside it. */
+  readonly single_word: boolean;
 }
 
 /** Whether `tokenizer_config.json` names its added tokens itself, so that the older files count for nothing. */
@@ -40,27 +45,45 @@ export async function specialTokens(folder: string, config: Json): Promise<Json>
   return { ...config, ...older };
 }
 
-/** Texts of the tokens that `special_tokens_map.json` names. */
-function namesOf(map: Json): readonly string[] {
-  return Object.values(map).flat().map((each) => isObject(each) ? each.content : each)
-    .filter((each) => typeof each === "string");
+/** Names of special tokens, in the order in which transformers adds those that its tokenizer lacks. */
+const NAMES: readonly string[] = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map((name) => `${name}_token`);
+const LISTS: readonly string[] = ["additional_special_tokens", "extra_special_tokens"];
+
+/** Special tokens that a configuration names, each with what it says of it. */
+function namedTokens(config: Json): readonly Omit<AddedToken, "id">[] {
+  const lists = LISTS.flatMap((name) => Array.isArray(config[name]) ? config[name] : []);
+  const all: readonly unknown[] = [...NAMES.map((name) => config[name]), ...lists];
+  return all.flatMap((each) => {
+    const token = isObject(each) ? each : { content: each };
+    const { content, lstrip, rstrip, normalized, single_word } = token;
+    return typeof content !== "string" ? [] : [{
+      content,
+      special: true,
+      lstrip: lstrip === true,
+      rstrip: rstrip === true,
+      normalized: normalized === true,
+      single_word: single_word === true,
+    }];
+  });
 }
 
-/**
- * The tokens of `added_tokens.json`, where they count.
- *
- * @param folder The tokenizer's folder
- * @param config Its `tokenizer_config.json`
- * @throws OneloraError for ids that are none
- */
-export async function olderTokens(folder: string, config: Json): Promise<readonly AddedToken[]> {
-  if (namesOwn(config)) return [];
+/** The tokens of `added_tokens.json`. */
+async function olderTokens(folder: string, config: Json): Promise<readonly AddedToken[]> {
   const file = "added_tokens.json";
   const ids = (await readJsonIfThere(`${folder}/${file}`))?.json ?? {};
-  const special = namesOf((await readJsonIfThere(`${folder}/special_tokens_map.json`))?.json ?? {});
+  const names = namedTokens(await specialTokens(folder, config)).map(({ content }) => content);
   return Object.entries(ids).map(([content, id]) => {
     if (!Number.isInteger(id) || (id as number) < 0) throw wrongSetting(file, content, id, "a token's id");
-    return { id: id as number, content, special: special.includes(content), lstrip: false, rstrip: false };
+    const special = names.includes(content);
+    return {
+      id: id as number,
+      content,
+      special,
+      lstrip: false,
+      rstrip: false,
+      normalized: !special,
+      single_word: false,
+    };
   });
 }
 
@@ -79,21 +102,63 @@ export async function addedTokens(folder: string, config: Json): Promise<readonl
   if (!isObject(decoder)) throw wrong(decoder);
   return Object.entries(decoder).map(([id, token]) => {
     if (!isObject(token) || typeof token.content !== "string" || !/^[0-9]+$/.test(id)) throw wrong(token);
-    const { content, special, lstrip, rstrip } = token;
-    return { id: Number(id), content, special: special === true, lstrip: lstrip === true, rstrip: rstrip === true };
+    const { content, special, lstrip, rstrip, normalized, single_word } = token;
+    return {
+      id: Number(id),
+      content,
+      special: special === true,
+      lstrip: lstrip === true,
+      rstrip: rstrip === true,
+      normalized: normalized === undefined ? special !== true : normalized === true,
+      single_word: single_word === true,
+    };
   });
 }
 
+/** Ids of a vocabulary, as far as it names them: an object of ids, or a list in which places are ids. */
+function vocabularyOf(json: Json): ReadonlyMap<string, number> {
+  const vocabulary = isObject(json.model) ? json.model.vocab : undefined;
+  const entries = Array.isArray(vocabulary)
+    ? vocabulary.map((piece, id): readonly [unknown, unknown] => [Array.isArray(piece) ? piece[0] : undefined, id])
+    : isObject(vocabulary)
+    ? Object.entries(vocabulary)
+    : [];
+  return new Map(
+    entries.filter((entry): entry is [string, number] => typeof entry[0] === "string" && typeof entry[1] === "number"),
+  );
+}
+
 /**
- * A `tokenizer.json` with tokens added that it does not have.
+ * A `tokenizer.json` with the tokens that are named beside it, as transformers adds them: what is said beside it of one that it
+ * has counts; special tokens without an id get the next.
  *
  * @param json The tokenizer
- * @param tokens The tokens
+ * @param tokens Tokens with their ids, from {@linkcode addedTokens}
+ * @param config `tokenizer_config.json`, with its special tokens
+ * @throws OneloraError for an id that is not the token's, and for tokens that count only as whole words
  */
-export function withAdded(json: Json, tokens: readonly AddedToken[]): Json {
-  if (tokens.length === 0) return json;
-  const there = Array.isArray(json.added_tokens) ? json.added_tokens : [];
-  const missing = tokens.filter(({ content }) => !there.some((each) => isObject(each) && each.content === content));
-  const added = missing.map((token) => ({ ...token, single_word: false, normalized: false }));
-  return { ...json, added_tokens: [...there, ...added] };
+export function withAdded(json: Json, tokens: readonly AddedToken[], config: Json): Json {
+  const there = (Array.isArray(json.added_tokens) ? json.added_tokens : []).filter(isObject);
+  const ids = new Map(vocabularyOf(json));
+  for (const { content, id } of there) if (typeof content === "string" && typeof id === "number") ids.set(content, id);
+  let next = [...ids.values()].reduce((most, id) => Math.max(most, id), -1) + 1;
+  for (const { content, id } of [...tokens].sort((one, other) => one.id - other.id)) {
+    const own = ids.get(content) ?? next++;
+    // Transformers numbers what its tokenizer lacks, whatever the file says.
+    if (own !== id) throw wrongSetting("the tokens beside tokenizer.json", content, id, `${own}, its id there`);
+    ids.set(content, id);
+  }
+  // A token that begins or ends texts and has no id is refused where it is looked up: no model was trained with it.
+  const { bos_token: _begin, eos_token: _end, ...others } = config;
+  const lacking = namedTokens(others).filter(({ content }) => !ids.has(content));
+  const numbered = [...new Map(lacking.map((token) => [token.content, token])).values()]
+    .map((token) => ({ ...token, id: next++ }));
+  const beside = new Map([...tokens, ...numbered].map((token) => [token.content, token]));
+  const kept = there.filter(({ content }) => !beside.has(content as string));
+  const added = [...kept, ...beside.values()];
+  const words = added.find(({ single_word: isWord }) => isWord === true);
+  if (words !== undefined) {
+    throw wrongSetting("tokenizer.json", "single_word", words.content, "tokens that count wherever they are");
+  }
+  return { ...json, added_tokens: added };
 }

@@ -12,7 +12,7 @@ import { readText } from "../../dsl/files/read.ts";
 import type { Json } from "../config.ts";
 import { parsePythonJson, readJsonIfThere } from "../../dsl/files/python_json.ts";
 import { readEnds } from "../companions/generation.ts";
-import { addedTokens, olderTokens, specialTokens, withAdded } from "../companions/tokens.ts";
+import { addedTokens, specialTokens, withAdded } from "../companions/tokens.ts";
 import { openSentencePiece } from "./sentencepiece.ts";
 import type { TextTokenizer } from "./text_tokenizer.ts";
 
@@ -84,8 +84,8 @@ export async function openTokenizer(folder: string): Promise<TextTokenizer> {
     return { ...opened, ends: [...new Set([...stops, ...opened.end === undefined ? [] : [opened.end]])] };
   }
   const stops = await readEnds(folder, (await readJsonIfThere(`${folder}/config.json`))?.json ?? {});
-  const json = withAdded(await readJson(path, allowed), await olderTokens(folder, tokenizerConfig));
   const config = await specialTokens(folder, tokenizerConfig);
+  const json = withAdded(await readJson(path, allowed), await addedTokens(folder, tokenizerConfig), config);
   checkPatterns(path, json);
   const tokenizer = await guarded(`reading ${path}`, allowed, () => new Tokenizer(json, config));
   const idOf = (name: string): number | undefined => {

@@ -194,7 +194,8 @@ export const vitFamily: Family = family<VitConfig>({
   keys: () => ({
     prefix: "vit.",
     unprefixed: ["classifier.**"],
-    ignored: ["pooler.**"],
+    // The pooler and the token of masked training are no part of the classifier.
+    ignored: ["pooler.**", "embeddings.mask_token"],
     // transformers >= 5.1
     modules: [
       ["encoder.layer.*.attention.attention.query", "layers.*.attention.q_proj"],

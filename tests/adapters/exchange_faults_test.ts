@@ -200,3 +200,19 @@ Deno.test("a folder that cannot be written, and parameters that are not there, a
     await assertRejects(() => readAdapterParams(folder, elsewhere, source.model.modules), OneloraError, "classifier");
   });
 });
+
+Deno.test("configurations as Python and Windows write them: NaN, a byte order mark, UTF-16", async () => {
+  await withFolder(async (folder) => {
+    await altered(folder, { lora_dropout: 0 });
+    const path = `${folder}/adapter_config.json`;
+    const text = (await Deno.readTextFile(path)).replace(/"lora_dropout": ?0/, '"lora_dropout": NaN');
+    assert(text.includes("NaN"));
+    const marked = `\uFEFF${text}`;
+    const utf16 = new Uint8Array(Uint16Array.from(marked, (each) => each.charCodeAt(0)).buffer);
+    const model = await openModel(`${root}/vit-rgb`);
+    for (const bytes of [new TextEncoder().encode(marked), utf16]) {
+      await Deno.writeFile(path, bytes);
+      assertEquals((await readAdapterConfig(folder, model.layer, model.modules)).layout, "LORA");
+    }
+  });
+});

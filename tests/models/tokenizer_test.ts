@@ -46,6 +46,54 @@ for (const name of ["tokenizer-metaspace", "tokenizer-bytes"]) {
   });
 }
 
+interface Beside {
+  readonly name: string;
+  readonly files: Readonly<Record<string, unknown>>;
+  readonly cases: readonly Omit<Case, "bare">[];
+}
+
+/** A folder with a fixture's tokenizer and files beside it. */
+async function withFiles(files: Beside["files"], use: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  try {
+    await Deno.copyFile(`${folder("tokenizer-bytes")}/tokenizer.json`, `${directory}/tokenizer.json`);
+    for (const [file, content] of Object.entries(files)) {
+      await Deno.writeTextFile(`${directory}/${file}`, JSON.stringify(content));
+    }
+    await use(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+Deno.test("tokens that are named beside tokenizer.json have the ids that transformers gives them", async () => {
+  const all: readonly Beside[] = JSON.parse(await Deno.readTextFile(folder("tokens-beside.json")));
+  for (const { name, files, cases } of all) {
+    await withFiles(files, async (directory) => {
+      const tokenizer = await openTokenizer(directory);
+      for (const { text, ids, decoded, whole } of cases) {
+        assertEquals(tokenizer.encode(text), ids, `${name}: ${text}`);
+        assertEquals(tokenizer.decode(ids), decoded, `${name}: ${text}`);
+        assertEquals(tokenizer.decode(ids, { special: true }), whole, `${name}: ${text}`);
+      }
+    });
+  }
+});
+
+Deno.test("tokens beside tokenizer.json whose ids are others there, and whole words, are refused", async () => {
+  const token = { content: "<extra>", lstrip: false, rstrip: false, normalized: false, special: true };
+  const cases = [
+    [{ added_tokens_decoder: { 9999: { ...token, single_word: false } } }, "<extra>"],
+    [{ added_tokens_decoder: { 3: { ...token, single_word: false } } }, "<extra>"],
+    [{ additional_special_tokens: [{ ...token, single_word: true }] }, "single_word"],
+  ] as const;
+  for (const [config, named] of cases) {
+    await withFiles({ "tokenizer_config.json": config }, async (directory) => {
+      await assertRejects(() => openTokenizer(directory), OneloraError, named);
+    });
+  }
+});
+
 Deno.test("missing, malformed and contradictory files are named", async () => {
   const directory = await Deno.makeTempDir();
   const good = await Deno.readTextFile(`${folder("tokenizer-bytes")}/tokenizer.json`);

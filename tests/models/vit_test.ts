@@ -1,6 +1,17 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { apply, combine, crossEntropy, key, OneloraError, type Path, unfreeze, useBackend } from "../../dsl/mod.ts";
+import {
+  apply,
+  combine,
+  crossEntropy,
+  key,
+  OneloraError,
+  openSafetensors,
+  type Path,
+  unfreeze,
+  useBackend,
+  writeSafetensors,
+} from "../../dsl/mod.ts";
 import { keyOf, loadParams, openModel, saveModel } from "../../models/mod.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 
@@ -48,6 +59,22 @@ Deno.test("a headless checkpoint loads without prefix, its pooler ignored, its h
     const first = tf.squeeze(tf.slice(expected.last_hidden_state, [0, 0, 0], [-1, 1, -1]), [1]);
     assertClose(hidden.get("layernorm")!, first, 1e-5, "layernorm of the class token");
   });
+});
+
+Deno.test("the token of masked training, which classifiers do not use, is ignored", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    await Deno.copyFile(`${folder("vit-rgb")}/config.json`, `${directory}/config.json`);
+    await using file = await openSafetensors(`${folder("vit-rgb")}/model.safetensors`);
+    const tensors = await Promise.all(file.names.map(async (name) => [name, await file.read(name)] as const));
+    const token = { dtype: "F32", shape: [1, 1, 32], data: new Float32Array(32) } as const;
+    await writeSafetensors(`${directory}/model.safetensors`, [...tensors, ["vit.embeddings.mask_token", token]]);
+    const { params, initialised } = await loadParams(await openModel(directory), key(0));
+    assertEquals(initialised, []);
+    tf.dispose(params as Record<string, tf.Tensor>);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
 
 Deno.test("a saved model is a Hugging Face folder that loads again bit by bit", async () => {
