@@ -4,31 +4,18 @@
  *
  * @module
  */
-import { OneloraError } from "../../dsl/error.ts";
 import { claimFolder } from "../../dsl/files/claim.ts";
+import { writeWhole } from "../../dsl/files/write.ts";
 import { taskKind } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
-import { boolean, choice, integer, main, type Options, span, text, toConfig } from "../cli/mod.ts";
+import { boolean, choice, integer, main, type Options, text, toConfig } from "../cli/mod.ts";
 import { trainFlags, usage } from "../cli/options.ts";
 import { interruptible } from "../cli/signals.ts";
-import { runCell } from "./sweep/cell.ts";
-import { claim, joinCells, type Settings } from "./sweep/folder.ts";
-import { writeOutcome } from "./sweep/outcome.ts";
-import {
-  type Configuration,
-  experiments,
-  fullSize,
-  microSize,
-  paperColumns,
-  paperLabel,
-  paperList,
-  paperNotes,
-} from "./sweep/paper.ts";
-import { paperTables } from "./sweep/paper_tables.ts";
-import { type Cell, planCells, readMethods, readNumbers } from "./sweep/plan.ts";
-import { decidingOf, rowsOf } from "./sweep/rows.ts";
-import { type CellResult, earlierResult, runCells } from "./sweep/run.ts";
-import { unitOf } from "./sweep/table.ts";
+import { execute, type Executed, note } from "./sweep/execute.ts";
+import type { Settings } from "./sweep/folder.ts";
+import { type Configuration, experiments, fullSize, microSize, paperList } from "./sweep/paper.ts";
+import { compressionTables, paperTable, paperTables } from "./sweep/paper_tables.ts";
+import { readMethods, readNumbers } from "./sweep/plan.ts";
 
 const { adapter: _adapter, seed: _seed, lr: _lr, resume: _resume, out: _out, ...passedFlags } = trainFlags;
 
@@ -38,7 +25,11 @@ const sweepFlags = {
   lrs: text({ help: "Peak learning rates; the one with the best mean counts (default: the recipe's)", value: "X,..." }),
   paper: choice({
     help: "The methods and the recipe of a table of the paper",
-    allowed: Object.keys(paperTables),
+    allowed: ["S1", ...Object.keys(paperTables)],
+  }),
+  firstData: text({
+    help: "Data that the model learns first, with all weights; the methods start from what comes of it",
+    value: "DATA",
   }),
   micro: boolean({ help: "That table with a built-in model and data" }),
   list: boolean({ help: "Print the paper's tables and what they need" }),
@@ -49,7 +40,8 @@ const sweepFlags = {
 
 const flags = { ...sweepFlags, ...passedFlags };
 
-type SweepOptions = Options<typeof flags>;
+/** What was said; a table may be a part of one that the paper has. */
+type SweepOptions = Omit<Options<typeof flags>, "paper"> & { readonly paper?: string };
 type Given = ReadonlySet<keyof typeof flags>;
 
 /** The settings of `train` that were given, by the names of its flags. */
@@ -68,7 +60,7 @@ function withSettings(settings: Settings, others: Settings): Settings {
 /** A table's sweep, in the size that was asked for. */
 function ofPaper(name: string, { micro }: SweepOptions, given: Given): Configuration {
   if (micro) return microSize(name);
-  const { experiment, data } = paperTables[name];
+  const { experiment, data } = paperTable(name);
   const lacking = (["model", "data"] as const).find((flag) => !given.has(flag));
   if (lacking === undefined) return fullSize(name);
   throw usage(
@@ -78,8 +70,42 @@ function ofPaper(name: string, { micro }: SweepOptions, given: Given): Configura
   );
 }
 
+/** A sweep, or one of those that a table consists of. */
+interface Part {
+  readonly configuration: Configuration;
+  /** The paper's table. */
+  readonly table?: string;
+  /** Its folder inside that of the command. */
+  readonly place?: string;
+}
+
+/** The data that a transfer of Table S1 learns, of those that were given. */
+function dataOf(given: readonly string[], form: string): string {
+  const kind = form.slice(0, form.indexOf(":") + 1);
+  const found = given.find((each) => each.startsWith(kind));
+  if (found !== undefined) return found;
+  throw usage("sweeping --paper S1", `no ${form} in --data`, "kitti:DIR,nyu:DIR,diode-outdoor:DIR");
+}
+
+/** What is to be run: Table S1 has a sweep for each transfer. */
+function configurationsOf(options: SweepOptions, given: Given): readonly Part[] {
+  const { paper, micro, data = "", firstData } = options;
+  if (paper !== "S1") return [{ configuration: configurationOf(options, given), table: paper }];
+  if (firstData !== undefined) {
+    throw usage("sweeping --paper S1", "--first-data", "the data of all transfers in --data");
+  }
+  const all = data.split(",").map((each) => each.trim());
+  return Object.entries(compressionTables).map(([table, { data, first }]) => {
+    const own = micro ? options : { ...options, data: dataOf(all, data), firstData: dataOf(all, first!.data) };
+    return { table, place: table, configuration: configurationOf({ ...own, paper: table }, given) };
+  });
+}
+
 /** What is to be run. */
-function configurationOf(options: SweepOptions, given: Given): Configuration {
+function configurationOf(
+  options: SweepOptions,
+  given: Given,
+): Configuration {
   const { paper, adapters, seeds, lrs, micro } = options;
   if (micro && paper === undefined) throw usage("reading --micro", "no --paper", `--paper ${sweepFlags.paper.allowed}`);
   if (paper === undefined && adapters === undefined) {
@@ -98,6 +124,7 @@ function configurationOf(options: SweepOptions, given: Given): Configuration {
     methods: adapters === undefined ? base.methods : readMethods(adapters),
     seeds: seeds === undefined ? base.seeds : readNumbers("--seeds", seeds, isSeed, "integers, at least 0"),
     rates: rates === undefined ? base.rates : () => rates,
+    first: options.firstData ?? base.first,
   };
   const kind = taskKind(options.task);
   const { model = kind.model, data = kind.data } = configuration.settings;
@@ -110,100 +137,33 @@ function folderOf({ paper, micro }: SweepOptions, { title }: Configuration): str
   return `runs/sweeps/${name}`;
 }
 
-function named({ method, rate, seed }: Cell): string {
-  return `${method}${rate === undefined ? "" : ` rate ${rate}`} seed ${seed}`;
-}
-
-/** A result in a line. */
-function resultLine(result: CellResult): string {
-  if (result.state !== "finished") return `${named(result.cell)}  failed: ${"why" in result ? result.why : ""}`;
-  const { metrics, deciding: { metric }, stepSeconds, peakRssBytes, seconds } = result.summary;
-  const { title, factor } = unitOf(metric);
-  const value = (metrics[metric] * factor).toPrecision(4);
-  const [step, memory] = [(stepSeconds * 1000).toFixed(0), (peakRssBytes / 1e6).toFixed(0)];
-  return `${named(result.cell)}  ${title} ${value}  ${step} ms a step  ${memory} MB  ${span(seconds)}`;
-}
-
-/** Shows what a run says while it lasts, where there is a terminal to take it back from. */
-const isTerminal = Deno.stderr.isTerminal();
-function status(line: string): void {
-  if (isTerminal) Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${line.slice(0, 100)}`));
-}
-function note(line: string): void {
-  status("");
-  console.error(line);
-}
-
-/** Runs what is not finished; what an interrupt has left is pending. */
-async function ran(
-  cells: readonly Cell[],
-  { folder, settings, jobs, signal }: {
-    readonly folder: string;
-    readonly settings: Settings;
-    readonly jobs: number;
-    readonly signal: AbortSignal;
-  },
-): Promise<readonly CellResult[]> {
-  return await runCells(cells, {
-    folder,
-    jobs,
-    signal,
-    run: (cell) =>
-      runCell(cell, { folder, settings, signal, onLine: (line) => status(`${named(cell)}: ${line.trim()}`) }),
-    onResult: (result, { done, earlier }) =>
-      note(`[${done}/${cells.length}] ${resultLine(result)}${earlier ? "  (earlier)" : ""}`),
-  });
-}
-
-/** Why a sweep is not complete; undefined if it is. */
-function incomplete(folder: string, own: readonly CellResult[], signal: AbortSignal): OneloraError | undefined {
-  const count = (state: CellResult["state"]) => own.filter((result) => result.state === state).length;
-  const attempted = `sweeping ${folder}`;
-  if (signal.aborted) {
-    const found = `an interrupt with ${count("finished")} of ${own.length} runs finished`;
-    return new OneloraError({ attempted, found, allowed: "the same command again, which goes on from there" });
-  }
-  if (count("failed") === 0) return undefined;
-  return new OneloraError({
-    attempted,
-    found: `${count("failed")} of ${own.length} runs failed, each with a line above`,
-    allowed: "the same command again, which tries them again",
-  });
-}
-
 await main(
   { name: "sweep", summary: "Compares methods over seeds and learning rates, each run in its own process.", flags },
   attempt(async ({ options, given }) => {
     if (options.list) return console.log(paperList());
     const { paper, micro, jobs, json } = options;
-    const configuration = configurationOf(options, given);
-    const folder = options.out ?? folderOf(options, configuration);
-    const { title, settings } = configuration;
-    const cells = planCells(configuration);
+    const parts = configurationsOf(options, given);
+    const folder = options.out ?? folderOf(options, parts[0].configuration);
     using owned = await claimFolder(folder, "sweep");
     if (owned.note !== undefined) note(owned.note);
-    await claim(folder, settings);
-    const all = await joinCells(folder, cells);
-    note(`${title}: ${cells.length} runs in ${folder}`);
     const signal = interruptible("finishing the steps that run");
-    const own = await ran(cells, { folder, settings, jobs, signal });
-    const ofOwn = new Map(own.map((result) => [result.cell.name, result]));
-    const results = await Promise.all(
-      all.map(async (cell) => ofOwn.get(cell.name) ?? await earlierResult(cell, folder)),
-    );
-    const failure = incomplete(folder, own, signal);
-    const deciding = decidingOf(results);
-    // With no run finished there is nothing to show, and some reason why.
-    if (deciding === undefined) throw failure;
-
-    const rows = rowsOf(results, deciding, (method) => paper === undefined ? method : paperLabel(paper, method));
     const isFull = paper !== undefined && !micro;
-    const beside = isFull ? paperColumns(paper, rows.map(({ method }) => method)) : [];
-    const notes = isFull ? paperNotes(paper) : [];
-    const outcome = { folder, settings, title, rows, deciding, beside, notes, results };
-    const { table, data, files } = await writeOutcome(outcome, note);
-    console.log(json ? data : table);
-    note(`${folder}: ${files.join(", ")}`);
+    const done: Executed[] = [];
+    for (const { configuration, table, place } of parts) {
+      const own = place === undefined ? folder : `${folder}/${place}`;
+      done.push(await execute(configuration, { folder: own, root: folder, jobs, signal, paper: table, isFull }));
+      if (signal.aborted) break;
+    }
+    const [tables, data] = [
+      done.map(({ table }) => table).join("\n\n"),
+      done.length === 1 && parts.length === 1 ? done[0].data : `[${done.map(({ data }) => data).join(",\n")}]`,
+    ];
+    if (parts.length > 1) {
+      await writeWhole(`${folder}/table.md`, `${tables}\n`);
+      await writeWhole(`${folder}/table.json`, `${data}\n`);
+    }
+    console.log(json ? data : tables);
+    const failure = done.find(({ failure }) => failure !== undefined)?.failure;
     if (failure !== undefined) throw failure;
   }),
 );

@@ -33,7 +33,7 @@ import { isPromptPair, ownPairs, type PromptPair } from "./own.ts";
 import { LENGTH, type ModelQuestions, openQuestions, tokenizerOf } from "./questions.ts";
 import { recipeFor } from "./recipe.ts";
 import { answersReport } from "./report.ts";
-import { evaluateExactMatch, respond, type Responded } from "./respond.ts";
+import { evaluateExactMatch, respond, type Responded, type RespondOptions } from "./respond.ts";
 import { type ReasoningSettings, reasoningSettings } from "./settings.ts";
 
 /** Questions at a time in an evaluation. */
@@ -46,8 +46,12 @@ function lengthMultiple(length: number): number {
   return Math.max(8, Math.ceil(length / 16));
 }
 
-/** How answers are generated: as long as an example may be. */
-function answering({ length }: ModelQuestions) {
+/**
+ * How answers are generated, in an evaluation and wherever they are to be the same.
+ *
+ * @param questions The questions
+ */
+export function answering({ length }: Pick<ModelQuestions, "length">): RespondOptions {
   return { maxTokens: length, batchSize: EVALUATION_BATCH };
 }
 

@@ -340,7 +340,7 @@ Deno.test("wrong usage is one line with exit code 2", async () => {
     [[], "--adapters SPEC,... or --paper NAME"],
     [["--adapters", "1lroa"], 'did you mean "1lora"?'],
     [["--paper", "S9"], "--data cifar10:DIR and --model hf:google/vit-base-patch16-224-in21k"],
-    [["--paper", "S1"], "S2, S3"],
+    [["--paper", "S13"], "S2, S3"],
     [["--micro", "--adapters", "lora"], "no --paper"],
     [["--adapters", "lora", "--seeds", "0,-1"], '"-1"'],
     [["--adapters", "lora", "--lrs", "1e-3,1e-3"], "each once"],

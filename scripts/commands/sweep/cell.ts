@@ -35,7 +35,8 @@ export function trainArguments(
   const out = `${folder}/${name}`;
   if (begun) return [`--resume=${out}`];
   const own = { adapter, target, lr: rate, seed, out };
-  return Object.entries({ ...settings, ...own }).filter(([, value]) => value !== undefined)
+  const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
+  return Object.entries({ ...settings, ...given })
     .map(([flag, value]) => `--${flag}=${value}`);
 }
 

@@ -6,7 +6,7 @@
 import { NO_METHOD } from "../../../tasks/mod.ts";
 import { paperNote } from "../params/paper.ts";
 import type { Column } from "./markdown.ts";
-import { type PaperTable, paperTables } from "./paper_tables.ts";
+import { compressionTables, type PaperTable, paperTable, paperTables } from "./paper_tables.ts";
 import { placed } from "./plan.ts";
 import type { Settings } from "./folder.ts";
 
@@ -20,8 +20,10 @@ export interface Configuration {
   readonly methods: readonly string[];
   /** Seeds. */
   readonly seeds: readonly number[];
-  /** Learning rates of a method. */
+  /** Learning rates of a method; none for the recipe's. */
   readonly rates: (method: string) => readonly number[];
+  /** Data that the model learns first, with all weights; the methods start from what comes of it. */
+  readonly first?: string;
 }
 
 /** What experiments with one model have in common; the rest of the recipe is what `train` does with that model. */
@@ -66,7 +68,8 @@ export const experiments: Readonly<Record<PaperTable["experiment"], Experiment>>
   "depth": {
     preset: "depth-anything-large",
     // The preset has query, key and value in one layer, as the paper's model.
-    model: "depth-anything-large-indoor=FILE or -outdoor=FILE, fine-tuned to the first data set",
+    model:
+      "depth-anything-large-indoor=FILE or -outdoor=FILE, fine-tuned to the first data set, or --first-data beside it",
     columns: ["RMSE", "min"],
     copies: 1,
     settings: { task: "depth" },
@@ -94,7 +97,7 @@ export const experiments: Readonly<Record<PaperTable["experiment"], Experiment>>
  * @param name The table's name
  */
 export function fullSize(name: string): Configuration {
-  const { title, experiment, rows } = paperTables[name];
+  const { title, experiment, rows } = paperTable(name);
   const { settings, runs } = experiments[experiment];
   return {
     title: `Table ${name}: ${title}`,
@@ -111,14 +114,17 @@ export function fullSize(name: string): Configuration {
  * @param name The table's name
  */
 export function microSize(name: string): Configuration {
-  const { title, experiment, micro: data, rows } = paperTables[name];
+  const { title, experiment, micro: data, first, rows } = paperTable(name);
   const { settings, fullRate } = experiments[experiment].micro;
   return {
-    title: `Table ${name} in micro size: ${settings.model}, ${data}, for ${title}`,
+    title:
+      `Table ${name} in micro size: ${settings.model}, ${first === undefined ? "" : `${first.micro} to `}${data}, ` +
+      `for ${title}`,
     settings: { ...settings, data },
     methods: [NO_METHOD, ...rows.map(({ method }) => method)],
     seeds: [0, 1, 2],
     rates: (method) => placed(method).adapter === "all" ? [fullRate] : [],
+    first: first?.micro,
   };
 }
 
@@ -129,7 +135,7 @@ export function microSize(name: string): Configuration {
  * @param method The method
  */
 export function paperLabel(name: string, method: string): string {
-  return paperTables[name].rows.find((row) => row.method === method)?.label ?? method;
+  return paperTable(name).rows.find((row) => row.method === method)?.label ?? method;
 }
 
 /**
@@ -139,7 +145,7 @@ export function paperLabel(name: string, method: string): string {
  * @param methods The methods
  */
 export function paperColumns(name: string, methods: readonly string[]): readonly Column[] {
-  const { experiment, rows } = paperTables[name];
+  const { experiment, rows } = paperTable(name);
   const { columns: [metric, time], copies } = experiments[experiment];
   const own = methods.map((method) => rows.find((row) => row.method === method));
   const column = (title: string, of: (row: PaperTable["rows"][number]) => string): Column => ({
@@ -160,7 +166,7 @@ export function paperColumns(name: string, methods: readonly string[]): readonly
  * @param name The table's name
  */
 export function paperNotes(name: string): readonly string[] {
-  const { experiment, rows } = paperTables[name];
+  const { experiment, rows } = paperTable(name);
   const { copies, preset } = experiments[experiment];
   const differing = copies > 1
     ? [`The paper's parameters are those of ${copies} models.`]
@@ -176,12 +182,22 @@ export function paperNotes(name: string): readonly string[] {
 
 /** A line for each table. */
 export function paperList(): string {
-  return Object.entries(paperTables).map(([name, { title, experiment, data, micro, rows }]) => {
+  const transfers = Object.values(compressionTables);
+  const { model, micro: small } = experiments.depth;
+  const first = [
+    `S1  Depth Anything, summation and random compression: depth, 2 methods, ${transfers.length} transfers`,
+    `    --paper S1 --data ${[...new Set(transfers.map(({ data }) => data))].join(",")} --model ${model}`,
+    `    --paper S1 --micro   (${small.settings.model} on ${
+      transfers.map(({ first, micro }) => `${first!.micro} to ${micro}`).join(", ")
+    })`,
+  ];
+  const others = Object.entries(paperTables).flatMap(([name, { title, experiment, data, micro, first, rows }]) => {
     const { model, settings, micro: small } = experiments[experiment];
     return [
       `${name.padEnd(4)}${title}: ${settings.task}, ${rows.length} methods`,
       `    --paper ${name} --data ${data} --model ${model}`,
-      `    --paper ${name} --micro   (${small.settings.model} on ${micro})`,
-    ].join("\n");
-  }).join("\n");
+      `    --paper ${name} --micro   (${small.settings.model} on ${first ? `${first.micro} to ` : ""}${micro})`,
+    ];
+  });
+  return [...first, ...others].join("\n");
 }

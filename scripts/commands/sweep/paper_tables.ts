@@ -1,5 +1,5 @@
 /**
- * Tables S2 to S12 of the paper as it prints them: `deno task sweep --paper S9`. What training settings they were made
+ * Tables S1 to S12 of the paper as it prints them: `deno task sweep --paper S9`. What training settings they were made
  * with is in `paper.ts`.
  *
  * @module
@@ -33,9 +33,15 @@ export interface PaperTable {
   readonly data: string;
   /** Built-in data that stand for it in micro size. */
   readonly micro: string;
+  /** What its model learns first, with all weights, before the methods start from it: full size and micro. */
+  readonly first?: { readonly data: string; readonly micro: string };
   /** Its methods, in its order. */
   readonly rows: readonly PaperRow[];
 }
+
+const KITTI = { data: "kitti:DIR", micro: "scenes-driving" };
+const NYU = { data: "nyu:DIR", micro: "scenes-indoor" };
+const DIODE = { data: "diode-outdoor:DIR", micro: "scenes-outdoor" };
 
 function row(
   label: string,
@@ -54,8 +60,8 @@ export const paperTables: Readonly<Record<string, PaperTable>> = {
   S2: {
     title: "Depth Anything, KITTI to NYU (Figure 2a)",
     experiment: "depth",
-    data: "nyu:DIR",
-    micro: "scenes-driving",
+    ...NYU,
+    first: KITTI,
     rows: [
       row("MoRA1", "mora1", 69, 0.248, 0.00021, 36, "220.06K"),
       row("MoRA6", "mora6", 73, 0.277, 0.00066, 36, "217.44K"),
@@ -71,8 +77,8 @@ export const paperTables: Readonly<Record<string, PaperTable>> = {
   S3: {
     title: "Depth Anything, NYU to KITTI (Figure 2b)",
     experiment: "depth",
-    data: "kitti:DIR",
-    micro: "scenes-driving",
+    ...KITTI,
+    first: NYU,
     rows: [
       row("MoRA1", "mora1", 67, 2.509, 0.00455, 36, "220.06K"),
       row("MoRA6", "mora6", 71, 2.97, 0.00328, 36, "217.44K"),
@@ -88,8 +94,8 @@ export const paperTables: Readonly<Record<string, PaperTable>> = {
   S4: {
     title: "Depth Anything, KITTI to DIODE outdoor (Figure 2c)",
     experiment: "depth",
-    data: "diode-outdoor:DIR",
-    micro: "scenes-driving",
+    ...DIODE,
+    first: KITTI,
     rows: [
       row("MoRA1", "mora1", 52, 4.704, 0.01546, 36, "220.06K"),
       row("MoRA6", "mora6", 14, 4.637, 0.00449, 36, "217.44K"),
@@ -105,8 +111,8 @@ export const paperTables: Readonly<Record<string, PaperTable>> = {
   S5: {
     title: "Depth Anything, NYU to DIODE outdoor (Figure 2d)",
     experiment: "depth",
-    data: "diode-outdoor:DIR",
-    micro: "scenes-driving",
+    ...DIODE,
+    first: NYU,
     rows: [
       row("MoRA1", "mora1", 51, 5.067, 0.02273, 36, "220.06K"),
       row("MoRA6", "mora6", 54, 6.242, 0.0141, 36, "217.44K"),
@@ -206,8 +212,8 @@ export const paperTables: Readonly<Record<string, PaperTable>> = {
   S11: {
     title: "Depth Anything, parts and combinations, NYU to KITTI (Figure 10)",
     experiment: "depth",
-    data: "kitti:DIR",
-    micro: "scenes-driving",
+    ...KITTI,
+    first: NYU,
     rows: [
       row("norms", "norms", 65, 13.25, 0.004751, 36, "100.35K"),
       row("β (BitFit)", "bitfit", 61, 4.806, 0.003922, 40, "221.18K"),
@@ -244,3 +250,40 @@ export const paperTables: Readonly<Record<string, PaperTable>> = {
     ],
   },
 };
+
+/** A transfer of Table S1, which has neither memory nor parameters: time and error of summation and of a random vector. */
+function transfer(
+  title: string,
+  target: Pick<PaperTable, "data" | "micro">,
+  first: PaperTable["first"],
+  [summed, random]: readonly (readonly [time: number, mean: number, deviation: number])[],
+): PaperTable {
+  const rows = [
+    row("summation", "1lora", ...summed, undefined, "-"),
+    row("random", "1lora-random", ...random, undefined, "-"),
+  ];
+  return {
+    title: `Depth Anything, summation and random compression, ${title}`,
+    experiment: "depth",
+    ...target,
+    first,
+    rows,
+  };
+}
+
+/** Table S1 of the paper (Appendix B.2), a table for each of its transfers, in its order. */
+export const compressionTables: Readonly<Record<string, PaperTable>> = {
+  "S1-NYU-KITTI": transfer("NYU to KITTI", KITTI, NYU, [[63, 2.203, 0.0078], [65, 2.239, 0.0089]]),
+  "S1-KITTI-NYU": transfer("KITTI to NYU", NYU, KITTI, [[65, 0.238, 0.0005], [67, 0.24, 0.0002]]),
+  "S1-KITTI-DIODE": transfer("KITTI to DIODE outdoor", DIODE, KITTI, [[13, 4.574, 0.1217], [22, 4.573, 0.0582]]),
+  "S1-NYU-DIODE": transfer("NYU to DIODE outdoor", DIODE, NYU, [[42, 4.719, 0.06], [42, 4.725, 0.06]]),
+};
+
+/**
+ * A table by its name.
+ *
+ * @param name `S2`, or of a transfer of Table S1 `S1-NYU-KITTI`
+ */
+export function paperTable(name: string): PaperTable {
+  return paperTables[name] ?? compressionTables[name];
+}

@@ -1,0 +1,109 @@
+/**
+ * `deno task compare`: answers of several runs to the same questions, side by side (paper, Appendix C).
+ *
+ * @module
+ */
+import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { OneloraError, useBackend } from "../../dsl/mod.ts";
+import { NO_METHOD } from "../../tasks/mod.ts";
+import { readRunConfig, type SavedRun } from "../../tasks/fine_tune/mod.ts";
+import {
+  answersReport,
+  type ComparedAnswers,
+  openReasoningData,
+  type ReasoningSettings,
+  type Responded,
+  validationAnswers,
+} from "../../tasks/reasoning/mod.ts";
+import { attempt } from "../cli/attempt.ts";
+import { boolean, integer, main, required, text } from "../cli/mod.ts";
+import { openNoting } from "../cli/opened.ts";
+import { backendFlag, usage } from "../cli/options.ts";
+
+const flags = {
+  run: required(text({ help: "Folders of the runs, separated by commas", value: "DIR,DIR" })),
+  data: text({
+    help: "Questions of another data set (default: those that the runs were validated with)",
+    value: "DATA",
+  }),
+  samples: integer({ help: "Questions (default: the first run's)", min: 1 }),
+  json: boolean({ help: "Print JSON instead of Markdown" }),
+  ...backendFlag,
+};
+
+/** A run that answers, under its name. */
+interface Named extends SavedRun {
+  readonly folder: string;
+  readonly name: string;
+}
+
+/** The runs, named by their methods, or by their folders where two have the same. */
+async function runsOf(written: string): Promise<readonly Named[]> {
+  const folders = written.split(",").map((folder) => folder.trim().replace(/(?<=.)\/+$/, ""));
+  if (folders.length < 2) throw usage("reading --run", "one run", "two or more, separated by commas");
+  if (new Set(folders).size < folders.length) throw usage("reading --run", "a run twice", "each once");
+  const runs = await Promise.all(folders.map(async (folder) => ({ folder, ...await readRunConfig(folder) })));
+  const named = (name: string) => runs.filter(({ run }) => run.adapter === name).length > 1;
+  return runs.map((each) => ({ ...each, name: named(each.run.adapter) ? each.folder : each.run.adapter }));
+}
+
+/** Refuses runs that were not validated with the same questions. */
+function checkSame([first, ...others]: readonly Named[], data: string | undefined): void {
+  const attempted = "comparing answers";
+  const strange = [first, ...others].find(({ kind }) => kind.name !== "reasoning");
+  if (strange !== undefined) {
+    throw new OneloraError({ attempted, found: `${strange.folder}, of ${strange.kind.name}`, allowed: "reasoning" });
+  }
+  if (data !== undefined) return;
+  for (const { folder, run } of others) {
+    const differing = (["data", "seed", "limit"] as const).find((name) => run[name] !== first.run[name]);
+    if (differing === undefined) continue;
+    throw new OneloraError({
+      attempted,
+      found: `${differing} ${run[differing]} in ${folder}, ${first.run[differing]} in ${first.folder}`,
+      // Another seed splits otherwise: one run would be asked what it has learned.
+      allowed: "runs with the same validation questions, or questions that neither has learned in `data`",
+    });
+  }
+}
+
+/** What a run answers. */
+async function answersOf(
+  { folder, run }: Named,
+  asked: { readonly data: string; readonly seed: number; readonly limit?: number; readonly own: ReasoningSettings },
+): Promise<readonly Responded[]> {
+  const adapter = run.adapter === NO_METHOD ? undefined : `${folder}/adapter`;
+  const opened = await openNoting(run.model, adapter, run.seed);
+  try {
+    return await validationAnswers(opened, await openReasoningData(asked.data), asked);
+  } finally {
+    dispose(opened.params as Record<string, Tensor>);
+  }
+}
+
+/** Questions with the answers of all runs. */
+function together(runs: readonly Named[], answers: readonly (readonly Responded[])[]): readonly ComparedAnswers[] {
+  return answers[0].map(({ query, truth }, i) => ({
+    query,
+    truth,
+    answers: Object.fromEntries(runs.map(({ name }, run) => [name, answers[run][i].response])),
+  }));
+}
+
+await main(
+  { name: "compare", summary: "Answers of several runs to the same questions, side by side.", flags },
+  attempt(async ({ options: { run: written, data, samples, json, backend, threads } }) => {
+    const runs = await runsOf(written);
+    checkSame(runs, data);
+    const [{ run: first }] = runs;
+    const own = first.own as ReasoningSettings;
+    const asked = { data: data ?? first.data, seed: first.seed, limit: first.limit };
+    await useBackend(backend, { threads });
+    const answers: (readonly Responded[])[] = [];
+    for (const run of runs) {
+      answers.push(await answersOf(run, { ...asked, own: { ...own, samples: samples ?? own.samples } }));
+    }
+    const compared = together(runs, answers);
+    console.log(json ? JSON.stringify(compared, null, 2) : answersReport(compared));
+  }),
+);
