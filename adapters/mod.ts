@@ -4,11 +4,51 @@
  *
  * @module
  */
-export * from "./adapter.ts";
-export * from "./count.ts";
-export * from "./exchange/mod.ts";
-export * from "./merge.ts";
-export * from "./method.ts";
-export * from "./methods.ts";
-export * from "./spec.ts";
+export {
+  adapted,
+  type AdaptedParams,
+  type Adapter,
+  at,
+  everyLinear,
+  type Placement,
+  placement,
+  queryKeyValue,
+  stage,
+  trainable,
+} from "./adapter.ts";
+export { type ParameterCounts, parameterCounts } from "./count.ts";
+export { type AdapterConfig, type AdapterSpec, readAdapterConfig } from "./exchange/config.ts";
+export type { Fields } from "./exchange/fields.ts";
+export type { AdapterLayout, ModuleNames } from "./exchange/format.ts";
+export { loadAdapter, type LoadedAdapter } from "./exchange/load.ts";
+export { saveAdapter, type SaveAdapterOptions } from "./exchange/save.ts";
+export type { AdapterTensors, ReadAdapterOptions } from "./exchange/tensors.ts";
+export type { Ia3Options } from "./ia3.ts";
+export * from "./functions.ts";
+export type { LoraOptions } from "./lora.ts";
+export { type MergedParams, mergeParams } from "./merge.ts";
+export {
+  flag,
+  type Method,
+  method,
+  type MethodDescription,
+  type ModelChange,
+  oneOf,
+  pattern,
+  type PeftFormat,
+  type PeftModules,
+  type PeftTarget,
+  type PeftTensor,
+  positiveNumber,
+  type Setting,
+  type Settings,
+  type SettingValue,
+  type SettingValues,
+  type ValuesOf,
+  wholeNumber,
+} from "./method.ts";
+export type { MoraOptions } from "./mora.ts";
+export type { OneLoraOptions } from "./one_lora.ts";
+export { adapt, type ChosenMethod, type LayerGroup, methodNames, type MethodOptions, parseMethods } from "./spec.ts";
+export type { VeraOptions } from "./vera.ts";
 export type { WeightUpdate } from "./weight_update.ts";

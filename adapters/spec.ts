@@ -161,7 +161,8 @@ export function parseMethods(spec: string, options: MethodOptions = {}): readonl
  *
  * @example
  * ```ts
- * import { loraMethod, specify } from "@onelora/onelora/adapters";
+ * import { loraMethod } from "./lora.ts";
+ * import { specify } from "./spec.ts";
  * import { assertEquals } from "@std/assert";
  * assertEquals(specify(loraMethod, { rank: 2, rslora: true }), { adapter: "rslora", rank: 2, alpha: undefined });
  * ```
@@ -197,7 +198,7 @@ function asNumber(value: SettingValue | undefined): number | undefined {
  *
  * @example
  * ```ts
- * import { joinMethods } from "@onelora/onelora/adapters";
+ * import { joinMethods } from "./spec.ts";
  * import { assertEquals } from "@std/assert";
  * assertEquals(joinMethods("lora:rank=2+head", ["labels", "head"]), "lora:rank=2+head+labels");
  * ```

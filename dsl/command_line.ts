@@ -23,7 +23,7 @@ export function isInCheckout(): boolean {
  *
  * @example
  * ```ts
- * import { commandLine } from "@onelora/onelora/dsl";
+ * import { commandLine } from "./command_line.ts";
  * import { assertMatch } from "@std/assert";
  * // In a checkout the first, anywhere else the second.
  * assertMatch(commandLine("native"), /^(deno task native|deno run jsr:@onelora\/onelora\/native)$/);

@@ -29,7 +29,7 @@ const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\
  *
  * @example
  * ```ts
- * import { printable } from "@onelora/onelora/dsl";
+ * import { printable } from "./error.ts";
  * import { assertEquals } from "@std/assert";
  * assertEquals(printable("red: \u001b[31m\nnext"), "red: \\u001b[31m next");
  * assertEquals(printable("abcdef", 3), "abc... (6 characters)");

@@ -4,32 +4,148 @@
  *
  * @module
  */
-export type {
-  DataType,
-  NamedAttrMap,
-  Scalar,
-  Tensor,
-  Tensor1D,
-  Tensor2D,
-  Tensor3D,
-  Tensor4D,
-  TypedArray,
-} from "@tensorflow/tfjs-core";
-export * from "./compile/mod.ts";
-export * from "./differentiate.ts";
-export * from "./engine/mod.ts";
-export { commandLine } from "./command_line.ts";
-export * from "./error.ts";
-export { type Claim, claimFolder } from "./files/claim.ts";
-export type { Bounds } from "./files/write.ts";
-export * from "./initialise.ts";
-export * from "./layer.ts";
-export * from "./layers.ts";
-export * from "./linear.ts";
-export * from "./linear_form.ts";
-export * from "./ops/mod.ts";
-export * from "./optimise/mod.ts";
+export type { DataType, NamedAttrMap, Scalar, Tensor, Tensor1D, Tensor2D, TypedArray } from "@tensorflow/tfjs-core";
+export { compile, type Compiled } from "./compile/compile.ts";
+export type { Pass } from "./compile/passes.ts";
+export { type PeakBytes, type PlanOptions, planStep, type StepPlan, type StepTypes } from "./compile/plan.ts";
+export type { Call, Constant, MemoryPlan, Program, ValueId, ValueType } from "./compile/program.ts";
+export type { Replayer, ReplayOptions } from "./compile/replay.ts";
+export { startResident } from "./compile/resident.ts";
+export { registerRule, type Rule, type RuleArguments } from "./compile/shapes.ts";
+export type { PureStep, Resident, ResidentOptions, StepState } from "./compile/step.ts";
+export { type Differentiated, type Objective, valueAndGradients } from "./differentiate.ts";
+export { type BackendReport, type BackendTrial, inspectBackends, useBackend } from "./engine/engine.ts";
+export type { BackendName, Device, Engine, EngineKind, OpenOptions, Running } from "./engine/interface.ts";
+export { backendNames } from "./engine/kinds.ts";
+export type { Precision } from "./engine/precision.ts";
+export { OneloraError, type Problem } from "./error.ts";
+export { between, constant, derived, gaussian, type Initialiser, ones, zeros } from "./initialise.ts";
+export {
+  type AnyLayer,
+  apply,
+  type ApplyOptions,
+  defineLayer,
+  init,
+  isTrainable,
+  type Layer,
+  type LayerDeclaration,
+  type NamesIn,
+  parameter,
+  type ParamSpec,
+  residual,
+  type Self,
+  sequence,
+  serial,
+  specs,
+  stack,
+  transform,
+  unfreeze,
+} from "./layer.ts";
+export {
+  activationLayer,
+  convLayer,
+  type ConvLayerOptions,
+  convTransposeLayer,
+  embeddingLayer,
+  groupNormLayer,
+  layerNormLayer,
+  patchEmbedLayer,
+  rmsNormLayer,
+  selfAttention,
+  type SelfAttentionOptions,
+} from "./layers.ts";
+export {
+  adaptLinear,
+  type Fitted,
+  isLinear,
+  linear,
+  type LinearLayer,
+  type LinearOptions,
+  type LinearShape,
+} from "./linear.ts";
+export {
+  addBias,
+  addLowRank,
+  addOperator,
+  type BiasStep,
+  evaluate,
+  formOf,
+  type LinearBase,
+  type LinearChange,
+  type LinearForm,
+  merge,
+  type Merged,
+  type Reform,
+  type RowGain,
+  type RowOperator,
+  scaleInput,
+  scaleOutput,
+  scaleRows,
+  unmerge,
+} from "./linear_form.ts";
+export { type Activation, activation, gelu, relu, silu, swiglu } from "./ops/activation.ts";
+export { attention, type AttentionOptions, causalMask, mergeHeads, paddingMask, splitHeads } from "./ops/attention.ts";
+export {
+  conv2d,
+  type ConvOptions,
+  convTranspose2d,
+  type ConvTransposeOptions,
+  type ImageLayout,
+  type Padding,
+  patchEmbed,
+  patchify,
+} from "./ops/conv.ts";
+export type { Sides } from "./ops/correlate.ts";
+export { embedding } from "./ops/embedding.ts";
+export { withGradient } from "./ops/gradient.ts";
+export { interpolate, type InterpolateOptions, type InterpolationMode, type Target } from "./ops/interpolate.ts";
+export { binaryCrossEntropy, crossEntropy, type CrossEntropyOptions, mse } from "./ops/loss.ts";
+export { type Evaluation, type LowRank, lowRankProduct } from "./ops/low_rank.ts";
+export { type Affine, groupNorm, layerNorm, rmsNorm } from "./ops/norm.ts";
+export { rotary, rotaryFrequencies, type RotaryTable, rotaryTable, type RotaryWaves } from "./ops/rotary.ts";
+export { gridEmbedding, timestepEmbedding } from "./ops/sinusoidal.ts";
+export { accumulate } from "./optimise/accumulate.ts";
+export { adamw, type AdamwOptions } from "./optimise/adamw.ts";
+export { clipByGlobalNorm } from "./optimise/clip.ts";
+export { type Average, averaging, ema } from "./optimise/ema.ts";
+export {
+  chain,
+  type GradientPart,
+  type Optimiser,
+  type Transform,
+  type Transformed,
+  type Update,
+} from "./optimise/optimiser.ts";
+export {
+  constantRate,
+  cosineDecay,
+  linearDecay,
+  oneCycle,
+  oneCycleMomentum,
+  type OneCycleOptions,
+  parseSchedule,
+  type Schedule,
+  type Span,
+  warmUp,
+} from "./optimise/schedule.ts";
+export { sgd, type SgdOptions } from "./optimise/sgd.ts";
 export { fold, type Key, key, normal, permutation, uniform } from "./random.ts";
-export * from "./rematerialise.ts";
-export * from "./safetensors/mod.ts";
-export * from "./tree.ts";
+export { rematerialiseBlocks, rematerialised } from "./rematerialise.ts";
+export { type DType, type HostArrays, type HostData, type HostTensor, toFloat32 } from "./safetensors/dtype.ts";
+export { type Checkpoint, openSafetensors, type TensorInfo } from "./safetensors/reader.ts";
+export { fromTensor, toTensor } from "./safetensors/tensors.ts";
+export { type NamedSource, type TensorSource, type WriteOptions, writeSafetensors } from "./safetensors/writer.ts";
+export {
+  combine,
+  count,
+  type Flat,
+  flatten,
+  glob,
+  mapTree,
+  type Params,
+  partition,
+  type Parts,
+  type Path,
+  sizeOf,
+  type Tree,
+} from "./tree.ts";

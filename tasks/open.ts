@@ -4,14 +4,8 @@
  * @module
  */
 import { dispose, type Tensor, tidy } from "@tensorflow/tfjs-core";
-import {
-  adapt,
-  mergeParams,
-  readAdapterConfig,
-  readAdapterHeader,
-  readAdapterParams,
-  untiesWeights,
-} from "../adapters/mod.ts";
+import { adapt, mergeParams, readAdapterConfig } from "../adapters/mod.ts";
+import { readAdapterHeader, readAdapterParams, untiesWeights } from "../adapters/exchange/load.ts";
 import { OneloraError } from "../dsl/error.ts";
 import { init, type Layer, specs } from "../dsl/layer.ts";
 import { type Key, key } from "../dsl/random.ts";
@@ -19,12 +13,12 @@ import type { Params, Path } from "../dsl/tree.ts";
 import {
   type DescriptionOptions,
   type HubOptions,
-  labelNames,
   loadParams,
   type Model,
   openCheckpoint,
   openModel,
 } from "../models/mod.ts";
+import { labelNames } from "../models/config.ts";
 
 /** Options of {@linkcode openTrained}. */
 export interface OpenOptions {

@@ -1,14 +1,14 @@
 /**
- * What is documented runs: the TypeScript examples of the README and the tour of the package.
+ * What is documented runs: the TypeScript examples of the README and the tour in tasks/mod.ts.
  *
  * @module
  */
 import { assert } from "@std/assert";
 import { denoCommand } from "../scripts/cli/deno.ts";
 
-Deno.test("the examples of the README and of mod.ts run", async () => {
+Deno.test("the examples of the README and the tour run", async () => {
   const { success, stdout, stderr } = await new Deno.Command(await denoCommand(), {
-    args: ["test", "-P", "--no-lock", "--quiet", "--doc", "README.md", "mod.ts"],
+    args: ["test", "-P", "--no-lock", "--quiet", "--doc", "README.md", "tasks/mod.ts"],
     cwd: new URL("../", import.meta.url),
   }).output();
   const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));

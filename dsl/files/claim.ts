@@ -121,7 +121,7 @@ function sign(file: Deno.FsFile, purpose: string): void {
  *
  * @example
  * ```ts
- * import { claimFolder } from "@onelora/onelora/dsl";
+ * import { claimFolder } from "./claim.ts";
  * import { assertRejects } from "@std/assert";
  * const folder = await Deno.makeTempDir();
  * {

@@ -68,7 +68,8 @@ export function signatureFor(
  *
  * @example
  * ```ts
- * import { checkInputs, openModel } from "@onelora/onelora/models";
+ * import { openModel } from "@onelora/onelora/models";
+ * import { checkInputs } from "./signature.ts";
  * import { assertThrows } from "@std/assert";
  * const { signature } = await openModel("vit-base");
  * checkInputs(signature, { pixel_values: { dtype: "F32", shape: [2, 3, 224, 224] } }, "reading in.safetensors");

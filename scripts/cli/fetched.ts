@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { pinModel, type Transfer } from "../../models/mod.ts";
+import type { Transfer } from "../../models/mod.ts";
+import { pinModel } from "../../models/open.ts";
 import { bytesText } from "../commands/params/plan.ts";
 
 /** Where the lines go. */

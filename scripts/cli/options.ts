@@ -6,15 +6,8 @@
 import { OneloraError } from "../../dsl/error.ts";
 import { type BackendName, backendNames } from "../../dsl/mod.ts";
 import { presetNames, type Qkv } from "../../models/mod.ts";
-import {
-  methodSettings,
-  ownSettings,
-  runSettings,
-  type Settings,
-  type TaskKind,
-  taskKinds,
-  taskNames,
-} from "../../tasks/mod.ts";
+import { type Settings, type TaskKind, taskKinds, taskNames } from "../../tasks/mod.ts";
+import { methodSettings, ownSettings, runSettings } from "../../tasks/trainer/settings.ts";
 import { choice, type Flag, type Flags, integer, kebab, type Options, text } from "./mod.ts";
 
 /** What `--model` takes, in words. */

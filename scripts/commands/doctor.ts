@@ -8,6 +8,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { right } from "fp-ts/Either";
 import { cpus } from "node:os";
+import { commandLine } from "../../dsl/command_line.ts";
 import { missingCuda } from "../../dsl/engine/tensorflow_environment.ts";
 import { nativeFolder } from "../../dsl/engine/tensorflow.ts";
 import { type Nvidia, nvidia } from "../../dsl/engine/nvidia.ts";
@@ -101,7 +102,7 @@ function inWords({ deno, target, cpu, memory, nvidia, backends, chosen, advice }
     ),
     ...(nvidia === undefined || nvidia.missing.length === 0
       ? []
-      : [`cuda        without ${nvidia.missing.join(", ")}: \`deno task native --cuda\` brings them`]),
+      : [`cuda        without ${nvidia.missing.join(", ")}: \`${commandLine("native")} --cuda\` brings them`]),
     "backends    (speed of a float32 matrix product)",
     ...rows,
     `--backend auto takes ${chosen}: the first that works of ${names.join(", ")}`,

@@ -6,15 +6,8 @@
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/mod.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
-import {
-  type EvaluationRun,
-  inPrecision,
-  readRunConfig,
-  type Run,
-  type TaskKind,
-  taskKind,
-  taskNames,
-} from "../../tasks/mod.ts";
+import { type EvaluationRun, readRunConfig, type Run, type TaskKind, taskKind, taskNames } from "../../tasks/mod.ts";
+import { inPrecision } from "../../tasks/trainer/precision.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, type Options, text, withFlags } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";

@@ -13,7 +13,8 @@ import {
   useBackend,
   writeSafetensors,
 } from "../../dsl/mod.ts";
-import { checkInputs, checkValues, namedForward, signatureFor } from "../../models/mod.ts";
+import { namedForward } from "../../models/mod.ts";
+import { checkInputs, checkValues, signatureFor } from "../../models/checkpoint/signature.ts";
 import { attempt } from "../cli/attempt.ts";
 import { main, required, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";

@@ -4,9 +4,11 @@
  * @module
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
-import { printable, useBackend } from "../../dsl/mod.ts";
+import { useBackend } from "../../dsl/mod.ts";
+import { printable } from "../../dsl/error.ts";
 import { openModel } from "../../models/mod.ts";
-import { type Settings, type TaskKind, taskKinds, taskOf } from "../../tasks/mod.ts";
+import { type Settings, type TaskKind, taskKinds } from "../../tasks/mod.ts";
+import { taskOf } from "../../tasks/kinds.ts";
 import { attempt } from "../cli/attempt.ts";
 import { integer, main, required, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";

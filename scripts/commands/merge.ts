@@ -5,7 +5,8 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
-import { copyCompanions, saveModel } from "../../models/mod.ts";
+import { saveModel } from "../../models/mod.ts";
+import { copyCompanions } from "../../models/companions/files.ts";
 import { mergeOpened } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
 import { main, required, text } from "../cli/mod.ts";

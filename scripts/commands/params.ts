@@ -4,10 +4,16 @@
  *
  * @module
  */
-import { adapt, joinMethods, parameterCounts } from "../../adapters/mod.ts";
-import { engineKind, precisions, useBackend } from "../../dsl/mod.ts";
-import { labelNames, openModel } from "../../models/mod.ts";
-import { methodSettings, planTask, requireTask, taskOf } from "../../tasks/mod.ts";
+import { adapt, parameterCounts } from "../../adapters/mod.ts";
+import { joinMethods } from "../../adapters/spec.ts";
+import { useBackend } from "../../dsl/mod.ts";
+import { engineKind } from "../../dsl/engine/kinds.ts";
+import { precisions } from "../../dsl/engine/precision.ts";
+import { openModel } from "../../models/mod.ts";
+import { labelNames } from "../../models/config.ts";
+import { methodSettings } from "../../tasks/trainer/settings.ts";
+import { planTask } from "../../tasks/trainer/plan.ts";
+import { requireTask, taskOf } from "../../tasks/kinds.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, text } from "../cli/mod.ts";
 import { modelHelp, qkvFlag, usage } from "../cli/options.ts";

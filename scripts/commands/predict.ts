@@ -6,7 +6,8 @@
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/mod.ts";
 import { openModel } from "../../models/mod.ts";
-import { type NamedPicture, readColourImage, taskKinds, taskOf } from "../../tasks/mod.ts";
+import { type NamedPicture, readColourImage, taskKinds } from "../../tasks/mod.ts";
+import { taskOf } from "../../tasks/kinds.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, main, required, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";

@@ -3,7 +3,10 @@
  *
  * @module
  */
-import { generationSettings, preprocessorSettings, schedulerSettings, type Settings } from "../../models/mod.ts";
+import type { Settings } from "../../models/mod.ts";
+import { generationSettings } from "../../models/companions/generation.ts";
+import { preprocessorSettings } from "../../models/companions/preprocessor.ts";
+import { schedulerSettings } from "../../models/companions/scheduler.ts";
 import { autoencoderSettings } from "../../models/autoencoder/settings.ts";
 import { depthAnythingSettings, dinov2Settings } from "../../models/depth_anything/settings.ts";
 import { ditSettings } from "../../models/dit/settings.ts";

@@ -78,7 +78,7 @@ function all(names: readonly string[], kind: RegExp): boolean {
  *
  * @example
  * ```ts
- * import { matchClasses } from "@onelora/onelora/tasks";
+ * import { matchClasses } from "./classes.ts";
  * import { assertEquals } from "@std/assert";
  * assertEquals([...matchClasses(["dog", "tabby, tabby cat"], ["Tabby_cat", "dog"]).indices], [1, 0]);
  * assertEquals([...matchClasses(["dog", "cat"], ["cat", "emu"]).indices], [1, -1]);

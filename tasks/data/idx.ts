@@ -27,7 +27,7 @@ const UNSIGNED_BYTE = 0x08;
  *
  * @example
  * ```ts
- * import { parseIdx } from "@onelora/onelora/tasks";
+ * import { parseIdx } from "./idx.ts";
  * import { assertEquals } from "@std/assert";
  * const labels = parseIdx(Uint8Array.of(0, 0, 8, 1, 0, 0, 0, 2, 7, 9), 1, "labels");
  * assertEquals([labels.shape, [...labels.data]], [[2], [7, 9]]);

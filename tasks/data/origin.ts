@@ -23,7 +23,7 @@ export interface Origin {
  *
  * @example
  * ```ts
- * import { remake } from "@onelora/onelora/tasks";
+ * import { remake } from "./origin.ts";
  * import { assertEquals } from "@std/assert";
  * const module = "data:text/javascript,export function pair(a, b) { return { first: a, second: b } }";
  * assertEquals(await remake<number>({ module, name: "pair", arguments: [1, 2], part: "second" }), 2);

@@ -176,7 +176,7 @@ function tally(name: string, onTotal: StreamOptions["onTotal"]) {
  *
  * @example
  * ```ts
- * import { stream } from "@onelora/onelora/tasks";
+ * import { stream } from "./stream.ts";
  * import { assertEquals } from "@std/assert";
  * const squares = { name: "squares", size: 3, get: (i: number) => i * i };
  * const groups = await Array.fromAsync(stream(squares, { batchSize: 2, seed: 0, shuffle: false }));

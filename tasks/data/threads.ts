@@ -107,7 +107,7 @@ export function returnThread(thread: Thread): void {
  *
  * @example
  * ```ts
- * import { holdThreads } from "@onelora/onelora/tasks";
+ * import { holdThreads } from "./threads.ts";
  * {
  *   using _threads = holdThreads();
  *   // Any number of evaluations.

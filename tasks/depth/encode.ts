@@ -50,7 +50,7 @@ function rangeOf(depth: Float32Array): readonly [number, number] {
  *
  * @example
  * ```ts
- * import { depthSteps } from "@onelora/onelora/tasks";
+ * import { depthSteps } from "./encode.ts";
  * import { assertEquals } from "@std/assert";
  * const depth = Float32Array.of(0, 1.5);
  * assertEquals([...depthSteps(depth, { kind: "metric", maxDepth: 10 }).steps], [0, 1500]);

@@ -245,7 +245,8 @@ export async function* depthPredictions(
  * @example
  * ```ts
  * import { key, useBackend } from "@onelora/onelora/dsl";
- * import { evaluateDepth, metricInput, openTrained, sceneSplits } from "@onelora/onelora/tasks";
+ * import { evaluateDepth, openTrained, sceneSplits } from "@onelora/onelora/tasks";
+ * import { metricInput } from "./estimator.ts";
  * import { assert } from "@std/assert";
  * await useBackend("wasm");
  * const { model, layer, params } = await openTrained("dpt-micro", { key: key(0) });

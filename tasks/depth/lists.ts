@@ -27,7 +27,7 @@ export interface SplitLine {
  *
  * @example
  * ```ts
- * import { parseSplitList } from "@onelora/onelora/tasks";
+ * import { parseSplitList } from "./lists.ts";
  * import { assertEquals } from "@std/assert";
  * assertEquals(parseSplitList("/a/1.jpg /a/1.png 518.8\nb.jpg None 518.8\n", "list"), [{ image: "a/1.jpg", depth: "a/1.png" }]);
  * ```

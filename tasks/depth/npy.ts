@@ -41,7 +41,7 @@ const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
  *
  * @example
  * ```ts
- * import { parseNpy } from "@onelora/onelora/tasks";
+ * import { parseNpy } from "./npy.ts";
  * import { assertEquals } from "@std/assert";
  * const header = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 1), }\n";
  * const start = [0x93, ...new TextEncoder().encode("NUMPY"), 1, 0, header.length, 0];

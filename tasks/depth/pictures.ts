@@ -48,7 +48,7 @@ export const reds: ColourScale = [
  *
  * @example
  * ```ts
- * import { colourOf, spectral } from "@onelora/onelora/tasks";
+ * import { colourOf, spectral } from "./pictures.ts";
  * import { assertEquals } from "@std/assert";
  * assertEquals(colourOf(spectral, 0.5), [255, 255, 191]);
  * ```

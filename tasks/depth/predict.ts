@@ -25,7 +25,7 @@ export type ColourPicture = Omit<ImageExample, "label" | "channels">;
  *
  * @example
  * ```ts
- * import { depthInputSize } from "@onelora/onelora/tasks";
+ * import { depthInputSize } from "./predict.ts";
  * import { assertEquals } from "@std/assert";
  * assertEquals(depthInputSize(480, 640, { height: 518, width: 518, multipleOf: 14 }), [518, 686]);
  * ```

@@ -25,7 +25,7 @@ function taps(from: number, to: number): readonly (readonly [first: number, seco
  *
  * @example
  * ```ts
- * import { resampleMap } from "@onelora/onelora/tasks";
+ * import { resampleMap } from "./resample.ts";
  * import { assertEquals } from "@std/assert";
  * const wide = resampleMap(Float32Array.of(0, 1), { height: 1, width: 2, channels: 1 }, [1, 3]);
  * assertEquals([...wide], [0, 0.5, 1]);
@@ -70,7 +70,7 @@ export function resampleMap(
  *
  * @example
  * ```ts
- * import { flipAveraged } from "@onelora/onelora/tasks";
+ * import { flipAveraged } from "./resample.ts";
  * import { assertEquals } from "@std/assert";
  * assertEquals([...flipAveraged(Float32Array.of(1, 2), Float32Array.of(4, 1), 2)], [1, 3]);
  * ```

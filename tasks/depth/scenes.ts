@@ -71,7 +71,7 @@ function shade(scene: Scene, { axis, box }: Hit, point: Vector, depth: number): 
  * @example
  * ```ts
  * import { key } from "@onelora/onelora/dsl";
- * import { renderScene } from "@onelora/onelora/tasks";
+ * import { renderScene } from "./scenes.ts";
  * import { assert, assertEquals } from "@std/assert";
  * const { pixels, depth } = renderScene("indoor", key(7), { height: 28, width: 42 });
  * assertEquals([pixels.length, depth.length], [28 * 42 * 3, 28 * 42]);

@@ -11,7 +11,8 @@ import { type BackendReport, engineInUse, isEngineChosen, useBackend } from "../
 import { OneloraError } from "../../dsl/error.ts";
 import { claimFolder } from "../../dsl/files/claim.ts";
 import { mapTree } from "../../dsl/tree.ts";
-import { type Model, pinModel } from "../../models/mod.ts";
+import type { Model } from "../../models/mod.ts";
+import { pinModel } from "../../models/open.ts";
 import type { Examples } from "../data/own.ts";
 import { checkData, recordData } from "../data/record.ts";
 import { taskKind, taskKinds, type TaskName, taskNames } from "../kinds.ts";

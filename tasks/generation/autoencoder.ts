@@ -10,7 +10,8 @@ import { OneloraError } from "../../dsl/error.ts";
 import { apply } from "../../dsl/layer.ts";
 import { key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
-import { asEncoder, decoding, loadParams, type Model, openModel, readAutoencoderConfig } from "../../models/mod.ts";
+import { asEncoder, decoding, loadParams, type Model, openModel } from "../../models/mod.ts";
+import { readAutoencoderConfig } from "../../models/autoencoder/config.ts";
 import type { LatentEncoder } from "./latents.ts";
 import { diffusionInput } from "./objective.ts";
 

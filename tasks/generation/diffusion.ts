@@ -54,7 +54,7 @@ export function drawNoise(key: Key, shape: readonly number[]): tf.Tensor {
  * @example
  * ```ts
  * import { key } from "@onelora/onelora/dsl";
- * import { dropLabels } from "@onelora/onelora/tasks";
+ * import { dropLabels } from "./diffusion.ts";
  * import { assertEquals } from "@std/assert";
  * assertEquals([...dropLabels(Int32Array.of(3, 7), 10, 1, key(0))], [10, 10]);
  * assertEquals([...dropLabels(Int32Array.of(3, 7), 10, 0, key(0))], [3, 7]);

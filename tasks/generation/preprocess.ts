@@ -21,7 +21,7 @@ import { roundHalfEven } from "../data/round.ts";
  *
  * @example
  * ```ts
- * import { centreCrop } from "@onelora/onelora/tasks";
+ * import { centreCrop } from "./preprocess.ts";
  * import { assertEquals } from "@std/assert";
  * const image = { pixels: Uint8Array.of(9, 9, 1, 3, 5, 7, 9, 9), height: 2, width: 4, channels: 1, label: 0 };
  * assertEquals([...centreCrop(image, 2).pixels], [9, 1, 7, 9]);

@@ -5,15 +5,9 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import { key } from "../../dsl/random.ts";
-import {
-  asLanguageModel,
-  generate,
-  type GenerationDefaults,
-  type GenerationOptions,
-  openChatTemplate,
-  openGeneration,
-  settledText,
-} from "../../models/mod.ts";
+import { asLanguageModel, generate, type GenerationOptions, openChatTemplate } from "../../models/mod.ts";
+import { type GenerationDefaults, openGeneration } from "../../models/companions/generation.ts";
+import { settledText } from "../../models/llama/tokenizer.ts";
 import { boolean, integer, number, text } from "../trainer/setting.ts";
 import type { Making } from "../trainer/task.ts";
 import { encodeOpen } from "./encode.ts";

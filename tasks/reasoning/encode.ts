@@ -152,7 +152,8 @@ export function padExamples(examples: readonly EncodedExample[], multiple = 8, r
  *
  * @example
  * ```ts
- * import { microBatches, padExamples } from "@onelora/onelora/tasks";
+ * import { padExamples } from "@onelora/onelora/tasks";
+ * import { microBatches } from "./encode.ts";
  * import { assertEquals } from "@std/assert";
  * const encoded = [[5, 6, 7, 8], [5, 6], [5, 7]].map((ids) => ({ ids: Int32Array.from(ids), start: 1 }));
  * const pieces = microBatches(padExamples(encoded, 1), 2, 1);

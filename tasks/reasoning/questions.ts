@@ -4,7 +4,8 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import { type Model, openTokenizer, requireFamily, type TextTokenizer } from "../../models/mod.ts";
+import { type Model, openTokenizer, type TextTokenizer } from "../../models/mod.ts";
+import { requireFamily } from "../../models/family.ts";
 import type { EvaluationRun } from "../trainer/task.ts";
 import { wordProblemTokenizer } from "./characters.ts";
 import { type EncodedExample, encodeExamples } from "./encode.ts";

@@ -32,7 +32,7 @@ function row(cells: readonly string[]): string {
  *
  * @example
  * ```ts
- * import { answersReport } from "@onelora/onelora/tasks";
+ * import { answersReport } from "./report.ts";
  * import { assert } from "@std/assert";
  * const report = answersReport([{
  *   query: "What is 1 + 1?",

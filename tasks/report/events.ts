@@ -59,7 +59,8 @@ function existing(folder: string): string | undefined {
  *
  * @example
  * ```ts
- * import { openEvents, recordsIn } from "@onelora/onelora/tasks";
+ * import { openEvents } from "@onelora/onelora/tasks";
+ * import { recordsIn } from "./records.ts";
  * import { assertEquals } from "@std/assert";
  * const folder = await Deno.makeTempDir();
  * {
@@ -97,7 +98,7 @@ export function openEvents(folder: string, resumedStep: number, now: () => numbe
  *
  * @example
  * ```ts
- * import { scalarsOf } from "@onelora/onelora/tasks";
+ * import { scalarsOf } from "./events.ts";
  * import { assertEquals } from "@std/assert";
  * assertEquals(scalarsOf({ step: 8, loss: 0.5, evaluation: { accuracy: 0.9 } }), {
  *   "train/loss": 0.5,

@@ -24,7 +24,7 @@ function checksum(bytes: Uint8Array): number {
  *
  * @example
  * ```ts
- * import { recordOf, recordsIn } from "@onelora/onelora/tasks";
+ * import { recordOf, recordsIn } from "./records.ts";
  * import { assertEquals } from "@std/assert";
  * const record = recordOf(Uint8Array.of(1, 2, 3));
  * assertEquals(record.length, 12 + 3 + 4);

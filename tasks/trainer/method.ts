@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { adapt, joinMethods } from "../../adapters/mod.ts";
+import { adapt } from "../../adapters/mod.ts";
+import { joinMethods } from "../../adapters/spec.ts";
 import type { Layer } from "../../dsl/layer.ts";
 import { rematerialiseBlocks } from "../../dsl/rematerialise.ts";
 import type { Model } from "../../models/mod.ts";

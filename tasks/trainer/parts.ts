@@ -42,7 +42,7 @@ export function partRows(
  *
  * @example
  * ```ts
- * import { partSpans } from "@onelora/onelora/tasks";
+ * import { partSpans } from "./parts.ts";
  * import { assertEquals } from "@std/assert";
  * assertEquals(partSpans(5, 2), [[0, 2], [2, 4], [4, 5]]);
  * ```

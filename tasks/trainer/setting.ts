@@ -174,7 +174,8 @@ function isAllowed(setting: Setting<unknown>, value: unknown): boolean {
  * @example
  * ```ts
  * import { assertThrows } from "@std/assert";
- * import { checkSetting, integer } from "@onelora/onelora/tasks";
+ * import { integer } from "@onelora/onelora/tasks";
+ * import { checkSetting } from "./setting.ts";
  * const rank = integer({ help: "Rank", min: 1 });
  * assertThrows(() => checkSetting("rank", rank, 0), Error, "setting rank: found 0; allowed: an integer at least 1");
  * ```

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { methodForms, methodsWith } from "../../adapters/mod.ts";
+import { methodForms, methodsWith } from "../../adapters/spec.ts";
 import { precisions } from "../../dsl/engine/mod.ts";
 import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { schedules } from "../../dsl/optimise/mod.ts";
@@ -118,7 +118,8 @@ function checkNames(kind: TaskKind, given: GivenSettings): void {
  *
  * @example
  * ```ts
- * import { resolveRun, taskKind } from "@onelora/onelora/tasks";
+ * import { taskKind } from "@onelora/onelora/tasks";
+ * import { resolveRun } from "./settings.ts";
  * import { assertEquals } from "@std/assert";
  * const run = resolveRun(taskKind("image-classification"), "vit-micro", "mnist", { steps: 10, lr: 0.1 });
  * assertEquals([run.steps, run.lr, run.batchSize, run.own], [10, 0.1, 64, { augment: false }]);

@@ -5,7 +5,8 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { adapt, loadAdapter, readAdapterConfig, readAdapterParams, saveAdapter } from "../../adapters/mod.ts";
+import { adapt, loadAdapter, readAdapterConfig, saveAdapter } from "../../adapters/mod.ts";
+import { readAdapterParams } from "../../adapters/exchange/load.ts";
 import { type DType, fromTensor, type NamedSource, OneloraError, writeSafetensors } from "../../dsl/mod.ts";
 import { openModel } from "../../models/mod.ts";
 import { adapted, loaded, peftFolder, readJson, root, saving, withFolder } from "../support/adapter_folders.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { methodForms, methodNames, methods, methodsWith, parseMethods, specify } from "../../adapters/mod.ts";
+import { methodNames, parseMethods } from "../../adapters/mod.ts";
+import { methodForms, methods, methodsWith, specify } from "../../adapters/spec.ts";
 import { OneloraError } from "../../dsl/mod.ts";
 
 Deno.test("every file of methods.ts describes a method, and every name is one method's", async () => {

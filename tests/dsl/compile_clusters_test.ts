@@ -1,7 +1,9 @@
 /** What calls of a program are compiled into one kernel of a TensorFlow graph. @module */
 import { assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { apart, replayer, trace, useBackend } from "../../dsl/mod.ts";
+import { useBackend } from "../../dsl/mod.ts";
+import { apart, trace } from "../../dsl/compile/trace.ts";
+import { replayer } from "../../dsl/compile/replay.ts";
 import { clustersOf } from "../../dsl/compile/tensorflow/clusters.ts";
 import { nothingHalved } from "../../dsl/compile/tensorflow/half.ts";
 import { sinkTails } from "../../dsl/compile/tensorflow/sink.ts";

@@ -4,27 +4,21 @@ import { pipe } from "fp-ts/function";
 import { adapt, type ModelChange } from "../../adapters/mod.ts";
 import {
   adamw,
-  apart,
   apply,
   compile,
   crossEntropy,
-  forwardCopies,
-  hoistConstants,
   init,
   isTrainable,
   key,
-  mergeEqual,
   OneloraError,
   partition,
-  planMemory,
-  printProgram,
   rematerialiseBlocks,
-  removeDead,
-  replayer,
-  simplify,
-  trace,
   useBackend,
 } from "../../dsl/mod.ts";
+import { apart, trace } from "../../dsl/compile/trace.ts";
+import { forwardCopies, hoistConstants, mergeEqual, removeDead, simplify } from "../../dsl/compile/passes.ts";
+import { planMemory, printProgram } from "../../dsl/compile/program.ts";
+import { replayer } from "../../dsl/compile/replay.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { type BatchTensors, type TrainState, trainStep } from "../../tasks/mod.ts";
 import { available } from "../support/available.ts";

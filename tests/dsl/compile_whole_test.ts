@@ -21,9 +21,9 @@ import {
   sgd,
   startResident,
   type StepState,
-  trace,
   useBackend,
 } from "../../dsl/mod.ts";
+import { trace } from "../../dsl/compile/trace.ts";
 import { prepareGraph } from "../../dsl/compile/tensorflow/prepare.ts";
 import { graphReplayer } from "../../dsl/compile/tensorflow/replay.ts";
 import { freeHandle, openSession, tensorOf, wordsOf } from "../../dsl/engine/tensorflow_graph/session.ts";

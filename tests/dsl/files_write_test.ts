@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { claimFolder } from "../../dsl/mod.ts";
+import { claimFolder } from "../../dsl/files/claim.ts";
 import { clearLeftovers, makeFolder, openAppend, writeJson, writeWhole } from "../../dsl/files/write.ts";
 
 /** A folder that is removed after the test, with a victim beside what the test writes. */

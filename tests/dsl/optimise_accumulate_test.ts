@@ -6,7 +6,6 @@ import {
   chain,
   clipByGlobalNorm,
   fold,
-  gradientNorm,
   key,
   normal,
   OneloraError,
@@ -16,7 +15,9 @@ import {
   type StepState,
   useBackend,
 } from "../../dsl/mod.ts";
-import { loadCheckpoint, saveCheckpoint, trainStep } from "../../tasks/mod.ts";
+import { gradientNorm } from "../../dsl/optimise/clip.ts";
+import { trainStep } from "../../tasks/mod.ts";
+import { loadCheckpoint, saveCheckpoint } from "../../tasks/trainer/checkpoint.ts";
 import { available } from "../support/available.ts";
 import { withoutLeaks } from "../support/compare.ts";
 

@@ -5,15 +5,9 @@
  */
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import {
-  compile,
-  type Layer,
-  OneloraError,
-  productFlops,
-  rematerialiseBlocks,
-  trace,
-  useBackend,
-} from "../../dsl/mod.ts";
+import { compile, type Layer, OneloraError, rematerialiseBlocks, useBackend } from "../../dsl/mod.ts";
+import { productFlops } from "../../dsl/compile/program.ts";
+import { trace } from "../../dsl/compile/trace.ts";
 import { adapt, parameterCounts } from "../../adapters/mod.ts";
 import { openModel } from "../../models/mod.ts";
 import { planTraining } from "../../tasks/mod.ts";

@@ -3,18 +3,10 @@ import * as tf from "@tensorflow/tfjs-core";
 import { adapt, parameterCounts } from "../../adapters/mod.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { apply, key, mse, OneloraError, type Path, specs, unfreeze } from "../../dsl/mod.ts";
-import {
-  depthAnything,
-  depthAnythingFamily,
-  depthAnythingPresets,
-  loadParams,
-  openModel,
-  originalKeyOf,
-  pathOf,
-  readDepthAnything,
-  saveModel,
-  writeDepthAnything,
-} from "../../models/mod.ts";
+import { depthAnything, depthAnythingPresets, loadParams, openModel, saveModel } from "../../models/mod.ts";
+import { depthAnythingFamily } from "../../models/depth_anything/depth_anything.ts";
+import { originalKeyOf, pathOf } from "../../models/checkpoint/keys.ts";
+import { readDepthAnything, writeDepthAnything } from "../../models/depth_anything/config.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 

@@ -5,7 +5,8 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { adapt, joinMethods, mergeParams, parameterCounts } from "../../adapters/mod.ts";
+import { adapt, mergeParams, parameterCounts } from "../../adapters/mod.ts";
+import { joinMethods } from "../../adapters/spec.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { adamw, apply, combine, compile, init, isTrainable, key, mse, type Params, partition } from "../../dsl/mod.ts";
 import {

@@ -6,7 +6,8 @@
  */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { adapt, joinMethods, parameterCounts } from "../../adapters/mod.ts";
+import { adapt, parameterCounts } from "../../adapters/mod.ts";
+import { joinMethods } from "../../adapters/spec.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import {
   apply,
@@ -22,15 +23,9 @@ import {
   unfreeze,
   writeSafetensors,
 } from "../../dsl/mod.ts";
-import {
-  asConditionalDiffusion,
-  ditPresets,
-  labelNames,
-  loadParams,
-  openModel,
-  readDitConfig,
-  saveModel,
-} from "../../models/mod.ts";
+import { asConditionalDiffusion, ditPresets, loadParams, openModel, saveModel } from "../../models/mod.ts";
+import { labelNames } from "../../models/config.ts";
+import { readDitConfig } from "../../models/dit/config.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 

@@ -10,7 +10,8 @@ import {
   useBackend,
   writeSafetensors,
 } from "../../dsl/mod.ts";
-import { keyOf, loadParams, openModel, saveModel } from "../../models/mod.ts";
+import { loadParams, openModel, saveModel } from "../../models/mod.ts";
+import { keyOf } from "../../models/checkpoint/keys.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
 
 const folder = new URL("../fixtures/vit-rgb", import.meta.url).pathname;

@@ -4,15 +4,14 @@ import { useBackend } from "../../dsl/engine/mod.ts";
 import { apply, fold, init, key, OneloraError, type Params } from "../../dsl/mod.ts";
 import {
   type CausalLanguageModel,
-  decode,
   generate,
   generateAll,
   type GenerationOptions,
   loadParams,
   openModel,
-  sampleToken,
   tokenDistribution,
 } from "../../models/mod.ts";
+import { decode, sampleToken } from "../../models/llama/generate.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
 

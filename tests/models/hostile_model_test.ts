@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { OneloraError, printable } from "../../dsl/mod.ts";
+import { OneloraError } from "../../dsl/mod.ts";
+import { printable } from "../../dsl/error.ts";
 import { readJsonFile } from "../../dsl/files/python_json.ts";
 import { openModel } from "../../models/mod.ts";
 import { gather, isContiguous } from "../../models/checkpoint/pytorch/gather.ts";

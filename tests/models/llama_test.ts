@@ -3,14 +3,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import { adapt, mergeParams, parameterCounts } from "../../adapters/mod.ts";
 import { apply, count, init, key, mapTree, OneloraError, type Path, specs, unfreeze } from "../../dsl/mod.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
-import {
-  type CausalLanguageModel,
-  llamaPresets,
-  loadParams,
-  openModel,
-  readLlamaConfig,
-  saveModel,
-} from "../../models/mod.ts";
+import { type CausalLanguageModel, llamaPresets, loadParams, openModel, saveModel } from "../../models/mod.ts";
+import { readLlamaConfig } from "../../models/llama/config.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 import { languageLoss, whereReal } from "../support/language.ts";

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { OneloraError } from "../../dsl/mod.ts";
-import { openTokenizer, settledText } from "../../models/mod.ts";
+import { openTokenizer } from "../../models/mod.ts";
+import { settledText } from "../../models/llama/tokenizer.ts";
 
 const folder = new URL("../fixtures/tokenizer-sentencepiece", import.meta.url).pathname;
 

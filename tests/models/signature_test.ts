@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { linear, OneloraError, useBackend } from "../../dsl/mod.ts";
-import { checkInputs, checkValues, namedForward, openModel, type Signature } from "../../models/mod.ts";
+import { namedForward, openModel, type Signature } from "../../models/mod.ts";
+import { checkInputs, checkValues } from "../../models/checkpoint/signature.ts";
 
 const signature: Signature = {
   inputs: [

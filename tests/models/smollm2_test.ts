@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { key, useBackend } from "../../dsl/mod.ts";
 import { asLanguageModel, generateAll, loadParams, openModel } from "../../models/mod.ts";
-import { tokenizerOf } from "../../tasks/mod.ts";
+import { tokenizerOf } from "../../tasks/reasoning/questions.ts";
 
 /** Where `scripts/tools/real/smollm2.py` has made the model, on machines that have it. */
 const FOLDER = "runs/smollm2";

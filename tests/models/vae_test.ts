@@ -26,11 +26,11 @@ import {
   loadParams,
   namedForward,
   openModel,
-  readAutoencoderConfig,
   sampleLatents,
   saveModel,
-  signatureFor,
 } from "../../models/mod.ts";
+import { readAutoencoderConfig } from "../../models/autoencoder/config.ts";
+import { signatureFor } from "../../models/checkpoint/signature.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 

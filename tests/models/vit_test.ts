@@ -12,7 +12,8 @@ import {
   useBackend,
   writeSafetensors,
 } from "../../dsl/mod.ts";
-import { keyOf, loadParams, openModel, saveModel } from "../../models/mod.ts";
+import { loadParams, openModel, saveModel } from "../../models/mod.ts";
+import { keyOf } from "../../models/checkpoint/keys.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 
 const backends = ["wasm", "cpu"] as const;

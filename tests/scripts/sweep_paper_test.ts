@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { adapt, joinMethods, parameterCounts } from "../../adapters/mod.ts";
+import { adapt, parameterCounts } from "../../adapters/mod.ts";
+import { joinMethods } from "../../adapters/spec.ts";
 import { type Model, openModel, presetNames } from "../../models/mod.ts";
 import { taskKind } from "../../tasks/mod.ts";
 import { readOptions } from "../../scripts/cli/mod.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { openSafetensors, sizeOf } from "../../dsl/mod.ts";
-import { recordsIn } from "../../tasks/mod.ts";
+import { recordsIn } from "../../tasks/report/records.ts";
 import { available } from "../support/available.ts";
 import { failure, linesOf, output, type Running, runTask, smallCifar, start } from "../support/command.ts";
 

@@ -1,6 +1,7 @@
 /** A training step of each family's micro model, with a state and a batch. @module */
 import * as tf from "@tensorflow/tfjs-core";
-import { adapt, joinMethods } from "../../adapters/mod.ts";
+import { adapt } from "../../adapters/mod.ts";
+import { joinMethods } from "../../adapters/spec.ts";
 import {
   adamw,
   fold,
@@ -14,17 +15,18 @@ import {
   partition,
   type ValueType,
 } from "../../dsl/mod.ts";
-import { labelNames, type Model, openModel } from "../../models/mod.ts";
+import { type Model, openModel } from "../../models/mod.ts";
+import { labelNames } from "../../models/config.ts";
 import {
   type BatchTensors,
-  diffusionCoefficients,
   diffusionSchedule,
   linearBetas,
   type TaskStep,
-  taskStep,
   type TrainState,
   trainStep,
 } from "../../tasks/mod.ts";
+import { diffusionCoefficients } from "../../tasks/generation/schedule.ts";
+import { taskStep } from "../../tasks/kinds.ts";
 
 /** A step and what it reads; the tensors are the caller's. */
 export interface MicroStep {

@@ -1,8 +1,10 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { OneloraError } from "../../dsl/mod.ts";
 import { openSafetensors, toFloat32 } from "../../dsl/safetensors/mod.ts";
-import { type ImageInput, preparationOf, preprocessorSettings, readPreprocessor } from "../../models/mod.ts";
-import { prepareImage } from "../../tasks/mod.ts";
+import type { ImageInput } from "../../models/mod.ts";
+import { preparationOf } from "../../models/image_input.ts";
+import { preprocessorSettings, readPreprocessor } from "../../models/companions/preprocessor.ts";
+import { prepareImage } from "../../tasks/data/prepare.ts";
 import type { Json } from "../../models/config.ts";
 
 const folder = new URL("../fixtures/image-processors", import.meta.url).pathname;

@@ -7,16 +7,10 @@ import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { key, OneloraError, useBackend } from "../../dsl/mod.ts";
 import { type ImageInput, loadParams, openModel } from "../../models/mod.ts";
-import {
-  depthColours,
-  depthInput,
-  depthInputSize,
-  depthSteps,
-  encodeDepthPng,
-  predictClasses,
-  predictDepth,
-  spectral,
-} from "../../tasks/mod.ts";
+import { encodeDepthPng, predictClasses, predictDepth } from "../../tasks/mod.ts";
+import { depthColours, depthSteps } from "../../tasks/depth/encode.ts";
+import { depthInput, depthInputSize } from "../../tasks/depth/predict.ts";
+import { spectral } from "../../tasks/depth/pictures.ts";
 import { available } from "../support/available.ts";
 import { assertClose, withoutLeaks } from "../support/compare.ts";
 import { loadSharp } from "../../tasks/data/sharp.ts";

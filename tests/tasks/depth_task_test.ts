@@ -12,14 +12,14 @@ import {
   depthProtocols,
   encodeDepthPng,
   evaluateDepth,
-  metricInput,
   openTrained,
-  renderScene,
   type Run,
   runTask,
   sceneSplits,
   taskKind,
 } from "../../tasks/mod.ts";
+import { metricInput } from "../../tasks/depth/estimator.ts";
+import { renderScene } from "../../tasks/depth/scenes.ts";
 import { loadSharp } from "../../tasks/data/sharp.ts";
 import { linesOf, output } from "../support/command.ts";
 import { withFolder } from "../support/data_folder.ts";

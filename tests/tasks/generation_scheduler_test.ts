@@ -2,16 +2,11 @@ import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows }
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/mod.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
-import { type Json, openModel, readScheduler, schedulerSettings } from "../../models/mod.ts";
-import {
-  diffusionCoefficients,
-  diffusionInput,
-  diffusionLoss,
-  qSample,
-  sampleImages,
-  samplingSchedule,
-  trainedSchedule,
-} from "../../tasks/mod.ts";
+import { type Json, openModel } from "../../models/mod.ts";
+import { readScheduler, schedulerSettings } from "../../models/companions/scheduler.ts";
+import { diffusionLoss, qSample, sampleImages } from "../../tasks/mod.ts";
+import { diffusionCoefficients, samplingSchedule, trainedSchedule } from "../../tasks/generation/schedule.ts";
+import { diffusionInput } from "../../tasks/generation/objective.ts";
 import { withoutLeaks } from "../support/compare.ts";
 
 /** A run of one of diffusers' schedulers. */

@@ -8,15 +8,9 @@ import {
 } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { init, key, type Params, useBackend } from "../../dsl/mod.ts";
-import {
-  type DitConfig,
-  ditFamily,
-  ditPresets,
-  loadParams,
-  openModel,
-  saveModel,
-  writeDitConfig,
-} from "../../models/mod.ts";
+import { type DitConfig, ditPresets, loadParams, openModel, saveModel } from "../../models/mod.ts";
+import { ditFamily } from "../../models/dit/dit.ts";
+import { writeDitConfig } from "../../models/dit/config.ts";
 import { generation, openImageData, type Reporter, type Run, type RunResult, runTask } from "../../tasks/mod.ts";
 import { failure, output, smallCifar } from "../support/command.ts";
 import { withoutLeaks } from "../support/compare.ts";

@@ -7,7 +7,8 @@ import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/as
 import { adapt, parameterCounts } from "../../adapters/mod.ts";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { modelOf, openModel } from "../../models/mod.ts";
-import { fineTune, load, planTraining, requireTask } from "../../tasks/mod.ts";
+import { fineTune, load, planTraining } from "../../tasks/mod.ts";
+import { requireTask } from "../../tasks/kinds.ts";
 import { withoutLeaks } from "../support/compare.ts";
 import { patchMlpFamily } from "../support/patch_mlp.ts";
 

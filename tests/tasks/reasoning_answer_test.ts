@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { answersReport, extractAnswer, isSameAnswer, normaliseAnswer } from "../../tasks/mod.ts";
+import { extractAnswer, isSameAnswer, normaliseAnswer } from "../../tasks/mod.ts";
+import { answersReport } from "../../tasks/reasoning/report.ts";
 
 Deno.test("the final answer is what follows the last marker on its line", () => {
   assertEquals(extractAnswer("7 * 5 = 35. The answer is: 35."), "35.");

@@ -3,11 +3,11 @@ import { OneloraError } from "../../dsl/mod.ts";
 import {
   alpacaPrompt,
   openReasoningData,
-  reasoningDataForms,
   type ReasoningExample,
   splitExamples,
   wordProblems,
 } from "../../tasks/mod.ts";
+import { reasoningDataForms } from "../../tasks/reasoning/open.ts";
 import { withFolder } from "../support/data_folder.ts";
 
 const folder = new URL("../fixtures/reasoning", import.meta.url).pathname;

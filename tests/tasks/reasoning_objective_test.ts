@@ -20,15 +20,14 @@ import {
   evaluateExactMatch,
   evaluateReasoning,
   isSameAnswer,
-  microBatches,
   padExamples,
-  reasoningObjective,
   respond,
   responseLoss,
-  tokenTensors,
   trainStep,
   wordProblems,
 } from "../../tasks/mod.ts";
+import { microBatches } from "../../tasks/reasoning/encode.ts";
+import { reasoningObjective, tokenTensors } from "../../tasks/reasoning/objective.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 

@@ -6,9 +6,6 @@ import {
   characterTokenizer,
   encodeExample,
   encodeExamples,
-  frequentWords,
-  IGNORED_LABEL,
-  microBatches,
   padExamples,
   type Position,
   type ReasoningBatch,
@@ -17,6 +14,8 @@ import {
   wordProblems,
   wordProblemTokenizer,
 } from "../../tasks/mod.ts";
+import { frequentWords } from "../../tasks/reasoning/characters.ts";
+import { IGNORED_LABEL, microBatches } from "../../tasks/reasoning/encode.ts";
 import { withFolder } from "../support/data_folder.ts";
 
 const fixtures = new URL("../fixtures", import.meta.url).pathname;

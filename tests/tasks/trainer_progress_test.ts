@@ -2,17 +2,10 @@ import { assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { openSafetensors, writeSafetensors } from "../../dsl/safetensors/mod.ts";
-import {
-  atStart,
-  evaluated,
-  hasCheckpoint,
-  isBetter,
-  loadCheckpoint,
-  openLog,
-  type Progress,
-  saveCheckpoint,
-  stepped,
-} from "../../tasks/mod.ts";
+import type { Progress } from "../../tasks/mod.ts";
+import { atStart, evaluated, isBetter, stepped } from "../../tasks/trainer/progress.ts";
+import { hasCheckpoint, loadCheckpoint, saveCheckpoint } from "../../tasks/trainer/checkpoint.ts";
+import { openLog } from "../../tasks/trainer/log.ts";
 
 const folder = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { NO_METHOD } from "../../../tasks/mod.ts";
+import { NO_METHOD } from "../../../tasks/trainer/method.ts";
 import { paperNote } from "../params/paper.ts";
 import type { Column } from "./markdown.ts";
 import { compressionTables, type PaperTable, paperTable, paperTables } from "./paper_tables.ts";

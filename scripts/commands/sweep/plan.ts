@@ -4,7 +4,7 @@
  * @module
  */
 import { parseMethods } from "../../../adapters/mod.ts";
-import { NO_METHOD } from "../../../tasks/mod.ts";
+import { NO_METHOD } from "../../../tasks/trainer/method.ts";
 import { usage } from "../../cli/options.ts";
 
 /** One training run of a sweep. */

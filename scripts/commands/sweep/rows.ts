@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { NO_METHOD } from "../../../tasks/mod.ts";
+import { NO_METHOD } from "../../../tasks/trainer/method.ts";
 import type { Summary } from "./folder.ts";
 import { placed } from "./plan.ts";
 import type { CellResult } from "./run.ts";

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type BackendName, engineKind, type Precision } from "../../../dsl/mod.ts";
+import type { BackendName, Precision } from "../../../dsl/mod.ts";
+import { engineKind } from "../../../dsl/engine/kinds.ts";
 import { OneloraError } from "../../../dsl/error.ts";
 import { measure, measureTorch } from "./process.ts";
 import type { ProductAnswer, ProductJob, ProductShape } from "./products.ts";

@@ -20,7 +20,8 @@ import {
   type ValueType,
 } from "../../../dsl/mod.ts";
 import { openModel } from "../../../models/mod.ts";
-import { taskStep, trainStep } from "../../../tasks/mod.ts";
+import { trainStep } from "../../../tasks/mod.ts";
+import { taskStep } from "../../../tasks/kinds.ts";
 import type { BatchTensors } from "../../../tasks/mod.ts";
 import type { FamilyJob } from "./family_job.ts";
 import { answer, measureStep, type ReadyStep, type StepAnswer } from "./job.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 import { type Checkpoint, fold, key, normal, openSafetensors, sizeOf, specs, toFloat32 } from "../../../dsl/mod.ts";
-import { keyOf, vitFamily } from "../../../models/mod.ts";
+import { keyOf } from "../../../models/checkpoint/keys.ts";
+import { vitFamily } from "../../../models/vit/vit.ts";
 import type { StepJob } from "./job.ts";
 
 /** A weight. */

@@ -4,7 +4,8 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { adapt, joinMethods } from "../../../adapters/mod.ts";
+import { adapt } from "../../../adapters/mod.ts";
+import { joinMethods } from "../../../adapters/spec.ts";
 import {
   adamw,
   init,
@@ -18,7 +19,8 @@ import {
   type ValueType,
 } from "../../../dsl/mod.ts";
 import { openModel } from "../../../models/mod.ts";
-import { type BatchTensors, taskStep, trainStep } from "../../../tasks/mod.ts";
+import { type BatchTensors, trainStep } from "../../../tasks/mod.ts";
+import { taskStep } from "../../../tasks/kinds.ts";
 import type { CardAnswer, CardJob } from "./job.ts";
 
 /** A tensor to compute with: wholes 0 to 7, and 1.5 + sin(i), which may be a depth, a variance or a pixel. */

@@ -63,7 +63,7 @@ function fraction(text: string): Fraction | undefined {
  *
  * @example
  * ```ts
- * import { exactNumber } from "@onelora/onelora/tasks";
+ * import { exactNumber } from "./number.ts";
  * import { assertEquals } from "@std/assert";
  * assertEquals(["1,250.50", "1 3/4", "6/4", "+.5", "2x"].map(exactNumber), ["2501/2", "7/4", "3/2", "1/2", undefined]);
  * ```
