@@ -152,6 +152,7 @@ export {
 } from "./generation/schedule.ts";
 export type { GenerationSettings } from "./generation/settings.ts";
 export { generation } from "./generation/task.ts";
+export { classificationObjective } from "./image_classification/classifier.ts";
 export { type ClassProbability, predictClasses } from "./image_classification/predict.ts";
 export type { ClassificationSettings } from "./image_classification/settings.ts";
 export { type AdaptedModel, imageClassification, openAdapted } from "./image_classification/task.ts";
@@ -180,6 +181,7 @@ export {
   type EncodedExamples,
   encodeExample,
   encodeExamples,
+  encodeOpen,
   padExamples,
   type TokenBatch,
 } from "./reasoning/encode.ts";
@@ -256,3 +258,4 @@ export type {
   TrainedModel,
 } from "./trainer/task.ts";
 export { train, type TrainingTask, type TrainResult, type TrainSettings } from "./trainer/train.ts";
+export { tokenizerOf } from "./reasoning/questions.ts";

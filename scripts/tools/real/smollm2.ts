@@ -9,9 +9,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { apply, key, openSafetensors, toTensor, useBackend } from "../../../dsl/mod.ts";
 import { asLanguageModel, generateAll, loadParams, openChatTemplate, openModel } from "../../../models/mod.ts";
-import { alpacaPrompt, fineTune, openTrained } from "../../../tasks/mod.ts";
-import { encodeOpen } from "../../../tasks/reasoning/encode.ts";
-import { tokenizerOf } from "../../../tasks/reasoning/questions.ts";
+import { alpacaPrompt, encodeOpen, fineTune, openTrained, tokenizerOf } from "../../../tasks/mod.ts";
 
 const [folder, steps = "24"] = Deno.args;
 const TOKENS = 16;
