@@ -5,7 +5,7 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
-import { NO_METHOD } from "../../tasks/mod.ts";
+import { NO_METHOD } from "../../tasks/trainer/method.ts";
 import { readRunConfig, type SavedRun } from "../../tasks/fine_tune/mod.ts";
 import {
   answersReport,

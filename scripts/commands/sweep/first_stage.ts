@@ -6,7 +6,9 @@
  */
 import { join } from "node:path";
 import { OneloraError } from "../../../dsl/error.ts";
-import { kebab, ownSettings, runSettings, taskKind } from "../../../tasks/mod.ts";
+import { taskKind } from "../../../tasks/mod.ts";
+import { kebab } from "../../../tasks/trainer/setting.ts";
+import { ownSettings, runSettings } from "../../../tasks/trainer/settings.ts";
 import { readRunConfig } from "../../../tasks/fine_tune/mod.ts";
 import { childOutput } from "../../cli/child.ts";
 import { moduleArgument, taskArguments, taskEnvironment } from "../../cli/deno.ts";
