@@ -239,15 +239,9 @@ export type {
   EssentialSetting,
   EvaluationReport,
   EvaluationRun,
-  Made,
-  Making,
   MethodSettings,
-  NamedPicture,
   Opened,
-  PicturePrediction,
-  PredictionRun,
   PreparedTask,
-  Printed,
   Run,
   RunRecipe,
   RunResult,
@@ -255,7 +249,15 @@ export type {
   RunSurroundings,
   TaskKind,
   TaskStep,
-  TrainedModel,
 } from "./trainer/task.ts";
+export type {
+  Made,
+  Making,
+  NamedPicture,
+  PicturePrediction,
+  PredictionRun,
+  Printed,
+  TrainedModel,
+} from "./trainer/prediction.ts";
 export { train, type TrainingTask, type TrainResult, type TrainSettings } from "./trainer/train.ts";
 export { tokenizerOf } from "./reasoning/questions.ts";

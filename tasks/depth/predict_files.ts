@@ -6,7 +6,7 @@
 import { basename, dirname, extname, join } from "node:path";
 import { OneloraError } from "../../dsl/error.ts";
 import { makeFolder, writeWhole } from "../../dsl/files/write.ts";
-import type { PicturePrediction } from "../trainer/task.ts";
+import type { PicturePrediction } from "../trainer/prediction.ts";
 import { depthKindOf, depthSteps, encodeDepthColours, encodeDepthPng } from "./encode.ts";
 import { predictDepth } from "./predict.ts";
 

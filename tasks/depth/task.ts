@@ -20,8 +20,8 @@ import type {
   Run,
   TaskKind,
   TaskStep,
-  TrainedModel,
 } from "../trainer/task.ts";
+import type { TrainedModel } from "../trainer/prediction.ts";
 import type { Reporter } from "../trainer/observe.ts";
 import { depthProtocols, type DepthSplits } from "./dataset.ts";
 import {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { saveAdapter } from "../../adapters/mod.ts";
 import type { StepPlan } from "../../dsl/compile/mod.ts";
@@ -22,12 +21,14 @@ import { NO_METHOD } from "../trainer/method.ts";
 import { type Reporter, silent } from "../trainer/observe.ts";
 import { runTask } from "../trainer/run.ts";
 import { type GivenSettings, resolveRun } from "../trainer/settings.ts";
-import type { Run, RunResult, RunSettings, TaskKind, TrainedModel } from "../trainer/task.ts";
+import type { Run, RunResult, RunSettings, TaskKind } from "../trainer/task.ts";
+import type { TrainedModel } from "../trainer/prediction.ts";
 import { readRunConfig, runConfig } from "./config.ts";
 import { newFolder, unused, writeRunJson } from "./folder.ts";
 import { watchLoad } from "./load.ts";
 import { peakMemory } from "./memory.ts";
 import { type ExampleOf, type FineTuneOptions, type FineTuneSurroundings, SURROUNDINGS } from "./options.ts";
+import { checkExamples, digestOf, OWN, type Own, ownExamples } from "./own_examples.ts";
 import { type Tuned, tuned } from "./tuned.ts";
 
 /** A fine-tuned model and how it came about. */
@@ -40,9 +41,6 @@ export interface FineTuned<Name extends TaskName> extends RunResult, Tuned<Name>
   readonly baseline?: RunResult;
 }
 
-/** What a run's settings call data of one's own. */
-const OWN = "own";
-
 /** What is to be run. */
 interface Asked {
   readonly kind: TaskKind;
@@ -50,81 +48,13 @@ interface Asked {
   readonly backend?: BackendReport["chosen"] | "auto";
 }
 
-/** Examples of one's own, all of them. */
-interface Own {
-  readonly train: readonly object[];
-  readonly test?: readonly object[];
-}
-
 type AnyOptions = FineTuneOptions<TaskName>;
-
-async function collected(examples: Examples<object> | undefined, name: string): Promise<readonly object[] | undefined> {
-  if (examples === undefined) return undefined;
-  const all: readonly unknown[] = await Array.fromAsync(examples);
-  const strange = all.findIndex((example) => typeof example !== "object" || example === null);
-  if (strange < 0) return all as readonly object[];
-  throw new OneloraError({
-    attempted: `reading example ${strange} of \`${name}\``,
-    found: typeof all[strange],
-    allowed: Object.values(taskKinds).map(({ exampleForm }) => exampleForm).join(", "),
-  }, { exitCode: 2 });
-}
-
-/** The examples that were given, if it is not data by name. */
-async function ownExamples({ data, test }: AnyOptions): Promise<Own | undefined> {
-  if (data === undefined || typeof data === "string") {
-    if (test === undefined) return undefined;
-    const found = data === undefined ? "no `data`" : `the data "${data}"`;
-    throw new OneloraError({ attempted: "reading `test`", found, allowed: "examples of one's own in both" }, {
-      exitCode: 2,
-    });
-  }
-  return { train: (await collected(data, "data"))!, test: await collected(test, "test") };
-}
 
 /** The task that was named, else that of the examples, else the first. */
 function kindOf(task: string | undefined, own: Own | undefined): TaskKind {
   const [first] = own?.train ?? [];
   const named = task === undefined ? undefined : taskKind(task);
   return named ?? (first && Object.values(taskKinds).find((each) => each.takes(first))) ?? taskKind(taskNames[0]);
-}
-
-/** Refuses examples that are not of a task. */
-function checkExamples(kind: TaskKind, own: Own | undefined): void {
-  for (const [name, examples] of Object.entries(own ?? {})) {
-    const strange = (examples as readonly object[] | undefined)?.findIndex((example) => !kind.takes(example)) ?? -1;
-    if (strange < 0) continue;
-    throw new OneloraError({
-      attempted: `reading example ${strange} of ${name === "train" ? "`data`" : "`test`"}`,
-      found: `{ ${Object.keys(examples[strange]).slice(0, 10).join(", ")} }`,
-      allowed: `${kind.exampleForm} for ${kind.name}`,
-    }, { exitCode: 2 });
-  }
-}
-
-/** SHA-256 of examples in memory; of files only their paths. */
-function digestOf(examples: unknown): string {
-  const sum = createHash("sha256");
-  const add = (value: unknown): void => {
-    if (ArrayBuffer.isView(value)) {
-      sum.update(`${value.byteLength} bytes\n`).update(
-        new Uint8Array(value.buffer, value.byteOffset, value.byteLength),
-      );
-    } else if (Array.isArray(value)) {
-      sum.update(`${value.length} values\n`);
-      value.forEach(add);
-    } else if (typeof value === "object" && value !== null) {
-      // What a picture of the platform has lies behind getters of its prototype.
-      const names = ["data", "width", "height", ...Object.keys(value)].filter((name, i, all) =>
-        all.indexOf(name) === i
-      );
-      for (const name of names.sort()) {
-        if (name in value) (sum.update(`${name}\n`), add(value[name as keyof typeof value]));
-      }
-    } else sum.update(`${typeof value} ${value}\n`);
-  };
-  add(examples);
-  return sum.digest("hex");
 }
 
 /** The settings among the options that were given. */

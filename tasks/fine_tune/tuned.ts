@@ -17,7 +17,8 @@ import { requireTask, taskKind, type TaskName } from "../kinds.ts";
 import { mergeOpened, openTrained } from "../open.ts";
 import { NO_METHOD } from "../trainer/method.ts";
 import { ownSettings } from "../trainer/settings.ts";
-import type { MethodSettings, TaskKind, TrainedModel } from "../trainer/task.ts";
+import type { MethodSettings, TaskKind } from "../trainer/task.ts";
+import type { TrainedModel } from "../trainer/prediction.ts";
 import type { InputOf, OutputOf } from "./options.ts";
 
 /** A model that predicts and is saved; disposing it frees its tensors. */

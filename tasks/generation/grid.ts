@@ -6,7 +6,7 @@
 import { writeWhole } from "../../dsl/files/write.ts";
 import type { Model } from "../../models/mod.ts";
 import { integer, number, text } from "../trainer/setting.ts";
-import type { Making } from "../trainer/task.ts";
+import type { Making } from "../trainer/prediction.ts";
 import { autoencoderOf } from "./autoencoder.ts";
 import { encodePng, imageGrid } from "./pictures.ts";
 import { classNumber, sampleClasses } from "./sample.ts";

@@ -6,7 +6,7 @@
 import { unknownName } from "../../dsl/error.ts";
 import { fold, key } from "../../dsl/random.ts";
 import { asConditionalDiffusion, type Model } from "../../models/mod.ts";
-import type { TrainedModel } from "../trainer/task.ts";
+import type { TrainedModel } from "../trainer/prediction.ts";
 import { autoencoderOf, openAutoencoder } from "./autoencoder.ts";
 import type { CleanBatch } from "./objective.ts";
 import { diffusionInput } from "./objective.ts";

@@ -26,8 +26,8 @@ import type {
   Run,
   TaskKind,
   TaskStep,
-  TrainedModel,
 } from "../trainer/task.ts";
+import type { TrainedModel } from "../trainer/prediction.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 import { type Autoencoder, autoencoderOf, openAutoencoder } from "./autoencoder.ts";
 import { dropLabels } from "./diffusion.ts";

@@ -8,7 +8,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
 import { key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
-import type { PicturePrediction } from "../trainer/task.ts";
+import type { PicturePrediction } from "../trainer/prediction.ts";
 import type { Model } from "../../models/mod.ts";
 import { evaluationTransform } from "../data/augment.ts";
 import type { ImageExample } from "../data/dataset.ts";

@@ -25,8 +25,8 @@ import type {
   Run,
   TaskKind,
   TaskStep,
-  TrainedModel,
 } from "../trainer/task.ts";
+import type { TrainedModel } from "../trainer/prediction.ts";
 import type { Reporter } from "../trainer/observe.ts";
 import {
   classificationObjective,

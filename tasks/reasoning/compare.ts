@@ -4,7 +4,8 @@
  * @module
  */
 import { asLanguageModel } from "../../models/mod.ts";
-import type { EvaluationRun, TrainedModel } from "../trainer/task.ts";
+import type { EvaluationRun } from "../trainer/task.ts";
+import type { TrainedModel } from "../trainer/prediction.ts";
 import type { ReasoningData } from "./open.ts";
 import { openQuestions } from "./questions.ts";
 import { evaluateExactMatch, type Responded } from "./respond.ts";

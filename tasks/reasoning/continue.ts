@@ -9,7 +9,7 @@ import { asLanguageModel, generate, type GenerationOptions, openChatTemplate } f
 import { type GenerationDefaults, openGeneration } from "../../models/companions/generation.ts";
 import { settledText } from "../../models/llama/tokenizer.ts";
 import { boolean, integer, number, text } from "../trainer/setting.ts";
-import type { Making } from "../trainer/task.ts";
+import type { Making } from "../trainer/prediction.ts";
 import { encodeOpen } from "./encode.ts";
 import { tokenizerOf } from "./questions.ts";
 

@@ -21,8 +21,8 @@ import type {
   Run,
   TaskKind,
   TaskStep,
-  TrainedModel,
 } from "../trainer/task.ts";
+import type { TrainedModel } from "../trainer/prediction.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 import { reasoningBatches } from "./batches.ts";
 import { continuing } from "./continue.ts";

@@ -11,6 +11,7 @@ export * from "./observe.ts";
 export * from "./parts.ts";
 export * from "./plan.ts";
 export * from "./precision.ts";
+export * from "./prediction.ts";
 export * from "./progress.ts";
 export * from "./run.ts";
 export * from "./setting.ts";
