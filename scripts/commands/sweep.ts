@@ -13,6 +13,7 @@ import { trainFlags, usage } from "../cli/options.ts";
 import { interruptible } from "../cli/signals.ts";
 import { execute, type Executed, note } from "./sweep/execute.ts";
 import type { Settings } from "./sweep/folder.ts";
+import { listing } from "./sweep/listing.ts";
 import { type Configuration, experiments, fullSize, microSize, paperList } from "./sweep/paper.ts";
 import { compressionTables, paperTable, paperTables } from "./sweep/paper_tables.ts";
 import { readMethods, readNumbers } from "./sweep/plan.ts";
@@ -32,7 +33,7 @@ const sweepFlags = {
     value: "DATA",
   }),
   micro: boolean({ help: "That table with a built-in model and data" }),
-  list: boolean({ help: "Print the paper's tables and what they need" }),
+  list: boolean({ help: "Print the plan of a sweep instead; without --paper and --adapters, the paper's tables" }),
   jobs: integer({ help: "Runs at once; their times are not their own then", min: 1, default: 1 }),
   json: boolean({ help: "Print JSON instead of Markdown" }),
   out: text({ help: "The sweep's folder (default: one under runs/sweeps named after it)", value: "DIR" }),
@@ -58,9 +59,15 @@ function withSettings(settings: Settings, others: Settings): Settings {
 }
 
 /** A table's sweep, in the size that was asked for. */
-function ofPaper(name: string, { micro }: SweepOptions, given: Given): Configuration {
+function ofPaper(name: string, { micro, list }: SweepOptions, given: Given): Configuration {
   if (micro) return microSize(name);
-  const { experiment, data } = paperTable(name);
+  const { experiment, data, first } = paperTable(name);
+  if (list) {
+    const size = fullSize(name);
+    // Every transfer has one data set with depth beyond that of indoor scenes.
+    const model = experiment === "depth" ? "depth-anything-large-outdoor=FILE" : experiments[experiment].model;
+    return { ...size, settings: { ...size.settings, data, model }, first: first?.data };
+  }
   const lacking = (["model", "data"] as const).find((flag) => !given.has(flag));
   if (lacking === undefined) return fullSize(name);
   throw usage(
@@ -89,14 +96,18 @@ function dataOf(given: readonly string[], form: string): string {
 
 /** What is to be run: Table S1 has a sweep for each transfer. */
 function configurationsOf(options: SweepOptions, given: Given): readonly Part[] {
-  const { paper, micro, data = "", firstData } = options;
+  const { paper, micro, list, data: named, firstData } = options;
   if (paper !== "S1") return [{ configuration: configurationOf(options, given), table: paper }];
   if (firstData !== undefined) {
     throw usage("sweeping --paper S1", "--first-data", "the data of all transfers in --data");
   }
-  const all = data.split(",").map((each) => each.trim());
+  const all = (named ?? "").split(",").map((each) => each.trim());
   return Object.entries(compressionTables).map(([table, { data, first }]) => {
-    const own = micro ? options : { ...options, data: dataOf(all, data), firstData: dataOf(all, first!.data) };
+    const own = micro ? options : {
+      ...options,
+      data: list && named === undefined ? data : dataOf(all, data),
+      firstData: list && named === undefined ? first!.data : dataOf(all, first!.data),
+    };
     return { table, place: table, configuration: configurationOf({ ...own, paper: table }, given) };
   });
 }
@@ -140,10 +151,18 @@ function folderOf({ paper, micro }: SweepOptions, { title }: Configuration): str
 await main(
   { name: "sweep", summary: "Compares methods over seeds and learning rates, each run in its own process.", flags },
   attempt(async ({ options, given }) => {
-    if (options.list) return console.log(paperList());
-    const { paper, micro, jobs, json } = options;
+    const { paper, micro, jobs, json, list } = options;
+    if (list && paper === undefined && options.adapters === undefined) return console.log(paperList());
     const parts = configurationsOf(options, given);
     const folder = options.out ?? folderOf(options, parts[0].configuration);
+    if (list) {
+      for (const { configuration, table, place } of parts) {
+        const preset = table === undefined || micro ? undefined : experiments[paperTable(table).experiment].preset;
+        const own = place === undefined ? folder : `${folder}/${place}`;
+        console.log(await listing(configuration, { preset, folder: own }));
+      }
+      return;
+    }
     using owned = await claimFolder(folder, "sweep");
     if (owned.note !== undefined) note(owned.note);
     const signal = interruptible("finishing the steps that run");

@@ -16,8 +16,11 @@ const AREA = 1500;
  *
  * @param shown What is shown
  */
-export function chartOf({ title, rows, deciding: { metric, better } }: Omit<Shown, "beside" | "notes">): Spec {
-  const { title: name, factor } = unitOf(metric);
+export function chartOf(
+  { title, rows, deciding: { metric, better }, metricTitle }: Omit<Shown, "beside" | "notes">,
+): Spec {
+  const { title: known, factor } = unitOf(metric);
+  const name = metricTitle ?? known;
   const values = rows.flatMap(({ label, best, reference }) =>
     best === undefined ? [] : [{
       method: label,

@@ -8,6 +8,7 @@ import { makeFolder } from "../../../dsl/files/write.ts";
 import { span } from "../../cli/mod.ts";
 import { runCell } from "./cell.ts";
 import { firstStage, withRecipe } from "./first_stage.ts";
+import { checkSettings, distanceTitle } from "./check.ts";
 import { claim, joinCells, type Settings } from "./folder.ts";
 import { writeOutcome } from "./outcome.ts";
 import { type Configuration, paperColumns, paperLabel, paperNotes } from "./paper.ts";
@@ -134,6 +135,7 @@ async function settled(
 export async function execute(configuration: Configuration, execution: Execution): Promise<Executed> {
   const { folder, jobs, signal, paper, isFull } = execution;
   const { title, settings, first } = configuration;
+  checkSettings(settings, first);
   const cells = planCells(configuration);
   await makeFolder(folder);
   await claim(folder, { ...settings, ...first !== undefined && { "first-data": first } });
@@ -151,7 +153,8 @@ export async function execute(configuration: Configuration, execution: Execution
   const rows = rowsOf(joined, deciding, (method) => paper === undefined ? method : paperLabel(paper, method));
   const beside = isFull && paper !== undefined ? paperColumns(paper, rows.map(({ method }) => method)) : [];
   const notes = isFull && paper !== undefined ? paperNotes(paper) : [];
-  const outcome = { folder, settings, title, rows, deciding, beside, notes, results: joined };
+  const metricTitle = deciding.metric === "fid" ? distanceTitle(settings) : undefined;
+  const outcome = { folder, metricTitle, settings, title, rows, deciding, beside, notes, results: joined };
   const { files, ...shown } = await writeOutcome(outcome, note);
   note(`${folder}: ${files.join(", ")}`);
   return { ...shown, failure };

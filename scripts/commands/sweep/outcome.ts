@@ -96,7 +96,7 @@ export async function writeOutcome(
   const data = JSON.stringify({ title, settings, deciding, rows, runs: results }, null, 2);
   await writeWhole(`${folder}/table.md`, `${table}\n`);
   await writeWhole(`${folder}/table.json`, `${data}\n`);
-  await writeWhole(`${folder}/chart.svg`, await draw(chartOf({ title, rows, deciding })));
+  await writeWhole(`${folder}/chart.svg`, await draw(chartOf(outcome)));
   const figure = await figure11(outcome).catch((error) => {
     if (!(error instanceof OneloraError)) throw error;
     note(`no figure11.svg: ${error.message}`);

@@ -40,6 +40,8 @@ export interface Shown {
   readonly deciding: Deciding;
   /** Columns to stand beside, such as the paper's. */
   readonly beside?: readonly Column[];
+  /** How the metric is called (default: by its own name). */
+  readonly metricTitle?: string;
   /** Lines to stand below. */
   readonly notes?: readonly string[];
 }
@@ -88,9 +90,11 @@ function listed(rows: readonly Row[]): string {
  *
  * @param shown What is shown
  */
-export function tableOf({ title, rows, deciding: { metric, better }, beside = [], notes = [] }: Shown): string {
+export function tableOf(shown: Shown): string {
+  const { title, rows, deciding: { metric, better }, metricTitle, beside = [], notes = [] } = shown;
   const trials = rows.flatMap(({ best }) => best === undefined ? [] : [best]);
-  const { title: name, factor } = unitOf(metric);
+  const { title: known, factor } = unitOf(metric);
+  const name = metricTitle ?? known;
   const decimals = decimalsOf(trials.map((trial) => trial.metric.mean * factor));
   const seeds = Math.max(...trials.map((trial) => trial.metric.count));
   const isShared = trials.some(({ shared }) => shared);

@@ -1,0 +1,41 @@
+import { assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { OneloraError } from "../../dsl/error.ts";
+import { checkSettings, distanceTitle } from "../../scripts/commands/sweep/check.ts";
+import { failure, output } from "../support/command.ts";
+
+Deno.test("the plan of a table says what each method trains with, what has to be there, and what it takes", async () => {
+  const plan = await output("sweep", "--paper", "S3", "--list", "--adapters", "1lora,bitfit", "--batch-size", "1");
+  for (
+    const part of [
+      "- model: depth-anything-large-outdoor=FILE (https://",
+      "- first, with all weights: nyu:DIR (https://",
+      "- data: kitti:DIR (https://",
+      "batch-size 1, weight-decay 0.01, schedule one-cycle-flat",
+      "- seeds: 0, 1, 2, 3; 2 methods",
+      "- folder: runs/sweeps/S3",
+    ]
+  ) assertStringIncludes(plan, part);
+  assertMatch(plan, /^\| 1lora +\| about 115,790 \| 0.000161 \| 221,184 \| +\d.\d\d GB \|$/m);
+  const micro = await output("sweep", "--paper", "S9", "--micro", "--list", "--adapters", "none,all", "--steps", "7");
+  assertMatch(micro, /^\| none +\| +0 \| +- \| +0 \| +- \|$/m);
+  assertMatch(micro, /^\| all +\| +7 \| 0.001 \| 802,048 \| +[\d.]+ MB \|$/m);
+});
+
+Deno.test("what cannot work is refused before anything runs", async () => {
+  const [code, line] = await failure(
+    "sweep",
+    ...["--paper", "S3", "--model", "depth-anything-large-indoor=none.pth", "--data", "kitti:nowhere"],
+  );
+  assertEquals(code, 2);
+  assertStringIncludes(line, "up to 20 m, for kitti:nowhere, which has up to 80 m; allowed: the -outdoor model");
+  const generation = { task: "generation", model: "dit-xl-2", data: "food101:DIR", features: "inception-v3-fid=F" };
+  const few = () => checkSettings({ ...generation, samples: 2000 });
+  assertThrows(few, OneloraError, "2000 samples in the 2048 features");
+  checkSettings({ ...generation, samples: 2048 });
+  assertThrows(() => checkSettings({ task: "depth", model: "depth-anything-small-indoor", data: "nyu:D" }, "kitti:D"));
+  checkSettings({ task: "depth", model: "depth-anything-small-outdoor", data: "nyu:D" }, "kitti:D");
+  assertEquals([9_999, 10_000].map((samples) => distanceTitle({ ...generation, samples })), [
+    ...["Fréchet distance", "FID"],
+  ]);
+  assertEquals(distanceTitle({ ...generation, features: "vit-base", samples: 50_000 }), "Fréchet distance");
+});
