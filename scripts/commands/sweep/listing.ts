@@ -3,10 +3,15 @@
  *
  * @module
  */
-import { adapt, joinMethods, parameterCounts } from "../../../adapters/mod.ts";
+import { adapt, parameterCounts } from "../../../adapters/mod.ts";
+import { joinMethods } from "../../../adapters/spec.ts";
 import { useBackend } from "../../../dsl/mod.ts";
 import { type Model, openModel } from "../../../models/mod.ts";
-import { kebab, NO_METHOD, planTask, resolveRun, type Run, type TaskKind, taskKind } from "../../../tasks/mod.ts";
+import { type Run, type TaskKind, taskKind } from "../../../tasks/mod.ts";
+import { kebab } from "../../../tasks/trainer/setting.ts";
+import { NO_METHOD } from "../../../tasks/trainer/method.ts";
+import { planTask } from "../../../tasks/trainer/plan.ts";
+import { resolveRun } from "../../../tasks/trainer/settings.ts";
 import { bytesText } from "../params/plan.ts";
 import { checkSettings } from "./check.ts";
 import { type Column, markdownTable } from "./markdown.ts";
