@@ -5,6 +5,7 @@
  */
 import { OneloraError } from "../../../dsl/error.ts";
 import { writeWhole } from "../../../dsl/files/write.ts";
+import { taskKind } from "../../../tasks/mod.ts";
 import { calibrationChart, runCalibration, svgFile } from "../../../tasks/report/mod.ts";
 import { childOutput, draw } from "../../cli/child.ts";
 import { moduleArgument, taskArguments, taskEnvironment } from "../../cli/deno.ts";
@@ -67,7 +68,7 @@ async function evaluateRun(run: string): Promise<void> {
 export async function figure11(outcome: Outcome): Promise<string | undefined> {
   const { folder, results } = outcome;
   const isClassifying = results.some((result) =>
-    result.state === "finished" && result.summary.task === "image-classification"
+    result.state === "finished" && taskKind(result.summary.task).chart !== undefined
   );
   const runs = isClassifying ? figure11Runs(outcome) : undefined;
   if (runs === undefined) return undefined;
