@@ -16,7 +16,7 @@ import { classesOf, type Metadata, readMetadata } from "./metadata.ts";
 import { withOrigins } from "./origin.ts";
 import { imageExtensions } from "./picture_formats.ts";
 import { loadSharp, type Sharp } from "./sharp.ts";
-import { findParts, isPartName, type Parts, trainNames } from "./split_folders.ts";
+import { findParts, isPartName, partNamed, type Parts, trainNames } from "./split_folders.ts";
 
 /** A labelled file. */
 export interface Entry {
@@ -104,7 +104,7 @@ async function readClasses(folder: string, left: LeftOut): Promise<ReadonlyMap<s
   }
   for (const name of await foldersIn(folder, left)) {
     const parts = (await foldersIn(`${folder}/${name}`)).filter(isPartName);
-    if (parts.some((part) => trainNames.includes(part.toLowerCase())) && parts.length > 1) {
+    if (parts.some((part) => trainNames.includes(partNamed(part))) && parts.length > 1) {
       throw new OneloraError({
         attempted: `reading the class folders of ${folder}`,
         found: `parts inside ${name}: ${parts.join(", ")}`,

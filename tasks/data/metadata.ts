@@ -6,6 +6,7 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
+import { parsePythonJson } from "../../dsl/files/python_json.ts";
 import { isFile, readBytes } from "./files.ts";
 
 /** Names of such files; of several in a folder, the first counts. */
@@ -73,7 +74,7 @@ function jsonRows(text: string, fail: (line: number, found: string) => never): r
   return text.split("\n").flatMap((line, i) => {
     if (line.trim() === "") return [];
     try {
-      const row = JSON.parse(line);
+      const row = parsePythonJson(line);
       if (typeof row === "object" && row !== null && !Array.isArray(row)) return [row as Row];
     } catch { /* reported below, as for any line that is no object */ }
     return fail(i + 1, "no JSON object");
@@ -148,7 +149,9 @@ export async function readMetadata(folder: string, onNote: (line: string) => voi
     const labels = column === undefined
       ? flags.filter((each) => truth(row[each]))
       : labelsIn(row[column], several || bracketed);
-    if (labels === undefined) return fail(i + (csv ? 2 : 1), `${column} ${JSON.stringify(row[column!])}`);
+    if (labels === undefined || (labels.includes("") && column !== undefined)) {
+      return fail(i + (csv ? 2 : 1), `${column} ${JSON.stringify(row[column!])}`);
+    }
     return { file, labels, isList: column === undefined || several || bracketed || Array.isArray(row[column]) };
   });
   const multiLabel = values.some(({ isList }) => isList);

@@ -6,7 +6,7 @@
 
 import { OneloraError } from "../../dsl/error.ts";
 
-/** Names of a part to train on, in any case. */
+/** Names of a part to train on, in any case, also with `_set`, `-data`, a year and the like behind. */
 export const trainNames: readonly string[] = ["train", "training"];
 
 /** Names of a part to be judged on, in any case; of several, the first counts. */
@@ -21,9 +21,19 @@ export const testNames: readonly string[] = [
   "evaluation",
 ];
 
+/** What people put behind the name of a part: `training_set`, `test-data`, `val2017`. */
+const BEHIND = /(?<=[a-z])[ _-]?(?:set|data|dataset|images|imgs|split|(?:19|20)\d\d)$/;
+
+/** The part that a folder's name means: one of {@linkcode trainNames} or {@linkcode testNames}; else the name in small letters. */
+export function partNamed(name: string): string {
+  const small = name.trim().toLowerCase();
+  const plain = small.replace(BEHIND, "");
+  return [...trainNames, ...testNames].includes(plain) ? plain : small;
+}
+
 /** Whether a folder's name is that of a part. */
 export function isPartName(name: string): boolean {
-  return [...trainNames, ...testNames].includes(name.toLowerCase());
+  return [...trainNames, ...testNames].includes(partNamed(name));
 }
 
 /** The parts of a folder. */
@@ -52,16 +62,18 @@ export async function findParts(
   const fail = (found: string, allowed: string): never => {
     throw new OneloraError({ attempted: `reading images from ${folder}`, found, allowed });
   };
-  const among = (allowed: readonly string[]) => names.filter((name) => allowed.includes(name.toLowerCase()));
+  const among = (allowed: readonly string[]) => names.filter((name) => allowed.includes(partNamed(name)));
   const trains = among(trainNames);
-  const tests = testNames.flatMap((part) => names.filter((name) => name.toLowerCase() === part));
+  const tests = testNames.flatMap((part) => names.filter((name) => partNamed(name) === part));
   const others = names.filter((name) => !isPartName(name));
   const beside = `one of ${testNames.join(", ")} beside it, or class folders only`;
   if (trains.length > 1) fail(trains.join(" and "), "one folder to train on");
   const [train] = trains;
   const [test, second] = tests;
   if (train !== undefined && test !== undefined) {
-    if (second?.toLowerCase() === test.toLowerCase()) fail(`${test} and ${second}`, "one folder of that name");
+    if (second !== undefined && partNamed(second) === partNamed(test)) {
+      fail(`${test} and ${second}`, "one folder of that name");
+    }
     return { train, test, others: names.filter((name) => name !== train && name !== test) };
   }
   const part = train ?? test;

@@ -132,7 +132,22 @@ const tree = (parts: readonly string[], names: readonly string[] = ["cat", "dog"
 
 Deno.test("parts go by every usual name, in any case; of several, the first in order is the one", async () => {
   const pairs = [["train", "test"], ["training", "testing"], ["Train", "Val"], ["TRAIN", "valid"], ["train", "dev"]];
-  for (const parts of [...pairs, ["train", "Validation"], ["Training", "eval"], ["train", "test", "val", "extra"]]) {
+  for (
+    const parts of [
+      ...pairs,
+      ["train", "Validation"],
+      ["Training", "eval"],
+      ["training_set", "test_set"],
+      ["train2017", "val2017"],
+      ["Train-Data", "Test Images"],
+      [
+        "train",
+        "test",
+        "val",
+        "extra",
+      ],
+    ]
+  ) {
     await withFolder(tree(parts), async (folder) => {
       const { train, test, notes } = await openImageTree(folder);
       assertEquals([train.classes, train.size, test.size], [["cat", "dog"], 2, 2], parts.join());
@@ -149,6 +164,8 @@ Deno.test("folders of parts are no classes: what leaves open which is which is r
   await assertRejects(() => opened("validation"), OneloraError, "validation without a folder to train on");
   await assertRejects(() => opened("train", "Training", "test"), OneloraError, "Training and train");
   await assertRejects(() => opened("train", "Test", "test"), OneloraError, "Test and test");
+  await assertRejects(() => opened("val_set", "test_set"), OneloraError, "without a folder to train on");
+  await assertRejects(() => opened("train", "test_set", "test-data"), OneloraError, "one folder of that name");
   await assertRejects(() => opened("train", "birds"), OneloraError, "train alone");
   await assertRejects(() => opened("cat/train", "cat/test", "dog/train"), OneloraError, "parts inside cat");
   await assertRejects(() => opened("data/Train", "data/Test"), OneloraError, "parts inside data: Test, Train");
@@ -272,6 +289,10 @@ Deno.test("metadata around the parts or without parts; pictures without a line a
       `left out of ${folder}: 3 without a line in ${folder}/metadata.jsonl (deep/3.png, 2.png, deep/3.png)`,
     ]);
   });
+  const scored = lines.map((line) => line.replace("}", ',"score":NaN}'));
+  await withFolder({ ...files, "metadata.jsonl": scored.join("\n") }, async (folder) => {
+    assertEquals((await openImageTree(folder)).train.size, 2);
+  });
   const text = `file_name,label\n${Array.from({ length: 20 }, (_, i) => `${i}.png,${i % 2 ? "x" : "y"}\n`).join("")}`;
   const twenty = Object.fromEntries(Array.from({ length: 20 }, (_, i): [string, Uint8Array] => [`${i}.png`, red]));
   const { train, test } = await withFolder({ ...twenty, "metadata.csv": text }, openImageTree);
@@ -290,6 +311,7 @@ Deno.test("metadata that cannot be used are refused by line", async () => {
   await assertRejects(() => opened('file_name,label\n1.png,"a\n'), OneloraError, "a quotation mark without its other");
   await assertRejects(() => opened("name,label\n1.png,a\n"), OneloraError, "file_name undefined");
   await assertRejects(() => opened("file_name,label\n1.png,a\n1.png,b\n"), OneloraError, "1.png again");
+  await assertRejects(() => opened("file_name,label\n1.png,a\n2.png,\n"), OneloraError, 'line 3: found label ""');
   await assertRejects(() => opened("file_name,label\n"), OneloraError, "no picture");
   await assertRejects(() => opened("{\n", "metadata.jsonl"), OneloraError, "line 1: found no JSON object");
   await assertRejects(() => opened('{"file_name":"1.png","label":{}}', "metadata.jsonl"), OneloraError, "label {}");
