@@ -6,15 +6,9 @@
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { NO_METHOD } from "../../tasks/trainer/method.ts";
+import { taskKinds } from "../../tasks/kinds.ts";
+import type { Answered, Answering, ComparedAnswers } from "../../tasks/trainer/task.ts";
 import { readRunConfig, type SavedRun } from "../../tasks/fine_tune/mod.ts";
-import {
-  answersReport,
-  type ComparedAnswers,
-  openReasoningData,
-  type ReasoningSettings,
-  type Responded,
-  validationAnswers,
-} from "../../tasks/reasoning/mod.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, integer, main, required, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
@@ -47,14 +41,20 @@ async function runsOf(written: string): Promise<readonly Named[]> {
   return runs.map((each) => ({ ...each, name: named(each.run.adapter) ? each.folder : each.run.adapter }));
 }
 
-/** Refuses runs that were not validated with the same questions. */
-function checkSame([first, ...others]: readonly Named[], data: string | undefined): void {
+/** Questions of a task whose settings and data only it knows. */
+type Asking = Answering<object, unknown>;
+
+/** The questions of the runs' task; refuses runs that were not validated with the same ones. */
+function askingOf([first, ...others]: readonly Named[], data: string | undefined): Asking {
   const attempted = "comparing answers";
-  const strange = [first, ...others].find(({ kind }) => kind.name !== "reasoning");
-  if (strange !== undefined) {
-    throw new OneloraError({ attempted, found: `${strange.folder}, of ${strange.kind.name}`, allowed: "reasoning" });
+  const strange = others.find(({ kind }) => kind.name !== first.kind.name);
+  const { answering } = first.kind;
+  if (strange !== undefined || answering === undefined) {
+    const { folder, kind } = strange ?? first;
+    const able = Object.values(taskKinds).filter((each) => each.answering !== undefined).map(({ name }) => name);
+    throw new OneloraError({ attempted, found: `${folder}, of ${kind.name}`, allowed: able.join(", ") });
   }
-  if (data !== undefined) return;
+  if (data !== undefined) return answering;
   for (const { folder, run } of others) {
     const differing = (["data", "seed", "limit"] as const).find((name) => run[name] !== first.run[name]);
     if (differing === undefined) continue;
@@ -65,24 +65,26 @@ function checkSame([first, ...others]: readonly Named[], data: string | undefine
       allowed: "runs with the same validation questions, or questions that neither has learned in `data`",
     });
   }
+  return answering;
 }
 
 /** What a run answers. */
 async function answersOf(
-  { folder, run }: Named,
-  asked: { readonly data: string; readonly seed: number; readonly limit?: number; readonly own: ReasoningSettings },
-): Promise<readonly Responded[]> {
+  { folder, kind, run }: Named,
+  asking: Asking,
+  asked: SavedRun["run"],
+): Promise<readonly Answered[]> {
   const adapter = run.adapter === NO_METHOD ? undefined : `${folder}/adapter`;
   const opened = await openNoting(run.model, adapter, run.seed);
   try {
-    return await validationAnswers(opened, await openReasoningData(asked.data), asked);
+    return await asking.answers(opened, await kind.openData(asked.data, asked), asked);
   } finally {
     dispose(opened.params as Record<string, Tensor>);
   }
 }
 
 /** Questions with the answers of all runs. */
-function together(runs: readonly Named[], answers: readonly (readonly Responded[])[]): readonly ComparedAnswers[] {
+function together(runs: readonly Named[], answers: readonly (readonly Answered[])[]): readonly ComparedAnswers[] {
   return answers[0].map(({ query, truth }, i) => ({
     query,
     truth,
@@ -94,16 +96,13 @@ await main(
   { name: "compare", summary: "Answers of several runs to the same questions, side by side.", flags },
   attempt(async ({ options: { run: written, data, samples, json, backend, threads } }) => {
     const runs = await runsOf(written);
-    checkSame(runs, data);
+    const asking = askingOf(runs, data);
     const [{ run: first }] = runs;
-    const own = first.own as ReasoningSettings;
-    const asked = { data: data ?? first.data, seed: first.seed, limit: first.limit };
+    const own = samples === undefined ? first.own : { ...first.own, samples };
     await useBackend(backend, { threads });
-    const answers: (readonly Responded[])[] = [];
-    for (const run of runs) {
-      answers.push(await answersOf(run, { ...asked, own: { ...own, samples: samples ?? own.samples } }));
-    }
+    const answers: (readonly Answered[])[] = [];
+    for (const run of runs) answers.push(await answersOf(run, asking, { ...first, data: data ?? first.data, own }));
     const compared = together(runs, answers);
-    console.log(json ? JSON.stringify(compared, null, 2) : answersReport(compared));
+    console.log(json ? JSON.stringify(compared, null, 2) : asking.report(compared));
   }),
 );

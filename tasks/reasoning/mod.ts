@@ -6,7 +6,6 @@
 export * from "./answers/answer.ts";
 export { exactNumber } from "./answers/number.ts";
 export * from "./batches.ts";
-export { validationAnswers } from "./compare.ts";
 export * from "./characters.ts";
 export { encodeExample, encodeExamples, encodeOpen, IGNORED_LABEL, microBatches, padExamples } from "./encode.ts";
 export type { EncodedExample, EncodedExamples, TokenBatch } from "./encode.ts";

@@ -3,17 +3,8 @@
  *
  * @module
  */
+import type { ComparedAnswers } from "../trainer/task.ts";
 import { isSameAnswer } from "./answers/answer.ts";
-
-/** A question with answers to compare. */
-export interface ComparedAnswers {
-  /** The question. */
-  readonly query: string;
-  /** The true worked answer. */
-  readonly truth: string;
-  /** Answers by the name of the model or adapter that gave them; the same names in the same order everywhere. */
-  readonly answers: Readonly<Record<string, string>>;
-}
 
 /** Text that Markdown shows as it is, in one line of a table. */
 function plain(text: string): string {

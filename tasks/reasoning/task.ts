@@ -175,6 +175,25 @@ async function evaluate(
   return { metrics, details: { ...metrics, responses }, notes: questions.notes };
 }
 
+/**
+ * A model's likeliest answers to the first questions of validation, which are a random choice; the loss over all of them is
+ * not computed.
+ *
+ * @param trained The model
+ * @param data The questions
+ * @param run Seed of the split, greatest length and how many questions
+ */
+async function validationAnswers(
+  { model, layer, params }: TrainedModel,
+  data: ReasoningData,
+  run: EvaluationRun<ReasoningSettings>,
+): Promise<readonly Responded[]> {
+  const questions = await openQuestions(model, data, run);
+  const { asked, tokenizer } = questions;
+  const language = asLanguageModel(model, layer);
+  return (await evaluateExactMatch(language, params, tokenizer, asked, answering(questions))).responses;
+}
+
 /** Paper, section 4.2. */
 export const reasoning: TaskKind<ReasoningSettings, ReasoningData, PromptPair, string, string> = {
   name: "reasoning",
@@ -203,6 +222,7 @@ export const reasoning: TaskKind<ReasoningSettings, ReasoningData, PromptPair, s
     return answer;
   },
   making: continuing,
+  answering: { answers: validationAnswers, report: answersReport },
   inWords: ({ loss, perplexity, exactMatch }) =>
     `loss ${loss.toFixed(4)}  perplexity ${perplexity.toPrecision(4)}  exact match ${(exactMatch * 100).toFixed(1)} %`,
 };

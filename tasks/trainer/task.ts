@@ -228,8 +228,34 @@ export interface TaskKind<
   readonly pictures?: PicturePrediction;
   /** What the task's models make anew, if they do. */
   readonly making?: Making;
+  /** Answers to be compared between models, if the task asks questions. */
+  readonly answering?: Answering<Own, Data>;
   /** A chart (SVG) of what an evaluation found, if there is one. */
   chart?(name: string, details: EvaluationReport["details"]): string;
+}
+
+/** A question that was asked, and what came of it. */
+export interface Answered {
+  /** The question. */
+  readonly query: string;
+  /** The true answer. */
+  readonly truth: string;
+  /** The model's. */
+  readonly response: string;
+}
+
+/** A question with the answers of several models. */
+export interface ComparedAnswers extends Omit<Answered, "response"> {
+  /** Answers by the name of the model or adapter that gave them; the same names in the same order everywhere. */
+  readonly answers: Readonly<Record<string, string>>;
+}
+
+/** Questions that a task asks its models. */
+export interface Answering<Own extends object, Data> {
+  /** A model's likeliest answers to the first questions of validation, which are a random choice. */
+  answers(trained: TrainedModel, data: Data, run: EvaluationRun<Own>): Promise<readonly Answered[]>;
+  /** A page (Markdown) of questions with the answers of several models. */
+  report(questions: readonly ComparedAnswers[]): string;
 }
 
 /** Where a run writes and reports. */
