@@ -45,6 +45,7 @@ await main(
         const out = `${folder}/${name}-${round}`;
         await killed(job, wholes.get(job)!, out, chance, tally, count - killsSoFar());
         for (const fault of tally.faults.slice(before)) console.log(fault);
+        console.error(`${killsSoFar()} kills, ${tally.faults.length} differences: ${name}`);
         if (tally.faults.length === before && keep === undefined) await Deno.remove(out, { recursive: true });
       }
     } finally {
