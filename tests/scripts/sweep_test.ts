@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
+import { claimFolder } from "../../dsl/files/claim.ts";
 import { chartOf } from "../../scripts/commands/sweep/chart.ts";
 import type { Summary } from "../../scripts/commands/sweep/folder.ts";
 import { marked } from "../../scripts/commands/sweep/markdown.ts";
@@ -295,23 +296,25 @@ Deno.test("full fine-tuning, LoRA and 1LoRA of a classifier are compared as in F
   assert(texts.includes(line), `${line} in ${texts}`);
 });
 
-Deno.test("Ctrl-C ends a sweep with a line that says how to go on, and the same command resumes the run", async () => {
-  const out = `${folder}/interrupted`;
-  const sweep = [...tiny(300), "--adapters", "1lora", "--seeds", "0", "--out", out];
-  const running = start("sweep", ...sweep);
-  while ((await linesOf(`${out}/1lora-seed0/metrics.jsonl`)).length < 20) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  running.process.kill("SIGINT");
-  const { code, err } = await running.outcome;
-  assertEquals(code, 130, err);
-  assertMatch(err, /^error: .*an interrupt with 0 of 1 runs finished; allowed: the same command again/m);
-  const reached = (await linesOf(`${out}/1lora-seed0/metrics.jsonl`)).length;
-  assert(reached >= 20 && reached < 300);
-  await output("sweep", ...sweep);
-  assertEquals((await linesOf(`${out}/1lora-seed0/metrics.jsonl`)).length, 300);
-  assertEquals((await json(`${out}/1lora-seed0/summary.json`)).steps, 300);
-});
+for (const [signal, expected] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+  Deno.test(`${signal} ends a sweep and its run with a line that says how to go on, and the same command resumes it`, async () => {
+    const [out, log] = [`${folder}/interrupted-${signal}`, `${folder}/interrupted-${signal}/1lora-seed0/metrics.jsonl`];
+    const sweep = [...tiny(300), "--adapters", "1lora", "--seeds", "0", "--out", out];
+    const running = start("sweep", ...sweep);
+    while ((await linesOf(log)).length < 20) await new Promise((resolve) => setTimeout(resolve, 5));
+    running.process.kill(signal);
+    const { code, err } = await running.outcome;
+    assertEquals(code, expected, err);
+    assertMatch(err, /^error: .*an interrupt with 0 of 1 runs finished; allowed: the same command again/m);
+    // Whoever still had the run's folder would be named.
+    (await claimFolder(`${out}/1lora-seed0`, "test"))[Symbol.dispose]();
+    const reached = (await linesOf(log)).length;
+    assert(reached >= 20 && reached < 300);
+    await output("sweep", ...sweep);
+    assertEquals((await linesOf(log)).length, 300);
+    assertEquals((await json(`${out}/1lora-seed0/summary.json`)).steps, 300);
+  });
+}
 
 Deno.test("a sweep that is killed takes its run with it, keeps its folder to itself, and goes on afterwards", async () => {
   const out = `${folder}/killed`;
