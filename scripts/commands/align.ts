@@ -10,16 +10,24 @@ import { useBackend } from "../../dsl/mod.ts";
 import { align, type Alignment, alignmentChart } from "../../tasks/alignment/mod.ts";
 import { svgFile } from "../../tasks/report/mod.ts";
 import { attempt } from "../cli/attempt.ts";
-import { boolean, integer, main, required, text } from "../cli/mod.ts";
-import { backendFlag } from "../cli/options.ts";
+import { boolean, choice, integer, main, type Options, text } from "../cli/mod.ts";
+import { backendFlag, usage } from "../cli/options.ts";
+import { interruptible } from "../cli/signals.ts";
+import { microRuns, microTasks } from "./align/micro.ts";
 import { readRunConfig } from "../../tasks/fine_tune/mod.ts";
 
 const flags = {
-  full: required(text({ help: "Folder of a run that trained all weights (--adapter all)", value: "DIR" })),
-  lora: required(text({ help: "Folder of a run of the same model with LoRA", value: "DIR" })),
+  full: text({ help: "Folder of a run that trained all weights (--adapter all)", value: "DIR" }),
+  lora: text({ help: "Folder of a run of the same model with LoRA", value: "DIR" }),
   adapter: text({ help: "Folder of a run of the same model with any other method", value: "DIR" }),
   randoms: integer({ help: "Random vectors whose mean is shown", min: 1, default: 8 }),
   seed: integer({ help: "Seed of the random vectors", min: 0, default: 0 }),
+  micro: boolean({
+    help: "Train the two runs first, with a built-in model and data, and draw figure9.svg beside them",
+  }),
+  task: choice({ help: "What --micro trains", allowed: microTasks, default: microTasks[0] }),
+  steps: integer({ help: "Steps of the runs of --micro (default 300)", min: 1 }),
+  out: text({ help: "Folder of the runs of --micro (default: runs/align/TASK)", value: "DIR" }),
   chart: text({ help: "Draw the alignment by component, a chart for every kind of layer (SVG)", value: "FILE" }),
   json: boolean({ help: "Print JSON, with every component of every layer" }),
   ...backendFlag,
@@ -46,10 +54,31 @@ function tableOf({ kinds }: Alignment): string {
   ].join("\n");
 }
 
+/** The runs to compare, and where the chart goes. */
+async function runsOf(
+  { full, lora, micro, task, steps, out = `runs/align/${task}`, chart }: Options<typeof flags>,
+  given: ReadonlySet<keyof typeof flags>,
+): Promise<{ readonly full: string; readonly lora: string; readonly chart?: string }> {
+  const own = (["task", "steps", "out"] as const).find((name) => given.has(name));
+  if (!micro) {
+    if (own !== undefined) throw usage("reading the command line", `--${own} without --micro`, "--micro beside it");
+    const lacking = full === undefined ? "full" : lora === undefined ? "lora" : undefined;
+    if (lacking !== undefined) {
+      throw usage("reading the command line", `no --${lacking}`, `--${lacking} DIR, or --micro`);
+    }
+    return { full: full!, lora: lora!, chart };
+  }
+  const beside = (["full", "lora"] as const).find((name) => given.has(name));
+  if (beside !== undefined) throw usage("reading the command line", `--${beside} beside --micro`, "one of them");
+  return { ...await microRuns(task, out, { steps, signal: interruptible() }), chart: chart ?? `${out}/figure9.svg` };
+}
+
 await main(
   { name: "align", summary: "Aligns compression vectors with the principal components of a full update.", flags },
-  attempt(async ({ options: { full, lora, adapter, chart, json, randoms, seed, backend, threads } }) => {
+  attempt(async ({ options, given }) => {
+    const { adapter, json, randoms, seed, backend, threads } = options;
     await useBackend(backend, { threads });
+    const { full, lora, chart } = await runsOf(options, given);
     const alignment = await align({
       full: await runIn(full),
       lora: await runIn(lora),
@@ -61,5 +90,6 @@ await main(
     if (chart === undefined) return;
     const svg = svgFile(alignmentChart(alignment));
     await writeWhole(chart, svg);
+    console.error(chart);
   }),
 );

@@ -1,0 +1,62 @@
+/**
+ * The runs that Figure 9 needs, with built-in models and data.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { fineTune } from "../../../tasks/fine_tune/mod.ts";
+import { stageOf } from "../sweep/folder.ts";
+import { experiments } from "../sweep/paper.ts";
+
+/** Tasks that Figure 9 has, and the data that stands for theirs. */
+const DATA = { "image-classification": "mnist", "depth": "scenes-driving" } as const;
+
+/** A task of Figure 9. */
+export type MicroTask = keyof typeof DATA;
+
+/** Names of the tasks. */
+export const microTasks: readonly MicroTask[] = Object.keys(DATA) as MicroTask[];
+
+/** Folders of the runs that were trained. */
+export interface MicroRuns {
+  /** All weights. */
+  readonly full: string;
+  /** LoRA. */
+  readonly lora: string;
+}
+
+/** Steps where nothing is said, those of RESULTS.md. */
+const STEPS = 300;
+
+/** Trains a run, goes on with it, or finds it finished. */
+async function trained(out: string, options: Parameters<typeof fineTune>[0]): Promise<string> {
+  const stage = await stageOf(out);
+  if (stage === "finished") return out;
+  // Standard output is the table's, or JSON.
+  console.error(`training ${out}`);
+  const onLine = (line: string) => console.error(line);
+  const { signal } = options ?? {};
+  using _tuned = await fineTune(stage === "begun" ? { resume: out, signal, onLine } : { ...options, out, onLine });
+  return out;
+}
+
+/**
+ * Trains with all weights and with LoRA, unless that is done; the engine in use computes.
+ *
+ * @param task The task
+ * @param folder Where the runs go
+ * @param steps Steps of each
+ * @param signal Ends a run after its current step
+ */
+export async function microRuns(
+  task: MicroTask,
+  folder: string,
+  { steps = STEPS, signal }: { readonly steps?: number; readonly signal?: AbortSignal },
+): Promise<MicroRuns> {
+  const { fullRate } = Object.values(experiments).find(({ settings }) => settings.task === task)!.micro;
+  const shared = { task, data: DATA[task], steps, signal } as Parameters<typeof fineTune>[0];
+  return {
+    full: await trained(join(folder, "all"), { ...shared, adapter: "all", lr: fullRate }),
+    lora: await trained(join(folder, "lora"), { ...shared, adapter: "lora" }),
+  };
+}

@@ -1,0 +1,37 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { failure, output } from "../support/command.ts";
+
+const folder = await Deno.makeTempDir();
+globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+
+const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
+
+Deno.test("one command trains what Figure 9 needs and draws it, for classification and depth", async () => {
+  for (const [task, kinds] of [["image-classification", ["q", "fc2"]], ["depth", ["fc1", "fc2"]]] as const) {
+    const out = `${folder}/${task}`;
+    const micro = ["--micro", "--task", task, "--steps", "1", "--backend", "wasm", "--out", out];
+    const table = await output("align", ...micro);
+    for (const kind of kinds) assertMatch(table, new RegExp(`^\\| ${kind} \\| +\\d+ \\| summation \\|`, "m"));
+    assertEquals([(await json(`${out}/all/config.json`)).adapter, (await json(`${out}/all/config.json`)).lr], [
+      ...["all", 0.001],
+    ]);
+    assertStringIncludes(await Deno.readTextFile(`${out}/figure9.svg`), "<svg");
+    const { mtime } = await Deno.stat(`${out}/lora/summary.json`);
+    assertEquals(await output("align", ...micro), table);
+    assertEquals((await Deno.stat(`${out}/lora/summary.json`)).mtime, mtime);
+  }
+});
+
+Deno.test("align says which runs it lacks", async () => {
+  const cases: readonly [readonly string[], string][] = [
+    [[], "no --full"],
+    [["--full", "x"], "no --lora"],
+    [["--micro", "--lora", "x"], "--lora beside --micro"],
+    [["--full", "x", "--lora", "y", "--steps", "2"], "--steps without --micro"],
+  ];
+  for (const [args, words] of cases) {
+    const [code, line] = await failure("align", ...args);
+    assert(line.includes(words), line);
+    assertEquals(code, 2);
+  }
+});
