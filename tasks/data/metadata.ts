@@ -6,6 +6,7 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
+import { guarded } from "../../dsl/files/file.ts";
 import { parsePythonJson } from "../../dsl/files/python_json.ts";
 import { isFile, readBytes } from "./files.ts";
 
@@ -125,7 +126,12 @@ export async function readMetadata(folder: string, onNote: (line: string) => voi
   const fail = (line: number, found: string): never => {
     throw new OneloraError({ attempted: `reading ${path}, line ${line}`, found: found.slice(0, 120), allowed });
   };
-  const text = new TextDecoder().decode(await readBytes(path)).replace(/^\ufeff/, "");
+  const bytes = await readBytes(path);
+  const text = await guarded(
+    `reading ${path}`,
+    "text in UTF-8",
+    () => new TextDecoder("utf-8", { fatal: true }).decode(bytes),
+  );
   const csv = name.endsWith(".csv");
   const rows = csv ? csvRows(text, fail) : jsonRows(text, fail);
   if (rows.length === 0) fail(1, "no picture");

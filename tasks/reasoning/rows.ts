@@ -6,6 +6,7 @@
 import { JSONParser } from "@streamparser/json";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
+import { parsePythonJson } from "../../dsl/files/python_json.ts";
 import { readParquet } from "../data/parquet.ts";
 
 /** A row of a file: its value, or why it has none. */
@@ -16,8 +17,16 @@ export type SourceRow =
   }
   & ({ readonly value: unknown } | { readonly fault: string });
 
-async function openStream(path: string): Promise<ReadableStream<Uint8Array>> {
-  return await guarded(`reading ${path}`, "a readable file", async () => (await Deno.open(path)).readable);
+/** A file's text, piece by piece; what is no UTF-8 is an error, not other characters. */
+async function* textOf(path: string): AsyncGenerator<string, void, void> {
+  const file = await guarded(`reading ${path}`, "a readable file", () => Deno.open(path));
+  try {
+    yield* file.readable.pipeThrough(new TextDecoderStream("utf-8", { fatal: true }));
+  } catch (cause) {
+    if (!(cause instanceof TypeError)) throw cause;
+    const problem = { attempted: `reading ${path}`, found: "bytes that are no UTF-8", allowed: "text in UTF-8" };
+    throw new OneloraError(problem, { cause });
+  }
 }
 
 /** Elements of an array at a file's top. */
@@ -33,7 +42,7 @@ async function* readArray(path: string): AsyncGenerator<SourceRow, void, void> {
   };
   parser.onError = (error) => problem ??= error;
   let count = 0;
-  for await (const chunk of await openStream(path)) {
+  for await (const chunk of textOf(path)) {
     await guarded(`reading ${path}`, allowed, () => {
       parser.write(chunk);
       if (problem !== undefined) throw problem;
@@ -48,7 +57,7 @@ async function* readArray(path: string): AsyncGenerator<SourceRow, void, void> {
 
 function parseLine(at: string, line: string): SourceRow {
   try {
-    return { at, value: JSON.parse(line) };
+    return { at, value: parsePythonJson(line) };
   } catch {
     return { at, fault: `"${line.length > 40 ? `${line.slice(0, 40)}...` : line}"` };
   }
@@ -59,7 +68,7 @@ async function* readLines(path: string): AsyncGenerator<SourceRow, void, void> {
   let rest = "";
   let number = 0;
   const row = (line: string) => parseLine(`line ${number} of ${path}`, line);
-  for await (const chunk of (await openStream(path)).pipeThrough(new TextDecoderStream())) {
+  for await (const chunk of textOf(path)) {
     const lines = chunk.split("\n");
     lines[0] = rest + lines[0];
     rest = lines.pop() ?? "";
@@ -78,7 +87,7 @@ const LOOKED_AT = 2 ** 23;
 /** A file's first line, and whether anything comes after it. */
 async function beginning(path: string): Promise<{ readonly line: string; readonly more: boolean }> {
   let text = "";
-  for await (const chunk of (await openStream(path)).pipeThrough(new TextDecoderStream())) {
+  for await (const chunk of textOf(path)) {
     text = (text + chunk).trimStart();
     if (text.length > LOOKED_AT || /\n\s*\S/.test(text)) break;
   }
@@ -88,7 +97,7 @@ async function beginning(path: string): Promise<{ readonly line: string; readonl
 
 function isJson(text: string): boolean {
   try {
-    JSON.parse(text);
+    parsePythonJson(text);
     return true;
   } catch {
     return false;

@@ -312,6 +312,8 @@ Deno.test("metadata that cannot be used are refused by line", async () => {
   await assertRejects(() => opened("name,label\n1.png,a\n"), OneloraError, "file_name undefined");
   await assertRejects(() => opened("file_name,label\n1.png,a\n1.png,b\n"), OneloraError, "1.png again");
   await assertRejects(() => opened("file_name,label\n1.png,a\n2.png,\n"), OneloraError, 'line 3: found label ""');
+  const latin = Uint8Array.from("file_name,label\n1.png,caf\u00e9\n", (each) => each.charCodeAt(0));
+  await assertRejects(() => withFolder({ ...pictures, "metadata.csv": latin }, openImageTree), OneloraError, "UTF-8");
   await assertRejects(() => opened("file_name,label\n"), OneloraError, "no picture");
   await assertRejects(() => opened("{\n", "metadata.jsonl"), OneloraError, "line 1: found no JSON object");
   await assertRejects(() => opened('{"file_name":"1.png","label":{}}', "metadata.jsonl"), OneloraError, "label {}");

@@ -92,6 +92,22 @@ Deno.test("lines in a .json and an array in a .jsonl are read as what they are, 
   });
 });
 
+Deno.test("bytes that are no UTF-8 are refused, not read as other characters; NaN is a number as in Python", async () => {
+  const line = '{"query":"q","response":"caf\u00e9","score":NaN}\n';
+  const latin = Uint8Array.from(line, (each) => each.charCodeAt(0));
+  const array = Uint8Array.from('[{"query":"q","response":"caf\u00e9"}]', (each) => each.charCodeAt(0));
+  const utf16 = new Uint8Array(Uint16Array.from(`\uFEFF${line}`, (each) => each.charCodeAt(0)).buffer);
+  const files = { "latin.jsonl": latin, "latin.json": array, "utf16.jsonl": utf16, "nan.jsonl": line };
+  await withFolder(files, async (directory) => {
+    for (const name of ["latin.jsonl", "latin.json", "utf16.jsonl"]) {
+      const opened = () => openReasoningData(`metamath:${directory}/${name}`);
+      await assertRejects(opened, OneloraError, `${name}: found bytes that are no UTF-8`);
+    }
+    const { examples } = await openReasoningData(`metamath:${directory}/nan.jsonl`, { strict: true });
+    assertEquals(examples.map(({ response }) => response), ["caf\u00e9"]);
+  });
+});
+
 Deno.test("files that are no such thing fail in one line", async () => {
   const files = {
     "cut.json": `[${good}, {"query": "q`,
