@@ -16,5 +16,9 @@ export interface ReasoningSettings {
 /** Their declarations. */
 export const reasoningSettings: SettingsOf<ReasoningSettings> = {
   length: integer({ help: "tokens of an example at most", min: 1 }),
-  samples: integer({ aside: true, help: "questions answered in an evaluation", min: 1 }),
+  samples: integer({
+    aside: true,
+    help: "questions answered in an evaluation; 0 for none, and the loss alone",
+    min: 0,
+  }),
 };

@@ -72,6 +72,7 @@ async function judge(layer: CausalLanguageModel, params: Params, questions: Mode
     EVALUATION_BATCH,
     lengthMultiple(length),
   );
+  if (asked.length === 0) return { metrics: { loss, perplexity }, responses: [] };
   const { exactMatch, responses } = await evaluateExactMatch(layer, params, tokenizer, asked, answering(questions));
   return { metrics: { loss, perplexity, exactMatch }, responses };
 }
@@ -118,6 +119,7 @@ async function show(
   folder: string,
 ): Promise<void> {
   const asked = questions.asked.slice(0, SHOWN);
+  if (asked.length === 0) return;
   const queries = asked.map(({ query }) => query);
   const answer = (by: CausalLanguageModel, of: Params) =>
     respond(by, of, questions.tokenizer, queries, answering(questions));

@@ -59,6 +59,17 @@ Deno.test("a run's adapter is evaluated, answers and all, and generates", async 
   assert(adapted !== await output("generate", ...base));
 });
 
+Deno.test("with no samples nothing is answered, and the loss is the same", async () => {
+  const shared = ["--task", "reasoning", "--limit", "16", "--batch-size", "4", "--steps", "1", "--backend", "wasm"];
+  const metrics = async (samples: number) => {
+    const run = `${folder}/samples${samples}`;
+    await output("train", ...shared, "--samples", `${samples}`, "--out", run);
+    return (await json(`${run}/summary.json`)).metrics;
+  };
+  const { exactMatch: _, ...losses } = await metrics(1);
+  assertEquals(await metrics(0), losses);
+});
+
 Deno.test("train says in one line what it cannot learn from", async () => {
   const cases: readonly [readonly string[], number, string][] = [
     [["--data", "gsm8k:missing.jsonl"], 1, "missing.jsonl"],
