@@ -14,7 +14,7 @@ import { interruptible } from "../cli/signals.ts";
 import { execute, type Executed, note } from "./sweep/execute.ts";
 import type { Settings } from "./sweep/folder.ts";
 import { listing } from "./sweep/listing.ts";
-import { type Configuration, experiments, fullSize, microSize, paperList } from "./sweep/paper.ts";
+import { type Configuration, experiments, fullSize, listedModel, microSize, paperList } from "./sweep/paper.ts";
 import { compressionTables, paperTable, paperTables } from "./sweep/paper_tables.ts";
 import { readMethods, readNumbers } from "./sweep/plan.ts";
 
@@ -64,8 +64,7 @@ function ofPaper(name: string, { micro, list }: SweepOptions, given: Given): Con
   const { experiment, data, first } = paperTable(name);
   if (list) {
     const size = fullSize(name);
-    // Every transfer has one data set with depth beyond that of indoor scenes.
-    const model = experiment === "depth" ? "depth-anything-large-outdoor=FILE" : experiments[experiment].model;
+    const model = listedModel(experiment);
     return { ...size, settings: { ...size.settings, data, model }, first: first?.data };
   }
   const lacking = (["model", "data"] as const).find((flag) => !given.has(flag));

@@ -38,6 +38,7 @@ import { type DepthMap, type DepthPair, isDepthPair, ownDepth } from "./own.ts";
 import { depthPicture } from "./pictures.ts";
 import { predictDepth } from "./predict.ts";
 import { depthOfPictures } from "./predict_files.ts";
+import { unfitDepth } from "./fit.ts";
 import { depthRecipe } from "./recipe.ts";
 import { type DepthSettings, depthSettings } from "./settings.ts";
 
@@ -132,6 +133,7 @@ export const monocularDepth: TaskKind<DepthSettings, DepthSplits, DepthPair, Ima
   dataForms: depthDataForms,
   settings: depthSettings,
   baseline: { adapter: NO_METHOD, name: "unadapted" },
+  unfit: unfitDepth,
   models: "a model of depth",
   trains: ({ image, signature: { outputs } }) => image !== undefined && `${outputs}` === "predicted_depth",
   besides: () => [],

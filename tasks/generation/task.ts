@@ -36,6 +36,7 @@ import { openFeatures } from "./features.ts";
 import { samplingGrid } from "./grid.ts";
 import { diffusionInput, generationObjective, noisedBatch } from "./objective.ts";
 import { encodePng, imageGrid, type Pixels } from "./pictures.ts";
+import { distanceTitle, unfitGeneration } from "./fit.ts";
 import { generationRecipeFor } from "./recipe.ts";
 import { classNumber, sampleClasses } from "./sample.ts";
 import { samplePictures } from "./sampler.ts";
@@ -282,6 +283,8 @@ export const generation: TaskKind<GenerationSettings, ImageSplits, LabelledImage
   dataForms: imageDataForms,
   settings: generationSettings,
   baseline: { adapter: NO_METHOD, name: "unadapted" },
+  unfit: unfitGeneration,
+  metricTitle: distanceTitle,
   models: "a dit model",
   trains: ({ signature: { inputs } }) => `${inputs.map(({ name }) => name)}` === "latents,timesteps,labels",
   besides: ({ joined }) => joined,

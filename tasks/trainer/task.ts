@@ -228,10 +228,32 @@ export interface TaskKind<
   readonly pictures?: PicturePrediction;
   /** What the task's models make anew, if they do. */
   readonly making?: Making;
+  /** Why these cannot work, as far as names and settings tell before anything is opened. */
+  unfit?(asked: Asked<Own>): Unfit | undefined;
+  /** What the deciding metric is called with these settings, where that depends on them. */
+  metricTitle?(asked: Asked<Own>): string;
   /** Answers to be compared between models, if the task asks questions. */
   readonly answering?: Answering<Own, Data>;
   /** A chart (SVG) of what an evaluation found, if there is one. */
   chart?(name: string, details: EvaluationReport["details"]): string;
+}
+
+/** What a run is asked to do, by names. */
+export interface Asked<Own extends object> {
+  /** What `openModel` takes. */
+  readonly model: string;
+  /** Data by name. */
+  readonly data: string;
+  /** The task's own settings, those that were given. */
+  readonly own: Partial<Own>;
+}
+
+/** Why something cannot work. */
+export interface Unfit {
+  /** What was asked for. */
+  readonly found: string;
+  /** What would work. */
+  readonly allowed: string;
 }
 
 /** A question that was asked, and what came of it. */

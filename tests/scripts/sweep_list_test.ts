@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
-import { checkSettings, distanceTitle } from "../../scripts/commands/sweep/check.ts";
+import { checkSettings, metricTitle } from "../../scripts/commands/sweep/check.ts";
 import { failure, output } from "../support/command.ts";
 
 Deno.test("the plan of a table says what each method trains with, what has to be there, and what it takes", async () => {
@@ -34,8 +34,8 @@ Deno.test("what cannot work is refused before anything runs", async () => {
   checkSettings({ ...generation, samples: 2048 });
   assertThrows(() => checkSettings({ task: "depth", model: "depth-anything-small-indoor", data: "nyu:D" }, "kitti:D"));
   checkSettings({ task: "depth", model: "depth-anything-small-outdoor", data: "nyu:D" }, "kitti:D");
-  assertEquals([9_999, 10_000].map((samples) => distanceTitle({ ...generation, samples })), [
+  assertEquals([9_999, 10_000].map((samples) => metricTitle({ ...generation, samples })), [
     ...["Fréchet distance", "FID"],
   ]);
-  assertEquals(distanceTitle({ ...generation, features: "vit-base", samples: 50_000 }), "Fréchet distance");
+  assertEquals(metricTitle({ ...generation, features: "vit-base", samples: 50_000 }), "Fréchet distance");
 });

@@ -8,7 +8,7 @@ import { makeFolder } from "../../../dsl/files/write.ts";
 import { span } from "../../cli/mod.ts";
 import { runCell } from "./cell.ts";
 import { firstStage, withRecipe } from "./first_stage.ts";
-import { checkSettings, distanceTitle } from "./check.ts";
+import { checkSettings, metricTitle } from "./check.ts";
 import { claim, joinCells, type Settings } from "./folder.ts";
 import { writeOutcome } from "./outcome.ts";
 import { type Configuration, paperColumns, paperLabel, paperNotes } from "./paper.ts";
@@ -153,8 +153,17 @@ export async function execute(configuration: Configuration, execution: Execution
   const rows = rowsOf(joined, deciding, (method) => paper === undefined ? method : paperLabel(paper, method));
   const beside = isFull && paper !== undefined ? paperColumns(paper, rows.map(({ method }) => method)) : [];
   const notes = isFull && paper !== undefined ? paperNotes(paper) : [];
-  const metricTitle = deciding.metric === "fid" ? distanceTitle(settings) : undefined;
-  const outcome = { folder, metricTitle, settings, title, rows, deciding, beside, notes, results: joined };
+  const outcome = {
+    folder,
+    metricTitle: metricTitle(settings),
+    settings,
+    title,
+    rows,
+    deciding,
+    beside,
+    notes,
+    results: joined,
+  };
   const { files, ...shown } = await writeOutcome(outcome, note);
   note(`${folder}: ${files.join(", ")}`);
   return { ...shown, failure };

@@ -201,3 +201,13 @@ export function paperList(): string {
   });
   return [...first, ...others].join("\n");
 }
+
+/**
+ * The model that a list of a table's runs shows: every transfer between depth data sets has one with depth beyond that of
+ * indoor scenes.
+ *
+ * @param experiment The table's kind of experiment
+ */
+export function listedModel(experiment: PaperTable["experiment"]): string {
+  return experiment === "depth" ? "depth-anything-large-outdoor=FILE" : experiments[experiment].model;
+}

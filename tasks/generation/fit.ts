@@ -1,0 +1,43 @@
+/**
+ * How many samples a Fréchet distance needs, and when it may be called FID.
+ *
+ * @module
+ */
+import type { Asked, Unfit } from "../trainer/task.ts";
+import { generationRecipeFor } from "./recipe.ts";
+import type { GenerationSettings } from "./settings.ts";
+
+/** Features of models that a Fréchet distance is measured in, by how their names begin. */
+const FEATURES: readonly (readonly [prefix: string, count: number])[] = [
+  ["inception-v3-fid", 2048],
+  ["vit-base", 768],
+  ["vit-large", 1024],
+];
+
+/** Pictures from which on a Fréchet distance in Inception's features is called FID. */
+const FID_SAMPLES = 10_000;
+
+type Settings = Asked<GenerationSettings>;
+
+/** How many pictures a run samples. */
+function samplesOf({ model, data, own }: Settings): number {
+  return own.samples ?? generationRecipeFor(model, data).own.samples;
+}
+
+/** Fewer samples than features do not determine a covariance. */
+export function unfitGeneration(asked: Settings): Unfit | undefined {
+  const [name, count] = FEATURES.find(([prefix]) => asked.own.features?.startsWith(prefix)) ?? [];
+  const samples = samplesOf(asked);
+  if (count === undefined || samples === 0 || samples >= count) return undefined;
+  return {
+    found:
+      `a Fréchet distance of ${samples} samples in the ${count} features of ${name}, whose covariance they do not determine`,
+    allowed: `\`samples\` of ${count} or more; ${FID_SAMPLES} for FID`,
+  };
+}
+
+/** What the distance may be called: FID with Inception's features and enough samples. */
+export function distanceTitle(asked: Settings): string {
+  const isInception = asked.own.features?.startsWith("inception-v3-fid") ?? false;
+  return isInception && samplesOf(asked) >= FID_SAMPLES ? "FID" : "Fréchet distance";
+}
