@@ -7,15 +7,18 @@ import { join } from "node:path";
 import { fineTune } from "../../../tasks/fine_tune/mod.ts";
 import { stageOf } from "../sweep/folder.ts";
 import { experiments } from "../sweep/paper.ts";
+import { paperTables } from "../sweep/paper_tables.ts";
 
-/** Tasks that Figure 9 has, and the data that stands for theirs. */
-const DATA = { "image-classification": "mnist", "depth": "scenes-driving" } as const;
+/** Tables of the two kinds of experiments that Figure 9 has; its order is that of the command's choices. */
+const TABLES = ["S9", "S3"].map((name) => paperTables[name]);
 
-/** A task of Figure 9. */
-export type MicroTask = keyof typeof DATA;
+/** The tasks of Figure 9, and the data that stands for theirs. */
+const DATA: Readonly<Record<string, string>> = Object.fromEntries(
+  TABLES.map(({ experiment, micro }) => [`${experiments[experiment].settings.task}`, micro]),
+);
 
 /** Names of the tasks. */
-export const microTasks: readonly MicroTask[] = Object.keys(DATA) as MicroTask[];
+export const microTasks: readonly string[] = Object.keys(DATA);
 
 /** Folders of the runs that were trained. */
 export interface MicroRuns {
@@ -49,7 +52,7 @@ async function trained(out: string, options: Parameters<typeof fineTune>[0]): Pr
  * @param signal Ends a run after its current step
  */
 export async function microRuns(
-  task: MicroTask,
+  task: string,
   folder: string,
   { steps = STEPS, signal }: { readonly steps?: number; readonly signal?: AbortSignal },
 ): Promise<MicroRuns> {
