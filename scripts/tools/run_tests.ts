@@ -47,7 +47,10 @@ async function run(...args: readonly string[]): Promise<{ passed: number; failed
   return { code, passed: 0, failed: code === 0 ? 0 : 1, ...tally(output) };
 }
 
-const results = Deno.args.length > 0 ? [await run(...Deno.args)] : [await run(`--ignore=${APART}`), await run(APART)];
+// The whole suite leaves types to `deno check`, which takes a quarter of the time.
+const results = Deno.args.length > 0
+  ? [await run(...Deno.args)]
+  : [await run("--no-check", `--ignore=${APART}`), await run("--no-check", APART)];
 const sum = (of: "passed" | "failed") => results.reduce((total, each) => total + each[of], 0);
 console.log(`${sum("passed")} passed, ${sum("failed")} failed`);
 Deno.exit(Math.max(...results.map(({ code }) => code)));
