@@ -234,8 +234,12 @@ export {
   type WholeStep,
 } from "./trainer/step.ts";
 export type {
+  Answered,
+  Answering,
+  Asked,
   Baseline,
   BatchSize,
+  ComparedAnswers,
   EssentialSetting,
   EvaluationReport,
   EvaluationRun,
@@ -249,6 +253,7 @@ export type {
   RunSurroundings,
   TaskKind,
   TaskStep,
+  Unfit,
 } from "./trainer/task.ts";
 export type {
   Made,

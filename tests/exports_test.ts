@@ -32,7 +32,7 @@ const ceilings: Readonly<Record<string, number>> = {
   "dsl/mod.ts": 215,
   "adapters/mod.ts": 75,
   "models/mod.ts": 105,
-  "tasks/mod.ts": 270,
+  "tasks/mod.ts": 275,
 };
 
 Deno.test("every entry exports what is meant to be used, and no more names than it may", async () => {
