@@ -16,19 +16,12 @@ import {
   startResident,
   type Tensor,
   useBackend,
-  type ValueType,
 } from "../../../dsl/mod.ts";
 import { openModel } from "../../../models/mod.ts";
 import { type BatchTensors, trainStep } from "../../../tasks/mod.ts";
 import { taskStep } from "../../../tasks/kinds.ts";
+import { example } from "../bench/example.ts";
 import type { CardAnswer, CardJob } from "./job.ts";
-
-/** A tensor to compute with: wholes 0 to 7, and 1.5 + sin(i), which may be a depth, a variance or a pixel. */
-function example({ shape, dtype }: ValueType): Tensor {
-  const size = shape.reduce((product, length) => product * length, 1);
-  if (dtype === "int32") return tf.tensor(Int32Array.from({ length: size }, (_, i) => i % 8), [...shape], "int32");
-  return tf.tensor(Float32Array.from({ length: size }, (_, i) => 1.5 + Math.sin(i)), [...shape]);
-}
 
 function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
