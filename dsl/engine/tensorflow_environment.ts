@@ -111,5 +111,8 @@ export function prepareCard(loader: Loader, folder: string, version: string): vo
     loader.addFlag("TF_XLA_FLAGS", `--tf_xla_persistent_cache_directory=${programs}`);
     loader.addFlag("TF_XLA_FLAGS", "--tf_xla_persistent_cache_device_types=GPU");
   }
+  // Kernels are compiled one after the other by default, which takes most of a first start's time.
+  loader.addFlag("XLA_FLAGS", "--xla_gpu_enable_llvm_module_compilation_parallelism=true");
+  loader.addFlag("XLA_FLAGS", `--xla_gpu_force_compilation_parallelism=${navigator.hardwareConcurrency}`);
   if (measured !== undefined) loader.addFlag("XLA_FLAGS", `--xla_gpu_per_fusion_autotune_cache_dir=${measured}`);
 }

@@ -19,6 +19,8 @@ export interface CardJob {
   readonly precision: Precision;
   /** How it is run: ours as one function or in clusters, PyTorch's as written or compiled. */
   readonly how: "whole" | "clusters" | "eager" | "compiled";
+  /** What is counted besides the time: the allocator's peak, or the milliseconds of every kernel. */
+  readonly what?: "memory" | "kernels";
   /** More of XLA's flags. */
   readonly flags?: string;
   /** What the row is called, where it is more than the rest says. */
@@ -38,8 +40,20 @@ export interface CardAnswer {
   readonly sent?: number;
   /** Losses of the first steps. */
   readonly losses: readonly number[];
-  /** Peak of the allocator, in bytes: what XLA's plan adds up to, or what PyTorch's allocator counts. */
+  /** Peak of the allocator, in bytes: the driver's count for ours, PyTorch's own for PyTorch. */
   readonly bytes?: number;
+  /** Bytes that XLA's plan of the step adds up to. */
+  readonly planned?: number;
+}
+
+/** Jobs that are measured one after the other. */
+export interface JobGroup {
+  /** The jobs. */
+  readonly jobs: readonly CardJob[];
+  /** Whether ours are made ready all at once, on all cores, before the first is timed. */
+  readonly together?: boolean;
+  /** Only where it is asked for. */
+  readonly aside?: boolean;
 }
 
 const vit = { model: "vit-base", method: "1lora", batch: 64, length: 0, precision: "bf16", repeats: 30 } as const;
@@ -47,32 +61,44 @@ const vit = { model: "vit-base", method: "1lora", batch: 64, length: 0, precisio
 /** A small step, which shows on any machine that everything is there. */
 const small = { ...vit, model: "vit-micro", batch: 8, repeats: 3 } as const;
 
-/** Jobs by name, in order; `smoke` only where it is asked for. */
-export const jobs: Readonly<Record<string, readonly CardJob[]>> = {
-  "1lora": [{ ...vit, how: "whole" }],
-  torch: [
-    ...["1lora", "bitfit", "lora", "dora", "all"].map((method): CardJob => ({ ...vit, method, how: "eager" })),
-    { ...vit, precision: "float32", how: "eager" },
-    { ...vit, how: "compiled" },
-  ],
-  again: [{ ...vit, how: "whole", note: "second start" }],
-  clusters: [{ ...vit, how: "clusters" }],
-  methods: ["bitfit", "lora", "all", "dora"].map((method): CardJob => ({ ...vit, method, how: "whole" })),
-  float32: [{ ...vit, precision: "float32", how: "whole" }],
-  cublas: [{ ...vit, how: "whole", flags: "--xla_gpu_enable_triton_gemm=false", note: "products by cuBLAS alone" }],
-  small: [
-    { ...vit, batch: 10, how: "whole" },
-    { ...vit, batch: 10, how: "eager" },
-  ],
-  smoke: [{ ...small, how: "whole" }, { ...small, how: "eager" }],
-  families: [
-    { ...vit, model: "tinyllama-1.1b", batch: 8, length: 512, repeats: 8, how: "eager" },
-    { ...vit, model: "dit-xl-2", batch: 8, repeats: 10, how: "eager" },
-    { ...vit, model: "depth-anything-large", batch: 4, repeats: 10, how: "eager" },
-    { ...vit, model: "tinyllama-1.1b", batch: 8, length: 512, repeats: 8, how: "whole" },
-    { ...vit, model: "dit-xl-2", batch: 8, repeats: 10, how: "whole" },
-    { ...vit, model: "depth-anything-large", batch: 4, repeats: 10, how: "whole" },
-  ],
+/** The other families at their largest. */
+const families = [
+  { ...vit, model: "tinyllama-1.1b", batch: 8, length: 512, repeats: 8 },
+  { ...vit, model: "dit-xl-2", batch: 8, repeats: 10 },
+  { ...vit, model: "depth-anything-large", batch: 4, repeats: 10 },
+] as const;
+
+const methods = ["bitfit", "lora", "dora", "all"] as const;
+
+/** Groups by name, in order. */
+export const groups: Readonly<Record<string, JobGroup>> = {
+  smoke: { jobs: [{ ...small, how: "whole" }, { ...small, how: "eager" }], aside: true },
+  "1lora": { jobs: [{ ...vit, how: "whole" }] },
+  again: { jobs: [{ ...vit, how: "whole", note: "second start" }] },
+  torch: {
+    jobs: [
+      ...["1lora", ...methods].map((method): CardJob => ({ ...vit, method, how: "eager" })),
+      { ...vit, precision: "float32", how: "eager" },
+    ],
+  },
+  methods: {
+    jobs: [
+      ...methods.map((method): CardJob => ({ ...vit, method, how: "whole" })),
+      { ...vit, precision: "float32", how: "whole" },
+    ],
+    together: true,
+  },
+  memory: { jobs: [{ ...vit, how: "whole", what: "memory", repeats: 5, note: "the driver's allocator" }] },
+  kernels: { jobs: [{ ...vit, how: "whole", what: "kernels", repeats: 10, note: "under CUPTI" }] },
+  compiled: { jobs: [{ ...vit, how: "compiled" }] },
+  "torch-families": { jobs: families.map((job): CardJob => ({ ...job, how: "eager" })) },
+  families: { jobs: families.map((job): CardJob => ({ ...job, how: "whole" })), together: true },
+  clusters: { jobs: [{ ...vit, how: "clusters" }] },
+  cublas: {
+    jobs: [{ ...vit, how: "whole", flags: "--xla_gpu_enable_triton_gemm=false", note: "products by cuBLAS alone" }],
+    aside: true,
+  },
+  small: { jobs: [{ ...vit, batch: 10, how: "whole" }, { ...vit, batch: 10, how: "eager" }], aside: true },
 };
 
 /**

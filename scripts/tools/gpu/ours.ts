@@ -1,5 +1,7 @@
 /**
- * Measures our training step on a card: `ours.ts JOB`, the last line printed is the answer.
+ * Measures our training step on a card: `ours.ts JOB`. Its first line says after how many seconds the first step was there;
+ * it then waits for a line on standard input, so that others can be made ready without disturbing each other, and prints the
+ * answer.
  *
  * @module
  */
@@ -18,31 +20,40 @@ import {
   useBackend,
 } from "../../../dsl/mod.ts";
 import { openModel } from "../../../models/mod.ts";
-import { type BatchTensors, trainStep } from "../../../tasks/mod.ts";
 import { taskStep } from "../../../tasks/kinds.ts";
+import { type BatchTensors, trainStep } from "../../../tasks/mod.ts";
 import { example } from "../bench/example.ts";
+import { deviceMemory } from "./device_memory.ts";
 import type { CardAnswer, CardJob } from "./job.ts";
+import { roughWeights } from "./weights.ts";
 
 function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 }
 
+/** Seconds since the start of this process, on standard error. */
+const since = performance.now();
+function note(line: string): void {
+  console.error(`${((performance.now() - since) / 1000).toFixed(1)} s: ${line}`);
+}
+
 const job: CardJob = JSON.parse(Deno.args[0]);
-const began = performance.now();
 const { engine } = await useBackend("tensorflow");
-console.error(engine.device.text);
+note(engine.device.text);
 const model = await openModel(job.model);
 const layer = adapt(joinMethods(job.method, model.family === "vit" ? ["head"] : []))(model.layer);
 const { batch: types, objective } = taskStep(model, layer, job);
-const params = init(layer, key(0));
+const params = init(layer, key(0), roughWeights(layer));
 const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
 const optimiser = adamw({ weightDecay: 0.01 });
+note("weights");
 const resident = startResident(
   trainStep(objective, optimiser),
   { frozen, trained, optimiser: optimiser.init(trained) },
   {
     precision: job.precision,
     graph: job.how === "whole" ? "whole" : "clusters",
+    onCompile: note,
     onFallback: (line) => {
       throw new Error(line);
     },
@@ -50,7 +61,10 @@ const resident = startResident(
 );
 const batch = { ...mapTree(example)(types), rate: tf.scalar(1e-3) } as unknown as BatchTensors;
 const losses = [(await resident.step(batch)).loss];
-const first = (performance.now() - began) / 1000;
+const first = (performance.now() - since) / 1000;
+note("first step");
+console.log(JSON.stringify({ first }));
+await Deno.stdin.read(new Uint8Array(1));
 const timed = async (repeats: number, next: () => BatchTensors): Promise<number[]> => {
   const found: number[] = [];
   for (let i = 0; i < repeats; i++) {
@@ -62,18 +76,30 @@ const timed = async (repeats: number, next: () => BatchTensors): Promise<number[
   return found;
 };
 await timed(3, () => batch);
+const memory = job.what === "memory" ? deviceMemory() : undefined;
+memory?.reset();
+const counter = job.what === "kernels"
+  ? Deno.dlopen(Deno.env.get("CUDA_INJECTION64_PATH")!, {
+    kernels_start: { parameters: [], result: "void" },
+    kernels_stop: { parameters: ["buffer"], result: "i32" },
+  }).symbols
+  : undefined;
+counter?.kernels_start();
 const held = await timed(job.repeats, () => batch);
+counter?.kernels_stop(new TextEncoder().encode(`${Deno.args[1]}\0`));
+const bytes = memory?.peak();
 // The same numbers under another identity, as a loader brings them: nothing is on the card yet.
 const values = mapTree((tensor: Tensor) => tensor.dataSync())(batch);
 const fresh = (): BatchTensors =>
   mapTree((tensor: Tensor, path) => tf.tensor(values[path], tensor.shape, tensor.dtype))(batch) as BatchTensors;
-const sent = await timed(Math.min(10, job.repeats), fresh);
+const sent = job.what === undefined ? median(await timed(Math.min(10, job.repeats), fresh)) : undefined;
 const answer: CardAnswer = {
   first,
   ms: median(held),
   least: Math.min(...held),
-  sent: median(sent),
+  sent,
   losses: losses.slice(0, 3),
+  bytes,
 };
 console.log(JSON.stringify(answer));
 Deno.exit(0);

@@ -1,0 +1,150 @@
+/**
+ * The processes that measure: ours, one a job, made ready first and timed when it is their turn; PyTorch's, one for a list.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import { openModel } from "../../../models/mod.ts";
+import type { CardAnswer, CardJob } from "./job.ts";
+import { plannedBytes } from "./memory.ts";
+
+/** What came of a job. */
+export interface Row {
+  readonly job: CardJob;
+  readonly answer?: CardAnswer;
+  readonly failed?: string;
+}
+
+/** Where processes find what they need, and write. */
+export interface Place {
+  /** Folder of the results. */
+  readonly out: string;
+  /** Interpreter with PyTorch. */
+  readonly python: string;
+  /** The library of kernels.c, if there is one. */
+  readonly counter?: string;
+  /** Told what a process said when it failed. */
+  readonly note: (line: string) => void;
+}
+
+const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+
+/** The lines of a process, one after the other; undefined at its end. */
+function lineReader(stream: ReadableStream<Uint8Array>): () => Promise<string | undefined> {
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  let waiting = "";
+  return async () => {
+    for (;;) {
+      const end = waiting.indexOf("\n");
+      if (end >= 0) {
+        const line = waiting.slice(0, end);
+        waiting = waiting.slice(end + 1);
+        return line;
+      }
+      const { value, done } = await reader.read();
+      if (done) return undefined;
+      waiting += value;
+    }
+  };
+}
+
+/** One of our processes. */
+export interface Ready {
+  /** Seconds to its first step, once that is done; undefined if it never was. */
+  readonly first: Promise<number | undefined>;
+  /** Has it time its steps. */
+  readonly measure: () => Promise<Row>;
+}
+
+/**
+ * Starts a process that makes our step ready.
+ *
+ * @param job The step
+ * @param name A name that no other process of this run has
+ * @param place See {@linkcode Place}
+ * @param dump Have XLA write down its plan
+ */
+export function start(job: CardJob, name: string, place: Place, dump: boolean): Ready {
+  const { out, counter, note } = place;
+  const folder = `${out}/xla-${name}`;
+  const flags = [
+    Deno.env.get("XLA_FLAGS") ?? "",
+    job.flags ?? "",
+    ...dump ? [`--xla_dump_to=${folder}`, "--xla_dump_hlo_as_text"] : [],
+  ];
+  const process = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--no-prompt", "--cached-only", "--allow-read", "--allow-write", "--allow-ffi", "--allow-env"],
+      here("ours.ts"),
+      JSON.stringify(job),
+      `${out}/kernels-${name}.txt`,
+    ],
+    env: {
+      XLA_FLAGS: flags.join(" ").trim(),
+      ...job.what === "memory" ? { TF_GPU_ALLOCATOR: "cuda_malloc_async" } : {},
+      ...job.what === "kernels" ? { CUDA_INJECTION64_PATH: counter ?? "" } : {},
+    },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const next = lineReader(process.stdout);
+  const said = new Response(process.stderr).text();
+  const answer = async (): Promise<string | undefined> => {
+    for (;;) {
+      const line = await next();
+      if (line === undefined || line.startsWith("{")) return line;
+    }
+  };
+  const first = answer().then((line) => line === undefined ? undefined : JSON.parse(line).first as number);
+  return {
+    first,
+    measure: async () => {
+      let line: string | undefined;
+      if (await first !== undefined) {
+        const writer = process.stdin.getWriter();
+        await writer.write(new TextEncoder().encode("\n"));
+        await writer.close();
+        line = await answer();
+      } else await process.stdin.close();
+      await process.status;
+      await Deno.writeTextFile(`${out}/ours-${name}.log`, await said);
+      if (line === undefined) {
+        note((await said).trim().split("\n").slice(-8).join("\n"));
+        return { job, failed: "no answer" };
+      }
+      return { job, answer: { ...JSON.parse(line), planned: dump ? await plannedBytes(folder) : undefined } };
+    },
+  };
+}
+
+/**
+ * Measures PyTorch's steps, all in one process.
+ *
+ * @param list The steps
+ * @param place See {@linkcode Place}
+ */
+export async function torch(list: readonly CardJob[], { python, note }: Place): Promise<readonly Row[]> {
+  const described = await Promise.all(list.map(async (job) => {
+    const { family, config } = await openModel(job.model);
+    return { ...job, family, config };
+  }));
+  const process = new Deno.Command(python, {
+    args: [here("torch_cuda.py")],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = process.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(JSON.stringify(described)));
+  await writer.close();
+  const { success, stdout, stderr } = await process.output();
+  const lines = new TextDecoder().decode(stdout).split("\n").filter((line) => line.startsWith("{"));
+  if (!success || lines.length < list.length) {
+    note(new TextDecoder().decode(stderr).trim().split("\n").slice(-8).join("\n"));
+  }
+  return list.map((job, i): Row => {
+    const { failed, ...answer } = JSON.parse(lines[i] ?? `{"failed": "no answer"}`);
+    return failed === undefined ? { job, answer } : { job, failed };
+  });
+}
