@@ -5,7 +5,7 @@
  */
 import { writeJson } from "../../dsl/files/write.ts";
 import { useBackend } from "../../dsl/mod.ts";
-import { saveModel } from "../../models/mod.ts";
+import { openModel, saveModel } from "../../models/mod.ts";
 import { type Run, runTask, taskKind, wordProblemTokenizer } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
 import { choice, integer, main, text } from "../cli/mod.ts";
@@ -83,6 +83,7 @@ const recipes: Readonly<Record<string, Pretraining>> = {
 const flags = {
   model: choice({ help: "What to pretrain", allowed: Object.keys(recipes), default: "vit-micro" }),
   steps: integer({ help: "Steps (default: as for the shipped weights)", min: 1 }),
+  shape: text({ help: "Folder with another config.json of its family, for a model of another shape", value: "DIR" }),
   seed: integer({ help: "Seed of everything random", min: 0, default: 0 }),
   ...backendFlag,
   backend: { ...backendFlag.backend, default: "wasm" as const },
@@ -98,9 +99,11 @@ await main(
     const report = await useBackend(backend, { threads });
     console.log(`backend ${report.chosen}`);
     const kind = taskKind(task);
+    const shaped = options.shape === undefined ? undefined : await openModel(options.shape);
     const { metrics } = await runTask(kind, { ...common, ...recipe, model, steps, seed }, {
       reporter: reporterFor("pretraining"),
       signal: interruptible(),
+      model: shaped,
       save: async ({ model, params }) => {
         await saveModel(model, params, out, { dtype: "F16" });
         for (const [name, content] of Object.entries(files())) {
