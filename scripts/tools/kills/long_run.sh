@@ -3,7 +3,8 @@
 #
 #   scripts/tools/kills/long_run.sh BACKEND [STEPS [EVAL-EVERY [FLAG ...]]]
 #
-# Prints every ten seconds: step, descriptors, threads, resident MB; then the means of the second and of the last quarter.
+# Prints every ten seconds: step, descriptors, threads, resident MB; then the means of the four quarters, and of live tensors,
+# buffers and buffers of the engine at the last hundredth step of each.
 set -u
 cd "$(dirname "$0")/../../.."
 backend=$1 steps=${2:-10000} every=${3:-5}
@@ -11,8 +12,9 @@ shift $(($# < 3 ? $# : 3))
 place=$(mktemp -d)
 trap 'rm -r "$place"' EXIT
 ulimit -n 256
-deno task --quiet train --backend "$backend" --steps "$steps" --eval-every "$every" --checkpoint-every 50 --limit 2 \
-  --batch-size 1 --workers 1 --out "$place/run" "$@" >"$place/out" 2>&1 &
+deno run --quiet --no-prompt --unstable-npm-lazy-caching --lock=on_demand.lock --frozen -P=train \
+  scripts/tools/kills/long_run.ts --backend "$backend" --steps "$steps" --eval-every "$every" --out "$place/run" "$@" \
+  >"$place/counts" 2>"$place/out" &
 task=$!
 while kill -0 $task 2>/dev/null; do
   sleep "${ONELORA_SAMPLE:-10}"
@@ -26,15 +28,22 @@ wait $task
 code=$?
 echo "exit code $code, $(wc -l <"$place/run/metrics.jsonl") steps, $(grep -c evaluation "$place/run/metrics.jsonl") evaluations"
 ((code == 0)) || cat "$place/out"
-awk '{ step[NR] = $1; for (i = 2; i <= 4; i++) value[NR, i] = $i } END {
+awk '{ for (i = 2; i <= 4; i++) value[NR, i] = $i } END {
   split("descriptors threads MB", name, " ")
   for (i = 2; i <= 4; i++) {
-    early = late = n = m = 0
-    for (row = 1; row <= NR; row++) {
-      if (row > NR / 4 && row <= NR / 2) { early += value[row, i]; n++ }
-      if (row > NR * 3 / 4) { late += value[row, i]; m++ }
+    printf "%s:", name[i - 1]
+    for (quarter = 0; quarter < 4; quarter++) {
+      sum = n = 0
+      for (row = 1; row <= NR; row++) if (row > quarter * NR / 4 && row <= (quarter + 1) * NR / 4) { sum += value[row, i]; n++ }
+      printf " %.1f", sum / (n ? n : 1)
     }
-    printf "%s: %.1f in the second quarter, %.1f in the last\n", name[i - 1], early / (n ? n : 1), late / (m ? m : 1)
+    print " in the four quarters"
   }
 }' "$place/samples"
+awk '{ row[NR] = $0 } END {
+  for (quarter = 1; quarter <= 4; quarter++) {
+    split(row[int(quarter * NR / 4)], part, " ")
+    printf "step %d: %d tensors, %d buffers, %d of the engine, %s MB of tensors\n", part[1], part[2], part[3], part[4], part[5]
+  }
+}' "$place/counts"
 exit $code
