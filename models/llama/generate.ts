@@ -8,6 +8,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { apply } from "../../dsl/layer.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
 import { join, type Params, type Path } from "../../dsl/tree.ts";
+import { turn } from "../../dsl/turn.ts";
 import type { CausalLanguageModel } from "./llama.ts";
 
 /**
@@ -217,6 +218,7 @@ export async function* generate(
   let cache: Cache = {};
   try {
     for (let count = 0; count < options.maxTokens && !ended.every(Boolean); count++) {
+      await turn();
       const ids = tf.tensor2d(rows, undefined, "int32");
       const mask = isPadded ? tf.tensor2d(padding.map((pad) => counted(pad, longest + count))) : undefined;
       const decoded = step(cache, ids, mask);

@@ -14,6 +14,8 @@ export interface Surroundings {
   readonly folder?: URL;
   /** Changes of the environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Ends it. */
+  readonly signal?: AbortSignal;
   /** What it reads from its standard input. */
   readonly input?: string;
 }
@@ -27,12 +29,13 @@ export interface Surroundings {
  */
 export async function childOutput(
   args: readonly string[],
-  { attempted, folder, env, input = "" }: Surroundings,
+  { attempted, folder, env, signal, input = "" }: Surroundings,
 ): Promise<string> {
   const child = new Deno.Command(await denoCommand(), {
     args: ["run", "--no-prompt", ...args],
     cwd: folder,
     env,
+    signal,
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -44,6 +47,7 @@ export async function childOutput(
   ]);
   const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
   if (success) return out;
+  if (signal?.aborted) throw new OneloraError({ attempted, found: "an interrupt", allowed: "its end" });
   const said = err.split("\n").at(-1)!.replace(/^error: /, "");
   throw new OneloraError({ attempted, found: said || "a process that ended without a word", allowed: "its end" });
 }

@@ -3,33 +3,76 @@
  *
  * @module
  */
+import type { Reporter } from "../../tasks/trainer/observe.ts";
+import type { Listening, SignalName } from "./signal_thread.ts";
 
 /** Exit codes of processes that a signal ended. */
-const CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+const CODES: Readonly<Record<SignalName, number>> = { SIGINT: 130, SIGTERM: 143 };
 
-let received: keyof typeof CODES | undefined;
+let received: SignalName | undefined;
+
+/** Work that signals end in order. */
+export interface Interruptible {
+  /** Aborted by the first signal that comes while they are listened to. A second one ends the process at once. */
+  readonly signal: AbortSignal;
+  /** Listens from now on. */
+  readonly listen: () => Promise<void>;
+  /**
+   * A reporter that listens from a run's first step to its last evaluation. Before and after there is nothing to lose: a
+   * signal ends the process at once, while it loads, compiles or samples pictures.
+   */
+  readonly during: (reporter: Reporter) => Reporter;
+}
 
 /**
- * A signal that Ctrl-C and SIGTERM raise; a second one ends the process at once.
+ * Work that Ctrl-C and SIGTERM end in order where they are listened to, and at once elsewhere.
  *
  * @param finishing What is done first
  */
-export function interruptible(finishing: string = "finishing this step"): AbortSignal {
+export function interruptible(finishing: string = "saving the state after this step"): Interruptible {
   const controller = new AbortController();
-  for (const name of Object.keys(CODES) as (keyof typeof CODES)[]) {
-    const onSignal = () => {
-      if (controller.signal.aborted) Deno.exit(CODES[name]);
-      received = name;
+  let thread: Worker | undefined;
+  const ready = Promise.withResolvers<void>();
+  const start = (): Worker => {
+    const started = new Worker(new URL("./signal_thread.ts", import.meta.url), { type: "module" });
+    started.onmessage = ({ data }: MessageEvent<SignalName | "ready">) => {
+      if (data === "ready") return ready.resolve();
+      received = data;
       controller.abort();
-      console.error(`interrupted: ${finishing} (${name === "SIGINT" ? "Ctrl-C" : name} again to stop at once)`);
     };
-    try {
-      Deno.addSignalListener(name, onSignal);
-    } catch {
-      // Windows knows no SIGTERM.
-    }
-  }
-  return controller.signal;
+    // Without it a signal ends the process at once, as it does any other.
+    started.onerror = (event) => {
+      event.preventDefault();
+      ready.resolve();
+    };
+    return started;
+  };
+  const tell = (listening: Listening) => (thread ??= start()).postMessage(listening);
+  const listen = () => tell({ finishing });
+  return {
+    signal: controller.signal,
+    listen: async () => {
+      listen();
+      await ready.promise;
+    },
+    during: (reporter) => {
+      let isListening = false;
+      return {
+        ...reporter,
+        progress: (done, numbers) => {
+          reporter.progress(done, numbers);
+          if (isListening || controller.signal.aborted) return;
+          isListening = true;
+          listen();
+        },
+        finish: () => {
+          reporter.finish();
+          if (isListening) tell({});
+          isListening = false;
+        },
+      };
+    },
+  };
 }
 
 /**

@@ -70,7 +70,7 @@ async function runsOf(
   }
   const beside = (["full", "lora"] as const).find((name) => given.has(name));
   if (beside !== undefined) throw usage("reading the command line", `--${beside} beside --micro`, "one of them");
-  return { ...await microRuns(task, out, { steps, signal: interruptible() }), chart: chart ?? `${out}/figure9.svg` };
+  return { ...await microRuns(task, out, { steps, ...interruptible() }), chart: chart ?? `${out}/figure9.svg` };
 }
 
 await main(

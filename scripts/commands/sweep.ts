@@ -164,7 +164,8 @@ await main(
     }
     using owned = await claimFolder(folder, "sweep");
     if (owned.note !== undefined) note(owned.note);
-    const signal = interruptible("finishing the steps that run");
+    const { signal, listen } = interruptible("saving the state of the runs after their steps");
+    await listen();
     const isFull = paper !== undefined && !micro;
     const done: Executed[] = [];
     for (const { configuration, table, place } of parts) {

@@ -34,16 +34,17 @@ await main(
     );
     const own = options.resume === undefined ? ownOptions(taskKind(options.task), options, given) : spoken;
     let drawn: Reporter | undefined;
+    const { signal, during } = interruptible();
     using tuned = await fineTune({
       ...spoken,
       ...own,
       ...options.resume === undefined ? { task: options.task, out: options.out ?? { under: "runs" } } : {},
       backend: options.resume === undefined || given.has("backend") ? options.backend : undefined,
       hub: { onProgress: showTransfers() },
-      signal: interruptible(),
+      signal,
       // The comparison that shows what the adapter is for, made only where nobody asked for anything else.
       baseline: [...given].every((name) => name === "task" || name === "backend"),
-      reporter: (label) => drawn = reporterFor(label),
+      reporter: (label) => drawn = during(reporterFor(label)),
       onPlan: (plan) => drawn?.line(planLine(plan)),
     });
     const kind = taskKind(tuned.task);

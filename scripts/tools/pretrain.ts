@@ -100,9 +100,10 @@ await main(
     console.log(`backend ${report.chosen}`);
     const kind = taskKind(task);
     const shaped = options.shape === undefined ? undefined : await openModel(options.shape);
+    const { signal, during } = interruptible("finishing this step");
     const { metrics } = await runTask(kind, { ...common, ...recipe, model, steps, seed }, {
-      reporter: reporterFor("pretraining"),
-      signal: interruptible(),
+      reporter: during(reporterFor("pretraining")),
+      signal,
       model: shaped,
       save: async ({ model, params }) => {
         await saveModel(model, params, out, { dtype: "F16" });

@@ -7,6 +7,7 @@
 import { setImmediate } from "node:timers/promises";
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, key, permutation } from "../../dsl/random.ts";
+import { turn } from "../../dsl/turn.ts";
 import { type ExampleSource, type Readers, startReaders, threadCount } from "./readers.ts";
 
 export type { ExampleSource, Portable, Preparer } from "./readers.ts";
@@ -226,6 +227,7 @@ export async function* stream<Item>(
       fill(ahead);
       // Where everything is in memory already, awaiting it never lets timers and signals (Ctrl-C) in; this does.
       await setImmediate();
+      await turn();
       yield group;
     }
   } finally {

@@ -10,6 +10,7 @@ import { type BackendReport, engineInUse, isEngineChosen, useBackend } from "../
 import { OneloraError } from "../../dsl/error.ts";
 import { claimFolder } from "../../dsl/files/claim.ts";
 import { mapTree } from "../../dsl/tree.ts";
+import { endedBy, Interruption } from "../../dsl/turn.ts";
 import type { Model } from "../../models/mod.ts";
 import { pinModel } from "../../models/open.ts";
 import type { Examples } from "../data/own.ts";
@@ -19,6 +20,7 @@ import { writeReport } from "../report/report.ts";
 import { softwareVersions } from "../report/versions.ts";
 import { NO_METHOD } from "../trainer/method.ts";
 import { type Reporter, silent } from "../trainer/observe.ts";
+import { interrupted } from "../trainer/train.ts";
 import { runTask } from "../trainer/run.ts";
 import { type GivenSettings, resolveRun } from "../trainer/settings.ts";
 import type { Run, RunResult, RunSettings, TaskKind } from "../trainer/task.ts";
@@ -211,7 +213,7 @@ async function trained(
   });
   const result = await running.catch((error) => {
     if (kept !== undefined) dispose(kept.params as Record<string, Tensor>);
-    throw error;
+    throw error instanceof Interruption ? interrupted("after the last step", out) : error;
   });
   const done = { ...result, ...tuned<TaskName>(kept!, { kind, method: run, own: run.own }), run, out, baseline };
   if (out === undefined) return done;
@@ -294,5 +296,6 @@ export function fineTune(
   options: FineTuneSurroundings & Partial<RunSettings> & { readonly task?: TaskName; readonly data?: string },
 ): Promise<FineTuned<TaskName>>;
 export function fineTune(options: object = {}): Promise<FineTuned<TaskName>> {
-  return start(options as AnyOptions);
+  const asked = options as AnyOptions;
+  return endedBy(asked.signal, () => start(asked));
 }

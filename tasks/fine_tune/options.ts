@@ -37,7 +37,10 @@ export interface FineTuneSurroundings {
   readonly out?: string | { readonly under: string };
   /** Folder of a run to go on with, by its own settings; only its length, `backend` and `threads` may change. */
   readonly resume?: string;
-  /** Ends the run after the current step, with a checkpoint if there is a folder. */
+  /**
+   * Ends the run after the current step, or batch of an evaluation, with a checkpoint if there is a folder; before the first
+   * step and after the last one at the next turn of what is done there.
+   */
   readonly signal?: AbortSignal;
   /** Train the task's baseline first, for comparison. */
   readonly baseline?: boolean;

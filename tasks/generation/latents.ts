@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, key, normal, uniform } from "../../dsl/random.ts";
+import { turn } from "../../dsl/turn.ts";
 import { type NamedSource, openSafetensors, writeSafetensors } from "../../dsl/safetensors/mod.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { type ExampleSource, leftOut, type Preparer } from "../data/stream.ts";
@@ -129,6 +130,7 @@ export async function encodeLatents(path: string, options: EncodeOptions): Promi
     images.forEach((image, i) => labels[first + i] = image?.label ?? UNREADABLE);
     const encoded: Float32Array[][] = [];
     for (const variant of variants) {
+      await turn();
       const pixels = read.map((image) => variant.apply(image, key(0)));
       encoded.push(pixels.length === 0 ? [] : (await encodeBatch(encode, pixels, shape)).each);
     }

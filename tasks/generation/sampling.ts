@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers/promises";
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, normal } from "../../dsl/random.ts";
+import { turn } from "../../dsl/turn.ts";
 import type { DiffusionProcess } from "../../models/diffusion_process.ts";
 import { splitOutput } from "./diffusion.ts";
 import type { DiffusionSchedule } from "./schedule.ts";
@@ -269,8 +269,7 @@ export async function sampleImages(
       x.dispose();
       x = next;
       await onStep?.(steps - step, steps, x);
-      // Lets timers and signals through between steps.
-      await setImmediate();
+      await turn();
     }
     return x;
   } catch (error) {

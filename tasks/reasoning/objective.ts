@@ -9,6 +9,7 @@ import type { Objective } from "../../dsl/differentiate.ts";
 import { apply } from "../../dsl/layer.ts";
 import { crossEntropy } from "../../dsl/ops/mod.ts";
 import type { Params } from "../../dsl/tree.ts";
+import { turn } from "../../dsl/turn.ts";
 import type { CausalLanguageModel } from "../../models/llama/llama.ts";
 import { reasoningBatches } from "./batches.ts";
 import { type EncodedExample, IGNORED_LABEL, type TokenBatch } from "./encode.ts";
@@ -103,6 +104,7 @@ export async function evaluateReasoning(
       total += (await loss.data())[0] * batch.counted;
       tokens += batch.counted;
       loss.dispose();
+      await turn();
     }
   } finally {
     forward.dispose();

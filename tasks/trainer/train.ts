@@ -9,9 +9,11 @@ import type { Precision } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Schedule } from "../../dsl/optimise/mod.ts";
 import { mapTree, type Params, type Tree } from "../../dsl/tree.ts";
+import { endedBy, Interruption, turn } from "../../dsl/turn.ts";
 import type { Position } from "../data/stream.ts";
 import { advance } from "./advance.ts";
 import { hasCheckpoint, type Identity, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import type { LogRecord } from "./log.ts";
 import { type Observer, recording, type Reporter, reporting, together } from "./observe.ts";
 import type { TaskBatch } from "./parts.ts";
 import { atStart, type Deciding, evaluated, type Progress, stepped } from "./progress.ts";
@@ -59,7 +61,7 @@ export interface TrainSettings {
   readonly resume?: boolean;
   /** What decides the result: checkpoints of runs with other such facts are refused. */
   readonly identity?: Identity;
-  /** Ends the run after the current step, with a checkpoint. */
+  /** Ends the run after the current step or batch of an evaluation, with a checkpoint. */
   readonly signal?: AbortSignal;
   /** Told what happens, for people. */
   readonly reporter: Reporter;
@@ -129,19 +131,6 @@ function planner(step: TrainStep, state: TrainState, { planned, precision }: Tra
   };
 }
 
-/** Milliseconds of computing after which the event loop has its turn: signals and timers wait for it. */
-const TURN = 20;
-
-/** Lets the event loop run between steps: an engine that computes on this thread never does otherwise. */
-function breather(): () => Promise<void> {
-  let last = performance.now();
-  return async () => {
-    if (performance.now() - last < TURN) return;
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    last = performance.now();
-  };
-}
-
 /**
  * Trains: `steps` times a batch through `step`, with evaluations, a line per step in `metrics.jsonl`, and checkpoints
  * from which a killed run continues bit by bit. A checkpoint on the way is written one step late, when that step has
@@ -169,7 +158,7 @@ export async function train(
   const { line } = reporter;
   const resident = startResident(step, state, { precision, steps: settings.steps, onFallback: line, onCompile: line });
   try {
-    return await course(task, resident, progress, seen, settings);
+    return await endedBy(settings.signal, () => course(task, resident, progress, seen, settings));
   } finally {
     resident.dispose();
   }
@@ -185,12 +174,10 @@ async function course(
 ): Promise<TrainResult> {
   const { steps, schedule, momentum, out, identity, evalEvery, checkpointEvery, patience = 0, timeLimit = 0 } =
     settings;
-  const { reporter, signal, parametersOf = ({ frozen, trained }: TrainState) => ({ ...frozen, ...trained }) } =
-    settings;
+  const { reporter, parametersOf = ({ frozen, trained }: TrainState) => ({ ...frozen, ...trained }) } = settings;
   using folder = recording(out, reached.step);
   const observer = together([reporting(reporter), folder, ...settings.observers ?? []]);
   const batches = task.batches(reached.position);
-  const breathe = breather();
   const [started, times] = [performance.now(), [...folder.times]];
   const elapsed = () => reached.seconds + (performance.now() - started) / 1000;
   let progress = reached;
@@ -221,16 +208,20 @@ async function course(
     return metrics;
   };
 
+  /** Logs a step, with its evaluation if one is due. */
+  const recorded = async (record: LogRecord) => {
+    const isEvaluated = isDue(evalEvery);
+    // An interrupted evaluation is made again by whoever goes on.
+    progress = { ...progress, record: isEvaluated ? record : undefined };
+    await observer.onRecord(isEvaluated ? { ...record, evaluation: await evaluate() } : record);
+  };
+
   try {
     observer.onStart(progress.step, steps);
-    // A run that ended before its last evaluation and is now longer.
-    if (progress.record !== undefined && !isOver()) await observer.onRecord(progress.record);
+    // A run that ended before its last evaluation and is now longer, or in an evaluation on the way.
+    if (progress.record !== undefined && !isOver()) await recorded(progress.record);
     while (!isOver()) {
-      await breathe();
-      if (signal?.aborted) {
-        await save(LAST);
-        throw interrupted(progress.step, out);
-      }
+      await turn();
       const lr = schedule(progress.step);
       const rates = { rate: lr, ...(momentum && { momentum: momentum(progress.step) }) };
       using pending = isDue(checkpointEvery) && progress.step > saved ? scoped(resident.read()) : undefined;
@@ -246,7 +237,7 @@ async function course(
         progress = { ...progress, record };
         await save(LAST);
       } else {
-        await observer.onRecord(isDue(evalEvery) ? { ...record, evaluation: await evaluate() } : record);
+        await recorded(record);
       }
     }
     const outOfTime = progress.step < steps && !isOutOfPatience();
@@ -264,6 +255,10 @@ async function course(
     const { step: done, seconds, best, bestSeconds } = progress;
     const numbers = { metrics, steps: done, seconds, stepSeconds: median(times), best, bestSeconds, outOfTime };
     return { state: resident.read(), ...numbers };
+  } catch (error) {
+    if (!(error instanceof Interruption)) throw error;
+    await save(LAST);
+    throw interrupted(`after step ${progress.step}`, out);
   } finally {
     observer.onFinish();
     await batches.return();
@@ -276,9 +271,15 @@ async function nextOf(batches: AsyncGenerator<TaskBatch, void, void>): Promise<T
   throw new OneloraError({ attempted: "training", found: "no more batches", allowed: "batches without end" });
 }
 
-function interrupted(step: number, out: string | undefined): OneloraError {
+/**
+ * A run that was ended by its signal.
+ *
+ * @param when After which step
+ * @param out The run's folder, if it has one
+ */
+export function interrupted(when: string, out: string | undefined): OneloraError {
   const allowed = out === undefined ? "starting again" : `continuing with \`resume: ${out}\``;
-  return new OneloraError({ attempted: "training", found: `an interrupt after step ${step}`, allowed });
+  return new OneloraError({ attempted: "training", found: `an interrupt ${when}`, allowed });
 }
 
 function diverged(step: number, loss: number, saved: number | "" | undefined): OneloraError {

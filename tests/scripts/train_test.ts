@@ -198,6 +198,38 @@ for (const backend of await available("wasm", "tensorflow", "cpu")) {
   });
 }
 
+for (const backend of await available("wasm", "tensorflow", "cpu")) {
+  Deno.test(`a signal is seen between the batches of an evaluation (${backend})`, async () => {
+    const run = `${folder}/evaluating-${backend}`;
+    // Ten thousand pictures to judge by.
+    const settings = ["--backend", backend, "--batch-size", "2", "--steps", "9", "--eval-every", "4"];
+    const running = start("train", "--data", "mnist", ...settings, "--out", run);
+    await reached(run, 3, running);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    const sent = performance.now();
+    running.process.kill("SIGTERM");
+    const { code, err } = await running.outcome;
+    assertEquals(code, 143, err);
+    assertStringIncludes(err, "an interrupt after step 4; ");
+    assert(performance.now() - sent < 10_000);
+    // The fourth waits for its evaluation.
+    assertEquals((await linesOf(`${run}/metrics.jsonl`)).length, 3);
+  });
+}
+
+Deno.test("a second signal ends a run at once", async () => {
+  const run = `${folder}/twice`;
+  // A step takes about a second.
+  const settings = ["--backend", "cpu", "--batch-size", "24", "--steps", "9", "--checkpoint-every", "0"];
+  const running = start("train", "--data", "mnist", ...settings, "--out", run);
+  await reached(run, 1, running);
+  running.process.kill("SIGINT");
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  running.process.kill("SIGINT");
+  const { code, err } = await running.outcome;
+  assertEquals([code, err.includes("error: ")], [130, false]);
+});
+
 Deno.test("a checkpoint of another run, an edited, a damaged one and what is none are refused by what differs", async () => {
   const [mine, other] = [`${folder}/mine`, `${folder}/foreign`];
   const settings = ["--steps", "4", "--checkpoint-every", "2"];

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
+import { turn } from "../../dsl/turn.ts";
 import { type ClassificationSettings, imageClassification, type Run, runTask } from "../../tasks/mod.ts";
 import { smallCifar } from "../support/command.ts";
 
@@ -53,7 +54,11 @@ function surroundings(out: string | undefined, heard: Heard) {
 }
 
 /** Image classification whose evaluations find given values in turn. */
-function judgedBy(values: readonly number[], seen: Float32Array[] = []): typeof imageClassification {
+function judgedBy(
+  values: readonly number[],
+  seen: Float32Array[] = [],
+  during: (evaluation: number) => void = () => {},
+): typeof imageClassification {
   let next = 0;
   return {
     ...imageClassification,
@@ -65,6 +70,8 @@ function judgedBy(values: readonly number[], seen: Float32Array[] = []): typeof 
           ...prepared.training,
           evaluate: async (params) => {
             seen.push(await params["classifier.bias"].data<"float32">());
+            during(next);
+            await turn();
             return { accuracy: values[next++] };
           },
         },
@@ -146,4 +153,32 @@ Deno.test("no method only evaluates", async () => {
     surroundings(undefined, heard),
   );
   assertEquals([steps, parameters.adapter], [0, 0]);
+});
+
+Deno.test("a run that is interrupted in any of its evaluations goes on to the same log and parameters", async () => {
+  await useBackend("wasm");
+  const values = [0.2, 0.5, 0.4];
+  const settings = { ...run, steps: 6, weightDecay: 0.1 };
+  const logOf = async (out: string) =>
+    (await Deno.readTextFile(`${out}/metrics.jsonl`)).trimEnd().split("\n")
+      .map((line) => ({ ...JSON.parse(line), seconds: 0 }));
+  const whole: Heard = { lines: [] };
+  await runTask(judgedBy(values), settings, surroundings(`${folder}/evaluated`, whole));
+  const before = tf.memory().numTensors;
+  for (const evaluation of [0, 1, 2]) {
+    const [out, heard]: [string, Heard] = [`${folder}/evaluated-${evaluation}`, { lines: [] }];
+    const controller = new AbortController();
+    const kind = judgedBy(values, [], (now) => now === evaluation && controller.abort());
+    await assertRejects(
+      () => runTask(kind, settings, { ...surroundings(out, heard), signal: controller.signal }),
+      OneloraError,
+      `an interrupt after step ${2 * evaluation + 2}; allowed: continuing with \`resume: ${out}\``,
+    );
+    assertEquals((await logOf(out)).length, 2 * evaluation + 1);
+    const rest = judgedBy(values.slice(evaluation));
+    await runTask(rest, settings, { ...surroundings(out, heard), resume: true });
+    assertEquals(heard.bias, whole.bias);
+    assertEquals(await logOf(out), await logOf(`${folder}/evaluated`));
+  }
+  assertEquals(tf.memory().numTensors, before);
 });

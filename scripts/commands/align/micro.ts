@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import { fineTune } from "../../../tasks/fine_tune/mod.ts";
+import { type Reporter, silent } from "../../../tasks/trainer/observe.ts";
 import { stageOf } from "../sweep/folder.ts";
 import { experiments } from "../sweep/paper.ts";
 import { paperTables } from "../sweep/paper_tables.ts";
@@ -38,8 +39,11 @@ async function trained(out: string, options: Parameters<typeof fineTune>[0]): Pr
   // Standard output is the table's, or JSON.
   console.error(`training ${out}`);
   const onLine = (line: string) => console.error(line);
-  const { signal } = options ?? {};
-  using _tuned = await fineTune(stage === "begun" ? { resume: out, signal, onLine } : { ...options, out, onLine });
+  const { signal, reporter } = options ?? {};
+  const surroundings = { signal, reporter, onLine };
+  using _tuned = await fineTune(
+    stage === "begun" ? { resume: out, ...surroundings } : { ...options, out, ...surroundings },
+  );
   return out;
 }
 
@@ -50,14 +54,21 @@ async function trained(out: string, options: Parameters<typeof fineTune>[0]): Pr
  * @param folder Where the runs go
  * @param steps Steps of each
  * @param signal Ends a run after its current step
+ * @param during Told when steps begin and end
  */
 export async function microRuns(
   task: string,
   folder: string,
-  { steps = STEPS, signal }: { readonly steps?: number; readonly signal?: AbortSignal },
+  { steps = STEPS, signal, during }: {
+    readonly steps?: number;
+    readonly signal?: AbortSignal;
+    readonly during: (reporter: Reporter) => Reporter;
+  },
 ): Promise<MicroRuns> {
   const { fullRate } = Object.values(experiments).find(({ settings }) => settings.task === task)!.micro;
-  const shared = { task, data: DATA[task], steps, signal } as Parameters<typeof fineTune>[0];
+  const shared = { task, data: DATA[task], steps, signal, reporter: () => during(silent) } as Parameters<
+    typeof fineTune
+  >[0];
   return {
     full: await trained(join(folder, "all"), { ...shared, adapter: "all", lr: fullRate }),
     lora: await trained(join(folder, "lora"), { ...shared, adapter: "lora" }),

@@ -164,7 +164,7 @@ export async function execute(configuration: Configuration, execution: Execution
     notes,
     results: joined,
   };
-  const { files, ...shown } = await writeOutcome(outcome, note);
+  const { files, ...shown } = await writeOutcome(outcome, note, signal);
   note(`${folder}: ${files.join(", ")}`);
   return { ...shown, failure };
 }

@@ -86,6 +86,7 @@ export async function firstStage(stage: FirstStage): Promise<string> {
   await childOutput([...taskArguments("merge"), script, ...flags], {
     attempted: `merging ${run}`,
     env: taskEnvironment("merge"),
+    signal,
   });
   await Deno.rename(merging, model);
   return model;

@@ -47,13 +47,14 @@ function figure11Runs({ rows, results }: Outcome): readonly (readonly [label: st
 }
 
 /** Evaluates a run into the `evaluation.json` of its folder, unless that is there. */
-async function evaluateRun(run: string): Promise<void> {
+async function evaluateRun(run: string, signal: AbortSignal): Promise<void> {
   const path = `${run}/evaluation.json`;
   if (await Deno.lstat(path).then(() => true, () => false)) return;
   const script = moduleArgument(new URL("../evaluate.ts", import.meta.url));
   const json = await childOutput([...taskArguments("evaluate"), script, "--run", run, "--json"], {
     attempted: `evaluating ${run}`,
     env: taskEnvironment("evaluate"),
+    signal,
   });
   await writeWhole(path, `${json}\n`, { within: run });
 }
@@ -63,9 +64,10 @@ async function evaluateRun(run: string): Promise<void> {
  * and the sweep has finished runs of all three.
  *
  * @param outcome What came of the sweep
+ * @param signal Ends it
  * @returns The file's name; undefined where there is nothing to draw
  */
-export async function figure11(outcome: Outcome): Promise<string | undefined> {
+export async function figure11(outcome: Outcome, signal: AbortSignal): Promise<string | undefined> {
   const { folder, results } = outcome;
   const isClassifying = results.some((result) =>
     result.state === "finished" && taskKind(result.summary.task).chart !== undefined
@@ -74,7 +76,7 @@ export async function figure11(outcome: Outcome): Promise<string | undefined> {
   if (runs === undefined) return undefined;
   const methods = [];
   for (const [name, run] of runs) {
-    await evaluateRun(`${folder}/${run}`);
+    await evaluateRun(`${folder}/${run}`, signal);
     methods.push({ ...await runCalibration(`${folder}/${run}`), name });
   }
   await writeWhole(`${folder}/figure11.svg`, svgFile(calibrationChart(methods)));
@@ -86,11 +88,13 @@ export async function figure11(outcome: Outcome): Promise<string | undefined> {
  *
  * @param outcome What came of it
  * @param note Told what could not be drawn
+ * @param signal Ends what takes long
  * @returns The table as Markdown, everything as JSON, and the files' names
  */
 export async function writeOutcome(
   outcome: Outcome,
   note: (line: string) => void,
+  signal: AbortSignal,
 ): Promise<{ readonly table: string; readonly data: string; readonly files: readonly string[] }> {
   const { folder, title, settings, deciding, rows, results } = outcome;
   const table = tableOf(outcome);
@@ -98,7 +102,7 @@ export async function writeOutcome(
   await writeWhole(`${folder}/table.md`, `${table}\n`);
   await writeWhole(`${folder}/table.json`, `${data}\n`);
   await writeWhole(`${folder}/chart.svg`, await draw(chartOf(outcome)));
-  const figure = await figure11(outcome).catch((error) => {
+  const figure = await figure11(outcome, signal).catch((error) => {
     if (!(error instanceof OneloraError)) throw error;
     note(`no figure11.svg: ${error.message}`);
     return undefined;

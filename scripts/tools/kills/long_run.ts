@@ -37,7 +37,9 @@ await main(
       onStep: ({ step }) => {
         if (step % 100 !== 0) return;
         const { numTensors, numDataBuffers, numBytes } = tf.memory();
-        console.log([step, numTensors, numDataBuffers, tf.backend().numDataIds(), (numBytes / 1e6).toFixed(1)].join(" "));
+        console.log(
+          [step, numTensors, numDataBuffers, tf.backend().numDataIds(), (numBytes / 1e6).toFixed(1)].join(" "),
+        );
       },
     });
   }),
