@@ -135,6 +135,51 @@ testKernels("every transposition is that of the cpu backend", async () => {
   }
 });
 
+testKernels("permutations of many axes and reversed axes are those of the cpu backend", async () => {
+  const wide = [[[3, 2, 5, 4, 6, 2], [0, 2, 4, 1, 3, 5]], [[2, 3, 2, 5, 3, 7], [5, 3, 1, 0, 2, 4]], [[3, 4, 5, 6, 2], [
+    4,
+    2,
+    0,
+    3,
+    1,
+  ]]] as const;
+  for (const [shape, perm] of wide) {
+    const compute = () => tf.transpose(random(shape, 4), [...perm]);
+    assertEquals(compute().dataSync(), await onCpu(compute), `[${shape}] by [${perm}]`);
+  }
+  for (const axes of [[0, 1], [0], [1], [0, 2], [1, 2], [3], [0, 1, 2, 3]]) {
+    const compute = () => tf.reverse(random([3, 4, 5, 6], 7), axes);
+    assertEquals(compute().dataSync(), await onCpu(compute), `axes [${axes}]`);
+  }
+});
+
+/** Image, kernel, stride and padding. */
+const convolutions: readonly (readonly [readonly number[], readonly number[], number, "same" | "valid" | number])[] = [
+  [[2, 9, 7, 3], [3, 3, 3, 5], 1, "same"],
+  [[1, 8, 8, 70], [3, 3, 70, 13], 1, "same"],
+  [[3, 6, 5, 4], [1, 1, 4, 8], 1, "valid"],
+  [[3, 7, 5, 4], [1, 1, 4, 9], 2, "same"],
+  [[2, 11, 10, 5], [3, 2, 5, 6], 2, "valid"],
+  [[2, 11, 10, 5], [5, 4, 5, 12], 3, "same"],
+  [[2, 4, 4, 2], [7, 7, 2, 3], 1, 3],
+  [[1, 5, 5, 1], [2, 2, 1, 1], 1, 1],
+];
+
+testKernels("convolutions and their gradients are those of the cpu backend", async () => {
+  for (const [shape, kernel, stride, pad] of convolutions) {
+    const [x, filter] = [random(shape, 1) as tf.Tensor4D, random(kernel, 2) as tf.Tensor4D];
+    const convolve = () => tf.conv2d(x, filter, stride, pad);
+    const dy = random(convolve().shape, 3) as tf.Tensor4D;
+    const back = () => tf.grad((image: tf.Tensor) => tf.conv2d(image as tf.Tensor4D, filter, stride, pad))(x, dy);
+    const scale = 9 * kernel[0] * kernel[1] * kernel[2];
+    for (const compute of [convolve, back]) {
+      const [found, expected] = [compute().dataSync(), await onCpu(compute)];
+      assertEquals(found.length, expected.length);
+      found.forEach((value, i) => assertAlmostEquals(value, expected[i], 1e-6 * scale, `[${shape}] by [${kernel}]`));
+    }
+  }
+});
+
 testKernels("gathering is that of the cpu backend, and refuses indices that are not there", async () => {
   for (const shape of [[7, 1], [7, 5], [2, 7, 3], [2, 3, 7]]) {
     const axis = shape.indexOf(7);

@@ -39,6 +39,20 @@ const cases: Readonly<Record<string, () => tf.Tensor | tf.Tensor[]>> = {
   ],
   "transpose":
     () => [tf.transpose(random([40, 77, 65], 15), [0, 2, 1]), tf.transpose(random([20, 30, 40, 8], 16), [0, 2, 1, 3])],
+  "permutations": () => [
+    tf.transpose(random([8, 3, 4, 14, 4, 14], 31), [0, 2, 4, 1, 3, 5]),
+    tf.transpose(random([300, 7, 90], 32), [2, 1, 0]),
+    tf.transpose(random([4, 90, 8, 60], 33), [0, 3, 2, 1]),
+    tf.reverse(random([3, 3, 90, 111], 34), [0, 1]),
+  ],
+  "convolutions": () => {
+    const x = random([3, 33, 31, 19], 35) as tf.Tensor4D;
+    return [1, 2].flatMap((stride) => {
+      const filter = random([3, 3, 19, 23], 36) as tf.Tensor4D;
+      const y = tf.conv2d(x, filter, stride, "same");
+      return [y, tf.conv2dTranspose(y, filter, x.shape, stride, "same")];
+    });
+  },
   "gather": () => tf.gather(random([500, 129], 17), tf.range(0, 499, 1, "int32")),
   "tile and concat":
     () => [tf.tile(random([301, 1, 65], 18), [1, 7, 1]), tf.concat([random([700, 65], 19), random([700, 33], 20)], 1)],

@@ -8,6 +8,9 @@
 export type FunctionName =
   | "adamw"
   | "add"
+  | "collect"
+  | "convolve"
+  | "copyBlocks"
   | "copyRows"
   | "divide"
   | "divideBy"
@@ -28,6 +31,7 @@ export type FunctionName =
   | "maximum"
   | "minimum"
   | "multiply"
+  | "permute"
   | "repeat"
   | "softmax"
   | "softmaxGradient"

@@ -9,6 +9,7 @@
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../error.ts";
+import { convolutionKernels } from "./convolve.ts";
 import { elementwiseKernels } from "./elementwise.ts";
 import { fusedKernels } from "./fused.ts";
 import type { Kernel, Kernels } from "./kernel.ts";
@@ -31,6 +32,7 @@ export interface Registration {
 
 const kernels: Kernels = {
   ...productKernels,
+  ...convolutionKernels,
   ...elementwiseKernels,
   ...reductionKernels,
   ...movingKernels,

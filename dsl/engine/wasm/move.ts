@@ -35,6 +35,75 @@ function repeated(heap: Heap, x: tf.TensorInfo, axis: number, count: number): tf
   return out;
 }
 
+/** Steps between the elements of a shape's axes. */
+function strides(shape: readonly number[]): readonly number[] {
+  return shape.map((_, axis) => size(shape.slice(axis + 1)));
+}
+
+/** An axis that is looped over: its length and its steps in what is read and in what is written. */
+interface Loop {
+  readonly length: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Runs a function within loops: four it does itself, the longest first, which threads share; it is called for every round
+ * of the others.
+ */
+function nest(loops: readonly Loop[], run: (from: number, to: number, four: readonly number[]) => void): void {
+  const sorted = [...loops].sort((a, b) => b.length - a.length);
+  const own = [
+    ...sorted.slice(0, 4),
+    ...Array<Loop>(Math.max(0, 4 - loops.length)).fill({ length: 1, from: 0, to: 0 }),
+  ];
+  const four = [...own.map(({ length }) => length), ...own.map(({ from }) => from * 4), ...own.map(({ to }) => to * 4)];
+  const go = ([loop, ...rest]: readonly Loop[], from: number, to: number): void => {
+    if (loop === undefined) run(from, to, four);
+    else for (let i = 0; i < loop.length; i++) go(rest, from + i * loop.from * 4, to + i * loop.to * 4);
+  };
+  go(sorted.slice(4), 0, 0);
+}
+
+/** Any permutation: copies of runs, or transpositions of what is last on either side. */
+function permuted(heap: Heap, x: tf.TensorInfo, out: tf.TensorInfo, lengths: number[], order: number[]): void {
+  const [read, written] = [strides(lengths), strides(order.map((axis) => lengths[axis]))];
+  const loops = order.map((axis, i): Loop => ({ length: lengths[axis], from: read[axis], to: written[i] }));
+  const last = loops[loops.length - 1];
+  const columns = loops.find(({ from }) => from === 1)!;
+  const [from, to] = [heap.address(x), heap.address(out)];
+  nest(loops.filter((loop) => loop !== last && loop !== columns), (begin, end, four) => {
+    const around = [from + begin, to + end, ...four];
+    if (last === columns) heap.functions.copyBlocks(...around, last.length);
+    else heap.functions.permute(...around, last.length, columns.length, last.from * 4, columns.to * 4);
+  });
+}
+
+/** x with some axes, not the last, in reverse. */
+function reversed(heap: Heap, x: tf.TensorInfo, axes: readonly number[]): tf.TensorInfo | undefined {
+  const flipped = x.shape.map((_, axis) => axes.includes(axis));
+  const runs: { length: number; isFlipped: boolean }[] = [];
+  x.shape.forEach((length, axis) => {
+    const previous = runs[runs.length - 1];
+    if (previous?.isFlipped === flipped[axis]) previous.length *= length;
+    else runs.push({ length, isFlipped: flipped[axis] });
+  });
+  // Axes that are neighbours and all in reverse are one axis in reverse.
+  const steps = strides(runs.map(({ length }) => length));
+  const loops = runs.map(({ length, isFlipped }, i): Loop => ({
+    length,
+    from: isFlipped ? -steps[i] : steps[i],
+    to: steps[i],
+  }));
+  const last = loops.pop();
+  if (last === undefined || last.from < 0) return undefined;
+  const begin = loops.reduce((sum, { length, from }) => from < 0 ? sum - (length - 1) * from : sum, 0);
+  const out = heap.output(x.shape, x.dtype);
+  const [from, to] = [heap.address(x) + begin * 4, heap.address(out)];
+  nest(loops, (at, end, four) => heap.functions.copyBlocks(from + at, to + end, ...four, last.length));
+  return out;
+}
+
 /** Rows that a slice is made of, and where they begin; offsets and lengths in elements. */
 interface Cut {
   readonly starts: readonly number[];
@@ -46,18 +115,18 @@ interface Cut {
 
 /** The part of a tensor that begins at `begin` and is `sizes` large. */
 function cut(shape: readonly number[], begin: readonly number[], sizes: readonly number[]): Cut {
-  const strides = shape.map((_, axis) => size(shape.slice(axis + 1)));
+  const steps = strides(shape);
   const partial = [...shape.keys()].filter((axis) => sizes[axis] !== shape[axis]);
   // A row goes on to the last axis that is cut; the rows up to the cut before that are evenly spaced.
   const [last, before] = [partial.at(-1) ?? 0, partial.at(-2) ?? -1];
-  let starts = [begin.reduce((sum, at, axis) => sum + at * strides[axis], 0)];
+  let starts = [begin.reduce((sum, at, axis) => sum + at * steps[axis], 0)];
   for (let axis = 0; axis <= before; axis++) {
-    starts = starts.flatMap((start) => Array.from({ length: sizes[axis] }, (_, i) => start + i * strides[axis]));
+    starts = starts.flatMap((start) => Array.from({ length: sizes[axis] }, (_, i) => start + i * steps[axis]));
   }
   return {
     starts,
     count: size(sizes.slice(before + 1, last)),
-    stride: strides[last] * shape[last],
+    stride: steps[last] * shape[last],
     width: size(sizes.slice(last)),
   };
 }
@@ -72,20 +141,30 @@ function sliced(heap: Heap, x: tf.TensorInfo, begin: readonly number[], sizes: r
   return out;
 }
 
-/** Kernels of tf.transpose, tf.gather, tf.tile, tf.slice, tf.split and tf.concat. */
+/** Kernels of tf.transpose, tf.reverse, tf.gather, tf.tile, tf.slice, tf.split and tf.concat. */
 export const movingKernels: Kernels = {
   Transpose: (heap, { inputs: { x }, attrs }) => {
     const { perm } = attrs as unknown as { readonly perm: readonly number[] };
     const { lengths, order } = simplify(x.shape, perm);
     const pattern = order.join();
-    if (!isWords(x) || !["1,0", "0,2,1", "1,0,2", "0,2,1,3"].includes(pattern)) return undefined;
+    if (!isWords(x) || order.length < 2) return undefined;
+    const shape = perm.map((axis) => x.shape[axis]);
+    if (!["1,0", "0,2,1", "1,0,2", "0,2,1,3"].includes(pattern)) {
+      const out = heap.output(shape, x.dtype);
+      permuted(heap, x, out, lengths, order);
+      return out;
+    }
     // [batch, rows, columns, width], where the first and the last may be missing.
     const [batch, rows, columns, width = 1] = order[0] === 0 ? lengths : [1, ...lengths];
-    const out = heap.output(perm.map((axis) => x.shape[axis]), x.dtype);
+    const out = heap.output(shape, x.dtype);
     const [from, to] = [heap.address(x), heap.address(out)];
     if (width === 1) heap.functions.transpose(from, to, batch, rows, columns);
     else heap.functions.transposeBlocks(from, to, batch, rows, columns, width);
     return out;
+  },
+  Reverse: (heap, { inputs: { x }, attrs }) => {
+    const { dims } = attrs as unknown as { readonly dims: number | number[] };
+    return isWords(x) ? reversed(heap, x, tf.util.parseAxisParam(dims, x.shape)) : undefined;
   },
   GatherV2: (heap, { inputs: { x, indices }, attrs }) => {
     const { axis, batchDims } = attrs as unknown as { readonly axis: number; readonly batchDims: number };

@@ -47,7 +47,7 @@ export const STATE = 8;
 /** Bytes of the control block. */
 export const CONTROL_BYTES = 128;
 /** Most arguments of a call. */
-export const WIDTH = 16;
+export const WIDTH = 24;
 /** Most chunks of a region. */
 export const MOST_CHUNKS = 64;
 
@@ -86,7 +86,7 @@ export function serve({ code, memory, work, names, control, values }: ThreadData
       if (own !== region || next >= count) break;
       if (Atomics.compareExchange(state, 0, now, now + 1n) !== now) continue;
       const args: number[] = [];
-      for (let i = 0, at = next * 16; i < words[ARITY]; i++, at++) {
+      for (let i = 0, at = next * 24; i < words[ARITY]; i++, at++) {
         args.push(Number.isNaN(given[at]) ? work : given[at]);
       }
       try {

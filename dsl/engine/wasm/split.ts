@@ -131,6 +131,37 @@ const product: Split = (args, parts) => {
   return [args];
 };
 
+/** x, filter, out, first, rows, columns, height, width, channels, kernel's height and width, ...: by output pixels in sixes. */
+const convolution: Split = (args, parts) => {
+  const [, , out, first, rows, columns, , , channels, kernelHeight, kernelWidth] = args;
+  const each = columns * channels * kernelHeight * kernelWidth;
+  return ranges(rows, parts, Math.ceil(PRODUCTS / each), 6).map(([begin, end]) =>
+    replaced(args, { 2: out + begin * columns * 4, 3: first + begin, 4: end - begin, 16: OWN_WORK })
+  );
+};
+
+/** patches, out, first row, rows, height, width, channels, ...: by rows of the image. */
+const collection: Split = (args, parts) => {
+  const [, out, first, rows, , width, channels] = args;
+  return ranges(rows, parts, Math.ceil(COSTLY / (width * channels)), 1).map(([begin, end]) =>
+    replaced(args, { 1: out + begin * width * channels * 4, 2: first + begin, 3: end - begin })
+  );
+};
+
+/** x, out, four counts, four steps in x, four in out, ...: by the first count, or by the columns of a single transposition. */
+const permutation: Split = (args, parts) => {
+  const [x, out, n0, n1, n2, n3, s0, , , , t0, , , , rows, columns = 1, , step] = args;
+  if (n0 > 1) {
+    return ranges(n0, parts, Math.ceil(CHEAP / (n1 * n2 * n3 * rows * columns)), 1).map(([begin, end]) =>
+      replaced(args, { 0: x + begin * s0, 1: out + begin * t0, 2: end - begin })
+    );
+  }
+  if (n1 * n2 * n3 > 1 || step === undefined) return [args];
+  return ranges(columns, parts, Math.ceil(CHEAP / rows), 16).map(([begin, end]) =>
+    replaced(args, { 0: x + begin * 4, 1: out + begin * step, 15: end - begin })
+  );
+};
+
 /** from, to, batch, and what one of the batch takes. */
 function batches(size: (args: readonly number[]) => readonly [from: number, to: number]): Split {
   return (args, parts) => {
@@ -166,6 +197,9 @@ const area = ([, , , rows, columns, size = 1]: readonly number[]) => rows * colu
 export const splits: Readonly<Partial<Record<FunctionName, Split>>> = {
   adamw: elements(7, COSTLY),
   add: pair,
+  collect: collection,
+  convolve: convolution,
+  copyBlocks: permutation,
   copyRows: copies,
   divide: pair,
   divideBy: pair,
@@ -185,6 +219,7 @@ export const splits: Readonly<Partial<Record<FunctionName, Split>>> = {
   maximum: pair,
   minimum: pair,
   multiply: pair,
+  permute: permutation,
   repeat: batches(([, , , count, size]) => [size, count * size]),
   softmax: byRows(2, [0, 1], [], COSTLY),
   softmaxGradient: byRows(3, [0, 1, 2], [], COSTLY),

@@ -5,6 +5,7 @@
 
 import { block, COLUMNS, DEPTH, loadPart, ROWS, storePart, TILE } from "./layout";
 import { multiplyPanels } from "./micro_kernel";
+import { placePatches, slideOver } from "./convolve";
 import { packColumns, packRows, placeColumns, placeRows } from "./pack";
 import { multiplyByVector, multiplyVectorBy } from "./vector";
 
@@ -77,6 +78,13 @@ function clampRows(c: usize, stride: usize, height: usize, width: usize): void {
   }
 }
 
+/** How the left factor lies in memory: by rows, by columns, or as patches of the image that was told to `slideOver`. */
+const enum Left {
+  Rows,
+  Columns,
+  Patches,
+}
+
 /** One product of `rows` x `depth` by `depth` x `columns`. */
 function multiply(
   a: usize,
@@ -85,7 +93,7 @@ function multiply(
   rows: usize,
   columns: usize,
   depth: usize,
-  transposeA: bool,
+  layout: Left,
   transposeB: bool,
   work: usize,
   bias: usize,
@@ -123,7 +131,9 @@ function multiply(
         for (let p: usize = 0; p < length; p += DEPTH) {
           const part = min<usize>(DEPTH, length - p);
           const partPadded = roundUp(part, 4);
-          if (transposeA) {
+          if (layout == Left.Patches) {
+            placePatches(top, outer + p, part, height, partPadded);
+          } else if (layout == Left.Columns) {
             placeColumns(a + (outer + p) * strideA + top * 4, strideA, part, height, partPadded);
           } else {
             placeRows(a + top * strideA + (outer + p) * 4, strideA, part, height, partPadded);
@@ -181,10 +191,38 @@ export function matmul(
       if (bias) addBias(out, columns * 4, rows, columns, bias);
       if (relu) clampRows(out, columns * 4, rows, columns);
     } else {
-      multiply(a, b, out, rows, columns, depth, transposeA, transposeB, work, bias, relu, strideA);
+      multiply(a, b, out, rows, columns, depth, transposeA ? Left.Columns : Left.Rows, transposeB, work, bias, relu, strideA);
     }
     a += stepA;
     b += stepB;
     out += stepOut;
   }
+}
+
+/**
+ * The convolution of NHWC images with a kernel [kernel height, kernel width, channels, columns]: `rows` output pixels from
+ * `first` on, counted over all images, of `pixels` an image and `outWidth` a row. `out` is the first of them.
+ */
+export function convolve(
+  x: usize,
+  filter: usize,
+  out: usize,
+  first: usize,
+  rows: usize,
+  columns: usize,
+  height: usize,
+  width: usize,
+  channels: usize,
+  kernelHeight: usize,
+  kernelWidth: usize,
+  pixels: usize,
+  outWidth: usize,
+  stride: usize,
+  top: usize,
+  left: usize,
+  work: usize,
+): void {
+  slideOver(x, first, height, width, channels, kernelWidth, pixels, outWidth, stride, top, left);
+  const depth = kernelHeight * kernelWidth * channels;
+  multiply(0, filter, out, rows, columns, depth, Left.Patches, false, work, 0, false, 0);
 }

@@ -5,7 +5,7 @@ import { loadPart, storePart } from "./layout";
 /** Copies `size` floats. */
 // @ts-ignore: decorator
 @inline
-function copy(from: usize, to: usize, size: usize): void {
+export function copy(from: usize, to: usize, size: usize): void {
   const end = from + (size & ~3) * 4;
   for (; from < end; from += 16) {
     v128.store(to, v128.load(from));
@@ -41,32 +41,107 @@ export function transpose4(from: usize, stride: usize, to: usize, step: usize): 
   v128.store(to + 3 * step, v128.shuffle<f64>(p2, p3, 1, 3));
 }
 
-/** out[n, j, i] = x[n, i, j], in blocks of 32 x 16: whole cache lines on both sides. */
-export function transpose(x: usize, out: usize, batch: usize, rows: usize, columns: usize): void {
-  const stride = columns * 4;
-  const step = rows * 4;
+/** Rows of x as columns of out, in blocks of 32 x 16: whole cache lines on both sides. */
+function transposeRows(x: usize, stride: usize, out: usize, step: usize, rows: usize, columns: usize): void {
   const wholeRows = rows & ~3;
   const wholeColumns = columns & ~3;
-  for (let n: usize = 0; n < batch; n++) {
-    for (let top: usize = 0; top < wholeRows; top += 32) {
-      const bottom = min<usize>(top + 32, wholeRows);
-      for (let left: usize = 0; left < wholeColumns; left += 16) {
-        const right = min<usize>(left + 16, wholeColumns);
-        for (let j = left; j < right; j += 4) {
-          for (let i = top; i < bottom; i += 4) {
-            transpose4(x + i * stride + j * 4, stride, out + j * step + i * 4, step);
-          }
+  for (let top: usize = 0; top < wholeRows; top += 32) {
+    const bottom = min<usize>(top + 32, wholeRows);
+    for (let left: usize = 0; left < wholeColumns; left += 16) {
+      const right = min<usize>(left + 16, wholeColumns);
+      for (let j = left; j < right; j += 4) {
+        for (let i = top; i < bottom; i += 4) {
+          transpose4(x + i * stride + j * 4, stride, out + j * step + i * 4, step);
         }
       }
     }
-    for (let j = wholeColumns; j < columns; j++) {
-      for (let i: usize = 0; i < wholeRows; i++) f32.store(out + j * step + i * 4, f32.load(x + i * stride + j * 4));
+  }
+  for (let j = wholeColumns; j < columns; j++) {
+    for (let i: usize = 0; i < wholeRows; i++) f32.store(out + j * step + i * 4, f32.load(x + i * stride + j * 4));
+  }
+  for (let i = wholeRows; i < rows; i++) {
+    for (let j: usize = 0; j < columns; j++) f32.store(out + j * step + i * 4, f32.load(x + i * stride + j * 4));
+  }
+}
+
+/** out[n, j, i] = x[n, i, j]. */
+export function transpose(x: usize, out: usize, batch: usize, rows: usize, columns: usize): void {
+  for (let n: usize = 0; n < batch; n++) {
+    transposeRows(x, columns * 4, out, rows * 4, rows, columns);
+    x += rows * columns * 4;
+    out += rows * columns * 4;
+  }
+}
+
+/**
+ * Four nested loops around a transposition of `rows` x `columns`: steps in x (`s`) and in out (`t`), `stride` and `step`
+ * of the rows of x and out, in bytes.
+ */
+export function permute(
+  x: usize,
+  out: usize,
+  n0: usize,
+  n1: usize,
+  n2: usize,
+  n3: usize,
+  s0: usize,
+  s1: usize,
+  s2: usize,
+  s3: usize,
+  t0: usize,
+  t1: usize,
+  t2: usize,
+  t3: usize,
+  rows: usize,
+  columns: usize,
+  stride: usize,
+  step: usize,
+): void {
+  for (let i0: usize = 0; i0 < n0; i0++) {
+    for (let i1: usize = 0; i1 < n1; i1++) {
+      for (let i2: usize = 0; i2 < n2; i2++) {
+        let from = x + i0 * s0 + i1 * s1 + i2 * s2;
+        let to = out + i0 * t0 + i1 * t1 + i2 * t2;
+        for (let i3: usize = 0; i3 < n3; i3++) {
+          transposeRows(from, stride, to, step, rows, columns);
+          from += s3;
+          to += t3;
+        }
+      }
     }
-    for (let i = wholeRows; i < rows; i++) {
-      for (let j: usize = 0; j < columns; j++) f32.store(out + j * step + i * 4, f32.load(x + i * stride + j * 4));
+  }
+}
+
+/** The same around copies of `size` floats. Steps may be negative. */
+export function copyBlocks(
+  x: usize,
+  out: usize,
+  n0: usize,
+  n1: usize,
+  n2: usize,
+  n3: usize,
+  s0: usize,
+  s1: usize,
+  s2: usize,
+  s3: usize,
+  t0: usize,
+  t1: usize,
+  t2: usize,
+  t3: usize,
+  size: usize,
+): void {
+  for (let i0: usize = 0; i0 < n0; i0++) {
+    for (let i1: usize = 0; i1 < n1; i1++) {
+      for (let i2: usize = 0; i2 < n2; i2++) {
+        let from = x + i0 * s0 + i1 * s1 + i2 * s2;
+        let to = out + i0 * t0 + i1 * t1 + i2 * t2;
+        for (let i3: usize = 0; i3 < n3; i3++) {
+          copy(from, to, size);
+          from += s3;
+          to += t3;
+        }
+      }
     }
-    x += rows * stride;
-    out += rows * stride;
   }
 }
 
