@@ -33,15 +33,20 @@ export function show(value: unknown): string {
 const STRANGE = ["NaN", "Infinity", "-Infinity"];
 
 /**
- * JSON on one line in which numbers that JSON does not have keep their names: `"NaN"`, `"Infinity"`, `"-Infinity"`.
+ * JSON in which numbers that JSON does not have keep their names: `"NaN"`, `"Infinity"`, `"-Infinity"`. All JSON that is
+ * written or printed is made here.
  *
  * @param value What to write
- * @param each What is written in place of each part of it
+ * @param options `each`: what is written in place of each part of it; `indent`: spaces a level (default: one line)
  */
-export function writeNumbers(value: unknown, each: (part: unknown) => unknown = (part) => part): string {
+export function writeNumbers(
+  value: unknown,
+  { each = (part) => part, indent }: { readonly each?: (part: unknown) => unknown; readonly indent?: number } = {},
+): string {
   return JSON.stringify(
     value,
     (_, part) => typeof part === "number" && !Number.isFinite(part) ? String(part) : each(part),
+    indent,
   );
 }
 

@@ -6,7 +6,7 @@
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { OneloraError } from "../error.ts";
 import { guarded } from "./file.ts";
-import { show } from "./json.ts";
+import { show, writeNumbers } from "./json.ts";
 
 /** Takes bytes in order. */
 export type Sink = (bytes: Uint8Array) => Promise<void>;
@@ -134,14 +134,14 @@ export async function writeWhole(path: string, content: Content, bounds: Bounds 
 }
 
 /**
- * Writes a JSON file, indented, as {@linkcode writeWhole} does.
+ * Writes a JSON file, indented, as {@linkcode writeWhole} does; NaN and infinity are `"NaN"`, `"Infinity"`, `"-Infinity"`.
  *
  * @param path The file
  * @param value Its content
  * @param bounds Where it may lie
  */
 export async function writeJson(path: string, value: unknown, bounds: Bounds = {}): Promise<void> {
-  await writeWhole(path, `${JSON.stringify(value, null, 2)}\n`, bounds);
+  await writeWhole(path, `${writeNumbers(value, { indent: 2 })}\n`, bounds);
 }
 
 /**

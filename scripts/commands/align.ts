@@ -5,6 +5,7 @@
  * @module
  */
 import { join } from "node:path";
+import { writeNumbers } from "../../dsl/files/json.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import { useBackend } from "../../dsl/mod.ts";
 import { align, type Alignment, alignmentChart } from "../../tasks/alignment/mod.ts";
@@ -86,7 +87,7 @@ await main(
       randoms,
       seed,
     });
-    console.log(json ? JSON.stringify(alignment) : tableOf(alignment));
+    console.log(json ? writeNumbers(alignment) : tableOf(alignment));
     if (chart === undefined) return;
     const svg = svgFile(alignmentChart(alignment));
     await writeWhole(chart, svg);

@@ -4,6 +4,7 @@
  * @module
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { writeNumbers } from "../../dsl/files/json.ts";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { NO_METHOD } from "../../tasks/trainer/method.ts";
 import { taskKinds } from "../../tasks/kinds.ts";
@@ -103,6 +104,6 @@ await main(
     const answers: (readonly Answered[])[] = [];
     for (const run of runs) answers.push(await answersOf(run, asking, { ...first, data: data ?? first.data, own }));
     const compared = together(runs, answers);
-    console.log(json ? JSON.stringify(compared, null, 2) : asking.report(compared));
+    console.log(json ? writeNumbers(compared, { indent: 2 }) : asking.report(compared));
   }),
 );

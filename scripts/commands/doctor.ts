@@ -8,6 +8,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { right } from "fp-ts/Either";
 import { cpus } from "node:os";
+import { writeNumbers } from "../../dsl/files/json.ts";
 import { commandLine } from "../../dsl/command_line.ts";
 import { missingCuda } from "../../dsl/engine/tensorflow_environment.ts";
 import { nativeFolder } from "../../dsl/engine/tensorflow.ts";
@@ -116,7 +117,7 @@ await main(
   { name: "doctor", summary: "Which backends work here, and how to get a faster one", flags },
   ({ options }) => async () => {
     const findings = await examine();
-    console.log(options.json ? JSON.stringify(findings, null, 2) : inWords(findings));
+    console.log(options.json ? writeNumbers(findings, { indent: 2 }) : inWords(findings));
     return right(undefined);
   },
 );

@@ -4,6 +4,7 @@
  * @module
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { writeNumbers } from "../../dsl/files/json.ts";
 import { useBackend } from "../../dsl/mod.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import { type EvaluationRun, readRunConfig, type Run, type TaskKind, taskKind, taskNames } from "../../tasks/mod.ts";
@@ -80,7 +81,7 @@ await main(
       const data = await kind.openData(subject.data, subject);
       const { metrics, details, notes } = await kind.evaluate(opened, data, subject, reporterFor("evaluating"));
       for (const note of notes) console.error(`note: ${withFlags(flags, note)}`);
-      console.log(options.json ? JSON.stringify(details) : `${kind.inWords(metrics)}\n\n${inLines(metrics)}`);
+      console.log(options.json ? writeNumbers(details) : `${kind.inWords(metrics)}\n\n${inLines(metrics)}`);
       if (chart === undefined) return;
       await writeWhole(chart, kind.chart!(subject.adapter ?? subject.model, details));
     } finally {

@@ -6,6 +6,7 @@
  */
 import { adapt, parameterCounts } from "../../adapters/mod.ts";
 import { joinMethods } from "../../adapters/spec.ts";
+import { writeNumbers } from "../../dsl/files/json.ts";
 import { useBackend } from "../../dsl/mod.ts";
 import { engineKind } from "../../dsl/engine/kinds.ts";
 import { precisions } from "../../dsl/engine/precision.ts";
@@ -64,7 +65,7 @@ await main(
     );
     const note = paperNote(name, adapter, trainable);
     const lines = note === undefined ? rows : [...rows, `note      ${note}`];
-    if (!options.plan) return console.log(options.json ? JSON.stringify(counts) : lines.join("\n"));
+    if (!options.plan) return console.log(options.json ? writeNumbers(counts) : lines.join("\n"));
 
     const { batch, length, precision, gradientCheckpointing, backend } = options;
     const { precisions: computed, embedded } = engineKind(backend);
@@ -85,7 +86,7 @@ await main(
     ];
     console.log(
       options.json
-        ? JSON.stringify({ ...counts, plan: { ...settings, ...plan } })
+        ? writeNumbers({ ...counts, plan: { ...settings, ...plan } })
         : [...lines, "", `a training step: ${what.join(", ")}`, ...planLines(plan)].join("\n"),
     );
   }),

@@ -4,6 +4,7 @@
  * @module
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { writeNumbers } from "../../dsl/files/json.ts";
 import { useBackend } from "../../dsl/mod.ts";
 import { openModel } from "../../models/mod.ts";
 import { type NamedPicture, readColourImage, taskKinds } from "../../tasks/mod.ts";
@@ -53,7 +54,7 @@ await main(
     try {
       for (const [i, path] of paths.entries()) {
         const { data, lines } = await prediction.predict(opened, i === 0 ? first : await read(path), places[i]);
-        console.log(json ? JSON.stringify(data) : lines.join("\n"));
+        console.log(json ? writeNumbers(data) : lines.join("\n"));
       }
     } finally {
       dispose(opened.params as Record<string, Tensor>);

@@ -61,13 +61,13 @@ async function readText(path: string): Promise<string> {
   return new TextDecoder().decode(await readBytes(path));
 }
 
-async function readJson(path: string): Promise<Json> {
+async function readJson(path: string, parse: (text: string) => unknown = JSON.parse): Promise<Json> {
   const text = await readText(path);
   const wrong = (found: string, cause?: unknown) =>
     new OneloraError({ attempted: `reading ${path}`, found, allowed: "an object in JSON" }, { cause });
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parse(text);
   } catch (cause) {
     throw wrong(firstLine(cause), cause);
   }
@@ -143,10 +143,10 @@ export async function readRunFolder(folder: string): Promise<RunFolder> {
   const shown = await Promise.all(
     inside.map(async (name) => exhibits(`${folder}/${name}`, await filesOf(`${folder}/${name}`))),
   );
-  const evaluation = await optional("evaluation.json", readJson);
+  const evaluation = await optional("evaluation.json", (path) => readJson(path, readNumbers));
   return {
     config: await readJson(`${folder}/config.json`),
-    summary: await optional("summary.json", readJson),
+    summary: await optional("summary.json", (path) => readJson(path, readNumbers)),
     records: (await optional("metrics.jsonl", readText) ?? "").split("\n").map(recordOf).filter((each) =>
       each !== undefined
     ),

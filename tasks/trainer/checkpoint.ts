@@ -39,10 +39,9 @@ export type Identity = Readonly<Record<string, unknown>>;
 
 /** A value as one text, whatever the order of its names. */
 function canonical(value: unknown): string {
-  return writeNumbers(
-    value,
-    (part) => isObject(part) ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => a < b ? -1 : 1)) : part,
-  );
+  return writeNumbers(value, {
+    each: (part) => isObject(part) ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => a < b ? -1 : 1)) : part,
+  });
 }
 
 /** SHA-256 of everything in a checkpoint, so that one that was edited or damaged is noticed. */

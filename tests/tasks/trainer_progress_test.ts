@@ -1,8 +1,13 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { openSafetensors, writeSafetensors } from "../../dsl/safetensors/mod.ts";
+import { order } from "../../scripts/commands/sweep/rows.ts";
+import { readSummary } from "../../scripts/commands/sweep/folder.ts";
 import type { Progress } from "../../tasks/mod.ts";
+import { writeRunJson } from "../../tasks/fine_tune/folder.ts";
+import { readRunFolder } from "../../tasks/report/folder.ts";
+import { writeReport } from "../../tasks/report/report.ts";
 import { atStart, evaluated, isBetter, stepped } from "../../tasks/trainer/progress.ts";
 import { hasCheckpoint, loadCheckpoint, saveCheckpoint } from "../../tasks/trainer/checkpoint.ts";
 import { openLog } from "../../tasks/trainer/log.ts";
@@ -51,6 +56,33 @@ Deno.test("numbers that JSON does not have survive checkpoints and logs", async 
   }
   using again = openLog(`${folder}/metrics.jsonl`, 1);
   assertEquals(again.kept, [record]);
+});
+
+Deno.test("and summaries, for reports and tables too, where they are never the best", async () => {
+  const run = `${folder}/run`;
+  const summary = {
+    deciding: { metric: "rmse", better: "lower" },
+    parameters: { adapter: 1, head: 0, total: 9 },
+    metrics: { rmse: NaN, absRel: Infinity, delta1: -Infinity, log10: 0.5 },
+    steps: 2,
+    seconds: 1,
+  };
+  await writeRunJson(run, "config.json", { model: "m", data: "d", adapter: "1lora" });
+  await writeRunJson(run, "summary.json", summary);
+  await Deno.writeTextFile(
+    `${run}/metrics.jsonl`,
+    '{"step":1,"loss":"NaN","evaluation":{"rmse":"Infinity"}}\n{"step":2,"loss":3,"evaluation":{"rmse":"NaN"}}\n',
+  );
+  assertEquals(await readSummary(run) as unknown, summary);
+  const read = await readRunFolder(run);
+  assertEquals(read.summary as unknown, summary);
+  assertEquals(read.records.map(({ evaluation }) => evaluation), [{ rmse: Infinity }, { rmse: NaN }]);
+  await writeReport(run);
+  const page = await Deno.readTextFile(`${run}/report.html`);
+  assertMatch(page, /rmse<\/th><td[^>]*>NaN/);
+  assertEquals(/<svg[^]*NaN[^]*<\/svg>/.test(page), false);
+  assertEquals([NaN, 3, Infinity, 1].toSorted(order("lower")), [1, 3, NaN, Infinity]);
+  assertEquals([NaN, 3, -Infinity, 1].toSorted(order("higher")), [3, 1, NaN, -Infinity]);
 });
 
 Deno.test("checkpoints that are another's, impossible or unreadable are refused by what is wrong", async () => {

@@ -5,6 +5,7 @@
  */
 import { OneloraError } from "../../../dsl/error.ts";
 import { guarded } from "../../../dsl/files/file.ts";
+import { readNumbers } from "../../../dsl/files/json.ts";
 import { makeFolder, writeJson, writeWhole } from "../../../dsl/files/write.ts";
 import { usage } from "../../cli/options.ts";
 import type { Cell } from "./plan.ts";
@@ -62,9 +63,9 @@ async function textOf(path: string): Promise<string | undefined> {
 }
 
 /** A file's content; undefined if there is no such file. */
-async function jsonOf(path: string): Promise<unknown> {
+async function jsonOf(path: string, parse: (text: string) => unknown = JSON.parse): Promise<unknown> {
   const text = await textOf(path);
-  return text === undefined ? undefined : await guarded(`reading ${path}`, "a JSON file", () => JSON.parse(text));
+  return text === undefined ? undefined : await guarded(`reading ${path}`, "a JSON file", () => parse(text));
 }
 
 /**
@@ -85,7 +86,7 @@ export async function stageOf(run: string): Promise<Stage> {
  */
 export async function readSummary(run: string): Promise<Summary> {
   const path = `${run}/summary.json`;
-  const summary = await jsonOf(path) as Partial<Summary> | undefined;
+  const summary = await jsonOf(path, readNumbers) as Partial<Summary> | undefined;
   const value = summary?.metrics?.[summary.deciding?.metric ?? ""];
   const numbers = [value, summary?.parameters?.adapter, summary?.parameters?.head];
   if (numbers.every((number) => typeof number === "number")) return summary as Summary;

@@ -39,7 +39,7 @@ export const marksInWords: string = `${MARKS[0]("best")}, ${MARKS[1]("second")} 
  */
 export function marked({ better, cells }: Column): readonly string[] {
   if (better === undefined) return cells.map(({ text }) => text);
-  const values = cells.flatMap(({ value }) => value === undefined ? [] : [value]);
+  const values = cells.flatMap(({ value }) => value !== undefined && Number.isFinite(value) ? [value] : []);
   const ranked = [...new Set(values)].sort(order(better));
   return cells.map(({ text, value }) => {
     const mark = value === undefined ? undefined : MARKS[ranked.indexOf(value)];

@@ -4,6 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../../dsl/error.ts";
+import { writeNumbers } from "../../../dsl/files/json.ts";
 import { writeWhole } from "../../../dsl/files/write.ts";
 import { taskKind } from "../../../tasks/mod.ts";
 import { calibrationChart, runCalibration, svgFile } from "../../../tasks/report/mod.ts";
@@ -98,7 +99,7 @@ export async function writeOutcome(
 ): Promise<{ readonly table: string; readonly data: string; readonly files: readonly string[] }> {
   const { folder, title, settings, deciding, rows, results } = outcome;
   const table = tableOf(outcome);
-  const data = JSON.stringify({ title, settings, deciding, rows, runs: results }, null, 2);
+  const data = writeNumbers({ title, settings, deciding, rows, runs: results }, { indent: 2 });
   await writeWhole(`${folder}/table.md`, `${table}\n`);
   await writeWhole(`${folder}/table.json`, `${data}\n`);
   await writeWhole(`${folder}/chart.svg`, await draw(chartOf(outcome)));

@@ -78,12 +78,13 @@ export function decidingOf(results: readonly CellResult[]): Deciding | undefined
 }
 
 /**
- * Which of two values is better, as a sort order.
+ * Which of two values is better, as a sort order; what is not finite comes last.
  *
  * @param better Which way is better
  */
 export function order(better: Deciding["better"]): (a: number, b: number) => number {
-  return (a, b) => better === "higher" ? b - a : a - b;
+  const rank = (value: number) => Number.isFinite(value) ? better === "higher" ? -value : value : Infinity;
+  return (a, b) => rank(a) === rank(b) ? 0 : rank(a) - rank(b);
 }
 
 /** Share of the processors' time taken by others from which on a run's times are not its own. */

@@ -5,7 +5,7 @@
 #
 #   unshare --user --map-root-user --mount scripts/tools/kills/full_disk.sh [PAGES [FLAG ...]]
 #
-# PAGES: how many pages of 4 KiB the disk grows by (default 2); flags go to train.
+# ONELORA_BACKEND: the engine (default wasm). PAGES: how many pages of 4 KiB the disk grows by (default 2); flags go to train.
 set -u
 cd "$(dirname "$0")/../../.."
 pages=${1:-2}
@@ -14,7 +14,7 @@ place=$(mktemp -d)
 trap 'umount -R "$place/disk" 2>/dev/null; rm -r "$place"' EXIT
 run=$place/disk/run
 mkdir "$place/disk"
-settings=(--limit 8 --batch-size 2 --steps 40 --eval-every 4 --checkpoint-every 4 --workers 1 --backend wasm "$@")
+settings=(--limit 8 --batch-size 2 --steps 40 --eval-every 4 --checkpoint-every 4 --workers 1 --backend "${ONELORA_BACKEND:-wasm}" "$@")
 faults=0 tries=0
 train() { deno task --quiet train "$@" >/dev/null 2>"$place/said"; }
 fault() {
