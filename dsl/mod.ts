@@ -85,6 +85,7 @@ export {
 } from "./linear_form.ts";
 export { type Activation, activation, gelu, relu, silu, swiglu } from "./ops/activation.ts";
 export { attention, type AttentionOptions, causalMask, mergeHeads, paddingMask, splitHeads } from "./ops/attention.ts";
+export { lookUpBytes } from "./ops/bytes.ts";
 export {
   conv2d,
   type ConvOptions,

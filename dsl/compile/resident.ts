@@ -56,6 +56,12 @@ export function startResident<Batch extends Params>(
   return engine.resident?.(step, state, options, replayed) ?? replayed(step, state);
 }
 
+/** Whether what a step is sent goes to a card of its own memory in one piece: then it had better be small. */
+export function isSentToCard(): boolean {
+  const { resident, device } = engineInUse();
+  return resident !== undefined && device.kind === "gpu";
+}
+
 /** Frees the tensors of one tree that the other does not hold. */
 function release(old: Params, kept: Params): void {
   const alive = new Set(Object.values(kept));

@@ -5,6 +5,7 @@
  */
 export * from "./activation.ts";
 export * from "./attention.ts";
+export * from "./bytes.ts";
 export * from "./conv.ts";
 export * from "./correlate.ts";
 export * from "./embedding.ts";

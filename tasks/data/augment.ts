@@ -8,7 +8,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
 import type { ImagePreparation, Size } from "../../models/image_input.ts";
 import type { ImageExample } from "./dataset.ts";
-import type { Normalisation } from "./normalise.ts";
+import { type Normalisation, packBytes } from "./normalise.ts";
 import { withOrigin } from "./origin.ts";
 import { finishImage, fitImage, type PreparationInput } from "./prepare.ts";
 import { type Box, crop, flipHorizontally, resize } from "./resize.ts";
@@ -90,6 +90,23 @@ export interface TransformOptions extends Normalisation {
   readonly size: number | readonly [height: number, width: number];
   /** How pictures come to it; by default stretched, bilinear. */
   readonly preparation?: ImagePreparation;
+  /** Leave pictures as bytes, four to a word, for a model that looks their numbers up itself (default false). */
+  readonly packed?: boolean;
+}
+
+/**
+ * Whether pictures can be left as bytes: nothing but bytes is among a model's numbers, and rows are whole words.
+ *
+ * @param options The model's input
+ */
+export function canPack({ size, preparation }: TransformOptions): boolean {
+  const width = typeof size === "number" ? size : size[1];
+  return width % 4 === 0 && preparation?.pad === undefined && preparation?.padMultiple === undefined;
+}
+
+/** [channels, height, width] of what a transform gives. */
+function shapeOf({ packed }: TransformOptions, channels: number, { height, width }: Size): ImageTransform["shape"] {
+  return [channels, height, packed ? width / 4 : width];
 }
 
 /** What the options come to. */
@@ -111,6 +128,9 @@ function completed(options: TransformOptions): Completed {
   };
   const input = { ...options, preparation: preparation ?? plain };
   const finish = (fitted: ImageExample) => {
+    if (options.packed && fitted.height === height && fitted.width === width) {
+      return packBytes(fitted, { ...input, ...input.preparation });
+    }
     const prepared = finishImage(fitted, input);
     if (prepared.height === height && prepared.width === width) return prepared.values;
     throw new OneloraError({
@@ -142,7 +162,7 @@ export function evaluationTransform(options: TransformOptions): ImageTransform {
   checkNormalisation(options);
   const { height, width, input, finish } = completed(options);
   return {
-    shape: [input.channels, height, width],
+    shape: shapeOf(options, input.channels, { height, width }),
     apply: withOrigin((example: ImageExample) => finish(fitImage(example, input.preparation)), {
       module: import.meta.url,
       name: "evaluationTransform",
@@ -163,7 +183,7 @@ export function trainingTransform(options: TrainingTransformOptions): ImageTrans
   const { height, width, input, finish } = completed(options);
   const { preparation } = input;
   return {
-    shape: [input.channels, height, width],
+    shape: shapeOf(options, input.channels, { height, width }),
     random: true,
     apply: withOrigin((example: ImageExample, key: Key) => {
       const seen = ranges === false ? fitImage(example, preparation) : resize(

@@ -38,7 +38,52 @@ export interface Normalisation {
  * ```
  */
 export function normalise(image: ImageExample, how: Normalisation): Float32Array {
-  const { pixels, channels } = image;
+  const area = image.height * image.width;
+  const out = new Float32Array(how.channels * area);
+  const tables = byteTables(how);
+  channelBytes(image, how, (channel, source, stride, from) => {
+    const table = tables.subarray(256 * channel, 256 * (channel + 1));
+    for (let i = 0; i < area; i++) out[channel * area + i] = table[source[i * stride + from]];
+  });
+  return out;
+}
+
+/**
+ * The numbers that bytes become: 256 for each channel, in order, exactly those that {@linkcode normalise} gives.
+ *
+ * @param how Channels, mean and standard deviation
+ */
+export function byteTables({ channels, mean, std, rescale }: Normalisation): Float32Array {
+  // By division where it is the usual one: bytes / 255 and bytes times 1 / 255 differ in the last bit.
+  const scaled = (byte: number) => rescale === undefined || rescale === 1 / 255 ? byte / 255 : byte * rescale;
+  return Float32Array.from({ length: 256 * channels }, (_, i) => {
+    const channel = i >> 8;
+    return (scaled(i & 255) - mean[channel]) / std[channel];
+  });
+}
+
+/**
+ * A picture's bytes before they become numbers, four to a word: [channels, height, width / 4]. Their bits alone count; the
+ * array is one of float32, as those of numbers are.
+ *
+ * @param image Image of 1 or 3 channels, whose width is a multiple of 4
+ * @param how Channels and their order
+ */
+export function packBytes(image: ImageExample, how: Normalisation): Float32Array {
+  const area = image.height * image.width;
+  const out = new Uint8Array(how.channels * area);
+  channelBytes(image, how, (channel, source, stride, from) => {
+    for (let i = 0; i < area; i++) out[channel * area + i] = source[i * stride + from];
+  });
+  return new Float32Array(out.buffer);
+}
+
+/** The bytes of each of the model's channels: every so many of an array, from a place on. */
+function channelBytes(
+  { pixels, channels, height, width }: ImageExample,
+  how: Normalisation,
+  take: (channel: number, source: Uint8Array | Uint8ClampedArray, stride: number, from: number) => void,
+): void {
   if (![1, 3].includes(channels)) {
     throw new OneloraError({
       attempted: "normalising an image",
@@ -46,22 +91,11 @@ export function normalise(image: ImageExample, how: Normalisation): Float32Array
       allowed: "1 (grey) or 3 (colour)",
     });
   }
-  const area = image.height * image.width;
   const source = channels === 3 && how.channels === 1 ? luminance(pixels) : pixels;
-  const stride = source.length / area;
-  const out = new Float32Array(how.channels * area);
-  // By division where it is the usual one: bytes / 255 and bytes times 1 / 255 differ in the last bit.
-  const scaled = (byte: number) =>
-    how.rescale === undefined || how.rescale === 1 / 255 ? byte / 255 : byte * how.rescale;
+  const stride = source.length / (height * width);
   for (let channel = 0; channel < how.channels; channel++) {
-    const table = Float32Array.from(
-      { length: 256 },
-      (_, byte) => (scaled(byte) - how.mean[channel]) / how.std[channel],
-    );
-    const from = stride === 1 ? 0 : how.reversed ? stride - 1 - channel : channel;
-    for (let i = 0; i < area; i++) out[channel * area + i] = table[source[i * stride + from]];
+    take(channel, source, stride, stride === 1 ? 0 : how.reversed ? stride - 1 - channel : channel);
   }
-  return out;
 }
 
 function luminance(pixels: Uint8Array): Uint8Array {

@@ -4,16 +4,17 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { compile } from "../../dsl/compile/mod.ts";
+import { compile, isSentToCard } from "../../dsl/compile/mod.ts";
 import type { Objective } from "../../dsl/differentiate.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { binaryCrossEntropy, crossEntropy } from "../../dsl/ops/mod.ts";
+import { binaryCrossEntropy, crossEntropy, lookUpBytes } from "../../dsl/ops/mod.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { type ImageInput, preparationOf, usableImages } from "../../models/image_input.ts";
 import type { Model } from "../../models/model.ts";
 import {
   type Augmentation,
+  canPack,
   evaluationTransform,
   type ImageTransform,
   trainingTransform,
@@ -21,6 +22,7 @@ import {
 } from "../data/augment.ts";
 import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
 import { type Batch, batches } from "../data/loader.ts";
+import { byteTables } from "../data/normalise.ts";
 import { type MultiLabelBatch, type MultiLabelMetrics, multiLabelMetrics } from "../metrics/multi_label.ts";
 import {
   type ClassificationMetrics,
@@ -46,6 +48,8 @@ export interface FeedSettings {
   readonly augment: boolean | Augmentation;
   /** Use only so many training and test examples. */
   readonly limit?: number;
+  /** Send pictures as bytes where they can be, which become numbers on the other side (default: to a card). */
+  readonly bytes?: boolean;
   /** Fail at an unreadable image instead of leaving it out. */
   readonly strict?: boolean;
   /** Threads that prepare examples. */
@@ -89,13 +93,20 @@ function trainingOrNot(options: TransformOptions, augment: FeedSettings["augment
   return trainingTransform(augment === true ? options : { ...options, ...augment });
 }
 
-/** Tensors of some of a batch's rows: pixels [B, C, H, W] and labels [B], or targets [B, classes]. */
+/**
+ * Tensors of some of a batch's rows: pixels [B, C, H, W], or their bytes as words [B, C, H, W / 4] with the numbers that they
+ * stand for, and labels [B], or targets [B, classes].
+ */
 function batchTensors(
   { pixels, shape, labels, targets }: Batch,
-  span: readonly [number, number] = [0, labels.length],
+  span: readonly [number, number],
+  tables: Float32Array | undefined,
 ): Params {
-  const rows = rowsOf(pixels, shape, span);
-  const images = { pixels: tf.tensor(rows.values, [...rows.shape]) };
+  const { values, shape: [...size] } = rowsOf(pixels, shape, span);
+  const words = () => new Int32Array(values.buffer, values.byteOffset, values.length);
+  const images: Params = tables === undefined
+    ? { pixels: tf.tensor(values, size) }
+    : { words: tf.tensor(words(), size, "int32"), table: tf.tensor2d(tables, [size[1], 256]) };
   if (targets === undefined) return { ...images, labels: tf.tensor1d(labels.slice(...span), "int32") };
   const wanted = rowsOf(targets, [labels.length, targets.length / labels.length], span);
   return { ...images, targets: tf.tensor(wanted.values, [...wanted.shape]) };
@@ -112,14 +123,12 @@ export function classificationObjective(
   layer: Layer,
   several: boolean = false,
 ): (params: Params, batch: Params) => Objective {
+  const logits = (params: Params, { pixels, words, table }: Params) =>
+    apply(layer, params)(words === undefined ? pixels : lookUpBytes(words, table));
   if (several) {
-    return (params, { pixels, targets }) => ({
-      loss: binaryCrossEntropy(apply(layer, params)(pixels), targets) as tf.Scalar,
-    });
+    return (params, batch) => ({ loss: binaryCrossEntropy(logits(params, batch), batch.targets) as tf.Scalar });
   }
-  return (params, { pixels, labels }) => ({
-    loss: crossEntropy(apply(layer, params)(pixels), labels) as tf.Scalar,
-  });
+  return (params, batch) => ({ loss: crossEntropy(logits(params, batch), batch.labels) as tf.Scalar });
 }
 
 /** How unreadable images are treated, who reads, and how the data's labels go with the model's. */
@@ -268,10 +277,12 @@ export function classificationTask(
     evaluate: async (params) =>
       scalarMetrics(await evaluateFitted(layer, params, image, data.test, fit, feed.limit, feed)),
     async *batches(start) {
+      const packed = (feed.bytes ?? isSentToCard()) && canPack(options);
+      const tables = packed ? byteTables({ ...options, ...options.preparation }) : undefined;
       const stream = batches({
         ...feed,
         dataset: data.train,
-        transform: trainingOrNot(options, feed.augment),
+        transform: trainingOrNot({ ...options, packed }, feed.augment),
         start,
         epochs: Infinity,
         relabel: fit.relabel,
@@ -280,7 +291,10 @@ export function classificationTask(
       for await (const batch of stream) {
         const spans = partSpans(batch.labels.length, partRows(feed));
         yield {
-          parts: spans.map((span) => ({ tensors: () => batchTensors(batch, span), counted: span[1] - span[0] })),
+          parts: spans.map((span) => ({
+            tensors: () => batchTensors(batch, span, tables),
+            counted: span[1] - span[0],
+          })),
           next: batch.next,
         };
       }

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import manifest from "../../../deno.json" with { type: "json" };
+import type manifest from "../../../deno.json" with { type: "json" };
 
 const [out, other] = Deno.args;
 const steps = Deno.env.get("ONELORA_STEPS") || undefined;

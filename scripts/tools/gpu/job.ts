@@ -19,8 +19,10 @@ export interface CardJob {
   readonly precision: Precision;
   /** How it is run: ours as one function or in clusters, PyTorch's as written or compiled. */
   readonly how: "whole" | "clusters" | "eager" | "compiled";
-  /** What is counted besides the time: the allocator's peak, or the milliseconds of every kernel. */
-  readonly what?: "memory" | "kernels";
+  /**
+   * What is counted besides the time: the allocator's peak, or the milliseconds of every kernel; or pictures come as bytes.
+   */
+  readonly what?: "memory" | "kernels" | "bytes";
   /** More of XLA's flags. */
   readonly flags?: string;
   /** What the row is called, where it is more than the rest says. */
@@ -85,6 +87,7 @@ export const groups: Readonly<Record<string, JobGroup>> = {
     jobs: [
       ...methods.map((method): CardJob => ({ ...vit, method, how: "whole" })),
       { ...vit, precision: "float32", how: "whole" },
+      { ...vit, how: "whole", what: "bytes", note: "pictures as bytes" },
     ],
     together: true,
   },
