@@ -7,6 +7,8 @@ export * from "./compile.ts";
 export * from "./passes.ts";
 export * from "./plan.ts";
 export * from "./program.ts";
+export * from "./recurrence.ts";
+export * from "./recurrent.ts";
 export * from "./replay.ts";
 export * from "./resident.ts";
 export * from "./step.ts";

@@ -7,6 +7,7 @@ import type { Pass } from "../compile/passes.ts";
 import type { Program } from "../compile/program.ts";
 import type { Replayer, ReplayOptions } from "../compile/replay.ts";
 import type { PureStep, Resident, ResidentOptions, StepState } from "../compile/step.ts";
+import type { Recurrent, RecurrentFunction, RecurrentOptions } from "../compile/recurrence.ts";
 import type { Params } from "../tree.ts";
 import type { Precision } from "./precision.ts";
 
@@ -60,6 +61,8 @@ export interface EngineKind {
     options: ResidentOptions,
     fallback: (step: PureStep<Batch>, state: StepState) => Resident<Batch>,
   ) => Resident<Batch>;
+  /** Starts a function whose parameters and what it keeps the engine itself holds; absent where it is replayed. */
+  readonly recurrent?: (f: RecurrentFunction, parameters: Params, options: RecurrentOptions) => Recurrent;
 }
 
 /** An engine that is there. */

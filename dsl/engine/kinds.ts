@@ -7,6 +7,7 @@ import { commandLine } from "../command_line.ts";
 import { kernelByKernel, kernelPasses } from "../compile/replay.ts";
 import { prepareGraph } from "../compile/tensorflow/prepare.ts";
 import { graphReplayer } from "../compile/tensorflow/replay.ts";
+import { startRecurrentGraph } from "../compile/tensorflow/recurrent.ts";
 import { startGraph } from "../compile/tensorflow/resident.ts";
 import { openCpu } from "./cpu.ts";
 import type { BackendName, EngineKind, Running } from "./interface.ts";
@@ -48,6 +49,7 @@ const tensorflow: EngineKind = {
   replay: (traced, options) =>
     (options.graph ? asGraph(traced, options) : undefined) ?? kernelByKernel(traced, options),
   resident: startGraph,
+  recurrent: startRecurrentGraph,
 };
 
 const kinds: Readonly<Record<BackendName, EngineKind>> = {

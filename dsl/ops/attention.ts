@@ -7,12 +7,22 @@ import * as tf from "@tensorflow/tfjs-core";
 import { ownKernel } from "../engine/kernels.ts";
 import { withGradient } from "./gradient.ts";
 
+/** Keys and values of positions that were read before. */
+export interface KeysAndValues {
+  /** [B, KV, P, hd] */
+  readonly key: tf.Tensor;
+  /** [B, KV, P, hd] */
+  readonly value: tf.Tensor;
+}
+
 /** Settings of {@linkcode attention}. */
 export interface AttentionOptions {
   /** Added to the scores before the softmax, broadcastable to [B, H, N, M]; no gradient. */
   readonly mask?: tf.Tensor;
   /** Factor of the scores (default 1/sqrt(hd)). */
   readonly scale?: number;
+  /** Keys and values that come before k and v (for reading on; no gradient). */
+  readonly past?: KeysAndValues;
 }
 
 /** The gradient of softmax over the last axis from its output: dx = y dy - y rowsum(y dy). */
@@ -59,6 +69,8 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: Att
     return together(tf.softmax(mask === undefined ? scores : tf.add(scores, mask)), keys);
   };
 
+  if (options.past !== undefined) return attentionAfter(options.past, q, k, v, { ...options, scale });
+
   return withGradient([q, k, v], (save) => {
     const scaled = together(tf.mul(q, scale), size);
     save(scaled, k, v, ...(options.mask === undefined ? [] : [options.mask]));
@@ -72,6 +84,33 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: Att
       tf.matMul(dScores, scaled, true),
       tf.matMul(probabilities, dOutput, true),
     ];
+  });
+}
+
+/** Attention to what was read before and to what is new: two products each, so that the former is never copied. */
+function attentionAfter(
+  past: KeysAndValues,
+  q: tf.Tensor,
+  k: tf.Tensor,
+  v: tf.Tensor,
+  { mask, scale }: AttentionOptions & { readonly scale: number },
+): tf.Tensor {
+  const [batch, heads, queries, size] = q.shape as number[];
+  const [before, after] = [past.key.shape[2]!, k.shape[2]!];
+  const together = [batch, k.shape[1]!, heads / k.shape[1]! * queries];
+  return tf.tidy(() => {
+    const scaled = tf.reshape(tf.mul(q, scale), [...together, size]);
+    const scores = tf.reshape(
+      tf.concat([tf.matMul(scaled, past.key, false, true), tf.matMul(scaled, k, false, true)], 3),
+      [batch, heads, queries, before + after],
+    );
+    const probabilities = tf.reshape(
+      tf.softmax(mask === undefined ? scores : tf.add(scores, mask)),
+      [...together, before + after],
+    );
+    const part = (from: number, count: number) => tf.slice(probabilities, [0, 0, 0, from], [...together, count]);
+    const mixed = tf.add(tf.matMul(part(0, before), past.value), tf.matMul(part(before, after), v));
+    return tf.reshape(mixed, [batch, heads, queries, size]);
   });
 }
 

@@ -9,6 +9,7 @@ import { apply } from "../../dsl/layer.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
 import { join, type Params, type Path } from "../../dsl/tree.ts";
 import { turn } from "../../dsl/turn.ts";
+import { type Decoder, type DecoderOptions, openDecoder } from "./decoder.ts";
 import type { CausalLanguageModel } from "./llama.ts";
 
 /**
@@ -40,11 +41,26 @@ export function decode(
   return (cache, ids, attentionMask) =>
     tf.tidy(() => {
       const longer: Record<Path, tf.Tensor> = {};
-      const lengthen = (path: Path, tensor: tf.Tensor) =>
+      const past = Object.values(cache)[0]?.shape[2] ?? 0;
+      const [batch, count] = ids.shape as [number, number];
+      const counts = attentionMask?.arraySync() as number[][] | undefined;
+      const lengthen = (path: Path, tensor: tf.Tensor): tf.Tensor | undefined => {
         longer[path] = cache[path] === undefined ? tensor : tf.concat([cache[path], tensor], 2);
-      const logits = apply(model, params)(ids, attentionMask, {
-        past: Object.values(cache)[0]?.shape[2] ?? 0,
-        remember: (layer, key, value) => [lengthen(join(layer, "key"), key), lengthen(join(layer, "value"), value)],
+        return cache[path];
+      };
+      const logits = apply(model, params)(ids, undefined, {
+        surroundings: model.surroundings({
+          queries: Array.from({ length: count }, (_, n) => past + n),
+          keys: Array.from(
+            { length: batch },
+            (_, row) => Array.from({ length: past + count }, (_, m) => counts?.[row][m] === 0 ? -1 : m),
+          ),
+          length: past + count,
+        }),
+        remember: (layer, newKey, newValue) => {
+          const [key, value] = [lengthen(join(layer, "key"), newKey), lengthen(join(layer, "value"), newValue)];
+          return key === undefined || value === undefined ? undefined : { key, value };
+        },
       });
       return { logits: tf.squeeze(logits, [1]) as tf.Tensor2D, cache: longer };
     });
@@ -63,7 +79,9 @@ export interface SamplingOptions {
 }
 
 function bestOf(logits: Float32Array): number {
-  return logits.reduce((best, value, token) => value > logits[best] ? token : best, 0);
+  let best = 0;
+  for (let token = 1; token < logits.length; token++) if (logits[token] > logits[best]) best = token;
+  return best;
 }
 
 /**
@@ -135,7 +153,7 @@ export function sampleToken(logits: Float32Array, options: SamplingOptions, key:
 }
 
 /** How to go on with texts. */
-export interface GenerationOptions extends SamplingOptions {
+export interface GenerationOptions extends SamplingOptions, Pick<DecoderOptions, "precision"> {
   /** Most tokens to add to a row. */
   readonly maxTokens: number;
   /** Ids after which a row ends (none by default). */
@@ -184,10 +202,8 @@ function processed(
   return changed;
 }
 
-/** Zeros for padding on the left, ones for the rest. */
-function counted(padding: number, length: number): number[] {
-  return Array.from({ length }, (_, i) => i < padding ? 0 : 1);
-}
+/** Tokens that room is made for at first. */
+const LIKELY = 128;
 
 /**
  * Goes on with one or several texts, giving each step's tokens as they come. Shorter prompts are padded on the left; a row's
@@ -206,40 +222,55 @@ export async function* generate(
   prompts: readonly (readonly number[])[],
   options: GenerationOptions,
 ): AsyncGenerator<readonly (number | undefined)[], void, void> {
-  const vocabulary = model.parts.lm_head.params.weight.shape[0];
-  check(prompts, vocabulary, options);
-  const step = decode(model, params);
-  const longest = Math.max(...prompts.map(({ length }) => length));
-  const padding = prompts.map(({ length }) => longest - length);
-  const isPadded = padding.some((count) => count > 0);
-  const ended = prompts.map(() => false);
-  let rows = prompts.map((ids, row) => [...Array<number>(padding[row]).fill(0), ...ids]);
-  const texts = prompts.map((ids) => [...ids]);
-  let cache: Cache = {};
+  check(prompts, model.parts.lm_head.params.weight.shape[0], options);
+  const decoder = openDecoder(model, params, { precision: options.precision, tokens: options.maxTokens });
   try {
-    for (let count = 0; count < options.maxTokens && !ended.every(Boolean); count++) {
-      await turn();
-      const ids = tf.tensor2d(rows, undefined, "int32");
-      const mask = isPadded ? tf.tensor2d(padding.map((pad) => counted(pad, longest + count))) : undefined;
-      const decoded = step(cache, ids, mask);
-      tf.dispose([ids, ...(mask === undefined ? [] : [mask]), ...Object.values(cache)]);
-      cache = decoded.cache;
-      const logits = await decoded.logits.data<"float32">();
-      decoded.logits.dispose();
-      const tokens = prompts.map((_, row) =>
-        sampleToken(
-          processed(logits.subarray(row * vocabulary, (row + 1) * vocabulary), texts[row], count, options),
-          options,
-          fold(options.key, "generate", row, count),
-        )
-      );
-      yield tokens.map((token, row) => ended[row] ? undefined : token);
-      tokens.forEach((token, row) => ended[row] ||= options.end?.includes(token) ?? false);
-      tokens.forEach((token, row) => texts[row].push(token));
-      rows = tokens.map((token) => [token]);
-    }
+    yield* goOn(decoder, prompts, options);
   } finally {
-    tf.dispose(Object.values(cache));
+    decoder.dispose();
+  }
+}
+
+/**
+ * As {@linkcode generate} does, by a decoder that others may use before and after.
+ *
+ * @param decoder What reads
+ * @param prompts Token ids of each row
+ * @param options See {@linkcode GenerationOptions}; the precision is the decoder's
+ */
+export async function* goOn(
+  decoder: Decoder,
+  prompts: readonly (readonly number[])[],
+  options: GenerationOptions,
+): AsyncGenerator<readonly (number | undefined)[], void, void> {
+  const { vocabulary } = decoder;
+  check(prompts, vocabulary, options);
+  const texts = prompts.map((ids) => [...ids]);
+  let live = prompts.map((_, row) => row);
+  let logits = await decoder.begin(prompts, Math.min(options.maxTokens, prompts.length <= 2 ? 4 * LIKELY : LIKELY));
+  for (let count = 0; count < options.maxTokens; count++) {
+    await turn();
+    const tokens = live.map((row, i) =>
+      sampleToken(
+        processed(logits.subarray(i * vocabulary, (i + 1) * vocabulary), texts[row], count, options),
+        options,
+        fold(options.key, "generate", row, count),
+      )
+    );
+    const given: (number | undefined)[] = prompts.map(() => undefined);
+    live.forEach((row, i) => {
+      given[row] = tokens[i];
+      texts[row].push(tokens[i]);
+    });
+    yield given;
+    const goesOn = tokens.map((token) => !(options.end?.includes(token) ?? false));
+    if (!goesOn.includes(true) || count + 1 === options.maxTokens) return;
+    const left = live.flatMap((_, i) => goesOn[i] ? [i] : []);
+    if (left.length < live.length) {
+      decoder.keep(left);
+      live = left.map((i) => live[i]);
+    }
+    logits = await decoder.next(left.map((i) => tokens[i]));
   }
 }
 
@@ -257,8 +288,21 @@ export async function generateAll(
   prompts: readonly (readonly number[])[],
   options: GenerationOptions,
 ): Promise<number[][]> {
-  const rows = prompts.map((): number[] => []);
-  for await (const tokens of generate(model, params, prompts, options)) {
+  return await collected(generate(model, params, prompts, options), prompts.length);
+}
+
+/**
+ * Tokens by row.
+ *
+ * @param steps Tokens step by step
+ * @param count Rows
+ */
+export async function collected(
+  steps: AsyncIterable<readonly (number | undefined)[]>,
+  count: number,
+): Promise<number[][]> {
+  const rows = Array.from({ length: count }, (): number[] => []);
+  for await (const tokens of steps) {
     tokens.forEach((token, row) => token !== undefined && rows[row].push(token));
   }
   return rows;

@@ -10,7 +10,14 @@ import { defineLayer, type Layer, residual, sequence, serial, stack } from "../.
 import { embeddingLayer, rmsNormLayer } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { activation, silu, swiglu } from "../../dsl/ops/activation.ts";
-import { attention, causalMask, mergeHeads, paddingMask, splitHeads } from "../../dsl/ops/attention.ts";
+import {
+  attention,
+  causalMask,
+  type KeysAndValues,
+  mergeHeads,
+  paddingMask,
+  splitHeads,
+} from "../../dsl/ops/attention.ts";
 import { rotary, type RotaryTable, rotaryTable } from "../../dsl/ops/rotary.ts";
 import type { Path } from "../../dsl/tree.ts";
 import { type Description, type Family, family, requireFamily } from "../family.ts";
@@ -18,35 +25,50 @@ import { type LlamaConfig, llamaPresets, readLlamaConfig, writeLlamaConfig } fro
 import { ropeWaves } from "./rope.ts";
 import { llamaSettings } from "./settings.ts";
 
+/** Where tokens stand that are read together. */
+export interface Places {
+  /** Position of each new token, [N]. */
+  readonly queries: readonly number[];
+  /** Positions of all keys of each row, those read before first, [B][M]; below 0 where nothing is to be seen. */
+  readonly keys: readonly ArrayLike<number>[];
+  /** Positions there are so far, on which some models' angles depend. */
+  readonly length: number;
+}
+
 /** Reading a text piece by piece: how the attention sees what was read before. */
 export interface Decoding {
-  /** Positions read before. */
-  readonly past: number;
+  /** See {@linkcode CausalLanguageModel}. */
+  readonly surroundings: Surroundings;
   /**
-   * Told an attention layer's keys and values of the new positions, [B, KV, N, hd] each; returns those of all positions,
-   * [B, KV, past + N, hd].
+   * Told an attention layer's keys and values of the new positions, [B, KV, N, hd] each; returns those of the positions
+   * before, [B, KV, M - N, hd], if there are any.
    */
-  readonly remember: (layer: Path, key: tf.Tensor, value: tf.Tensor) => readonly [key: tf.Tensor, value: tf.Tensor];
+  readonly remember: (layer: Path, key: tf.Tensor, value: tf.Tensor) => KeysAndValues | undefined;
+}
+
+/** What all blocks share. */
+export interface Surroundings {
+  /** Angles of the new positions. */
+  readonly angles: RotaryTable;
+  /** Added to the scores, [B or 1, 1, N, M]; absent where everything is visible. */
+  readonly mask?: tf.Tensor;
 }
 
 /**
- * A causal language model: ids [B, N], int32, and optionally which of all past + N positions are no padding, [B, past + N]
- * of ones and zeros -> logits [B, N, V]. When decoding, the logits of the last position alone, [B, 1, V].
+ * A causal language model: ids [B, N], int32, and optionally which positions are no padding, [B, N] of ones and zeros ->
+ * logits [B, N, V]. When decoding, the logits of the last position alone, [B, 1, V].
  */
-export type CausalLanguageModel = Layer<
-  readonly [ids: tf.Tensor, attentionMask?: tf.Tensor, decoding?: Decoding],
-  tf.Tensor
->;
+export interface CausalLanguageModel
+  extends Layer<readonly [ids: tf.Tensor, attentionMask?: tf.Tensor, decoding?: Decoding], tf.Tensor> {
+  /** What its blocks are to know of tokens in some places. */
+  readonly surroundings: (places: Places) => Surroundings;
+}
 
 const TABLE = "model.embed_tokens";
 const HEAD = "lm_head";
 
-/** What all blocks share. */
-interface Context {
-  /** Angles of the new positions. */
-  readonly angles: RotaryTable;
-  /** Added to the scores. */
-  readonly mask?: tf.Tensor;
+/** What all blocks are given. */
+interface Context extends Surroundings {
   /** See {@linkcode Decoding}. */
   readonly remember?: Decoding["remember"];
 }
@@ -66,10 +88,10 @@ function attentionLayer(config: LlamaConfig): Layer<readonly [tf.Tensor, Context
     },
     forward: (self, x, { angles: { cos, sin }, mask, remember }) => {
       const q = rotary(splitHeads(self.call("q_proj", x), heads), cos, sin);
-      const newKeys = rotary(splitHeads(self.call("k_proj", x), keyValueHeads), cos, sin);
-      const newValues = splitHeads(self.call("v_proj", x), keyValueHeads);
-      const [k, v] = remember?.(self.path, newKeys, newValues) ?? [newKeys, newValues];
-      return self.call("o_proj", mergeHeads(attention(q, k, v, { mask })));
+      const k = rotary(splitHeads(self.call("k_proj", x), keyValueHeads), cos, sin);
+      const v = splitHeads(self.call("v_proj", x), keyValueHeads);
+      const past = remember?.(self.path, k, v);
+      return self.call("o_proj", mergeHeads(attention(q, k, v, { mask, past })));
     },
   });
 }
@@ -100,12 +122,31 @@ function block(config: LlamaConfig): Layer<readonly [tf.Tensor, ...unknown[]]> {
   );
 }
 
-/** What may be added to the scores of N new positions; undefined where everything is visible. */
-function visibility(length: number, past: number, attentionMask?: tf.Tensor): tf.Tensor | undefined {
-  const causal = length > 1 ? causalMask(length, past) : undefined;
+/** What is added to the scores of a whole text; undefined where everything is visible. */
+function visibilityOf(length: number, attentionMask?: tf.Tensor): tf.Tensor | undefined {
+  const causal = length > 1 ? causalMask(length) : undefined;
   if (attentionMask === undefined) return causal;
   const padding = paddingMask(attentionMask);
   return causal === undefined ? padding : tf.minimum(causal, padding);
+}
+
+/** What is added to the scores so that tokens see those that came before them; undefined where everything is visible. */
+function visibility({ queries, keys }: Places): tf.Tensor | undefined {
+  const [count, width] = [queries.length, keys[0].length];
+  const mask = new Float32Array(keys.length * count * width);
+  let hidden = 0;
+  keys.forEach((row, b) =>
+    queries.forEach((position, n) => {
+      const start = (b * count + n) * width;
+      // Of a column that is no token nothing may be seen, not even by itself.
+      for (let m = 0; m < width; m++) {
+        if (row[m] >= 0 && row[m] <= position) continue;
+        mask[start + m] = -1e9;
+        hidden++;
+      }
+    })
+  );
+  return hidden === 0 ? undefined : tf.tensor4d(mask, [keys.length, 1, count, width]);
 }
 
 /**
@@ -130,7 +171,9 @@ export function llama(config: LlamaConfig): CausalLanguageModel {
   const { vocabulary, hidden, headSize, rope, positions } = config;
   const head = linear(hidden, vocabulary, { bias: false, role: "head", weight: gaussian(0.02) });
   const tied = { ...head, params: { weight: { ...head.params.weight, shared: `${TABLE}.weight` } } };
-  return defineLayer({
+  const anglesAt = (queries: readonly number[], length: number) =>
+    rotaryTable(queries, headSize, ropeWaves(rope, headSize, length, positions));
+  const layer = defineLayer({
     kind: "llama",
     params: {},
     parts: {
@@ -139,23 +182,23 @@ export function llama(config: LlamaConfig): CausalLanguageModel {
       "model.norm": rmsNormLayer(hidden, config.eps),
       [HEAD]: config.tied ? tied : head,
     },
-    forward: (self, ids, attentionMask, decoding) => {
+    forward: (self, ids: tf.Tensor, attentionMask?: tf.Tensor, decoding?: Decoding) => {
       const [batch, length] = ids.shape as [number, number];
-      const past = decoding?.past ?? 0;
-      const context: Context = {
-        angles: rotaryTable(
-          Array.from({ length }, (_, n) => past + n),
-          headSize,
-          ropeWaves(rope, headSize, past + length, positions),
-        ),
-        mask: visibility(length, past, attentionMask),
-        remember: decoding?.remember,
-      };
+      const context: Context = decoding === undefined
+        ? {
+          angles: anglesAt(Array.from({ length }, (_, n) => n), length),
+          mask: visibilityOf(length, attentionMask),
+        }
+        : { ...decoding.surroundings, remember: decoding.remember };
       const x = self.call<tf.Tensor>("model.layers", self.call(TABLE, ids), context);
       const read = decoding === undefined ? x : tf.slice(x, [0, length - 1, 0], [batch, 1, hidden]);
-      return self.call(HEAD, self.call("model.norm", read));
+      return self.call<tf.Tensor>(HEAD, self.call("model.norm", read));
     },
   });
+  return {
+    ...layer,
+    surroundings: (places) => ({ angles: anglesAt(places.queries, places.length), mask: visibility(places) }),
+  };
 }
 
 /**

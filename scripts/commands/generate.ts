@@ -10,7 +10,7 @@ import { openModel } from "../../models/mod.ts";
 import { type Settings, type TaskKind, taskKinds } from "../../tasks/mod.ts";
 import { taskOf } from "../../tasks/kinds.ts";
 import { attempt } from "../cli/attempt.ts";
-import { integer, main, required, text } from "../cli/mod.ts";
+import { boolean, integer, main, required, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
 import { backendFlag, ownFlags, ownOptions, trainedFlags, usage } from "../cli/options.ts";
 
@@ -34,6 +34,7 @@ const flags = {
   ),
   seed: integer({ help: "Seed of the sampling", min: 0, default: 0 }),
   ...backendFlag,
+  json: boolean({ help: "Print JSON: text, tokens and seconds, without those of loading and preparing" }),
 };
 
 /** Writes text as it comes. A vocabulary may hold anything; into a file it goes as it is. */
@@ -49,7 +50,7 @@ await main(
     flags,
   },
   attempt(async ({ options, given }) => {
-    const { model: name, adapter, seed, backend, threads } = options;
+    const { model: name, adapter, seed, backend, threads, json } = options;
     const described = await openModel(name);
     const kind = taskOf(described);
     if (kind?.making === undefined) {
@@ -68,9 +69,15 @@ await main(
       return opened;
     };
     try {
-      const { said, file } = await kind.making.make(described, open, { ...settings, seed }, write);
+      const { said, file, data } = await kind.making.make(
+        described,
+        open,
+        { ...settings, seed },
+        json ? undefined : write,
+      );
       console.error(`${said} (${chosen})`);
-      if (file !== undefined) console.log(file);
+      if (json) console.log(JSON.stringify(data ?? { file }));
+      else if (file !== undefined) console.log(file);
     } finally {
       dispose(params as Record<string, Tensor>);
     }

@@ -3,12 +3,15 @@
  *
  * @module
  */
+import { type Precision, precisions } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { key } from "../../dsl/random.ts";
-import { asLanguageModel, generate, type GenerationOptions, openChatTemplate } from "../../models/mod.ts";
+import { asLanguageModel, type GenerationOptions, openChatTemplate } from "../../models/mod.ts";
 import { type GenerationDefaults, openGeneration } from "../../models/companions/generation.ts";
+import { type Decoder, openDecoder } from "../../models/llama/decoder.ts";
+import { goOn } from "../../models/llama/generate.ts";
 import { settledText } from "../../models/llama/tokenizer.ts";
-import { boolean, integer, number, text } from "../trainer/setting.ts";
+import { boolean, choice, integer, number, text } from "../trainer/setting.ts";
 import type { Making } from "../trainer/prediction.ts";
 import { encodeOpen } from "./encode.ts";
 import { tokenizerOf } from "./questions.ts";
@@ -25,6 +28,8 @@ export interface ContinueSettings {
   readonly temperature?: number;
   /** Sample among the likeliest tokens of this probability together; by default the model's own, else 1. */
   readonly topP?: number;
+  /** Precision of weights and matrix products; bf16 is the tensorflow backend's (default float32). */
+  readonly precision?: Precision;
 }
 
 /** Tokens where neither the settings nor the model's files say how many. */
@@ -55,6 +60,12 @@ function refused(attempted: string, found: string, allowed: string): OneloraErro
   return new OneloraError({ attempted, found, allowed }, { exitCode: 2 });
 }
 
+/** Makes the programs that these settings will need, by two tokens that are thrown away. */
+async function prepare(decoder: Decoder, ids: readonly number[], settings: GenerationOptions): Promise<void> {
+  let count = 0;
+  for await (const _ of goOn(decoder, [ids], { ...settings, end: [] })) if (++count === 2) break;
+}
+
 /** A text that goes on, written as it comes. */
 export const continuing: Making<ContinueSettings> = {
   summary: "goes on with a text, as it comes",
@@ -71,8 +82,13 @@ export const continuing: Making<ContinueSettings> = {
       above: 0,
       max: 1,
     }),
+    precision: choice({
+      help: "precision of weights and matrix products; bf16 needs tensorflow",
+      allowed: precisions,
+      default: "float32",
+    }),
   },
-  make: async (described, open, { prompt, chat, seed, ...given }, write) => {
+  make: async (described, open, { prompt, chat, seed, precision, ...given }, write) => {
     asLanguageModel(described, described.layer);
     if (prompt === undefined) throw refused("going on with a text", "no `prompt`", "`prompt: TEXT`");
     const { folder, name } = described;
@@ -89,22 +105,34 @@ export const continuing: Making<ContinueSettings> = {
     ];
     const end = tokenizer.ends;
 
-    let printed = tokenizer.decode(ids).length;
+    const before = tokenizer.decode(ids).length;
+    let printed = before;
     const print = (whole: string) => {
-      write(whole.slice(printed));
+      write?.(whole.slice(printed));
       printed = Math.max(printed, whole.length);
     };
-    const began = performance.now();
-    let count = 0;
     const settings = { ...generationOf(defaults, ids, given), end, key: key(seed) };
-    for await (const [token] of generate(asLanguageModel(model, layer), params, [ids], settings)) {
-      ids.push(token!);
-      count++;
-      print(settledText(tokenizer, ids));
+    const decoder = openDecoder(asLanguageModel(model, layer), params, { precision, tokens: settings.maxTokens });
+    try {
+      if (write === undefined) await prepare(decoder, ids, settings);
+      const began = performance.now();
+      let count = 0;
+      for await (const [token] of goOn(decoder, [ids], settings)) {
+        ids.push(token!);
+        count++;
+        // The whole text is decoded anew for each part of it that is shown.
+        if (write !== undefined) print(settledText(tokenizer, ids));
+      }
+      const text = tokenizer.decode(ids);
+      print(`${text}\n`);
+      const seconds = (performance.now() - began) / 1000;
+      const unused = notes.map((note) => `; note: ${note}`).join("");
+      return {
+        said: `${count} tokens, ${(count / seconds).toPrecision(3)} a second${unused}`,
+        data: { text: text.slice(before), tokens: count, seconds },
+      };
+    } finally {
+      decoder.dispose();
     }
-    print(`${tokenizer.decode(ids)}\n`);
-    const seconds = (performance.now() - began) / 1000;
-    const unused = notes.map((note) => `; note: ${note}`).join("");
-    return { said: `${count} tokens, ${(count / seconds).toPrecision(3)} a second${unused}` };
   },
 };

@@ -6,7 +6,8 @@
 import { OneloraError } from "../../dsl/error.ts";
 import { key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
-import { generateAll } from "../../models/llama/generate.ts";
+import { openDecoder } from "../../models/llama/decoder.ts";
+import { collected, goOn } from "../../models/llama/generate.ts";
 import type { CausalLanguageModel } from "../../models/llama/llama.ts";
 import type { TextTokenizer } from "../../models/llama/text_tokenizer.ts";
 import { isSameAnswer } from "./answers/answer.ts";
@@ -49,12 +50,20 @@ export async function respond(
   const prompts = queries.map((query, index) => ({ index, ids: encodeOpen(tokenizer, alpacaPrompt(query)) }))
     .sort((a, b) => a.ids.length - b.ids.length);
   const answers: string[] = new Array(queries.length);
-  for (let begin = 0; begin < prompts.length; begin += batchSize) {
-    const batch = prompts.slice(begin, begin + batchSize);
-    const rows = await generateAll(layer, params, batch.map(({ ids }) => ids), { maxTokens, end, key: key(0) });
-    // What ends an answer is no part of it, whether or not the tokenizer calls it special.
-    const answer = (ids: readonly number[]) => end.includes(ids.at(-1)!) ? ids.slice(0, -1) : ids;
-    batch.forEach(({ index }, row) => answers[index] = tokenizer.decode(answer(rows[row])).trim());
+  const decoder = openDecoder(layer, params);
+  try {
+    for (let begin = 0; begin < prompts.length; begin += batchSize) {
+      const batch = prompts.slice(begin, begin + batchSize);
+      const rows = await collected(
+        goOn(decoder, batch.map(({ ids }) => ids), { maxTokens, end, key: key(0) }),
+        batch.length,
+      );
+      // What ends an answer is no part of it, whether or not the tokenizer calls it special.
+      const answer = (ids: readonly number[]) => end.includes(ids.at(-1)!) ? ids.slice(0, -1) : ids;
+      batch.forEach(({ index }, row) => answers[index] = tokenizer.decode(answer(rows[row])).trim());
+    }
+  } finally {
+    decoder.dispose();
   }
   return answers;
 }

@@ -67,6 +67,8 @@ export interface Made {
   readonly said: string;
   /** A file that was written. */
   readonly file?: string;
+  /** What was made and how long it took, for JSON. */
+  readonly data?: Readonly<Record<string, unknown>>;
 }
 
 /** How a task's models make something anew: a text goes on, pictures are sampled. */
@@ -81,12 +83,12 @@ export interface Making<Own extends object = object> {
    * @param model The model's description
    * @param open Opens it, once all else has proved usable
    * @param settings The settings, and the seed of what is random
-   * @param write Takes text as it comes
+   * @param write Takes text as it comes; without it all is prepared first, so that the time taken is that of the work alone
    */
   make(
     model: Model,
     open: () => Promise<TrainedModel>,
     settings: Own & { readonly seed: number },
-    write: (text: string) => void,
+    write?: (text: string) => void,
   ): Promise<Made>;
 }

@@ -11,6 +11,7 @@ import {
   openModel,
   tokenDistribution,
 } from "../../models/mod.ts";
+import { openDecoder } from "../../models/llama/decoder.ts";
 import { decode, sampleToken } from "../../models/llama/generate.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
@@ -168,3 +169,38 @@ Deno.test("what cannot be generated from is wrong usage", async () => {
   }
   tf.dispose(params);
 });
+
+for (const backend of await available("wasm", "cpu", "tensorflow")) {
+  Deno.test(`rows leave, room grows, and the logits are those of the whole text (${backend})`, async () => {
+    await useBackend(backend);
+    await withoutLeaks(async () => {
+      const { layer, params } = await open("llama-grouped");
+      // On tensorflow the step of two rows is one compiled function.
+      const decoder = openDecoder(layer, params, { tokens: 1000 });
+      const texts = [[5, 1, 7], [9, 2, 4, 4, 8], [3]];
+      const token = (row: number, step: number) => (row * 7 + step * 5) % 20 + 1;
+      await decoder.begin(texts, 1);
+      let logits = new Float32Array();
+      let live = [0, 1, 2];
+      // 16 columns hold the prompts, 64 all there is room for at first.
+      for (let step = 0; step < 52; step++) {
+        if (step === 3) {
+          decoder.keep([2, 0]);
+          live = [2, 0];
+        }
+        live.forEach((row) => texts[row].push(token(row, step)));
+        logits = new Float32Array(await decoder.next(live.map((row) => texts[row].at(-1)!)));
+      }
+      decoder.dispose();
+      const vocabulary = logits.length / live.length;
+      live.forEach((row, i) => {
+        const expected = tf.tidy(() => {
+          const all = apply(layer, params)(tf.tensor2d([texts[row]], undefined, "int32"));
+          return tf.slice(all, [0, texts[row].length - 1, 0], [1, 1, -1]).dataSync<"float32">();
+        });
+        const found = logits.subarray(i * vocabulary, (i + 1) * vocabulary);
+        found.forEach((value, k) => assertAlmostEquals(value, expected[k], 2e-5));
+      });
+    });
+  });
+}

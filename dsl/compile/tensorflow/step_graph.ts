@@ -65,14 +65,25 @@ export interface StepGraph {
 }
 
 /** A variable of the session. */
-interface Variable {
+export interface Variable {
+  /** Its resource. */
   readonly handle: string;
+  /** Takes in its value. */
   readonly upload: string;
+  /** To be waited for after feeding it. */
   readonly assigned: string;
+  /** Its value. */
   readonly value: Operand;
 }
 
-function variable(
+/**
+ * A variable of the session, what takes it in and what reads it.
+ *
+ * @param graph Where to
+ * @param name A name that nothing else has
+ * @param type Its shape and element type
+ */
+export function variable(
   graph: GraphBuilder,
   name: string,
   { shape, type }: { readonly shape: readonly number[]; readonly type: ElementType },
@@ -155,6 +166,30 @@ function asFunction(graph: GraphBuilder, step: StepProgram, source: Source): Com
   });
   const names = outputsOf(node, moving + 1);
   return { moving: names.slice(0, moving), metrics: names[moving] };
+}
+
+/**
+ * A program's results, all of it compiled as one function.
+ *
+ * @param graph Where to
+ * @param source The program, where its inputs are found, and what is in bfloat16
+ * @param fixed Inputs that stay the same
+ */
+export function calledWhole(graph: GraphBuilder, source: Source, fixed: readonly ValueId[]): readonly Operand[] {
+  const operands = [...source.given.values()];
+  const body = functionBuilder();
+  const given = new Map([...source.given].map(([value, operand], i) => [value, { ...operand, name: `input${i}` }]));
+  const place = lowerWhole(body, { ...source, given }, fixed);
+  const results = source.program.outputs.map(place);
+  const made = body.finish(operands.map(({ type }) => type), results);
+  const node = graph.add("PartitionedCall", operands.map(({ name }) => name), {
+    Tin: { types: made.inputs },
+    Tout: { types: made.outputs.map(({ type }) => type) },
+    f: { function: graph.define(made) },
+    _XlaMustCompile: { bool: true },
+  });
+  const names = outputsOf(node, results.length);
+  return results.map((result, i) => ({ ...result, name: names[i] }));
 }
 
 /**

@@ -141,7 +141,7 @@ function sliced(heap: Heap, x: tf.TensorInfo, begin: readonly number[], sizes: r
   return out;
 }
 
-/** Kernels of tf.transpose, tf.reverse, tf.gather, tf.tile, tf.slice, tf.split and tf.concat. */
+/** Kernels of tf.transpose, tf.reverse, tf.gather, tf.tile, tf.slice, tf.split, tf.concat, and what is written in place. */
 export const movingKernels: Kernels = {
   Transpose: (heap, { inputs: { x }, attrs }) => {
     const { perm } = attrs as unknown as { readonly perm: readonly number[] };
@@ -223,5 +223,20 @@ export const movingKernels: Kernels = {
       to += width * 4;
     }
     return out;
+  },
+  // Rows [..., N, W] into [..., S, W], in place.
+  WriteRows: (heap, { inputs: { into, rows }, attrs }) => {
+    const { at } = attrs as unknown as { readonly at: number };
+    const [length, width] = into.shape.slice(-2);
+    const count = rows.shape[rows.shape.length - 2];
+    heap.functions.copyRows(
+      heap.address(rows),
+      count * width * 4,
+      heap.address(into) + at * width * 4,
+      length * width * 4,
+      size(into.shape.slice(0, -2)),
+      count * width,
+    );
+    return [];
   },
 };

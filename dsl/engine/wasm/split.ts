@@ -15,6 +15,9 @@ const [CHEAP, COSTLY] = [16384, 4096];
 /** Multiply-adds of a chunk that are. */
 const PRODUCTS = 2 ** 18;
 
+/** Elements of a matrix that are worth a chunk of its product with a vector, which is as fast as memory. */
+const VECTOR = 2 ** 15;
+
 /**
  * Ranges of about equal length from 0 to `total`, cut at multiples; the last takes the rest, which is at least a multiple.
  *
@@ -109,7 +112,7 @@ const columns: Split = ([x, out, groups, rows, size, divisor], parts) =>
  * the batch, by rows in sixes, as many as a tile has.
  */
 const product: Split = (args, parts) => {
-  const [batch, a, stepA, b, stepB, out, rows, width, depth, transposeA, , , , , strideA] = args;
+  const [batch, a, stepA, b, stepB, out, rows, width, depth, transposeA, transposeB, , bias, , strideA] = args;
   const own = (others: Readonly<Record<number, number>>) => replaced(args, { 11: OWN_WORK, ...others });
   const each = rows * width * depth;
   if (batch > 1) {
@@ -126,6 +129,12 @@ const product: Split = (args, parts) => {
   if (width === 1 && rows > 1 && !transposeA) {
     return ranges(rows, parts, Math.ceil(PRODUCTS / depth), 1).map(([begin, end]) =>
       own({ 1: a + begin * strideA, 5: out + begin * 4, 6: end - begin })
+    );
+  }
+  if (rows === 1 && width > 1 && transposeB) {
+    // Every column is a sum of its own.
+    return ranges(width, parts, Math.ceil(VECTOR / depth), 4).map(([begin, end]) =>
+      own({ 3: b + begin * depth * 4, 5: out + begin * 4, 7: end - begin, 12: bias === 0 ? 0 : bias + begin * 4 })
     );
   }
   return [args];

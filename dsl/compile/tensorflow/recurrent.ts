@@ -1,0 +1,316 @@
+/**
+ * Recurrent functions as TensorFlow graphs: parameters and what is kept are variables of a session, and rows are added to
+ * the latter where they lie.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { ELEMENT, elementOf, type ElementType, type Graph, graphBuilder } from "../../engine/tensorflow_graph/graph.ts";
+import {
+  castHandle,
+  freeHandle,
+  type GraphSession,
+  type Handle,
+  handleOf,
+  type Made,
+  openSession,
+  tensorOf,
+} from "../../engine/tensorflow_graph/session.ts";
+import { flatten, type Params, type Tree } from "../../tree.ts";
+import type { Program, ValueId, ValueType } from "../program.ts";
+import type { Recurrent, RecurrentFunction, RecurrentOptions } from "../recurrence.ts";
+import { trace } from "../trace.ts";
+import { after } from "./feed.ts";
+import { halve, nothingHalved } from "./half.ts";
+import { lower } from "./lower.ts";
+import { inType, type Operand, T } from "./lowering.ts";
+import { prepareGraph } from "./prepare.ts";
+import { canFuse, FUSE_FROM } from "./probe.ts";
+import { calledWhole, variable } from "./step_graph.ts";
+
+/** A function's program and what its values are. */
+interface RecurrentProgram {
+  /** Inputs: parameters, what is kept, the input. Outputs: results, what is added. */
+  readonly program: Program;
+  readonly parameters: number;
+  readonly kept: number;
+  readonly results: readonly string[];
+  /** Which of what is kept each added output is for. */
+  readonly added: readonly number[];
+}
+
+/** Names of the nodes that a session of the graph uses. */
+interface RecurrentGraph {
+  readonly graph: Graph;
+  readonly uploads: Readonly<Record<"fixed" | "kept", readonly string[]>>;
+  readonly uploaded: Readonly<Record<"fixed" | "kept", string>>;
+  readonly values: Readonly<Record<"fixed" | "kept", readonly string[]>>;
+  readonly types: Readonly<Record<"fixed" | "kept", readonly ElementType[]>>;
+  readonly input: readonly string[];
+  readonly results: readonly string[];
+  /** Where the first added row goes, and what is there once all are. */
+  readonly at?: string;
+  readonly written?: string;
+}
+
+const typesIn = flatten((node): node is ValueType => Array.isArray((node as Partial<ValueType> | null)?.shape));
+
+function programOf(
+  f: RecurrentFunction,
+  given: readonly [parameters: Params, kept: Tree<ValueType>, input: Params],
+  precision: "float32" | "bf16",
+): RecurrentProgram {
+  const flat = typesIn(given);
+  const names = Object.keys(given[1]);
+  let [results, added]: [readonly string[], readonly number[]] = [[], []];
+  const traced = trace(
+    (inputs) => {
+      const [made, rows] = f(...flat.rebuild(inputs) as [Params, Params, Params]);
+      results = Object.keys(made);
+      added = Object.keys(rows).map((name) => names.indexOf(name));
+      return [...Object.values(made), ...Object.values(rows)];
+    },
+    flat.leaves.map(({ shape, dtype }) => ({ shape, dtype })),
+    precision,
+  );
+  const program = prepareGraph(traced);
+  return { program, parameters: Object.keys(given[0]).length, kept: names.length, results, added };
+}
+
+/** Builds the graph. */
+function recurrentGraph(
+  { program, parameters, kept, results, added }: RecurrentProgram,
+  { precision }: RecurrentOptions,
+  whole: boolean,
+): RecurrentGraph {
+  const graph = graphBuilder();
+  const halved = precision === "bf16" ? halve(program, parameters + kept) : nothingHalved;
+  const typeOf = (value: ValueId) => ({
+    shape: program.types[value].shape,
+    type: halved.values.has(value) ? ELEMENT.bfloat16 : elementOf(program.types[value].dtype),
+  });
+  const closedOver = [...program.constants].filter(([, { kind }]) => kind === "tensor").map(([value]) => value);
+  const fixedValues = [...program.inputs.slice(0, parameters), ...closedOver];
+  const keptValues = program.inputs.slice(parameters, parameters + kept);
+  const inputValues = program.inputs.slice(parameters + kept);
+  const fixed = fixedValues.map((value, i) => variable(graph, `fixed${i}`, typeOf(value)));
+  const state = keptValues.map((value, i) => variable(graph, `kept${i}`, typeOf(value)));
+  const input = inputValues.map((value, i): Operand => {
+    const { shape, type } = typeOf(value);
+    const name = graph.add("Placeholder", [], { dtype: T(type), shape: { shape } }, `input${i}_fed`);
+    return { name, shape, type };
+  });
+  const given = new Map<ValueId, Operand>([
+    ...fixedValues.map((value, i) => [value, fixed[i].value] as const),
+    ...keptValues.map((value, i) => [value, state[i].value] as const),
+    ...inputValues.map((value, i) => [value, input[i]] as const),
+  ]);
+  const source = { program, given, halved };
+  let outputs: readonly Operand[];
+  if (whole && canFuse()) {
+    outputs = calledWhole(graph, source, fixedValues);
+  } else {
+    const place = lower(graph, source, canFuse() ? FUSE_FROM : Infinity, inputValues);
+    outputs = program.outputs.map(place);
+  }
+  const made = outputs.slice(0, results.length).map((output, i) =>
+    graph.add("Identity", [inType(output, elementOf(program.types[program.outputs[i]].dtype), graph.add)], {
+      T: T(elementOf(program.types[program.outputs[i]].dtype)),
+    }, `result${i}`)
+  );
+  const at = graph.add("Placeholder", [], { dtype: T(ELEMENT.int32), shape: { shape: [] } }, "at");
+  const rowsAt = new Map<string, string>();
+  // All reading is over when the results are there.
+  const writes = added.map((which, i) => {
+    const { value: { name, shape, type } } = state[which];
+    const [length, width] = shape.slice(-2);
+    const count = outputs[results.length + i].shape.at(-2)!;
+    const outer = shape.slice(0, -2).reduce((product, size) => product * size, 1);
+    const offsets = Array.from({ length: outer * count }, (_, k) => Math.floor(k / count) * length + k % count);
+    const key = `${outer} ${length} ${count}`;
+    const rows = rowsAt.get(key) ??
+      graph.add("AddV2", [graph.constant(ELEMENT.int32, [offsets.length], offsets), at], { T: T(ELEMENT.int32) });
+    rowsAt.set(key, rows);
+    const flat = (of: string, height: number) =>
+      graph.add("Reshape", [of, graph.constant(ELEMENT.int32, [2], [height, width])], {
+        T: T(type),
+        Tshape: T(ELEMENT.int32),
+      });
+    return graph.add("InplaceUpdate", [
+      flat(name, outer * length),
+      rows,
+      flat(inType(outputs[results.length + i], type, graph.add), outer * count),
+      ...made.map((node) => `^${node}`),
+    ], { T: T(type) });
+  });
+  const names = (variables: readonly ReturnType<typeof variable>[]) => ({
+    uploads: variables.map(({ upload }) => upload),
+    values: variables.map(({ value }) => value.name),
+    types: variables.map(({ value }) => value.type),
+    uploaded: variables.map(({ assigned }) => assigned),
+  });
+  const [ofFixed, ofKept] = [names(fixed), names(state)];
+  return {
+    graph: graph.graph,
+    uploads: { fixed: ofFixed.uploads, kept: ofKept.uploads },
+    uploaded: {
+      fixed: after(graph, ofFixed.uploaded, "fixed_uploaded"),
+      kept: after(graph, ofKept.uploaded, "kept_uploaded"),
+    },
+    values: { fixed: ofFixed.values, kept: ofKept.values },
+    types: { fixed: ofFixed.types, kept: ofKept.types },
+    input: input.map(({ name }) => name),
+    results: made,
+    ...writes.length === 0 ? {} : { at, written: after(graph, writes, "written") },
+  };
+}
+
+/** A session for inputs of one signature. */
+interface Open {
+  readonly session: GraphSession;
+  readonly graph: RecurrentGraph;
+  readonly names: readonly string[];
+}
+
+/** Runs with handles that are freed afterwards. */
+function lending<Result>(made: readonly Made[], f: (handles: readonly Handle[]) => Result): Result {
+  try {
+    return f(made.map(({ id }) => id));
+  } finally {
+    for (const { id } of made) freeHandle(id);
+  }
+}
+
+function upload({ session, graph }: Open, kind: "fixed" | "kept", handles: readonly Handle[]): void {
+  if (handles.length === 0) return;
+  const fed = new Map(graph.uploads[kind].map((name, i) => [name, handles[i]]));
+  lending(session.run(fed, [graph.uploaded[kind]]), () => {});
+}
+
+/** Tensors in the types of variables; those that had to be converted are freed afterwards. */
+function uploadTensors(open: Open, kind: "fixed" | "kept", tensors: readonly tf.Tensor[]): void {
+  const converted: Handle[] = [];
+  const handles = tensors.map((tensor, i) => {
+    if (open.graph.types[kind][i] !== ELEMENT.bfloat16) return handleOf(tensor);
+    converted.push(castHandle(handleOf(tensor), ELEMENT.float32, ELEMENT.bfloat16));
+    return converted.at(-1)!;
+  });
+  try {
+    upload(open, kind, handles);
+  } finally {
+    converted.forEach(freeHandle);
+  }
+}
+
+/**
+ * Starts a function whose parameters and what it keeps live in sessions, one for each signature of what is kept and of the
+ * input. Parameters are shared between them where TensorFlow computes on the CPU.
+ *
+ * @param f The function
+ * @param parameters Its parameters
+ * @param options See {@linkcode RecurrentOptions}
+ */
+export function startRecurrentGraph(f: RecurrentFunction, parameters: Params, options: RecurrentOptions): Recurrent {
+  const { precision = "float32" } = options;
+  const sessions = new Map<string, Open>();
+  let first: Open | undefined;
+  /** Tensors that are to be kept from the next call on, or the session that keeps them. */
+  let pending: Params | undefined = {};
+  let holder: Open | undefined;
+  let shape: Tree<ValueType> = {};
+
+  const open = (input: Params): Open => {
+    const program = programOf(f, [parameters, shape, input], precision);
+    const graph = recurrentGraph(program, options, options.whole?.(input) ?? false);
+    const opened: Open = { graph, session: openSession(graph.graph), names: program.results };
+    const constants = [...program.program.constants.values()]
+      .flatMap((constant) => constant.kind === "tensor" ? [constant.tensor] : []);
+    try {
+      // What is in the same types may be shared with the session that has it.
+      const shared = first?.graph.types.fixed;
+      const isShared = shared !== undefined && constants.length === 0 && `${shared}` === `${graph.types.fixed}`;
+      if (isShared && shared.length > 0) {
+        lending(
+          first!.session.run(new Map(), first!.graph.values.fixed),
+          (handles) => upload(opened, "fixed", handles),
+        );
+      } else uploadTensors(opened, "fixed", [...Object.values(parameters), ...constants]);
+    } catch (error) {
+      opened.session.dispose();
+      throw error;
+    }
+    first ??= opened;
+    return opened;
+  };
+  const sessionFor = (input: Params): Open => {
+    const types = [shape, input].map((tree) =>
+      Object.entries(tree).map(([name, tensor]) => `${name} ${tensor.dtype} ${tensor.shape}`).join()
+    ).join("|");
+    const known = sessions.get(types) ?? open(input);
+    sessions.set(types, known);
+    if (pending !== undefined) {
+      uploadTensors(known, "kept", Object.values(pending));
+      tf.dispose(pending as Record<string, tf.Tensor>);
+      pending = undefined;
+    } else if (holder !== undefined && holder !== known && holder.graph.values.kept.length > 0) {
+      const { session, graph } = holder;
+      lending(session.run(new Map(), graph.values.kept), (handles) => {
+        const [from, to] = [graph.types.kept, known.graph.types.kept];
+        const cast = handles.map((handle, i) => from[i] === to[i] ? handle : castHandle(handle, from[i], to[i]));
+        try {
+          upload(known, "kept", cast);
+        } finally {
+          cast.forEach((handle, i) => handle !== handles[i] && freeHandle(handle));
+        }
+      });
+    }
+    holder = known;
+    return known;
+  };
+  const kept = (): Params => {
+    if (pending !== undefined) {
+      return Object.fromEntries(Object.entries(pending).map(([name, tensor]) => [name, tf.keep(tf.clone(tensor))]));
+    }
+    const { session, graph } = holder!;
+    const names = Object.keys(shape);
+    // A variable's own memory is written to: what is handed out is a copy.
+    return Object.fromEntries(
+      session.run(new Map(), graph.values.kept).map((made, i) => [
+        names[i],
+        lending([made], ([handle]) => {
+          const id = castHandle(handle, graph.types.kept[i], ELEMENT.float32);
+          const shared = tensorOf({ ...made, dtype: ELEMENT.float32, id });
+          if (graph.types.kept[i] !== ELEMENT.float32) return tf.keep(shared);
+          return tf.tidy(() => tf.keep(tf.add(shared, 0)));
+        }),
+      ]),
+    );
+  };
+  return {
+    keep: (next) => {
+      if (pending !== undefined) tf.dispose(pending as Record<string, tf.Tensor>);
+      pending = Object.fromEntries(Object.entries(next).map(([name, tensor]) => [name, tf.keep(tensor)]));
+      shape = Object.fromEntries(
+        Object.entries(next).map(([name, { shape, dtype }]) => [name, { shape, dtype }]),
+      );
+    },
+    kept,
+    call: (input, at) => {
+      const { session, graph, names } = sessionFor(input);
+      const fed = new Map(graph.input.map((node, i) => [node, handleOf(Object.values(input)[i])]));
+      const position = tf.scalar(at, "int32");
+      try {
+        if (graph.at !== undefined) fed.set(graph.at, handleOf(position));
+        const made = session.run(fed, graph.written === undefined ? graph.results : [...graph.results, graph.written]);
+        made.slice(graph.results.length).forEach(({ id }) => freeHandle(id));
+        return Object.fromEntries(names.map((name, i) => [name, tensorOf(made[i])]));
+      } finally {
+        position.dispose();
+      }
+    },
+    dispose: () => {
+      for (const { session } of sessions.values()) session.dispose();
+      if (pending !== undefined) tf.dispose(pending as Record<string, tf.Tensor>);
+    },
+  };
+}
