@@ -93,9 +93,9 @@ export const groups: Readonly<Record<string, JobGroup>> = {
   },
   memory: { jobs: [{ ...vit, how: "whole", what: "memory", repeats: 5, note: "the driver's allocator" }] },
   kernels: { jobs: [{ ...vit, how: "whole", what: "kernels", repeats: 10, note: "under CUPTI" }] },
-  compiled: { jobs: [{ ...vit, how: "compiled" }] },
   "torch-families": { jobs: families.map((job): CardJob => ({ ...job, how: "eager" })) },
   families: { jobs: families.map((job): CardJob => ({ ...job, how: "whole" })), together: true },
+  compiled: { jobs: [{ ...vit, how: "compiled" }] },
   clusters: { jobs: [{ ...vit, how: "clusters" }] },
   cublas: {
     jobs: [{ ...vit, how: "whole", flags: "--xla_gpu_enable_triton_gemm=false", note: "products by cuBLAS alone" }],
