@@ -49,7 +49,7 @@ export { type HubName, parseHubName } from "./hub/name.ts";
 export type { HubOptions, Transfer } from "./hub/settings.ts";
 export type { ImageInput, ImagePreparation, Resampling, ResizeRule, Size } from "./image_input.ts";
 export { type InceptionConfig, inceptionV3 } from "./inception/inception_v3.ts";
-export { type ChatMessage, type ChatTemplate, openChatTemplate } from "./llama/chat.ts";
+export { type ChatMessage, type ChatOptions, type ChatTemplate, openChatTemplate } from "./llama/chat.ts";
 export { type LlamaConfig, type LlamaPreset, llamaPresets } from "./llama/config.ts";
 export {
   generate,

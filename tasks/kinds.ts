@@ -11,6 +11,7 @@ import { monocularDepth } from "./depth/task.ts";
 import { generation } from "./generation/task.ts";
 import { imageClassification } from "./image_classification/task.ts";
 import { reasoning } from "./reasoning/task.ts";
+import { texts } from "./text/task.ts";
 import { planTask, type TrainingPlanOptions } from "./trainer/plan.ts";
 import type { BatchSize, TaskKind, TaskStep } from "./trainer/task.ts";
 
@@ -24,12 +25,20 @@ export interface Tasks {
   readonly depth: typeof monocularDepth;
   /** Pictures of classes. */
   readonly generation: typeof generation;
+  /** Chats and texts of one's own. */
+  readonly text: typeof texts;
 }
 
 /** The name of a task. */
 export type TaskName = keyof Tasks;
 
-const tasks: Tasks = { "image-classification": imageClassification, reasoning, depth: monocularDepth, generation };
+const tasks: Tasks = {
+  "image-classification": imageClassification,
+  reasoning,
+  depth: monocularDepth,
+  generation,
+  text: texts,
+};
 
 /** The tasks by name; the first is the one that is meant where none is named. */
 export const taskKinds: Readonly<Record<string, TaskKind>> = { ...tasks };

@@ -103,7 +103,6 @@ export {
   startDepth,
   updateDepth,
 } from "./depth/metrics.ts";
-export { openNyuFolder, openNyuLabelled } from "./depth/nyu.ts";
 export { openDepthData } from "./depth/open.ts";
 export { type DepthMap, type DepthPair, ownDepth } from "./depth/own.ts";
 export { type ColourPicture, predictDepth } from "./depth/predict.ts";
@@ -203,6 +202,8 @@ export { alpacaPrompt } from "./reasoning/template.ts";
 export { type Calibration, calibrationChart, type NamedCalibration } from "./report/calibration.ts";
 export { type EventLog, openEvents } from "./report/events.ts";
 export { writeReport } from "./report/report.ts";
+export type { TextSettings } from "./text/settings.ts";
+export { texts } from "./text/task.ts";
 export type { Identity } from "./trainer/checkpoint.ts";
 export type { LogRecord } from "./trainer/log.ts";
 export type { CheckpointEvent, EvaluationEvent, Observer, Reporter } from "./trainer/observe.ts";

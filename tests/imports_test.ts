@@ -67,7 +67,7 @@ Deno.test("only engines and tests compare a backend's name; whatever else differ
   assert(COMPARISON.test(`if (tf.getBackend() === "wasm")`) && COMPARISON.test(`case "tensorflow":`));
 });
 
-const TASK_FOLDER = /^tasks\/(depth|generation|image_classification|reasoning)\//;
+const TASK_FOLDER = /^tasks\/(depth|generation|image_classification|reasoning|text)\//;
 const OWN_NAMES = new RegExp(
   "[\"'`](image-classification|reasoning|depth|generation|vit|llama|dit|depth_anything|autoencoder_kl|inception_v3)[\"'`]",
 );

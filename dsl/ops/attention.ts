@@ -149,11 +149,12 @@ export function causalMask(length: number, past = 0): tf.Tensor {
 }
 
 /**
- * The mask that hides padding: 0 where a key counts, else -1e9; [B, 1, 1, M].
+ * The mask that hides padding: 0 where a key counts, else -1e9; [B, 1, 1, M]. Where each query sees others, [B, 1, N, M].
  *
- * @param counts 1 for tokens, 0 for padding, [B, M]
+ * @param counts 1 for tokens, 0 for padding, [B, M], or for each query [B, N, M]
  */
 export function paddingMask(counts: tf.Tensor): tf.Tensor {
-  const [batch, keys] = counts.shape;
-  return tf.tidy(() => tf.reshape(tf.mul(tf.sub(1, tf.cast(counts, "float32")), -1e9), [batch, 1, 1, keys]));
+  const [batch, ...seen] = counts.shape;
+  const shape = seen.length === 1 ? [batch, 1, 1, seen[0]] : [batch, 1, ...seen];
+  return tf.tidy(() => tf.reshape(tf.mul(tf.sub(1, tf.cast(counts, "float32")), -1e9), shape));
 }

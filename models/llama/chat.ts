@@ -16,16 +16,36 @@ interface Jinja {
   readonly Template: new (text: string) => { render(values: Readonly<Record<string, unknown>>): string };
 }
 
-/** A message of a chat. */
+/** A message of a chat. Further fields, such as `tool_calls`, are the template's to read. */
 export interface ChatMessage {
   /** Who says it: `system`, `user`, `assistant`, or whom else the template knows. */
   readonly role: string;
-  /** What is said. */
-  readonly content: string;
+  /** What is said; pieces or nothing where the template takes that. */
+  readonly content?: string | null | readonly unknown[];
 }
 
-/** A model's way to write chats: their text up to where the assistant's answer begins. */
-export type ChatTemplate = (messages: readonly ChatMessage[]) => string;
+/** What a template is given besides the messages. */
+export interface ChatOptions {
+  /** Descriptions of functions that the model may call. */
+  readonly tools?: readonly unknown[];
+  /** Whether the text ends where an answer of the assistant's begins (default true). */
+  readonly open?: boolean;
+  /** Puts {@linkcode TURN_MARKS} around what the template says the model writes itself, if it does. */
+  readonly marked?: boolean;
+}
+
+/** A model's way to write chats: their text, by default up to where the assistant's answer begins. */
+export interface ChatTemplate {
+  (messages: readonly ChatMessage[], options?: ChatOptions): string;
+  /** Whether the template says what the model writes itself: `{% generation %}`. */
+  readonly marks: boolean;
+}
+
+/** What begins and ends the model's own text when it is marked: characters that no text has. */
+export const TURN_MARKS: readonly [begin: string, end: string] = ["\uFDD0", "\uFDD1"];
+
+/** `{% generation %}` and its end, which transformers reads to tell what the model writes itself. */
+const GENERATION = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
 
 async function loadLibrary(): Promise<Jinja> {
   try {
@@ -92,14 +112,24 @@ export async function openChatTemplate(folder: string): Promise<ChatTemplate> {
     });
   }
   const { Template } = await loadLibrary();
-  const template = await guarded(
+  const marks = text.search(GENERATION) >= 0;
+  // A block in its place trims the spaces around it as it does itself.
+  const withMarks = text.replaceAll(
+    GENERATION,
+    (_, left: string, end: string | undefined, right: string) =>
+      `{%${left} if true %}{{ '${TURN_MARKS[end === undefined ? 0 : 1]}' }}{% endif ${right}%}`,
+  );
+  const [plain, marking] = await guarded(
     `reading the chat template of ${folder}`,
     "a Jinja template",
-    () => new Template(text),
+    () => [new Template(text), marks ? new Template(withMarks) : undefined] as const,
   );
-  return (messages) => {
+  const write = (messages: readonly ChatMessage[], { tools, open = true, marked = false }: ChatOptions = {}) => {
+    const template = (marked ? marking : undefined) ?? plain;
     try {
-      return template.render({ ...specialTokens(config), messages, add_generation_prompt: true });
+      // Templates ask whether there are tools at all.
+      const given = tools === undefined ? {} : { tools };
+      return template.render({ ...specialTokens(config), messages, ...given, add_generation_prompt: open });
     } catch (cause) {
       throw new OneloraError({
         attempted: `writing a chat by the template of ${folder}`,
@@ -108,4 +138,5 @@ export async function openChatTemplate(folder: string): Promise<ChatTemplate> {
       }, { cause });
     }
   };
+  return Object.assign(write, { marks });
 }

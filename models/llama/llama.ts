@@ -55,8 +55,8 @@ export interface Surroundings {
 }
 
 /**
- * A causal language model: ids [B, N], int32, and optionally which positions are no padding, [B, N] of ones and zeros ->
- * logits [B, N, V]. When decoding, the logits of the last position alone, [B, 1, V].
+ * A causal language model: ids [B, N], int32, and optionally which positions are no padding, [B, N] of ones and zeros, or
+ * which each position sees, [B, N, N] -> logits [B, N, V]. When decoding, the logits of the last position alone, [B, 1, V].
  */
 export interface CausalLanguageModel
   extends Layer<readonly [ids: tf.Tensor, attentionMask?: tf.Tensor, decoding?: Decoding], tf.Tensor> {

@@ -14,10 +14,12 @@ export interface DataFacts {
   readonly examples: Readonly<Record<string, number>>;
   /** Names of the classes in order, if there are any. */
   readonly classes?: readonly string[];
+  /** Where its files are, if its name does not say: files and folders. */
+  readonly paths?: readonly string[];
 }
 
 /** Data as a run began with it. */
-export interface DataRecord extends DataFacts {
+export interface DataRecord extends Omit<DataFacts, "paths"> {
   /** Files of the data, hidden ones aside; 0 for built-in data. */
   readonly files: number;
   /** Their bytes in all. */
@@ -50,11 +52,11 @@ function* filesBelow(
  * @param spec The data as a run names it: `images:DIR`, `mnist`
  * @param facts What the task found in it
  */
-export async function recordData(spec: string, { examples, classes }: DataFacts): Promise<DataRecord> {
-  const path = /^[\w-]+:(.+)$/s.exec(spec)?.[1];
+export async function recordData(spec: string, { examples, classes, paths }: DataFacts): Promise<DataRecord> {
+  const named = /^[\w-]+:(.+)$/s.exec(spec)?.[1];
   const sum = createHash("sha256");
   let [files, bytes] = [0, 0];
-  if (path !== undefined) {
+  for (const path of paths ?? (named === undefined ? [] : [named])) {
     await guarded(`reading ${path}`, "readable files", () => {
       for (const [name, size] of filesBelow(path)) {
         files++;

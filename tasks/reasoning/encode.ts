@@ -17,6 +17,16 @@ export interface EncodedExample {
   readonly ids: Int32Array;
   /** Where the response begins: tokens from here on count. */
   readonly start: number;
+  /** Where others count: an id where a token does, {@linkcode IGNORED_LABEL} elsewhere, as long as `ids`. */
+  readonly labels?: Int32Array;
+  /** Where several texts lie one after the other: the number of each token's, from 1 on; none sees another. */
+  readonly segments?: Int32Array;
+}
+
+/** How many tokens of an example count. */
+export function countedOf({ ids, start, labels }: EncodedExample): number {
+  if (labels === undefined) return ids.length - start;
+  return labels.reduce((sum, label) => label === IGNORED_LABEL ? sum : sum + 1, 0);
 }
 
 /** The id that ends a text: the tokenizer's, else the first that the model's configuration names. */
@@ -111,6 +121,8 @@ export interface TokenBatch {
   readonly ids: Int32Array;
   /** [rows, length] ids of the response and its end, {@linkcode IGNORED_LABEL} elsewhere. */
   readonly labels: Int32Array;
+  /** [rows, length] the number of each token's text where a row has several, 0 at padding. */
+  readonly segments?: Int32Array;
   /** [rows, length]. */
   readonly shape: readonly [rows: number, length: number];
   /** How many labels count. */
@@ -132,12 +144,15 @@ export function padExamples(examples: readonly EncodedExample[], multiple = 8, r
   const height = Math.max(examples.length, rows);
   const ids = new Int32Array(height * length);
   const labels = new Int32Array(height * length).fill(IGNORED_LABEL);
+  const segments = examples.some((example) => example.segments) ? new Int32Array(height * length) : undefined;
   examples.forEach((example, row) => {
     ids.set(example.ids, row * length);
-    labels.set(example.ids.subarray(example.start), row * length + example.start);
+    if (example.labels !== undefined) labels.set(example.labels, row * length);
+    else labels.set(example.ids.subarray(example.start), row * length + example.start);
+    segments?.set(example.segments ?? new Int32Array(example.ids.length).fill(1), row * length);
   });
-  const counted = examples.reduce((sum, example) => sum + example.ids.length - example.start, 0);
-  return { ids, labels, shape: [height, length], counted, weight: 1 };
+  const counted = examples.reduce((sum, example) => sum + countedOf(example), 0);
+  return { ids, labels, ...(segments && { segments }), shape: [height, length], counted, weight: 1 };
 }
 
 /**
@@ -170,8 +185,14 @@ export function microBatches(batch: TokenBatch, rows: number, multiple = 8): rea
   const examples = Array.from({ length: height }, (_, row): EncodedExample => {
     const labels = batch.labels.subarray(row * width, (row + 1) * width);
     const end = labels.findLastIndex((label) => label !== IGNORED_LABEL) + 1;
-    const start = labels.findIndex((label) => label !== IGNORED_LABEL);
-    return { ids: batch.ids.subarray(row * width, row * width + end), start: Math.max(start, 0) };
+    const cut = (whole: Int32Array) => whole.subarray(row * width, row * width + end);
+    // Whatever counts: several pieces of a text may.
+    return {
+      ids: cut(batch.ids),
+      start: 0,
+      labels: cut(batch.labels),
+      ...(batch.segments && { segments: cut(batch.segments) }),
+    };
   });
   return Array.from({ length: Math.ceil(height / rows) }, (_, piece) => {
     const padded = padExamples(examples.slice(piece * rows, (piece + 1) * rows), multiple);

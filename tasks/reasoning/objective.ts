@@ -43,28 +43,37 @@ export function responseLoss(logits: tf.Tensor, labels: tf.Tensor): tf.Scalar {
 }
 
 /**
- * A batch as tensors: ids and labels [B, N], int32, and the weight, [].
+ * A batch as tensors: ids and labels [B, N], int32, which text each token is of where a row has several, and the weight, [].
  *
  * @param batch The batch
  */
-export function tokenTensors({ ids, labels, shape, weight }: TokenBatch): Params {
+export function tokenTensors({ ids, labels, segments, shape, weight }: TokenBatch): Params {
   return {
     ids: tf.tensor2d(ids, [...shape], "int32"),
     labels: tf.tensor2d(labels, [...shape], "int32"),
+    ...(segments && { segments: tf.tensor2d(segments, [...shape], "int32") }),
     weight: tf.scalar(weight),
   };
 }
 
+/** Which tokens see which, by the texts that they are of: [B, N] -> [B, N, N] of ones and zeros. */
+function sameText(segments: tf.Tensor): tf.Tensor {
+  return tf.cast(tf.equal(tf.expandDims(segments, 2), tf.expandDims(segments, 1)), "float32");
+}
+
 /**
  * weight * {@linkcode responseLoss} of a batch under a model. Padding needs no mask: it is on the right, where no
- * counted token looks.
+ * counted token looks. Of several texts in a row, none sees another.
  *
  * @param layer The model, ids to logits
  */
 export function reasoningObjective(layer: CausalLanguageModel): (params: Params, batch: Params) => Objective {
-  return (params, { ids, labels, weight }) => ({
-    loss: tf.mul(responseLoss(apply(layer, params)(ids), labels), weight) as tf.Scalar,
-  });
+  return (params, { ids, labels, segments, weight }) => {
+    const logits = segments === undefined
+      ? apply(layer, params)(ids)
+      : apply(layer, params)(ids, tf.tidy(() => sameText(segments)));
+    return { loss: tf.mul(responseLoss(logits, labels), weight) as tf.Scalar };
+  };
 }
 
 /** How well a model predicts responses. */

@@ -44,8 +44,14 @@ export async function tokenizerOf({ folder }: Model): Promise<TextTokenizer> {
   return folder === undefined ? wordProblemTokenizer() : await openTokenizer(folder);
 }
 
-/** Refuses token ids that a model does not have. */
-function checkIds(model: Model, encoded: readonly EncodedExample[]): void {
+/**
+ * Refuses token ids that a model does not have.
+ *
+ * @param model The model
+ * @param encoded Examples in its tokenizer's ids
+ * @throws OneloraError for an id beyond the model's vocabulary
+ */
+export function checkIds(model: Model, encoded: readonly EncodedExample[]): void {
   const { below = Infinity } = model.signature.inputs[0] as { readonly below?: number };
   const strange = encoded.flatMap(({ ids }) => ids.find((id) => id >= below) ?? [])[0];
   if (strange === undefined) return;

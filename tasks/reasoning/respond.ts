@@ -41,15 +41,42 @@ export async function respond(
   queries: readonly string[],
   options: RespondOptions = {},
 ): Promise<readonly string[]> {
+  return await respondTo(
+    layer,
+    params,
+    tokenizer,
+    queries.map((query) => encodeOpen(tokenizer, alpacaPrompt(query))),
+    options,
+  );
+}
+
+/**
+ * The likeliest text after each prompt, token by token, in batches of prompts of similar length.
+ *
+ * @param layer The model
+ * @param params Its parameters
+ * @param tokenizer Its tokenizer
+ * @param asked Token ids of the prompts
+ * @param options See {@linkcode RespondOptions}
+ * @returns Answers in the order of the prompts
+ * @throws OneloraError if the tokenizer has no end token, exit code 2 for a value out of range
+ */
+export async function respondTo(
+  layer: CausalLanguageModel,
+  params: Params,
+  tokenizer: TextTokenizer,
+  asked: readonly (readonly number[])[],
+  options: RespondOptions = {},
+): Promise<readonly string[]> {
   const { maxTokens = 512, batchSize = 16 } = options;
   if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
     const found = `batch size ${batchSize}`;
     throw new OneloraError({ attempted: "answering", found, allowed: "a positive whole number" }, { exitCode: 2 });
   }
   const end = tokenizer.ends ?? [endOf(tokenizer)];
-  const prompts = queries.map((query, index) => ({ index, ids: encodeOpen(tokenizer, alpacaPrompt(query)) }))
+  const prompts = asked.map((ids, index) => ({ index, ids }))
     .sort((a, b) => a.ids.length - b.ids.length);
-  const answers: string[] = new Array(queries.length);
+  const answers: string[] = new Array(asked.length);
   const decoder = openDecoder(layer, params);
   try {
     for (let begin = 0; begin < prompts.length; begin += batchSize) {

@@ -18,7 +18,7 @@ export type SourceRow =
   & ({ readonly value: unknown } | { readonly fault: string });
 
 /** A file's text, piece by piece; what is no UTF-8 is an error, not other characters. */
-async function* textOf(path: string): AsyncGenerator<string, void, void> {
+export async function* textOf(path: string): AsyncGenerator<string, void, void> {
   const file = await guarded(`reading ${path}`, "a readable file", () => Deno.open(path));
   try {
     yield* file.readable.pipeThrough(new TextDecoderStream("utf-8", { fatal: true }));
@@ -104,8 +104,13 @@ function isJson(text: string): boolean {
   }
 }
 
-/** JSON as an array or line by line: what the file holds decides, its ending only where either is possible. */
-async function* readJson(path: string, isLines: boolean): AsyncGenerator<SourceRow, void, void> {
+/**
+ * JSON as an array or line by line: what the file holds decides, its ending only where either is possible.
+ *
+ * @param path Where it lies
+ * @param isLines What its ending says
+ */
+export async function* readJson(path: string, isLines: boolean): AsyncGenerator<SourceRow, void, void> {
   const { line, more } = await beginning(path);
   const isArray = line.startsWith("[");
   // A value that its line holds whole, and more of them: lines. Neither form begins otherwise than its ending says.

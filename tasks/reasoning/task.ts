@@ -11,7 +11,6 @@ import type { Params, Tree } from "../../dsl/tree.ts";
 import { asLanguageModel, type CausalLanguageModel, loadParams, type Model } from "../../models/mod.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import type { Reporter } from "../trainer/observe.ts";
-import { partRows } from "../trainer/parts.ts";
 import type {
   BatchSize,
   EvaluationReport,
@@ -24,10 +23,8 @@ import type {
 } from "../trainer/task.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
 import type { TrainingTask } from "../trainer/train.ts";
-import { reasoningBatches } from "./batches.ts";
 import { continuing } from "./continue.ts";
-import { microBatches } from "./encode.ts";
-import { evaluateReasoning, reasoningObjective, tokenTensors } from "./objective.ts";
+import { evaluateReasoning, reasoningObjective } from "./objective.ts";
 import { openReasoningData, type ReasoningData, reasoningDataForms } from "./open.ts";
 import { isPromptPair, ownPairs, type PromptPair } from "./own.ts";
 import { LENGTH, type ModelQuestions, openQuestions, tokenizerOf } from "./questions.ts";
@@ -35,16 +32,12 @@ import { recipeFor } from "./recipe.ts";
 import { answersReport } from "./report.ts";
 import { evaluateExactMatch, respond, type Responded, type RespondOptions } from "./respond.ts";
 import { type ReasoningSettings, reasoningSettings } from "./settings.ts";
+import { lengthMultiple, tokenBatches } from "./training.ts";
 
 /** Questions at a time in an evaluation. */
 const EVALUATION_BATCH = 32;
 /** Questions in the report for people. */
 const SHOWN = 20;
-
-/** Lengths are multiples of this: at most 16 different ones, since a step is compiled for each. */
-function lengthMultiple(length: number): number {
-  return Math.max(8, Math.ceil(length / 16));
-}
 
 /**
  * How answers are generated, in an evaluation and wherever they are to be the same.
@@ -78,8 +71,7 @@ async function judge(layer: CausalLanguageModel, params: Params, questions: Mode
 }
 
 /**
- * The task for the trainer. Parts of a batch are weighed by their counted tokens, so that the mean of the parts' gradients
- * is the gradient of the whole batch's mean over tokens.
+ * The task for the trainer.
  *
  * @param layer The model
  * @param questions What it learns from, and what it is judged on
@@ -90,23 +82,10 @@ export function reasoningTask(
   questions: ModelQuestions,
   run: Pick<Run, "batchSize" | "accumulate" | "seed" | "shuffle">,
 ): TrainingTask {
-  const { batchSize, seed, shuffle } = run;
-  const multiple = lengthMultiple(questions.length);
   return {
     deciding: { metric: "loss", better: "lower" },
     evaluate: async (params) => (await judge(layer, params, questions)).metrics,
-    async *batches(start) {
-      const examples = questions.train;
-      const whole = { examples, batchSize, seed, shuffle, start, epochs: Infinity, multiple };
-      for (const batch of reasoningBatches({ ...whole, fill: true })) {
-        // Rows that fill an epoch's last batch up make no part of their own.
-        const parts = microBatches(batch, partRows(run), multiple).filter(({ counted }) => counted > 0);
-        yield {
-          parts: parts.map((part) => ({ tensors: () => tokenTensors({ ...part, weight: 1 }), counted: part.counted })),
-          next: batch.next,
-        };
-      }
-    },
+    batches: tokenBatches(questions.train, run, lengthMultiple(questions.length)),
   };
 }
 

@@ -31,8 +31,16 @@ export const alpacaParts: readonly string[] = [WITH_INPUT, WITHOUT_INPUT, INPUT,
  */
 export function alpacaPrompt(query: string): string {
   const lineEnd = query.indexOf("\n");
-  const instruction = lineEnd < 0 ? query : query.slice(0, lineEnd);
-  const input = lineEnd < 0 ? "" : query.slice(lineEnd + 1);
+  return lineEnd < 0 ? alpacaText(query) : alpacaText(query.slice(0, lineEnd), query.slice(lineEnd + 1));
+}
+
+/**
+ * The prompt of an instruction and its input.
+ *
+ * @param instruction What to do
+ * @param input What with, if anything
+ */
+export function alpacaText(instruction: string, input = ""): string {
   return input === ""
     ? `${WITHOUT_INPUT}${instruction}${RESPONSE}`
     : `${WITH_INPUT}${instruction}${INPUT}${input}${RESPONSE}`;

@@ -207,7 +207,7 @@ export interface TaskKind<
   /** What a step is given, in words. */
   sizeInWords(size: BatchSize): string;
   /** Opens a data set by name. */
-  openData(spec: string, run: Pick<EvaluationRun<Own>, "strict">): Promise<Data>;
+  openData(spec: string, run: Pick<EvaluationRun<Own>, "strict"> & { readonly own?: Partial<Own> }): Promise<Data>;
   /** What an example of one's own is, in words. */
   readonly exampleForm: string;
   /** Whether a value is an example of this task's. */

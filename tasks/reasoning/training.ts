@@ -1,0 +1,47 @@
+/**
+ * Batches of tokens for the trainer.
+ *
+ * @module
+ */
+import type { Position } from "../data/loader.ts";
+import { partRows, type TaskBatch } from "../trainer/parts.ts";
+import type { Run } from "../trainer/task.ts";
+import { reasoningBatches } from "./batches.ts";
+import { type EncodedExample, microBatches } from "./encode.ts";
+import { tokenTensors } from "./objective.ts";
+
+/**
+ * Lengths are multiples of this: at most 16 different ones, since a step is compiled for each.
+ *
+ * @param length Tokens of an example at most
+ */
+export function lengthMultiple(length: number): number {
+  return Math.max(8, Math.ceil(length / 16));
+}
+
+/**
+ * Batches for the trainer. Parts of a batch are weighed by their counted tokens, so that the mean of the parts' gradients is the
+ * gradient of the whole batch's mean over tokens.
+ *
+ * @param examples What to learn from
+ * @param run Examples a step, parts, seed and order
+ * @param multiple Lengths are multiples of this
+ */
+export function tokenBatches(
+  examples: readonly EncodedExample[],
+  run: Pick<Run, "batchSize" | "accumulate" | "seed" | "shuffle">,
+  multiple: number,
+): (start: Position) => AsyncGenerator<TaskBatch, void, void> {
+  const { batchSize, seed, shuffle } = run;
+  return async function* (start) {
+    const whole = { examples, batchSize, seed, shuffle, start, epochs: Infinity, multiple };
+    for (const batch of reasoningBatches({ ...whole, fill: true })) {
+      // Rows that fill an epoch's last batch up make no part of their own.
+      const parts = microBatches(batch, partRows(run), multiple).filter(({ counted }) => counted > 0);
+      yield {
+        parts: parts.map((part) => ({ tensors: () => tokenTensors({ ...part, weight: 1 }), counted: part.counted })),
+        next: batch.next,
+      };
+    }
+  };
+}

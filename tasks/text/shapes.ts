@@ -1,0 +1,293 @@
+/**
+ * The shapes that rows of text come in, recognised by their columns.
+ *
+ * @module
+ */
+import { OneloraError } from "../../dsl/error.ts";
+import { isObject } from "../../dsl/files/json.ts";
+import type { ChatMessage } from "../../models/mod.ts";
+import type { Chat, TextExample } from "./example.ts";
+
+/** Values by column, or by the name that a shape has for it. */
+export type TextRow = Readonly<Record<string, unknown>>;
+
+/** A shape of rows. */
+interface Shape {
+  /** Columns that it has; one of several names where they are alternatives. */
+  readonly needs: readonly (readonly string[])[];
+  /** Columns that it may have. */
+  readonly may?: readonly string[];
+  /** The example of a row, or what is wrong with it. */
+  readonly read: (row: TextRow) => TextExample | string;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string" && value.trim() !== "";
+}
+
+/** The value of the first of several columns that a row has. */
+function first(row: TextRow, names: readonly string[]): unknown {
+  return names.map((name) => row[name]).find((value) => value !== undefined && value !== null);
+}
+
+/** Fields that say nothing, which tables have where other rows say something. */
+function withoutNulls(value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    Object.entries(value).filter(([name, each]) => name === "content" || (each !== null && each !== undefined)),
+  );
+}
+
+/** A list of messages, or what is wrong with it. */
+function messagesOf(value: unknown, column: string): readonly ChatMessage[] | string {
+  if (!Array.isArray(value) || value.length === 0) return `no list of messages in "${column}"`;
+  for (const [i, message] of value.entries()) {
+    if (!isObject(message) || !isText(message.role)) return `no role in message ${i} of "${column}"`;
+    const { content, tool_calls: calls } = message;
+    const isContent = typeof content === "string" || Array.isArray(content);
+    if (!isContent && !Array.isArray(calls)) return `no content in message ${i} of "${column}"`;
+  }
+  return value.map((message) => withoutNulls(message) as unknown as ChatMessage);
+}
+
+/** Descriptions of functions: a list, or the JSON of one. */
+function toolsOf(value: unknown): { readonly tools?: readonly unknown[] } | string {
+  if (value === undefined || value === null || value === "") return {};
+  let tools = value;
+  try {
+    if (typeof value === "string") tools = JSON.parse(value);
+  } catch {
+    // Said below.
+  }
+  return Array.isArray(tools) ? (tools.length === 0 ? {} : { tools }) : 'no list of functions in "tools"';
+}
+
+/** A chat to learn from, or what is wrong with it. */
+function chat(messages: readonly ChatMessage[] | string, tools: unknown, given = 0): TextExample | string {
+  if (typeof messages === "string") return messages;
+  const described = toolsOf(tools);
+  if (typeof described === "string") return described;
+  if (!messages.slice(given).some(({ role }) => role === "assistant")) return "no message of the assistant's to learn";
+  return { kind: "chat", messages, ...described, ...(given === 0 ? {} : { given }) };
+}
+
+/** Who speaks in ShareGPT's files, as chat templates call them. */
+const SPEAKERS: Readonly<Record<string, string>> = {
+  human: "user",
+  user: "user",
+  gpt: "assistant",
+  chatgpt: "assistant",
+  model: "assistant",
+  assistant: "assistant",
+  system: "system",
+  tool: "tool",
+  observation: "tool",
+  function_response: "tool",
+};
+
+/** ShareGPT's turns `{ from, value }` as messages, or what is wrong with them. */
+function turnsOf(value: unknown, system: unknown): readonly ChatMessage[] | string {
+  if (!Array.isArray(value) || value.length === 0) return 'no list of turns in "conversations"';
+  // Some files of that name have messages.
+  if (value.every((turn) => isObject(turn) && "role" in turn && "content" in turn)) {
+    return messagesOf(value, "conversations");
+  }
+  const messages: ChatMessage[] = isText(system) ? [{ role: "system", content: system }] : [];
+  for (const [i, turn] of value.entries()) {
+    const { from, value: said } = isObject(turn) ? turn : {};
+    const role = typeof from === "string" && Object.hasOwn(SPEAKERS, from) ? SPEAKERS[from] : undefined;
+    if (role === undefined) return `turn ${i} of "conversations" from ${JSON.stringify(from) ?? "nobody"}`;
+    if (typeof said !== "string") return `no value in turn ${i} of "conversations"`;
+    messages.push({ role, content: said });
+  }
+  return messages;
+}
+
+/** Which answer is right: its number, its letter or label, or itself. */
+function rightOf(answer: unknown, choices: readonly string[], labels: readonly unknown[]): number | undefined {
+  const given = typeof answer === "bigint" ? Number(answer) : answer;
+  const labelled = labels.findIndex((label) => String(label) === String(given));
+  if (labelled >= 0) return labelled;
+  if (typeof given === "number") {
+    return Number.isInteger(given) && given >= 0 && given < choices.length ? given : undefined;
+  }
+  if (typeof given !== "string") return undefined;
+  const itself = choices.indexOf(given);
+  const letter = /^[A-Z]$/.test(given) ? given.charCodeAt(0) - 65 : /^\d+$/.test(given) ? Number(given) : -1;
+  const found = itself >= 0 ? itself : letter;
+  return found >= 0 && found < choices.length ? found : undefined;
+}
+
+const RESPONSE = ["completion", "response"];
+const ANSWER = ["answer", "answerKey", "label"];
+
+const SHAPES: Readonly<Record<string, Shape>> = {
+  messages: {
+    needs: [["messages"]],
+    may: ["tools"],
+    read: ({ messages, tools }) => chat(messagesOf(messages, "messages"), tools),
+  },
+  conversations: {
+    needs: [["conversations"]],
+    may: ["system", "tools"],
+    read: ({ conversations, system, tools }) => chat(turnsOf(conversations, system), tools),
+  },
+  "prompt and completion": {
+    needs: [["prompt"], RESPONSE],
+    may: ["tools"],
+    read: (row) => {
+      const [prompt, completion] = [row.prompt, first(row, RESPONSE)];
+      if (Array.isArray(prompt) && Array.isArray(completion)) {
+        const before = messagesOf(prompt, "prompt");
+        const after = messagesOf(completion, "completion");
+        if (typeof before === "string" || typeof after === "string") {
+          return typeof before === "string" ? before : after as string;
+        }
+        return chat([...before, ...after], row.tools, before.length);
+      }
+      if (!isText(prompt)) return 'no text in "prompt"';
+      return isText(completion) ? { kind: "pair", prompt, completion } : 'no text in "completion"';
+    },
+  },
+  "instruction and output": {
+    needs: [["instruction"], ["output", "response"]],
+    may: ["input"],
+    read: (row) => {
+      const [output, input] = [first(row, ["output", "response"]), row.input ?? ""];
+      if (!isText(row.instruction)) return 'no text in "instruction"';
+      if (typeof input !== "string") return 'no text in "input"';
+      return isText(output)
+        ? { kind: "instruction", instruction: row.instruction, input, output }
+        : 'no text in "output"';
+    },
+  },
+  text: {
+    needs: [["text"]],
+    read: ({ text }) => isText(text) ? { kind: "text", text } : 'no text in "text"',
+  },
+  "question and choices": {
+    needs: [["question"], ["choices"], ANSWER],
+    read: (row) => {
+      const { question, choices: given } = row;
+      const texts = isObject(given) ? given.text : given;
+      const labels = isObject(given) && Array.isArray(given.label) ? given.label : [];
+      if (!isText(question)) return 'no text in "question"';
+      if (!Array.isArray(texts) || texts.length < 2 || !texts.every(isText)) return 'no list of texts in "choices"';
+      const answer = rightOf(first(row, ANSWER), texts, labels);
+      return answer === undefined
+        ? `"answer" is none of ${texts.length} choices`
+        : { kind: "choice", question, choices: texts, answer };
+    },
+  },
+};
+
+/** Every column that a shape has. */
+export const textColumns: readonly string[] = [
+  ...new Set(Object.values(SHAPES).flatMap(({ needs, may = [] }) => [...needs.flat(), ...may])),
+];
+
+/** The shapes in words. */
+export const shapeWords: string = Object.values(SHAPES)
+  .map(({ needs, may = [] }) =>
+    `${needs.map((names) => names.join("|")).join(", ")}${may.map((name) => ` [${name}]`).join("")}`
+  )
+  .join("; ");
+
+/** Columns that are called otherwise in the files: `prompt=question,completion=answer`. */
+export type Columns = Readonly<Record<string, string>>;
+
+/**
+ * Reads what `--columns` says.
+ *
+ * @param written Pairs such as `prompt=question,completion=answer`: the name in the shape, and the column's
+ * @throws OneloraError (exit code 2) for what is no such pair, and a name that no shape has
+ */
+export function readColumns(written: string | undefined): Columns {
+  const pairs = (written ?? "").split(",").filter((pair) => pair.trim() !== "").map((pair) => {
+    const at = pair.indexOf("=");
+    const [name, column] = [pair.slice(0, at).trim(), pair.slice(at + 1).trim()];
+    if (at > 0 && column !== "" && textColumns.includes(name)) return [name, column] as const;
+    throw new OneloraError({
+      attempted: "reading --columns",
+      found: `"${pair}"`,
+      allowed: `NAME=COLUMN,... with names among ${textColumns.join(", ")}`,
+    }, { exitCode: 2 });
+  });
+  return Object.fromEntries(pairs);
+}
+
+/** A row under the names that the shapes have. */
+function renamed(row: TextRow, columns: Columns): TextRow {
+  const taken = Object.values(columns);
+  const own = Object.entries(row).filter(([name]) => textColumns.includes(name) && !taken.includes(name));
+  const named = Object.entries(columns).flatMap(([name, column]) =>
+    column in row ? [[name, row[column]] as const] : []
+  );
+  return Object.fromEntries([...own, ...named]);
+}
+
+/** Recognises the shape of a row by its columns. */
+function shapeOf(row: TextRow, columns: Columns, at: string): Shape {
+  const present = new Set(Object.keys(row));
+  const fits = Object.entries(SHAPES).filter(([, { needs, may = [] }]) => {
+    const all = [...needs.flat(), ...may];
+    return needs.every((names) => names.some((name) => present.has(name))) &&
+      Object.keys(columns).every((name) => all.includes(name));
+  });
+  if (fits.length === 1) return fits[0][1];
+  const shown = Object.keys(row).map((name) => `"${name}"`).join(", ") || "no columns";
+  const choice = fits.map(([, { needs }]) => needs.map(([name]) => `${name}=${name}`).join(",")).join(" or --columns ");
+  throw new OneloraError({
+    attempted: `recognising ${at}`,
+    found: fits.length === 0 ? shown : `${shown}, which may be ${fits.map(([name]) => name).join(" or ")}`,
+    allowed: fits.length === 0 ? `columns ${shapeWords}; others by --columns NAME=COLUMN,...` : `--columns ${choice}`,
+  }, { exitCode: 2 });
+}
+
+/**
+ * Reads rows of one shape: that of the first one.
+ *
+ * @param columns See {@linkcode readColumns}
+ * @returns A function of a row and where it is: its example, or what is wrong with it
+ * @throws OneloraError (exit code 2) where the first row's columns fit no shape or several; so does the function
+ */
+export function shapeReader(columns: Columns): (row: TextRow, at: string) => TextExample | string {
+  let shape: Shape | undefined;
+  return (row, at) => {
+    const missing = Object.values(columns).find((column) => shape === undefined && !(column in row));
+    if (missing !== undefined) {
+      const found = Object.keys(row).map((name) => `"${name}"`).join(", ") || "no columns";
+      throw new OneloraError({
+        attempted: `reading "${missing}" of ${at}`,
+        found,
+        allowed: "one of these in --columns",
+      }, {
+        exitCode: 2,
+      });
+    }
+    const named = renamed(row, columns);
+    shape ??= shapeOf(Object.keys(named).length === 0 ? row : named, columns, at);
+    return shape.read(named);
+  };
+}
+
+/**
+ * Whether an object in memory is an example of text.
+ *
+ * @param value Anything
+ */
+export function isTextRow(value: object): value is TextRow {
+  try {
+    const row = value as TextRow;
+    return typeof shapeReader({})(row, "") !== "string";
+  } catch {
+    return false;
+  }
+}
+
+/** A chat's turns up to an answer of the assistant's, and the answer; undefined if nothing is to be learned. */
+export function lastAnswer(
+  { messages, given = 0 }: Chat,
+): readonly [before: readonly ChatMessage[], answer: ChatMessage] | undefined {
+  const last = messages.findLastIndex(({ role }, i) => role === "assistant" && i >= given);
+  return last < 0 ? undefined : [messages.slice(0, last), messages[last]];
+}

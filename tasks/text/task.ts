@@ -1,0 +1,196 @@
+/**
+ * Learning from texts of one's own, chats above all, as a task of the trainer.
+ *
+ * @module
+ */
+import { OneloraError } from "../../dsl/error.ts";
+import { writeWhole } from "../../dsl/files/write.ts";
+import type { Params, Tree } from "../../dsl/tree.ts";
+import { asLanguageModel, type CausalLanguageModel } from "../../models/mod.ts";
+import type { OwnDataOptions } from "../data/own.ts";
+import { reasoning } from "../reasoning/task.ts";
+import { evaluateReasoning, reasoningObjective } from "../reasoning/objective.ts";
+import { respondTo } from "../reasoning/respond.ts";
+import { lengthMultiple, tokenBatches } from "../reasoning/training.ts";
+import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
+import type { Reporter } from "../trainer/observe.ts";
+import type { TrainedModel } from "../trainer/prediction.ts";
+import type {
+  EvaluationReport,
+  EvaluationRun,
+  Opened,
+  PreparedTask,
+  Run,
+  RunRecipe,
+  TaskKind,
+} from "../trainer/task.ts";
+import { answersPage } from "./answers.ts";
+import type { TextExample } from "./example.ts";
+import { chooseAnswers } from "./likelihood.ts";
+import { openTextData, type TextData, textDataForms, textFacts } from "./open.ts";
+import { encodingFor, LENGTH, type ModelTexts, prepareTexts } from "./prepare.ts";
+import { promptOf } from "./encode.ts";
+import { previews } from "./preview.ts";
+import { type TextSettings, textSettings } from "./settings.ts";
+import { isTextRow, shapeReader, type TextRow } from "./shapes.ts";
+
+/** Examples at a time in an evaluation. */
+const EVALUATION_BATCH = 8;
+/** Tokens of an answer at most. */
+const ANSWER = 256;
+/** Examples shown where nothing is said. */
+const PREVIEWS = 3;
+
+/** An answer of the model's beside the true one. */
+interface TextResponse {
+  readonly query: string;
+  readonly truth: string;
+  readonly response: string;
+}
+
+async function answers(
+  layer: CausalLanguageModel,
+  params: Params,
+  texts: ModelTexts,
+): Promise<readonly TextResponse[]> {
+  const { asked, encoding: { tokenizer, length } } = texts;
+  if (asked.length === 0) return [];
+  const settings = { maxTokens: Math.min(length, ANSWER), batchSize: EVALUATION_BATCH };
+  const responses = await respondTo(layer, params, tokenizer, asked.map(({ ids }) => ids), settings);
+  return asked.map(({ query, truth }, i) => ({ query, truth, response: responses[i] }));
+}
+
+async function judge(layer: CausalLanguageModel, params: Params, texts: ModelTexts) {
+  const multiple = lengthMultiple(texts.encoding.length);
+  const { validation, choices } = texts;
+  const { loss, perplexity } = await evaluateReasoning(layer, params, validation, EVALUATION_BATCH, multiple);
+  const chosen = choices.length === 0 ? {} : await chooseAnswers(layer, params, choices, EVALUATION_BATCH, multiple);
+  const responses = await answers(layer, params, texts);
+  const right = responses.filter(({ truth, response }) => truth === response).length;
+  const metrics: Tree<number> = {
+    loss,
+    perplexity,
+    ...chosen,
+    ...(responses.length === 0 ? {} : { exactMatch: right / responses.length }),
+  };
+  return { metrics, responses };
+}
+
+async function open(
+  run: Run<TextSettings>,
+  { model, data }: Opened<TextData>,
+  reporter: Reporter,
+): Promise<PreparedTask> {
+  const start = run.scratch ? { ...model, folder: undefined } : model;
+  const texts = await prepareTexts(start, data, run, "validation");
+  texts.notes.forEach((line) => reporter.line(`note: ${line}`));
+  previews(texts.encoding.tokenizer, texts.train, run.own.preview ?? PREVIEWS).forEach((line) => reporter.line(line));
+  const layer = asLanguageModel(model, methodOn(model, run));
+  return {
+    model,
+    layer,
+    objective: reasoningObjective(underRun(layer, run)),
+    examples: texts.train.length,
+    training: {
+      deciding: { metric: "loss", better: "lower" },
+      evaluate: async (params) => (await judge(layer, params, texts)).metrics,
+      batches: tokenBatches(texts.train, run, lengthMultiple(texts.encoding.length)),
+    },
+    show: async (params, folder) => {
+      const said = await answers(layer, params, texts);
+      if (said.length > 0) await writeWhole(`${folder}/answers.md`, answersPage(run.adapter, said));
+    },
+  };
+}
+
+async function evaluate(
+  { model, layer, params }: TrainedModel,
+  data: TextData,
+  run: EvaluationRun<TextSettings>,
+): Promise<EvaluationReport> {
+  const texts = await prepareTexts(model, data, run, "test");
+  const { metrics, responses } = await judge(asLanguageModel(model, layer), params, texts);
+  return { metrics, details: { ...metrics, responses }, notes: texts.notes };
+}
+
+/** Rows in memory as examples. */
+function examplesOf(rows: readonly TextRow[], name: string): readonly TextExample[] {
+  const exampleOf = shapeReader({});
+  return rows.map((row, i) => {
+    const at = `example ${i} of \`${name}\``;
+    const example = exampleOf(row, at);
+    if (typeof example !== "string") return example;
+    throw new OneloraError({ attempted: `reading ${at}`, found: example, allowed: "an example like the first" }, {
+      exitCode: 2,
+    });
+  });
+}
+
+function ownTexts(
+  train: readonly TextRow[],
+  test: readonly TextRow[] | undefined,
+  { onLine }: OwnDataOptions,
+): TextData {
+  const least = test === undefined ? 2 : 1;
+  if (train.length < least || test?.length === 0) {
+    const allowed = test === undefined ? "at least two, or `test`" : "at least one to learn from and one in `test`";
+    throw new OneloraError({ attempted: "reading `data`", found: `${train.length} examples`, allowed }, {
+      exitCode: 2,
+    });
+  }
+  if (test === undefined) {
+    onLine(`note: some of ${train.length} examples are held out to be judged by; \`test\` gives others`);
+  }
+  const validation = test === undefined ? {} : { validation: examplesOf(test, "test") };
+  return { name: "own", train: examplesOf(train, "data"), ...validation, skipped: 0, paths: [] };
+}
+
+/** What fine-tuning on chats usually starts from; the rate is that of low-rank methods. */
+const recipe: RunRecipe<TextSettings> = {
+  epochs: 3,
+  batchSize: 8,
+  lr: 1e-3,
+  weightDecay: 0,
+  schedule: "cosine",
+  warmup: 0.03,
+};
+
+/** Texts of one's own: chats, instructions, prompts and completions, plain texts, questions with choices. */
+export const texts: TaskKind<TextSettings, unknown, Readonly<Record<string, unknown>>, string, string> = {
+  name: "text",
+  summary: "chats, instructions and texts of one's own, by validation loss",
+  model: "llama-micro",
+  data: "chats.jsonl",
+  dataForms: textDataForms,
+  settings: textSettings,
+  baseline: { adapter: NO_METHOD, name: "unadapted" },
+  models: "a llama model",
+  trains: reasoning.trains,
+  besides: () => [],
+  recipe: () => recipe,
+  step: reasoning.step,
+  sizeInWords: reasoning.sizeInWords,
+  openData: openTextData,
+  exampleForm: "{ messages }, { prompt, completion }, { instruction, output } or { text }",
+  takes: isTextRow,
+  ownData: ownTexts,
+  dataFacts: (data) => textFacts(data as TextData),
+  open: (run, { model, data }, reporter) => open(run, { model, data: data as TextData }, reporter),
+  evaluate: (trained, data, run) => evaluate(trained, data as TextData, run),
+  predict: async ({ model, layer, params }, prompt, { own }) => {
+    const encoding = await encodingFor(model, own);
+    const asChat = !(encoding.chat instanceof OneloraError) && own.template !== "plain" && own.template !== "alpaca";
+    const asked: TextExample = asChat
+      ? { kind: "chat", messages: [{ role: "user", content: prompt }, { role: "assistant", content: "" }] }
+      : { kind: "pair", prompt, completion: "" };
+    const { ids } = promptOf(encoding, asked)!;
+    const settings = { maxTokens: own.length ?? LENGTH };
+    return (await respondTo(asLanguageModel(model, layer), params, encoding.tokenizer, [ids], settings))[0];
+  },
+  inWords: ({ loss, perplexity, exactMatch, accuracy }) =>
+    [
+      `loss ${loss.toFixed(4)}  perplexity ${perplexity.toPrecision(4)}`,
+      ...exactMatch === undefined ? [] : [`exact match ${(exactMatch * 100).toFixed(1)} %`],
+      ...accuracy === undefined ? [] : [`right choices ${(accuracy * 100).toFixed(1)} %`],
+    ].join("  "),
+};

@@ -1,0 +1,215 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { OneloraError } from "../../dsl/mod.ts";
+import { type ChatMessage, openChatTemplate, openTokenizer } from "../../models/mod.ts";
+import { IGNORED_LABEL } from "../../tasks/reasoning/encode.ts";
+import { encodeText, type TextEncoding } from "../../tasks/text/encode.ts";
+import type { TextExample } from "../../tasks/text/example.ts";
+import { openTextData } from "../../tasks/text/open.ts";
+import { previewOf } from "../../tasks/text/preview.ts";
+import { shapeReader, type TextRow } from "../../tasks/text/shapes.ts";
+import { withFolder } from "../support/data_folder.ts";
+
+const fixtures = new URL("../fixtures/texts", import.meta.url).pathname;
+
+interface Expected {
+  readonly tokenizer: string;
+  readonly ids: readonly number[];
+  readonly mask: readonly number[];
+}
+interface ChatCase extends Expected {
+  readonly name: string;
+  readonly template: string;
+  readonly plain: boolean;
+  readonly messages: readonly ChatMessage[];
+  readonly tools?: readonly unknown[];
+  readonly text: string;
+}
+interface RowCase extends Expected {
+  readonly row: TextRow;
+}
+
+const { chats, pairs }: { readonly chats: readonly ChatCase[]; readonly pairs: readonly RowCase[] } = JSON.parse(
+  await Deno.readTextFile(`${fixtures}/expected.json`),
+);
+
+const BESIDES = { length: 4096, template: "auto", learn: "answers" } as const;
+
+async function encodingWith(tokenizer: string, template?: string): Promise<TextEncoding> {
+  const open = template === undefined
+    ? new OneloraError({ attempted: "a", found: "b", allowed: "c" })
+    : await withFolder(
+      { "chat_template.jinja": template, "tokenizer_config.json": await configOf(tokenizer) },
+      openChatTemplate,
+    );
+  const opened = await openTokenizer(`${fixtures}/${tokenizer}`);
+  // What ends a turn is for the model's files to say.
+  const end = opened.encode("<|im_end|>", { special: false });
+  assertEquals(end.length, 1);
+  return { ...BESIDES, tokenizer: { ...opened, ends: [...opened.ends ?? [], ...end] }, chat: open };
+}
+
+const configOf = (tokenizer: string) => Deno.readTextFile(`${fixtures}/${tokenizer}/tokenizer_config.json`);
+
+/** Labels that a mask stands for: the first token is never one. */
+const labelsOf = ({ ids, mask }: Expected) => ids.map((id, i) => i > 0 && mask[i] === 1 ? id : IGNORED_LABEL);
+
+Deno.test("ids and masks of chats are those of transformers, with its marks in the template and without", async () => {
+  assertEquals(chats.length, 24);
+  for (const each of chats) {
+    const example = shapeReader({})({ messages: each.messages, ...(each.tools && { tools: each.tools }) }, "here");
+    assert(typeof example !== "string");
+    const without = each.template.replaceAll(/\{%(-?) *(end)?generation *(-?)%\}/g, "{%$1 if true $3%}{%$1 endif $3%}");
+    for (const template of each.plain ? [each.template, without] : [each.template]) {
+      const encoding = await encodingWith(each.tokenizer, template);
+      const encoded = encodeText(encoding, example);
+      assertEquals([...encoded!.ids], each.ids, each.name);
+      assertEquals([...encoded!.labels], labelsOf(each), each.name);
+    }
+  }
+});
+
+Deno.test("ids and masks of prompts, completions and plain texts are those of TRL", async () => {
+  assertEquals(pairs.length, 10);
+  for (const each of pairs) {
+    const example = shapeReader({})(each.row, "here");
+    assert(typeof example !== "string");
+    const encoded = encodeText(await encodingWith(each.tokenizer), example);
+    assertEquals([...encoded!.ids], each.ids);
+    assertEquals([...encoded!.labels], labelsOf(each));
+  }
+});
+
+Deno.test("the last answer alone, all tokens, and what is given are settings; the preview marks what is learned", async () => {
+  const each = chats.find(({ name }) => name === "ChatML, long, tokenizer-bytes")!;
+  const example = shapeReader({})({ messages: each.messages }, "here");
+  assert(typeof example !== "string" && example.kind === "chat");
+  const encoding = await encodingWith(each.tokenizer, each.template);
+  const shown = (learn: TextEncoding["learn"], given?: number) =>
+    previewOf(encoding.tokenizer, encodeText({ ...encoding, learn }, { ...example, given })!);
+  const answers = [...shown("answers").matchAll(/«(.*?)»/g)].map(([, text]) => text);
+  assertEquals(answers, ["I am well. Größe: 3 € \u{1f600}<|im_end|>", "The answer is: well\\n\\n  indented<|im_end|>"]);
+  assertEquals([...shown("last").matchAll(/«(.*?)»/g)].map(([, text]) => text), answers.slice(1));
+  assertEquals([...shown("answers", 3).matchAll(/«(.*?)»/g)].map(([, text]) => text), answers.slice(1));
+  assertEquals(shown("all").replaceAll(/[«»]/g, ""), each.text.replaceAll("\n", "\\n"));
+  // A template that writes an answer otherwise once others follow.
+  const changing =
+    `{% for m in messages %}{{ m.role }}: {% if m.role == "user" or loop.last %}{{ m.content }}{% endif %}
+{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}`;
+  const other = await encodingWith(each.tokenizer, changing);
+  assertStringIncludes(
+    (await assertRejects(() => Promise.resolve().then(() => encodeText(other, example)), OneloraError)).message,
+    "message 2 otherwise once others follow; allowed: a template with {% generation %}",
+  );
+  assertStringIncludes(previewOf(other.tokenizer, encodeText({ ...other, learn: "last" }, example)!), "« The answer");
+});
+
+const SHAREGPT = {
+  conversations: [{ from: "human", value: "Hello" }, { from: "gpt", value: "Hi" }],
+  system: "Be brief.",
+};
+const MESSAGES = [{ role: "user", content: "Hello" }, { role: "assistant", content: "Hi" }];
+
+Deno.test("every shape is recognised by its columns, under other names too", () => {
+  const read = (row: TextRow, columns = {}) => shapeReader(columns)(row, "here");
+  assertEquals(read(SHAREGPT), { kind: "chat", messages: [{ role: "system", content: "Be brief." }, ...MESSAGES] });
+  assertEquals(read({ messages: MESSAGES, tools: '[{"a": 1}]', id: 3 }), {
+    kind: "chat",
+    messages: MESSAGES,
+    tools: [{ a: 1 }],
+  });
+  assertEquals(read({ prompt: MESSAGES.slice(0, 1), completion: MESSAGES.slice(1) }), {
+    kind: "chat",
+    messages: MESSAGES,
+    given: 1,
+  });
+  assertEquals(read({ prompt: "a", response: "b" }), { kind: "pair", prompt: "a", completion: "b" });
+  assertEquals(read({ instruction: "a", output: "b" }), {
+    kind: "instruction",
+    instruction: "a",
+    input: "",
+    output: "b",
+  });
+  assertEquals(read({ text: "a" }), { kind: "text", text: "a" });
+  assertEquals(read({ q: "a", a: "b" }, { prompt: "q", completion: "a" }), {
+    kind: "pair",
+    prompt: "a",
+    completion: "b",
+  });
+  const arc = { question: "a", choices: { text: ["x", "y"], label: ["A", "B"] }, answerKey: "B" };
+  assertEquals(read(arc), { kind: "choice", question: "a", choices: ["x", "y"], answer: 1 });
+  assertEquals(read({ question: "a", choices: ["x", "y"], answer: 0n }), {
+    kind: "choice",
+    question: "a",
+    choices: ["x", "y"],
+    answer: 0,
+  });
+  // What says more than one thing is chosen among.
+  const published = { instruction: "a", input: "", output: "b", text: "ab" };
+  assertEquals(read(published, { text: "text" }), { kind: "text", text: "ab" });
+  assertEquals(read(published, { output: "output" }), {
+    kind: "instruction",
+    instruction: "a",
+    input: "",
+    output: "b",
+  });
+});
+
+Deno.test("files as people have them: lines, arrays, CSV, Parquet, a folder of parts, whatever their endings", async () => {
+  const pair: TextExample = { kind: "pair", prompt: 'Say "hi", twice', completion: "hi\nhi" };
+  for (const name of ["pairs.csv", "pairs.parquet"]) {
+    const { train } = await openTextData(`${fixtures}/${name}`, {});
+    assertEquals(train, [pair, { kind: "pair", prompt: "2 + 2", completion: "4, of course" }], name);
+  }
+  const { train } = await openTextData(`parquet:${fixtures}/messages.parquet`, {});
+  assertEquals(train.length, 2);
+  assert(train[0].kind === "chat");
+  assertEquals(train[0].messages, [{ role: "user", content: "What is 2 + 2?" }, { role: "assistant", content: "4" }]);
+  const line = JSON.stringify({ prompt: "a", completion: "b" });
+  const files = {
+    "train-00000-of-00002.jsonl": `${line}\n`,
+    "train-00001-of-00002.jsonl": `${line}\n{}\n`,
+    "valid.json": `[${line}]`,
+    "test.jsonl": line,
+    "other/notes.txt": line,
+    "README.md": "",
+  };
+  await withFolder(files, async (folder) => {
+    const data = await openTextData(folder, {});
+    assertEquals([data.train.length, data.validation?.length, data.test?.length, data.skipped], [2, 1, 1, 1]);
+    assertStringIncludes(data.why!, "line 2 of");
+    await assertRejects(() => openTextData(folder, { strict: true }), OneloraError, "line 2 of");
+    assertEquals((await openTextData(`jsonl:${folder}/other/notes.txt`, {})).train.length, 1);
+    const both = await openTextData(`${folder}/test.jsonl`, { own: { validation: `${folder}/valid.json` } });
+    assertEquals(both.validation?.length, 1);
+  });
+});
+
+Deno.test("what is unknown or ambiguous is refused in a line", async () => {
+  const refused = async (files: Readonly<Record<string, string>>, spec: string, part: string, own = {}) => {
+    await withFolder(files, async (folder) => {
+      const error = await assertRejects(() => openTextData(spec.replace("DIR", folder), { own }), OneloraError);
+      assertStringIncludes(error.message, part);
+      assertEquals(error.message.includes("\n"), false);
+    });
+  };
+  const alpaca = JSON.stringify({ instruction: "a", input: "", output: "b", text: "ab" });
+  await refused(
+    { "a.jsonl": alpaca },
+    "DIR/a.jsonl",
+    "which may be instruction and output or text; allowed: --columns instruction=instruction",
+  );
+  await refused({ "a.jsonl": '{"foo": 1}' }, "DIR/a.jsonl", 'found "foo"; allowed: columns messages');
+  await refused({ "a.jsonl": '{"foo": 1}' }, "DIR/a.jsonl", 'reading "bar" of line 1', { columns: "text=bar" });
+  await refused({ "a.jsonl": "{}" }, "DIR/a.jsonl", '"txt=foo"', { columns: "txt=foo" });
+  await refused({ "a.txt": "{}" }, "DIR/a.txt", "a.txt");
+  await refused({ "a.csv": 'a,b\n"x' }, "DIR/a.csv", "reading");
+  await refused({ "a.jsonl": "", "b.jsonl": "" }, "DIR", "whose names begin with train");
+  await refused({}, "DIR/none.jsonl", "no such file");
+  await refused(
+    { "a.jsonl": '{"messages": [{"role": "user", "content": "a"}]}' },
+    "DIR/a.jsonl",
+    "no message of the assistant's",
+  );
+  const strange = JSON.stringify({ conversations: [{ from: "bing", value: "a" }] });
+  await refused({ "a.jsonl": strange }, "DIR/a.jsonl", 'from "bing"');
+});
