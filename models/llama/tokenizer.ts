@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { Tokenizer } from "@huggingface/tokenizers";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { checkNesting, isObject, show } from "../../dsl/files/json.ts";
@@ -15,6 +14,9 @@ import { readEnds } from "../companions/generation.ts";
 import { addedTokens, specialTokens, withAdded } from "../companions/tokens.ts";
 import { openSentencePiece } from "./sentencepiece.ts";
 import type { TextTokenizer } from "./text_tokenizer.ts";
+import { cleanedUp } from "./tokenizer/decode.ts";
+import { asItsClassLoads } from "./tokenizer/llama_class.ts";
+import { pipelineOf } from "./tokenizer/pipeline.ts";
 
 async function readJson(path: string, allowed: string): Promise<Json> {
   return await guarded(`reading ${path}`, allowed, async () => {
@@ -83,14 +85,16 @@ export async function openTokenizer(folder: string): Promise<TextTokenizer> {
     const opened = await openSentencePiece(model, await specialTokens(folder, tokenizerConfig), added);
     return { ...opened, ends: [...new Set([...stops, ...opened.end === undefined ? [] : [opened.end]])] };
   }
-  const stops = await readEnds(folder, (await readJsonIfThere(`${folder}/config.json`))?.json ?? {});
+  const modelConfig = (await readJsonIfThere(`${folder}/config.json`))?.json ?? {};
+  const stops = await readEnds(folder, modelConfig);
   const config = await specialTokens(folder, tokenizerConfig);
-  const json = withAdded(await readJson(path, allowed), await addedTokens(folder, tokenizerConfig), config);
+  const written = asItsClassLoads(await readJson(path, allowed), config, modelConfig);
+  const json = withAdded(written, await addedTokens(folder, tokenizerConfig), config);
   checkPatterns(path, json);
-  const tokenizer = await guarded(`reading ${path}`, allowed, () => new Tokenizer(json, config));
+  const pipeline = await guarded(`reading ${path}`, allowed, () => pipelineOf(json));
   const idOf = (name: string): number | undefined => {
     const token = tokenText(config, name);
-    const id = token === undefined ? undefined : tokenizer.token_to_id(token);
+    const id = token === undefined ? undefined : pipeline.idOf(token);
     if (token === undefined || id !== undefined) return id;
     throw new OneloraError({
       attempted: `reading "${name}" of tokenizer_config.json`,
@@ -98,18 +102,27 @@ export async function openTokenizer(folder: string): Promise<TextTokenizer> {
       allowed: "a token of tokenizer.json",
     });
   };
-  const clean = config.clean_up_tokenization_spaces === true;
+  // As transformers 5 does it: BPE's spaces are the text's own.
+  const forced = config.clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output === true;
+  const cleans = config.clean_up_tokenization_spaces === true && (pipeline.model !== "BPE" || forced);
+  const { before, behind } = pipeline.frame;
   return {
     begin: idOf("bos_token"),
     end: idOf("eos_token"),
     ends: [...new Set([...stops, idOf("eos_token")].filter((id) => id !== undefined))],
-    encode: (text, { special = true } = {}) => tokenizer.encode(text, { add_special_tokens: special }).ids,
-    decode: (ids, { special = false } = {}) =>
-      ids.length === 0
-        ? ""
-        : tokenizer.decode([...ids], { skip_special_tokens: !special, clean_up_tokenization_spaces: clean }),
+    encode: (text, { special = true } = {}) => {
+      const ids = pipeline.encode(text);
+      return special ? [...before, ...ids, ...behind] : ids;
+    },
+    decode: (ids, options) => {
+      const text = pipeline.decode(ids, options);
+      return cleans ? cleanedUp(text) : text;
+    },
   };
 }
+
+/** Most bytes of a character that may be missing its last one. */
+const MOST_BYTES = 3;
 
 /**
  * The text of token ids as far as it is settled: a character of which only some bytes have come is left out.
@@ -118,5 +131,12 @@ export async function openTokenizer(folder: string): Promise<TextTokenizer> {
  * @param ids Token ids so far
  */
 export function settledText(tokenizer: TextTokenizer, ids: readonly number[]): string {
-  return tokenizer.decode(ids).replace(/\uFFFD+$/, "");
+  const text = tokenizer.decode(ids);
+  if (!text.endsWith("\uFFFD")) return text;
+  // Where one byte is missing, a decoder may take the whole stretch of bytes for none.
+  for (let left = 1; left <= Math.min(MOST_BYTES, ids.length); left++) {
+    const shorter = tokenizer.decode(ids.slice(0, -left));
+    if (!shorter.endsWith("\uFFFD")) return shorter;
+  }
+  return text.replace(/\uFFFD+$/, "");
 }
