@@ -33,32 +33,44 @@ function namesOwn(config: Json): boolean {
   return (config.added_tokens_decoder ?? undefined) !== undefined;
 }
 
+/** The lists of special tokens without a name of their own, the newer field's before the older one's. */
+function extraTokens(config: Json, older: Json): unknown {
+  const { extra_special_tokens: extra, additional_special_tokens: additional } = config;
+  const own = Array.isArray(extra) && extra.length > 0 || additional === undefined ? extra : additional;
+  const more = older.extra_special_tokens;
+  if (Array.isArray(more)) return [...Array.isArray(own) ? own : [], ...more];
+  return Array.isArray(own) ? own : older.additional_special_tokens;
+}
+
 /**
- * `tokenizer_config.json` with what `special_tokens_map.json` says of its tokens, where that counts.
+ * `tokenizer_config.json` with what `special_tokens_map.json` says of its tokens, where that counts. Special tokens without a
+ * name of their own are all in `extra_special_tokens`, those with one of the model's in `model_specific_special_tokens`.
  *
  * @param folder The tokenizer's folder
  * @param config Its `tokenizer_config.json`
  */
 export async function specialTokens(folder: string, config: Json): Promise<Json> {
-  if (namesOwn(config)) return config;
-  const older = (await readJsonIfThere(`${folder}/special_tokens_map.json`))?.json ?? {};
-  return { ...config, ...older };
+  const older = namesOwn(config) ? {} : (await readJsonIfThere(`${folder}/special_tokens_map.json`))?.json ?? {};
+  const { additional_special_tokens: _, ...merged } = { ...config, ...older };
+  const named = [config, older].map(({ extra_special_tokens: extra }) => isObject(extra) ? extra : {});
+  return {
+    ...merged,
+    extra_special_tokens: extraTokens(config, older),
+    model_specific_special_tokens: { ...named[0], ...named[1] },
+  };
 }
 
 /** Names of special tokens, in the order in which transformers adds those that its tokenizer lacks. */
 const NAMES: readonly string[] = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map((name) => `${name}_token`);
-const LISTS: readonly string[] = ["additional_special_tokens", "extra_special_tokens"];
 
 /** Special tokens that a configuration names, each with what it says of it. */
-function namedTokens(config: Json): readonly Omit<AddedToken, "id">[] {
-  const lists = LISTS.flatMap((name) => Array.isArray(config[name]) ? config[name] : []);
-  const all: readonly unknown[] = [...NAMES.map((name) => config[name]), ...lists];
+function tokensOf(all: readonly unknown[]): readonly Omit<AddedToken, "id">[] {
   return all.flatMap((each) => {
     const token = isObject(each) ? each : { content: each };
-    const { content, lstrip, rstrip, normalized, single_word } = token;
+    const { content, lstrip, rstrip, normalized, single_word, special, __type: isWhole } = token;
     return typeof content !== "string" ? [] : [{
       content,
-      special: true,
+      special: isWhole === undefined || special === true,
       lstrip: lstrip === true,
       rstrip: rstrip === true,
       normalized: normalized === true,
@@ -67,11 +79,36 @@ function namedTokens(config: Json): readonly Omit<AddedToken, "id">[] {
   });
 }
 
+/** Tokens that have a name: those that every tokenizer may have, and a model's own, such as `image_token`. */
+function namedTokens(config: Json): readonly Omit<AddedToken, "id">[] {
+  const own = Object.entries(config).filter(([name, value]) =>
+    name.endsWith("_token") && !NAMES.includes(name) && typeof value === "string"
+  );
+  const specific = config.model_specific_special_tokens;
+  const all = [
+    ...NAMES.map((name) => config[name]),
+    ...own.map(([, value]) => value),
+    ...isObject(specific) ? Object.values(specific) : [],
+  ];
+  return tokensOf(all).map((token) => ({ ...token, special: true }));
+}
+
+/** All special tokens of a configuration. */
+function everyToken(config: Json): readonly Omit<AddedToken, "id">[] {
+  const extra = config.extra_special_tokens;
+  return [...namedTokens(config), ...tokensOf(Array.isArray(extra) ? extra : [])];
+}
+
 /** The tokens of `added_tokens.json`. */
 async function olderTokens(folder: string, config: Json): Promise<readonly AddedToken[]> {
   const file = "added_tokens.json";
   const ids = (await readJsonIfThere(`${folder}/${file}`))?.json ?? {};
-  const names = namedTokens(await specialTokens(folder, config)).map(({ content }) => content);
+  const merged = await specialTokens(folder, config);
+  const older = (await readJsonIfThere(`${folder}/special_tokens_map.json`))?.json ?? {};
+  // Of special_tokens_map.json's lists, only the newer one is known when transformers reads this file.
+  const extra = extraTokens(config, { extra_special_tokens: older.extra_special_tokens });
+  const special = tokensOf([...NAMES.map((name) => merged[name]), ...Array.isArray(extra) ? extra : []]);
+  const names = special.map(({ content }) => content);
   return Object.entries(ids).map(([content, id]) => {
     if (!Number.isInteger(id) || (id as number) < 0) throw wrongSetting(file, content, id, "a token's id");
     const special = names.includes(content);
@@ -134,7 +171,7 @@ function vocabularyOf(json: Json): ReadonlyMap<string, number> {
  *
  * @param json The tokenizer
  * @param tokens Tokens with their ids, from {@linkcode addedTokens}
- * @param config `tokenizer_config.json`, with its special tokens
+ * @param config `tokenizer_config.json`, from {@linkcode specialTokens}
  * @throws OneloraError for an id that is not the token's, and for tokens that count only as whole words
  */
 export function withAdded(json: Json, tokens: readonly AddedToken[], config: Json): Json {
@@ -142,23 +179,35 @@ export function withAdded(json: Json, tokens: readonly AddedToken[], config: Jso
   const ids = new Map(vocabularyOf(json));
   for (const { content, id } of there) if (typeof content === "string" && typeof id === "number") ids.set(content, id);
   let next = [...ids.values()].reduce((most, id) => Math.max(most, id), -1) + 1;
+  // What is said in the same file of one token goes before what older files say of it.
+  const beside = namesOwn(config)
+    ? tokens
+    : tokens.filter((token) => there.every(({ content }) => content !== token.content));
   for (const { content, id } of [...tokens].sort((one, other) => one.id - other.id)) {
     const own = ids.get(content) ?? next++;
     // Transformers numbers what its tokenizer lacks, whatever the file says.
     if (own !== id) throw wrongSetting("the tokens beside tokenizer.json", content, id, `${own}, its id there`);
     ids.set(content, id);
   }
+  const added = new Map<unknown, Json | AddedToken>([...there, ...beside].map((token) => [token.content, token]));
+  const names = new Set(namedTokens(config).map(({ content }) => content));
+  for (const [content, token] of added) {
+    const counts = !namesOwn(config) || tokens.some((each) => each.content === content);
+    if (counts && names.has(content as string)) added.set(content, { ...token, special: true });
+  }
   // A token that begins or ends texts and has no id is refused where it is looked up: no model was trained with it.
-  const { bos_token: _begin, eos_token: _end, ...others } = config;
-  const lacking = namedTokens(others).filter(({ content }) => !ids.has(content));
-  const numbered = [...new Map(lacking.map((token) => [token.content, token])).values()]
-    .map((token) => ({ ...token, id: next++ }));
-  const beside = new Map([...tokens, ...numbered].map((token) => [token.content, token]));
-  const kept = there.filter(({ content }) => !beside.has(content as string));
-  const added = [...kept, ...beside.values()];
-  const words = added.find(({ single_word: isWord }) => isWord === true);
+  const frame = new Set(tokensOf([config.bos_token, config.eos_token]).map(({ content }) => content));
+  const known = new Set(added.keys());
+  for (const token of everyToken(config)) {
+    const { content } = token;
+    if (known.has(content) || !ids.has(content) && frame.has(content)) continue;
+    const id = ids.get(content) ?? next++;
+    ids.set(content, id);
+    added.set(content, { ...token, id });
+  }
+  const words = added.values().find(({ single_word: isWord }) => isWord === true);
   if (words !== undefined) {
     throw wrongSetting("tokenizer.json", "single_word", words.content, "tokens that count wherever they are");
   }
-  return { ...json, added_tokens: added };
+  return { ...json, added_tokens: [...added.values()] };
 }

@@ -87,8 +87,8 @@ export async function openTokenizer(folder: string): Promise<TextTokenizer> {
   }
   const modelConfig = (await readJsonIfThere(`${folder}/config.json`))?.json ?? {};
   const stops = await readEnds(folder, modelConfig);
-  const config = await specialTokens(folder, tokenizerConfig);
-  const written = asItsClassLoads(await readJson(path, allowed), config, modelConfig);
+  const beside = await specialTokens(folder, tokenizerConfig);
+  const { json: written, config } = asItsClassLoads(await readJson(path, allowed), beside, modelConfig);
   const json = withAdded(written, await addedTokens(folder, tokenizerConfig), config);
   checkPatterns(path, json);
   const pipeline = await guarded(`reading ${path}`, allowed, () => pipelineOf(json));

@@ -1,7 +1,8 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { OneloraError } from "../../dsl/mod.ts";
-import { openTokenizer } from "../../models/mod.ts";
+import { type Json, openTokenizer } from "../../models/mod.ts";
 import { settledText } from "../../models/llama/tokenizer.ts";
+import { pipelineOf } from "../../models/llama/tokenizer/pipeline.ts";
 
 const folder = (name: string) => new URL(`../fixtures/${name}`, import.meta.url).pathname;
 
@@ -49,15 +50,20 @@ for (const name of ["tokenizer-metaspace", "tokenizer-bytes"]) {
 
 interface Beside {
   readonly name: string;
+  readonly source: string;
   readonly files: Readonly<Record<string, unknown>>;
   readonly cases: readonly Omit<Case, "bare">[];
 }
 
 /** A folder with a fixture's tokenizer and files beside it. */
-async function withFiles(files: Beside["files"], use: (directory: string) => Promise<void>): Promise<void> {
+async function withFiles(
+  files: Beside["files"],
+  use: (directory: string) => Promise<void>,
+  source = "tokenizer-bytes",
+): Promise<void> {
   const directory = await Deno.makeTempDir();
   try {
-    await Deno.copyFile(`${folder("tokenizer-bytes")}/tokenizer.json`, `${directory}/tokenizer.json`);
+    await Deno.copyFile(`${folder(source)}/tokenizer.json`, `${directory}/tokenizer.json`);
     for (const [file, content] of Object.entries(files)) {
       await Deno.writeTextFile(`${directory}/${file}`, JSON.stringify(content));
     }
@@ -69,7 +75,7 @@ async function withFiles(files: Beside["files"], use: (directory: string) => Pro
 
 Deno.test("tokens that are named beside tokenizer.json have the ids that transformers gives them", async () => {
   const all: readonly Beside[] = JSON.parse(await Deno.readTextFile(folder("tokens-beside.json")));
-  for (const { name, files, cases } of all) {
+  for (const { name, source, files, cases } of all) {
     await withFiles(files, async (directory) => {
       const tokenizer = await openTokenizer(directory);
       for (const { text, ids, decoded, whole } of cases) {
@@ -77,7 +83,7 @@ Deno.test("tokens that are named beside tokenizer.json have the ids that transfo
         assertEquals(tokenizer.decode(ids), decoded, `${name}: ${text}`);
         assertEquals(tokenizer.decode(ids, { special: true }), whole, `${name}: ${text}`);
       }
-    });
+    }, source);
   }
 });
 
@@ -119,4 +125,65 @@ Deno.test("missing, malformed and contradictory files are named", async () => {
     await assertRejects(() => openTokenizer(directory), OneloraError, named);
   }
   await Deno.remove(directory, { recursive: true });
+});
+
+interface Parts {
+  readonly tokenizer: Json;
+  readonly cases: readonly {
+    readonly text: string;
+    readonly framed: readonly number[];
+    readonly bare: readonly number[];
+    readonly ids: readonly number[];
+    readonly decoded: string;
+    readonly whole: string;
+  }[];
+}
+
+Deno.test("every part of a tokenizer.json does what the tokenizers library does, in 72 random tokenizers", async () => {
+  const all: readonly Parts[] = JSON.parse(await Deno.readTextFile(folder("tokenizer-parts.json")));
+  const refused: string[] = [];
+  for (const [i, { tokenizer, cases }] of all.entries()) {
+    try {
+      const { encode, decode, frame } = pipelineOf(tokenizer);
+      for (const { text, framed, bare, ids, decoded, whole } of cases) {
+        const what = `${i}: ${text}`;
+        assertEquals(encode(text), bare, what);
+        assertEquals([...frame.before, ...bare, ...frame.behind], framed, what);
+        assertEquals([decode(ids), decode(ids, { special: true })], [decoded, whole], what);
+      }
+    } catch (error) {
+      if (!(error instanceof OneloraError)) throw error;
+      refused.push(error.message);
+    }
+  }
+  assert(refused.length <= 3, `${refused}`);
+  for (const line of refused) {
+    assert(/that the normalizer leaves a text of|a normalizer that leaves the beginning/.test(line), line);
+  }
+});
+
+Deno.test("parts of a tokenizer.json that are not known, and settings of them, are refused by name", async () => {
+  const good: Json = JSON.parse(await Deno.readTextFile(`${folder("tokenizer-metaspace")}/tokenizer.json`));
+  const cases: readonly [string, Json | null, string][] = [
+    ["normalizer", { type: "Nmt" }, "Nmt"],
+    ["normalizer", { type: "Lowercase", language: "tr" }, "normalizer.language"],
+    ["normalizer", { type: "Sequence", normalizers: [null] }, "normalizer.normalizers[0]"],
+    ["normalizer", { type: "Precompiled", precompiled_charsmap: "AAAA" }, "precompiled_charsmap"],
+    ["pre_tokenizer", { type: "UnicodeScripts" }, "UnicodeScripts"],
+    ["pre_tokenizer", { type: "Split", pattern: { String: "a" }, behavior: "isolated" }, "pre_tokenizer.behavior"],
+    [
+      "pre_tokenizer",
+      { type: "Metaspace", replacement: "▁", add_prefix_space: false, prepend_scheme: "first" },
+      "add_prefix_space",
+    ],
+    ["decoder", { type: "CTC", pad_token: "<pad>", word_delimiter_token: "|", cleanup: true }, "CTC"],
+    ["post_processor", { type: "TemplateProcessing", single: [], pair: [], special_tokens: {} }, "the text once"],
+    ["model", { ...good.model as Json, dropout: 0.1 }, "dropout"],
+    ["model", { ...good.model as Json, continuing_subword_prefix: "##" }, "continuing_subword_prefix"],
+    ["model", { ...good.model as Json, unk_token: "<none>" }, "unk_token"],
+    ["model", { ...good.model as Json, cache_capacity: 3 }, "cache_capacity"],
+  ];
+  for (const [name, part, named] of cases) {
+    assertThrows(() => pipelineOf({ ...good, [name]: part }), OneloraError, named);
+  }
 });

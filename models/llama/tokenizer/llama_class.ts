@@ -13,6 +13,14 @@ function hasByteLevel(part: unknown): boolean {
   return isObject(part) && (part.type === "ByteLevel" || Object.values(part).some(hasByteLevel));
 }
 
+/** A file and the configuration beside it. */
+interface Files {
+  /** `tokenizer.json`. */
+  readonly json: Json;
+  /** `tokenizer_config.json`. */
+  readonly config: Json;
+}
+
 /**
  * A `tokenizer.json` as transformers 5 loads it: where `tokenizer_class` is LlamaTokenizer, and its letters are no bytes, spaces
  * become "▁" with one in front of the text (`add_prefix_space`), or with `legacy` in front of what follows an added token, too.
@@ -21,17 +29,19 @@ function hasByteLevel(part: unknown): boolean {
  * @param config `tokenizer_config.json`
  * @param model The model's `config.json`
  */
-export function asItsClassLoads(json: Json, config: Json, model: Json): Json {
+export function asItsClassLoads(json: Json, config: Json, model: Json): Files {
   const name = config.tokenizer_class ?? model.tokenizer_class;
   const { normalizer, pre_tokenizer, decoder, post_processor } = json;
   const isLlama = typeof name === "string" && name.replace(/Fast$/, "") === "LlamaTokenizer";
-  if (!isLlama || !isObject(json.model) || !isObject(json.model.vocab)) return json;
-  if (hasByteLevel([normalizer, pre_tokenizer, decoder, post_processor])) return json;
+  if (!isLlama || !isObject(json.model) || !isObject(json.model.vocab)) return { json, config };
+  if (hasByteLevel([normalizer, pre_tokenizer, decoder, post_processor])) return { json, config };
   const begins = (config.add_prefix_space ?? true) === true;
   const isLegacy = Object.hasOwn(config, "legacy") && config.legacy !== false && config.legacy !== null;
   const mark = { pattern: { String: "▁" }, content: " " };
-  return {
+  const made = {
     ...json,
+    // Where its configuration names them, those of the file count for nothing.
+    added_tokens: isObject(config.added_tokens_decoder) ? [] : json.added_tokens,
     model: { ...json.model, fuse_unk: true, byte_fallback: true, dropout: null, ignore_merges: false },
     normalizer: null,
     pre_tokenizer: {
@@ -50,4 +60,5 @@ export function asItsClassLoads(json: Json, config: Json, model: Json): Json {
       ],
     },
   };
+  return { json: made, config: { unk_token: "<unk>", bos_token: "<s>", eos_token: "</s>", ...config } };
 }
