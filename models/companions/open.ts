@@ -9,6 +9,7 @@ import type { Description } from "../family.ts";
 import type { ImageInput } from "../image_input.ts";
 import { openPreprocessor } from "./preprocessor.ts";
 import { openScheduler } from "./scheduler.ts";
+import { checkTokenizer } from "./tokenizer.ts";
 
 /** Stands where a process is refused. */
 const UNKNOWN: DiffusionProcess = {
@@ -51,6 +52,16 @@ async function processOf(folder: string): Promise<Companions> {
   }
 }
 
+/** What the files beside a tokenizer say that is not acted on; a refusal is kept for those who want to read texts. */
+async function tokenizerOf(folder: string): Promise<Companions> {
+  try {
+    return { notes: await checkTokenizer(folder) };
+  } catch (error) {
+    if (!(error instanceof OneloraError)) throw error;
+    return {};
+  }
+}
+
 /**
  * Reads the files beside a model's weights. Needs `--allow-read`.
  *
@@ -63,5 +74,6 @@ export async function openCompanions(folder: string, description: Description): 
   return {
     ...(image === undefined ? {} : await imageOf(folder, image, family)),
     ...(family === "dit" ? await processOf(folder) : {}),
+    ...(family === "llama" ? await tokenizerOf(folder) : {}),
   };
 }

@@ -15,6 +15,8 @@ import { checkSettings, honoured, noEffect, refused, type Settings } from "./set
 
 /** The file, beside the weights or in a pipeline's folder of that name. */
 export const SCHEDULER = "scheduler_config.json";
+/** What a pipeline is of. */
+const INDEX = "model_index.json";
 
 const COMMON: Settings = {
   ...honoured(
@@ -50,6 +52,37 @@ export const schedulerSettings: Readonly<Record<string, Settings>> = {
     ...noEffect("a DDIM's variance is eta's", "variance_type", "skip_prk_steps"),
   },
 };
+
+/** Entries of `model_index.json`. */
+export const pipelineSettings: Settings = {
+  ...honoured("scheduler", "id2label"),
+  ...noEffect("says where the file comes from", "_diffusers_version", "_name_or_path", "_commit_hash"),
+  ...noEffect("the part's own config.json says what it is", "_class_name", "transformer", "vae"),
+  ...refused(
+    "a part that a DiT has not",
+    [[null, null]],
+    "text_encoder",
+    "tokenizer",
+    "unet",
+    "image_encoder",
+    "refiner",
+  ),
+};
+
+/** The scheduler's settings as diffusers takes them: by the class that the pipeline names, whatever the file says. */
+async function withPipelineClass(
+  folder: string,
+  json: Json,
+): Promise<{ readonly json: Json; readonly notes: readonly string[] }> {
+  const pipeline = pipelineOf(folder);
+  const index = pipeline === undefined ? {} : (await readJsonIfThere(join(pipeline, INDEX)))?.json ?? {};
+  const notes = checkSettings(index, pipelineSettings, INDEX, "a DiT's pipeline");
+  const entry = index.scheduler ?? undefined;
+  if (entry === undefined) return { json, notes };
+  const name = Array.isArray(entry) ? entry[1] : undefined;
+  if (typeof name !== "string") throw wrongSetting(INDEX, "scheduler", entry, '["diffusers", CLASS]');
+  return { json: { ...json, _class_name: name }, notes };
+}
 
 function numberOf(
   json: Json,
@@ -154,7 +187,10 @@ export function readScheduler(
 export async function openScheduler(folder: string): Promise<ReturnType<typeof readScheduler> | undefined> {
   for (const path of placesOf(folder, SCHEDULER)) {
     const found = await readJsonIfThere(path);
-    if (found !== undefined) return readScheduler(found.json);
+    if (found === undefined) continue;
+    const { json, notes } = await withPipelineClass(folder, found.json);
+    const read = readScheduler(json);
+    return { ...read, notes: [...notes, ...read.notes] };
   }
   return undefined;
 }
@@ -169,7 +205,7 @@ export async function openScheduler(folder: string): Promise<ReturnType<typeof r
 export async function withPipelineLabels(folder: string, json: Json): Promise<Json> {
   const pipeline = pipelineOf(folder);
   if (pipeline === undefined || (json.id2label ?? undefined) !== undefined) return json;
-  const file = "model_index.json";
+  const file = INDEX;
   const labels = (await readJsonIfThere(join(pipeline, file)))?.json.id2label ?? undefined;
   if (labels === undefined) return json;
   const count = json.num_embeds_ada_norm ?? 1000;

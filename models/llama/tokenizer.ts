@@ -12,6 +12,7 @@ import type { Json } from "../config.ts";
 import { parsePythonJson, readJsonIfThere } from "../../dsl/files/python_json.ts";
 import { readEnds } from "../companions/generation.ts";
 import { addedTokens, specialTokens, withAdded } from "../companions/tokens.ts";
+import { checkTokenizer } from "../companions/tokenizer.ts";
 import { openSentencePiece } from "./sentencepiece.ts";
 import type { TextTokenizer } from "./text_tokenizer.ts";
 import { cleanedUp } from "./tokenizer/decode.ts";
@@ -78,6 +79,7 @@ export async function openTokenizer(folder: string): Promise<TextTokenizer> {
   // A tokenizer.json alone does not say which tokens begin and end a text; a model of SentencePiece's does.
   const mayLack = isSentencePiece || await exists(`${folder}/special_tokens_map.json`);
   if (!isSentencePiece && !await exists(path)) await readJson(path, allowed);
+  await checkTokenizer(folder);
   const tokenizerConfig = mayLack && !await exists(configPath) ? {} : await readJson(configPath, configAllowed);
   if (isSentencePiece) {
     const stops = await readEnds(folder, (await readJsonIfThere(`${folder}/config.json`))?.json ?? {});

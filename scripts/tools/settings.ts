@@ -6,7 +6,8 @@
 import type { Settings } from "../../models/mod.ts";
 import { generationSettings } from "../../models/companions/generation.ts";
 import { preprocessorSettings } from "../../models/companions/preprocessor.ts";
-import { schedulerSettings } from "../../models/companions/scheduler.ts";
+import { pipelineSettings, schedulerSettings } from "../../models/companions/scheduler.ts";
+import { specialTokensSettings, tokenizerSettings } from "../../models/companions/tokenizer.ts";
 import { autoencoderSettings } from "../../models/autoencoder/settings.ts";
 import { depthAnythingSettings, dinov2Settings } from "../../models/depth_anything/settings.ts";
 import { ditSettings } from "../../models/dit/settings.ts";
@@ -22,6 +23,9 @@ const tables: Readonly<Record<string, Settings>> = {
   "AutoencoderKL, config.json": autoencoderSettings,
   "LLaMA, config.json": llamaSettings,
   "LLaMA, generation_config.json": generationSettings,
+  "LLaMA, tokenizer_config.json": tokenizerSettings,
+  "LLaMA, special_tokens_map.json": specialTokensSettings,
+  "DiT, model_index.json": pipelineSettings,
   ...Object.fromEntries(
     Object.entries(preprocessorSettings).map(([name, settings]) => [`preprocessor_config.json, ${name}`, settings]),
   ),
@@ -73,6 +77,10 @@ export function settingsTable(): string {
 Made by \`deno run -R -W scripts/tools/settings.ts\` from the tables in the code. A setting that no table knows is one that
 the reference's class does not know either: it changes no number there, and a note names it here. A setting that is refused
 is accepted at the values at which it changes nothing, and where it is null.
+
+Beside these, \`added_tokens.json\` has tokens for names: each must have the id that \`tokenizer.json\` gives it. Any other
+\`NAME_token\` of \`tokenizer_config.json\` is a token of the model's own, as in transformers 5. In \`tokenizer.json\` itself
+nothing is passed over: a part or a setting that is not known is refused by name.
 
 | file | honoured | without effect | refused |
 | ---- | -------- | -------------- | ------- |

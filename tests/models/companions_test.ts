@@ -1,11 +1,13 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { apply, key, OneloraError } from "../../dsl/mod.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { formatPythonJson, parsePythonJson } from "../../dsl/files/python_json.ts";
 import { openSafetensors } from "../../dsl/safetensors/mod.ts";
-import { type Json, loadParams, openModel, saveModel, type Settings } from "../../models/mod.ts";
+import { type Json, loadParams, openModel, openTokenizer, saveModel, type Settings } from "../../models/mod.ts";
 import { generationSettings } from "../../models/companions/generation.ts";
+import { pipelineSettings } from "../../models/companions/scheduler.ts";
+import { specialTokensSettings, tokenizerSettings } from "../../models/companions/tokenizer.ts";
 import { autoencoderSettings } from "../../models/autoencoder/settings.ts";
 import { depthAnythingSettings, dinov2Settings } from "../../models/depth_anything/settings.ts";
 import { ditSettings } from "../../models/dit/settings.ts";
@@ -35,6 +37,38 @@ Deno.test("every setting of transformers' and diffusers' configurations has a tr
   }
   const generation = Object.keys(keys["generation_config.json"].GenerationConfig);
   assertEquals(generation.filter((key) => !Object.hasOwn(generationSettings, key)), []);
+  const texts: readonly [string, string, Settings][] = [
+    ["tokenizer_config.json", "tokenizers", tokenizerSettings],
+    ["tokenizer_config.json", "published", tokenizerSettings],
+    ["special_tokens_map.json", "tokenizers", specialTokensSettings],
+    ["model_index.json", "DiTPipeline", pipelineSettings],
+  ];
+  for (const [file, name, table] of texts) {
+    assert(Object.keys(keys[file][name]).length > 4, file);
+    assertEquals(Object.keys(keys[file][name]).filter((key) => !Object.hasOwn(table, key)), [], `${file}, ${name}`);
+  }
+});
+
+Deno.test("settings beside a tokenizer: one that nobody knows is said, one that changes ids is refused, tokens of its own count", async () => {
+  const folder = await Deno.makeTempDir();
+  const base = `${fixtures}/llama-grouped`;
+  for (const file of ["config.json", "model.safetensors"]) await Deno.copyFile(`${base}/${file}`, `${folder}/${file}`);
+  await Deno.copyFile(`${fixtures}/tokenizer-bytes/tokenizer.json`, `${folder}/tokenizer.json`);
+  const write = (file: string, json: Json) => Deno.writeTextFile(`${folder}/${file}`, JSON.stringify(json));
+  await write("tokenizer_config.json", { my_own: 3, image_token: "<im>", model_max_length: 4, mine: null });
+  await write("special_tokens_map.json", { eos_token: "<|endoftext|>", others: ["<a>"] });
+  assertEquals((await openModel(folder)).notes, [
+    'tokenizer_config.json: "my_own": no setting of a tokenizer, so ignored',
+    'special_tokens_map.json: "others": no setting of a tokenizer, so ignored',
+  ]);
+  assertEquals((await openTokenizer(folder)).encode("<im>").length, 1);
+  await write("tokenizer_config.json", { split_special_tokens: true });
+  assertEquals((await openModel(folder)).notes, []);
+  await assertRejects(() => openTokenizer(folder), OneloraError, '"split_special_tokens" of tokenizer_config.json');
+  await write("added_tokens.json", { "<x>": "three" });
+  await write("tokenizer_config.json", {});
+  await assertRejects(() => openTokenizer(folder), OneloraError, '"<x>" of added_tokens.json');
+  await Deno.remove(folder, { recursive: true });
 });
 
 Deno.test("the table of settings that users read is that of the code", async () => {

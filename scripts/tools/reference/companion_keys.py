@@ -6,11 +6,14 @@ checkpoints write beside those.
 
 import inspect
 import json
+import re
 
 from common import FIXTURES  # first: it keeps the hub out
 
-from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, DiTTransformer2DModel
+from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, DiTPipeline, DiTTransformer2DModel
 from transformers import DepthAnythingConfig, Dinov2Config, GenerationConfig, LlamaConfig, PreTrainedConfig, ViTConfig
+from transformers import GPT2Tokenizer, LlamaTokenizer, PreTrainedTokenizerBase
+from transformers.tokenization_utils_tokenizers import TokenizersBackend
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 from transformers.models.beit.image_processing_pil_beit import BeitImageProcessorPil
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
@@ -69,7 +72,34 @@ def sized(settings):
     }
 
 
+def tokenizer():
+    """Names that transformers' tokenizers take, read from their code, which has no list of them."""
+    source = inspect.getsource(PreTrainedTokenizerBase.__init__) + inspect.getsource(TokenizersBackend.__init__)
+    names = set(re.findall(r'kwargs(?:\.pop|\.get|\.setdefault)\(\s*"([^"]+)"', source))
+    # Made while loading, not written.
+    names -= {"tokenizer_object", "gguf_file", "post_processor", "tokenizer_truncation", "tokenizer_padding", "_json_truncation",
+              "_json_padding", "_spm_precompiled_charsmap", "tokenizer"}  # fmt: skip
+    names |= set(PreTrainedTokenizerBase.SPECIAL_TOKENS_ATTRIBUTES)
+    for cls in (LlamaTokenizer, GPT2Tokenizer):
+        names |= set(inspect.signature(cls.__init__).parameters) - {"self", "kwargs"}
+    return dict.fromkeys(sorted(names))
+
+
+# As the files of LLaMA 1 to 3.2, TinyLlama, SmolLM2 and their descendants have them, by any version of transformers.
+PUBLISHED = [
+    "add_bos_token", "add_eos_token", "add_prefix_space", "added_tokens_decoder", "additional_special_tokens", "bos_token", "chat_template",
+    "clean_up_tokenization_spaces", "eos_token", "extra_special_tokens", "is_local", "legacy", "model_input_names", "model_max_length",
+    "pad_token", "padding_side", "sp_model_kwargs", "spaces_between_special_tokens", "special_tokens_map_file", "tokenizer_class",
+    "tokenizer_file", "truncation_side", "unk_token", "use_default_system_prompt", "use_fast", "vocab_size", "name_or_path", "auto_map",
+    "processor_class", "backend", "tokenizer_type", "from_slow",
+]  # fmt: skip
+
 out = {
+    "tokenizer_config.json": {"tokenizers": tokenizer(), "published": dict.fromkeys(PUBLISHED)},
+    "special_tokens_map.json": {"tokenizers": dict.fromkeys(
+        [*PreTrainedTokenizerBase.SPECIAL_TOKENS_ATTRIBUTES, "additional_special_tokens", "extra_special_tokens"])},  # fmt: skip
+    "model_index.json": {"DiTPipeline": dict.fromkeys(
+        ["_class_name", "_diffusers_version", *list(inspect.signature(DiTPipeline.__init__).parameters)[1:]])},  # fmt: skip
     "config.json": {
         "PreTrainedConfig": config(PreTrainedConfig),
         "ViTConfig": config(ViTConfig),
