@@ -24,7 +24,7 @@ function rewritten(program: Program, calls: readonly Call[], instead: ReadonlyMa
 }
 
 /**
- * Leaves out copies: Identity, and Reshape to the shape that is there already; a Reshape of a Reshape starts from the
+ * Leaves out copies: Identity, Cast to the type and Reshape to the shape that are there already; a Reshape of a Reshape starts from the
  * first one's input.
  *
  * @param program The program
@@ -38,7 +38,8 @@ export function forwardCopies(program: Program): Program {
     const [input] = call.inputs.map(final);
     const [output] = call.outputs;
     const isCopy = isAlias(call) && `${program.types[input].shape}` === `${program.types[output].shape}`;
-    if (call.kernel === "Identity" || isCopy) {
+    const isSameType = call.kernel === "Cast" && program.types[input].dtype === program.types[output].dtype;
+    if (call.kernel === "Identity" || isCopy || isSameType) {
       instead.set(output, input);
       continue;
     }
@@ -211,20 +212,30 @@ export interface Hoisted {
 const FOLDED_BYTES = 2 ** 18;
 
 /**
+ * The values that are the same in every run and small enough to be kept: constants, and what is computed from them alone.
+ *
+ * @param program The program
+ */
+export function fixedValues(program: Program): ReadonlySet<ValueId> {
+  const fixed = new Set(program.constants.keys());
+  for (const { inputs, outputs } of program.calls) {
+    const isFixed = inputs.every((value) => fixed.has(value)) &&
+      outputs.every((value) => bytesOf(program.types[value]) <= FOLDED_BYTES);
+    if (isFixed) { for (const value of outputs) fixed.add(value); }
+  }
+  return fixed;
+}
+
+/**
  * Constant folding: takes out the calls that give the same result in every run, so that they run once.
  *
  * @param program The program
  */
 export function hoistConstants(program: Program): Hoisted {
-  const fixed = new Set(program.constants.keys());
+  const fixed = fixedValues(program);
   const early: Call[] = [];
   const late: Call[] = [];
-  for (const call of program.calls) {
-    const isFixed = call.inputs.every((value) => fixed.has(value)) &&
-      call.outputs.every((value) => bytesOf(program.types[value]) <= FOLDED_BYTES);
-    (isFixed ? early : late).push(call);
-    if (isFixed) call.outputs.forEach((value) => fixed.add(value));
-  }
+  for (const call of program.calls) (call.outputs.every((value) => fixed.has(value)) ? early : late).push(call);
   const made = new Set(early.flatMap(({ outputs }) => outputs));
   const read = new Set([...program.outputs, ...late.flatMap(({ inputs }) => inputs)]);
   const handed = [...made].filter((value) => read.has(value));

@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { flow } from "fp-ts/function";
 import { OneloraError } from "../error.ts";
+import { fuseElementwise } from "./elementwise.ts";
 import { fuseBias, hoistConstants, type Pass, simplify } from "./passes.ts";
 import { type Call, type Constant, lastUses, type Program, type ValueId } from "./program.ts";
 import { returnsMany } from "./trace.ts";
@@ -20,7 +21,7 @@ export interface Replayer {
 
 /** Settings of {@linkcode compile}. */
 export interface ReplayOptions {
-  /** Fuse bias additions into matrix products (default true). */
+  /** Fuse bias additions into matrix products, and elementwise calls with each other (default true). */
   readonly fuse?: boolean;
   /**
    * Run it as one graph where the engine has graphs: faster, but made in seconds, so for what is called often (default
@@ -33,10 +34,12 @@ export interface ReplayOptions {
  * The passes of a program that is replayed kernel by kernel.
  *
  * @param backend The backend whose kernels they are
- * @param fuse Whether to fuse bias additions into matrix products, where it has the kernel
+ * @param fuse Whether to fuse bias additions into matrix products, and elementwise calls, where it has the kernels
  */
 export function kernelPasses(backend: string, fuse = true): Pass {
-  return fuse && tf.getKernel("_FusedMatMul", backend) !== undefined ? flow(simplify, fuseBias) : simplify;
+  const has = (kernel: string) => fuse && tf.getKernel(kernel, backend) !== undefined;
+  const biased = has("_FusedMatMul") ? flow(simplify, fuseBias) : simplify;
+  return has("Elementwise") ? flow(biased, fuseElementwise) : biased;
 }
 
 /**

@@ -149,7 +149,7 @@ function register(): void {
 }
 
 /** Kernels that return an array of tensors. */
-const MANY: ReadonlySet<string> = new Set(["AdamwStep", "SplitV", "Standardise", "Unpack"]);
+const MANY: ReadonlySet<string> = new Set(["AdamwStep", "Elementwise", "SplitV", "Standardise", "Unpack"]);
 
 /** Whether a kernel returns an array of tensors. */
 export function returnsMany(kernel: string): boolean {

@@ -53,6 +53,24 @@ const cases: Readonly<Record<string, () => tf.Tensor | tf.Tensor[]>> = {
       return [y, tf.conv2dTranspose(y, filter, x.shape, stride, "same")];
     });
   },
+  "formulas": () => {
+    const formula = (lengths: number[], inputs: number[][]) =>
+      JSON.stringify({
+        lengths,
+        inputs,
+        steps: [{ op: "sigmoid", args: [0] }, { op: "multiply", args: [1, 2] }, { op: "exp", args: [3] }],
+        outputs: [3, 4],
+      });
+    const run = (lengths: number[], inputs: number[][], tensors: tf.Tensor[]): tf.Tensor[] =>
+      tf.engine().runKernel("Elementwise", tensors as unknown as tf.NamedTensorMap, {
+        formula: formula(lengths, inputs),
+        shapes: [lengths, lengths],
+      } as unknown as tf.NamedAttrMap) as unknown as tf.Tensor[];
+    return [
+      ...run([100001], [[1], [1]], [random([100001], 41), random([100001], 42)]),
+      ...run([7, 60, 301], [[18060, 301, 1], [0, 1, 0]], [random([7, 60, 301], 43), random([60], 44)]),
+    ];
+  },
   "gather": () => tf.gather(random([500, 129], 17), tf.range(0, 499, 1, "int32")),
   "tile and concat":
     () => [tf.tile(random([301, 1, 65], 18), [1, 7, 1]), tf.concat([random([700, 65], 19), random([700, 33], 20)], 1)],

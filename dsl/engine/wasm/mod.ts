@@ -11,6 +11,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../error.ts";
 import { convolutionKernels } from "./convolve.ts";
 import { elementwiseKernels } from "./elementwise.ts";
+import { formulaKernels } from "./formula.ts";
 import { fusedKernels } from "./fused.ts";
 import type { Kernel, Kernels } from "./kernel.ts";
 import { productKernels } from "./matmul.ts";
@@ -37,6 +38,7 @@ const kernels: Kernels = {
   ...reductionKernels,
   ...movingKernels,
   ...fusedKernels,
+  ...formulaKernels,
 };
 
 function describe(tensor: tf.TensorInfo): string {

@@ -27,6 +27,22 @@ export interface Heap {
   readonly functions: Functions;
   /** Threads that work on a call. */
   readonly threads: number;
+  /** Parts that a call is cut into at most. */
+  readonly parts: number;
+  /** Whether threads can share the memory. */
+  readonly isShared: boolean;
+  /**
+   * Calls a function that is compiled the first time it is needed, once for every list of arguments, on all threads.
+   *
+   * @param name What it is known by
+   * @param compile Its module, which imports `env.memory` and exports it as `run`
+   * @param chunks Arguments
+   */
+  readonly runOwn: (
+    name: string,
+    compile: () => Uint8Array<ArrayBuffer>,
+    chunks: readonly (readonly number[])[],
+  ) => void;
   /** Address of `workBytes()` bytes that a kernel may use while it runs. */
   readonly work: number;
   /** Where a tensor's values are. */
@@ -47,6 +63,7 @@ interface Inside {
     readonly HEAPU8: Uint8Array<ArrayBuffer>;
     readonly asm?: WebAssembly.Exports;
     readonly _malloc: (bytes: number) => number;
+    readonly _free: (address: number) => void;
   };
   readonly makeOutput: (shape: readonly number[], dtype: tf.DataType) => tf.TensorInfo;
 }
@@ -89,8 +106,7 @@ export function place(code: Uint8Array, address: number): number {
 const CHUNKS = 2;
 
 /** Functions that share their calls with the pool's threads. */
-function shared(functions: Functions, names: readonly FunctionName[], pool: Pool, threads: number): Functions {
-  const parts = Math.min(MOST_CHUNKS, CHUNKS * threads);
+function shared(functions: Functions, names: readonly FunctionName[], pool: Pool, parts: number): Functions {
   const entries = names.map((name, called) => {
     const [own, split] = [functions[name], splits[name]];
     if (split === undefined) return [name, own] as const;
@@ -139,22 +155,45 @@ export async function openHeap(
   single.initialise();
   const work = () => allocate(single.workBytes());
   const own = work();
+  const parts = threads === 1 ? 1 : Math.min(MOST_CHUNKS, CHUNKS * threads);
   const names = Object.keys(instance.exports).filter((name) => name in splits) as FunctionName[];
   const others = Array.from({ length: isShared ? threads - 1 : 0 }, () => ({ code: placed(), work: work() }));
   const pool = others.length === 0
     ? undefined
     : await startPool(memory, names, { functions: names.map((name) => single[name]), work: own }, others);
-  const functions = pool === undefined ? single : { ...single, ...shared(single, names, pool, others.length + 1) };
+  const functions = pool === undefined ? single : { ...single, ...shared(single, names, pool, parts) };
+  const compiled = new Map<string, { readonly run: (...args: readonly number[]) => number; readonly called: number }>();
+  const codes: number[] = [];
+  const added = (code: Uint8Array<ArrayBuffer>) => {
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } });
+    const run = exports.run as (...args: readonly number[]) => number;
+    if (pool === undefined) return { run, called: -1 };
+    const address = inside.wasm._malloc(code.length);
+    codes.push(address);
+    new Uint8Array(memory.buffer, address >>> 0, code.length).set(code);
+    return { run, called: pool.add(run, address, code.length) };
+  };
   const address = ({ dataId }: tf.TensorInfo) => backend.getMemoryOffset(dataId);
   return {
     variant,
     functions,
     threads: others.length + 1,
+    parts,
+    isShared,
+    runOwn: (name, compile, chunks) => {
+      if (!compiled.has(name)) compiled.set(name, added(compile()));
+      const { run, called } = compiled.get(name)!;
+      if (pool === undefined || chunks.length === 1) { for (const args of chunks) run(...args); }
+      else pool.run(called, chunks);
+    },
     work: own,
     address,
     output: (shape, dtype = "float32") => inside.makeOutput([...shape], dtype),
     release: ({ dataId }) => backend.disposeData(dataId),
     integers: (tensor) => new Int32Array(inside.wasm.HEAPU8.buffer, address(tensor), size(tensor.shape)),
-    close: () => pool?.stop(),
+    close: () => {
+      pool?.stop();
+      for (const address of codes) inside.wasm._free(address);
+    },
   };
 }

@@ -15,10 +15,19 @@ export interface Pool {
   /**
    * Calls a function once for every list of arguments, on all threads.
    *
-   * @param called The function's place among the names
+   * @param called The function's place among the names, or that of one added to them
    * @param chunks Arguments, at most {@linkcode MOST_CHUNKS} lists of {@linkcode WIDTH}
    */
   readonly run: (called: number, chunks: readonly (readonly number[])[]) => void;
+  /**
+   * Adds a function.
+   *
+   * @param own The calling thread's
+   * @param address Where the code of a module that exports it as `run` stays in memory
+   * @param length The code's length
+   * @returns Its place
+   */
+  readonly add: (own: (...args: readonly number[]) => number, address: number, length: number) => number;
   /** Ends the threads. */
   readonly stop: () => void;
 }
@@ -58,13 +67,21 @@ export async function startPool(
   const given = new Float64Array(values);
   await Promise.all(threads.map((thread) => start({ ...thread, memory, names, control, values })));
   let region = 0;
+  const functions = [...own.functions];
+  const codes = new Map<number, readonly [address: number, length: number]>();
   return {
+    add(own, address, length) {
+      const called = functions.push(own) - 1;
+      codes.set(called, [address, length]);
+      return called;
+    },
     run(called, chunks) {
       const count = chunks.length;
       chunks.forEach((args, i) => given.set(args, i * WIDTH));
       words[Word.called] = called;
       words[Word.arity] = chunks[0].length;
       words[Word.done] = 0;
+      [words[Word.code], words[Word.codeLength]] = codes.get(called) ?? [0, 0];
       region = (region + 1) & 0x7fffffff;
       const first = BigInt(region) << 32n | BigInt(count) << 16n;
       Atomics.store(state, 0, first);
@@ -73,7 +90,7 @@ export async function startPool(
       while (true) {
         const claimed = Number(Atomics.add(state, 0, 1n) - first);
         if (claimed >= count) break;
-        own.functions[called](...chunks[claimed].map((value) => Number.isNaN(value) ? own.work : value));
+        functions[called](...chunks[claimed].map((value) => Number.isNaN(value) ? own.work : value));
         Atomics.add(words, Word.done, 1);
       }
       for (let spins = 0; Atomics.load(words, Word.done) < count; spins++) {
@@ -86,7 +103,7 @@ export async function startPool(
       }
       if (Atomics.exchange(words, Word.failed, 0) !== 0) {
         throw new OneloraError({
-          attempted: `computing ${names[called]} on several threads`,
+          attempted: `computing ${names[called] ?? "a formula"} on several threads`,
           found: "a part that failed",
           allowed: "parts within memory",
         });

@@ -40,6 +40,9 @@ export const Word = {
   ended: 7,
   /** Threads that have started. */
   started: 8,
+  /** Where the code of a function beyond the names is in memory, and its length: a thread that has not met it compiles it. */
+  code: 9,
+  codeLength: 10,
 } as const;
 
 /** The 64-bit word at this place: region (32 bits), chunks in all (16), next chunk (16). A claim adds 1. */
@@ -58,7 +61,9 @@ export const MOST_CHUNKS = 64;
  * @param data See {@linkcode ThreadData}
  */
 export function serve({ code, memory, work, names, control, values }: ThreadData): void {
-  const [REGION, CALLED, ARITY, DONE, SLEEPING, WAITING, FAILED, ENDED, STARTED] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+  const [REGION, CALLED, ARITY, DONE, SLEEPING, WAITING, FAILED, ENDED, STARTED, CODE, LENGTH] = [
+    ...[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+  ];
   const words = new Int32Array(control);
   const state = new BigInt64Array(control, 64, 1);
   const given = new Float64Array(values);
@@ -70,10 +75,10 @@ export function serve({ code, memory, work, names, control, values }: ThreadData
   while (Atomics.load(words, ENDED) === 0) {
     const region = Atomics.load(words, REGION);
     if (region === seen) {
-      // About 25 microseconds awake, which the next region of a step usually takes less than.
+      // About 100 microseconds awake, which the next region of a step usually takes less than.
       let spins = 0;
-      while (spins < 2000 && Atomics.load(words, REGION) === seen) spins++;
-      if (spins < 2000) continue;
+      while (spins < 8000 && Atomics.load(words, REGION) === seen) spins++;
+      if (spins < 8000) continue;
       Atomics.add(words, SLEEPING, 1);
       Atomics.wait(words, REGION, seen);
       Atomics.sub(words, SLEEPING, 1);
@@ -90,7 +95,13 @@ export function serve({ code, memory, work, names, control, values }: ThreadData
         args.push(Number.isNaN(given[at]) ? work : given[at]);
       }
       try {
-        functions[words[CALLED]](...args);
+        const called = words[CALLED];
+        if (functions[called] === undefined) {
+          const bytes = new Uint8Array(memory.buffer, words[CODE] >>> 0, words[LENGTH]).slice();
+          const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
+          functions[called] = exports.run as typeof functions[number];
+        }
+        functions[called](...args);
       } catch {
         Atomics.store(words, FAILED, 1);
       }
