@@ -31,15 +31,14 @@ function row(name: string, command: string): readonly string[] {
     ...env?.includes("HF_HOME") ? ["hub"] : [],
     ...env?.includes("PIP_INDEX_URL") ? ["registries"] : [],
     ...env?.includes("TF_CPP_MIN_LOG_LEVEL") ? ["TensorFlow"] : [],
+    ...env?.includes("PMI_RANK") ? ["launchers"] : [],
     ...env?.includes("DENO_DIR") ? ["cache"] : [],
   ];
-  const native = ffi === undefined
-    ? "-"
-    : name === "native"
-    ? "`.native`"
-    : ffi.length > 1
-    ? "library, pictures"
-    : "library";
+  const native = ffi === undefined ? "-" : name === "native" ? "`.native`" : [
+    "library",
+    ...ffi.some((path) => path.endsWith("/npm")) ? ["pictures"] : [],
+    ...ffi.some((path) => path.includes("libmpi")) ? ["MPI"] : [],
+  ].join(", ");
   assert(ffi === undefined || ffi[0] === ".native", `${name} loads native code of anywhere`);
   return [
     `\`${name}\``,

@@ -93,11 +93,10 @@ function replayed<Batch extends Params>(step: PureStep<Batch>, initial: StepStat
       state = kept;
       return numbers;
     },
-    read: () => ({
-      frozen: copied(state.frozen),
-      trained: copied(state.trained),
-      optimiser: copied(state.optimiser),
-    }),
+    read: (parts = ["frozen", "trained", "optimiser"]) => {
+      const part = (name: keyof StepState) => parts.includes(name) ? copied(state[name]) : {};
+      return { frozen: part("frozen"), trained: part("trained"), optimiser: part("optimiser") };
+    },
     dispose: () => {
       compiled.dispose();
       for (const tree of [state.frozen, state.trained, state.optimiser]) release(tree, {});

@@ -27,8 +27,8 @@ export type PureStep<Batch extends Params = Params> = (
 export interface Resident<Batch extends Params = Params> {
   /** Takes a step and returns its metrics. The state moves on only if the loss is finite. The batch stays the caller's. */
   readonly step: (batch: Batch) => Promise<Readonly<Record<string, number>>>;
-  /** The state as tensors of the caller's. */
-  readonly read: () => StepState;
+  /** The state as tensors of the caller's, all of it (default) or some parts; the others are empty. */
+  readonly read: (parts?: readonly (keyof StepState)[]) => StepState;
   /** Frees the state. */
   readonly dispose: () => void;
 }

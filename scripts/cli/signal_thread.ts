@@ -12,6 +12,8 @@ export type SignalName = "SIGINT" | "SIGTERM";
 export interface Listening {
   /** In words. */
   readonly finishing?: string;
+  /** Whether it is said when a signal comes (default true). */
+  readonly isSaid?: boolean;
 }
 
 const channel = globalThis as unknown as {
@@ -20,12 +22,15 @@ const channel = globalThis as unknown as {
 };
 
 let finishing: string | undefined;
+let isQuiet = false;
 
 const handlers = (["SIGINT", "SIGTERM"] as const).map((name) => {
   const handle = () => {
     const what = finishing;
     ignore();
-    console.error(`interrupted: ${what} (${name === "SIGINT" ? "Ctrl-C" : name} again to stop at once)`);
+    if (!isQuiet) {
+      console.error(`interrupted: ${what} (${name === "SIGINT" ? "Ctrl-C" : name} again to stop at once)`);
+    }
     channel.postMessage(name);
   };
   return [name, handle] as const;
@@ -58,5 +63,6 @@ channel.onmessage = ({ data }) => {
   if (data.finishing === undefined) return ignore();
   if (finishing === undefined) listen();
   finishing = data.finishing;
+  isQuiet = data.isSaid === false;
 };
 channel.postMessage("ready");

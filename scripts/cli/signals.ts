@@ -28,8 +28,12 @@ export interface Interruptible {
  * Work that Ctrl-C and SIGTERM end in order where they are listened to, and at once elsewhere.
  *
  * @param finishing What is done first
+ * @param isSaid Whether it is said, too, when it comes; of several processes one does
  */
-export function interruptible(finishing: string = "saving the state after this step"): Interruptible {
+export function interruptible(
+  finishing: string = "saving the state after this step",
+  isSaid: boolean = true,
+): Interruptible {
   const controller = new AbortController();
   let thread: Worker | undefined;
   const ready = Promise.withResolvers<void>();
@@ -48,7 +52,7 @@ export function interruptible(finishing: string = "saving the state after this s
     return started;
   };
   const tell = (listening: Listening) => (thread ??= start()).postMessage(listening);
-  const listen = () => tell({ finishing });
+  const listen = () => tell({ finishing, isSaid });
   return {
     signal: controller.signal,
     listen: async () => {

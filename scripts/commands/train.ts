@@ -7,6 +7,7 @@ import type { StepPlan } from "../../dsl/mod.ts";
 import { fineTune, type Reporter, type RunResult, type TaskKind, taskKind } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
 import { showTransfers } from "../cli/fetched.ts";
+import { joined } from "../cli/joined.ts";
 import { main } from "../cli/mod.ts";
 import { bytesText } from "./params/plan.ts";
 import { ownOptions, trainFlags } from "../cli/options.ts";
@@ -28,28 +29,36 @@ function planLine({ peakBytes, atPeak }: StepPlan): string {
 
 await main(
   { name: "train", summary: "Fine-tunes a pretrained model with a very-low-rank adapter.", flags: trainFlags },
-  attempt(async ({ options, given }) => {
-    const spoken = Object.fromEntries(
-      Object.entries(options).filter(([name]) => given.has(name as keyof typeof options)),
-    );
-    const own = options.resume === undefined ? ownOptions(taskKind(options.task), options, given) : spoken;
-    let drawn: Reporter | undefined;
-    const { signal, during } = interruptible();
-    using tuned = await fineTune({
-      ...spoken,
-      ...own,
-      ...options.resume === undefined ? { task: options.task, out: options.out ?? { under: "runs" } } : {},
-      backend: options.resume === undefined || given.has("backend") ? options.backend : undefined,
-      hub: { onProgress: showTransfers() },
-      signal,
-      // The comparison that shows what the adapter is for, made only where nobody asked for anything else.
-      baseline: [...given].every((name) => name === "task" || name === "backend"),
-      reporter: (label) => drawn = during(reporterFor(label)),
-      onPlan: (plan) => drawn?.line(planLine(plan)),
-    });
-    const kind = taskKind(tuned.task);
-    if (tuned.baseline !== undefined) console.log(resultLine(kind.baseline.name, kind, tuned.baseline));
-    console.log(resultLine(tuned.run.adapter, kind, tuned));
-    console.log(`run folder: ${tuned.out} (report.html shows it)`);
-  }),
+  attempt(({ options, given }) =>
+    joined(
+      `\`resume: ${options.resume ?? options.out ?? "DIR"}\` goes on from the last checkpoint`,
+      async ({ ranks }) => {
+        const spoken = Object.fromEntries(
+          Object.entries(options).filter(([name]) => given.has(name as keyof typeof options)),
+        );
+        const own = options.resume === undefined ? ownOptions(taskKind(options.task), options, given) : spoken;
+        let drawn: Reporter | undefined;
+        const { signal, during, listen } = interruptible(undefined, ranks.rank === 0);
+        // Only the first one shows its steps, from which on it listens.
+        if (ranks.rank > 0) await listen();
+        using tuned = await fineTune({
+          ...spoken,
+          ...own,
+          ...options.resume === undefined ? { task: options.task, out: options.out ?? { under: "runs" } } : {},
+          backend: options.resume === undefined || given.has("backend") ? options.backend : undefined,
+          hub: { onProgress: showTransfers() },
+          signal,
+          // The comparison that shows what the adapter is for, made only where nobody asked for anything else.
+          baseline: [...given].every((name) => name === "task" || name === "backend"),
+          reporter: (label) => drawn = during(reporterFor(label)),
+          onPlan: (plan) => drawn?.line(planLine(plan)),
+        });
+        if (ranks.rank > 0) return;
+        const kind = taskKind(tuned.task);
+        if (tuned.baseline !== undefined) console.log(resultLine(kind.baseline.name, kind, tuned.baseline));
+        console.log(resultLine(tuned.run.adapter, kind, tuned));
+        console.log(`run folder: ${tuned.out} (report.html shows it)`);
+      },
+    )
+  ),
 );

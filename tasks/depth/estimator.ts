@@ -8,6 +8,7 @@ import { compile } from "../../dsl/compile/mod.ts";
 import type { Objective } from "../../dsl/differentiate.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
+import { inTurn } from "../../dsl/ranks.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { preparationOf, usableImages } from "../../models/image_input.ts";
 import type { Model } from "../../models/model.ts";
@@ -219,8 +220,8 @@ export async function* depthPredictions(
     workers: threadsFor(input, workers),
   });
   try {
-    for await (const { pixels, shape, depth, depthShape: [count, height, width], indices } of stream) {
-      const maps = await predictor.predict(pixels, shape);
+    const found = inTurn(stream, ({ pixels, shape }) => predictor.predict(pixels, shape));
+    for await (const [{ shape, depth, depthShape: [count, height, width], indices }, maps] of found) {
       const [, , rows, columns] = shape;
       for (let i = 0; i < count; i++) {
         const map = maps.subarray(i * rows * columns, (i + 1) * rows * columns);

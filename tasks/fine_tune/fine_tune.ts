@@ -9,6 +9,7 @@ import type { StepPlan } from "../../dsl/compile/mod.ts";
 import { type BackendReport, engineInUse, isEngineChosen, useBackend } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { claimFolder } from "../../dsl/files/claim.ts";
+import { firstBefore, fromFirst, ranksInUse } from "../../dsl/ranks.ts";
 import { mapTree } from "../../dsl/tree.ts";
 import { endedBy, Interruption } from "../../dsl/turn.ts";
 import type { Model } from "../../models/mod.ts";
@@ -111,6 +112,8 @@ function withPrecision(run: Run, isGiven: boolean, line: Reporter["line"]): Run 
 
 /** Lines go to both who listen to them. */
 function reporterOf({ reporter, onLine }: FineTuneSurroundings, label: string): Reporter {
+  // What happens is the same in all processes.
+  if (ranksInUse().rank > 0) return silent;
   const shown = reporter?.(label) ?? silent;
   if (onLine === undefined) return shown;
   return { ...shown, line: (text) => (shown.line(text), onLine(text)) };
@@ -130,6 +133,7 @@ function summary(
     adapter: run.adapter,
     backend,
     threads: engineInUse().device.threads,
+    processes: ranksInUse().size === 1 ? undefined : ranksInUse().size,
     precision: run.precision,
     seed: run.seed,
     parameters: result.parameters,
@@ -167,14 +171,16 @@ async function trained(
   }
   checkExamples(kind, own);
   const data = own === undefined
-    ? await kind.openData(run.data, run)
+    ? await firstBefore(() => kind.openData(run.data, run))
     : kind.ownData(own.train, own.test, { seed: run.seed, onLine: line });
   const record = out === undefined ? undefined : await recordData(run.data, kind.dataFacts(data));
   if (record !== undefined && options.resume !== undefined) {
     const unknown = await checkData(`${out}/data.json`, record, run.data);
     if (unknown !== undefined) line(`note: ${unknown}`);
   }
-  const { signal, onStep, onEvaluation, onCheckpoint } = options;
+  const { signal, onStep, onEvaluation, onCheckpoint, onPlan } = ranksInUse().rank > 0
+    ? { signal: options.signal }
+    : options;
   const facts = own === undefined ? undefined : { examplesSha256: digestOf([own.train, own.test ?? []]) };
   const opened = { model, data, facts, signal };
   const { baseline: plain } = kind;
@@ -196,7 +202,7 @@ async function trained(
     observers: [{ onStep, onEvaluation, onCheckpoint }],
     planned: (planned) => {
       plan = planned;
-      options.onPlan?.(planned);
+      onPlan?.(planned);
     },
     ready: async () => {
       if (out === undefined) return;
@@ -228,23 +234,33 @@ async function trained(
 }
 
 async function start(options: AnyOptions): Promise<FineTuned<TaskName>> {
-  const { resume, out } = options;
-  const place = resume ?? (typeof out === "string" ? out : undefined);
+  const { resume } = options;
+  const ranks = ranksInUse();
+  // Only the first process writes.
+  const out = ranks.rank === 0 ? options.out : undefined;
+  const place = ranks.rank > 0 ? undefined : resume ?? (typeof out === "string" ? out : undefined);
   const own = await ownExamples(options);
   const asked = resume === undefined ? fresh(options, own) : undefined;
   // Before anything in it is read, and before a download after which two runs would find that they have one folder.
   using early = place === undefined ? undefined : await claimFolder(place, "train");
-  const { run, ...rest } = asked ?? await resumed(resume!, options);
+  const { name, run, backend } = await fromFirst(ranks, async () => {
+    const { kind, ...rest } = asked ?? await resumed(resume!, options);
+    return { name: kind.name, ...rest };
+  });
+  const kind = taskKind(name);
   const model = typeof options.model === "object" ? options.model : undefined;
   // The run's folder says which commit it began from.
-  const pinned = { ...run, model: model === undefined ? await pinModel(run.model, options.hub) : run.model };
+  const pinned = {
+    ...run,
+    model: model === undefined ? await firstBefore(() => pinModel(run.model, options.hub)) : run.model,
+  };
   const under = typeof out === "object" ? out.under : undefined;
   const folder = place ?? (under && newFolder(under, `${pinned.model}-${pinned.data}-${pinned.adapter}`));
   using late = early === undefined && folder !== undefined ? await claimFolder(folder, "train") : undefined;
   const note = (early ?? late)?.note;
   if (note !== undefined) reporterOf(options, run.adapter).line(`note: ${note}`);
   if (resume === undefined && folder !== undefined) unused(folder);
-  return await trained({ ...rest, run: pinned }, model, own, options, folder);
+  return await trained({ kind, backend, run: pinned }, model, own, options, folder);
 }
 
 /**

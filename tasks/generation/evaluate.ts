@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
 import { fold, key } from "../../dsl/random.ts";
+import { inTurn } from "../../dsl/ranks.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import type { ConditionalDiffusion } from "../../models/mod.ts";
 import type { ImageDataset } from "../data/dataset.ts";
@@ -44,6 +45,8 @@ export interface JudgingOptions extends SamplerSettings {
 /** Images that the loss is a mean of, at most. */
 const HELD_OUT = 1000;
 const BATCH = 100;
+/** Numbers of a batch; the last only where the variance is learned. */
+const NUMBERS = ["loss", "mse", "variational"] as const;
 
 /**
  * Mean loss and its parts on a fixed choice of at most 1000 images, with noise and steps that depend on nothing but their
@@ -65,16 +68,18 @@ export async function heldOutLoss(judged: Judged, params: Params, limit: number 
   const sums: Record<string, number> = {};
   let count = 0;
   try {
-    for await (const { position, ...batch } of heldOutBatches(dataset, input, autoencoder, options)) {
+    const means = inTurn(heldOutBatches(dataset, input, autoencoder, options), async ({ position, ...batch }) => {
       const labels = batch.labels.map((label) => relabel?.[label] ?? input.classes);
       const found = tf.tidy(() =>
         numbers(params, noisedBatch(schedule, { ...batch, labels }, fold(key(0), "held out", position.offset))())
       );
-      for (const [name, value] of Object.entries(found)) {
-        const [mean] = await value.data<"float32">();
-        sums[name] = (sums[name] ?? 0) + mean * labels.length;
-        value.dispose();
-      }
+      const there = NUMBERS.flatMap((name) => found[name] ?? []);
+      const values = await Promise.all(there.map((value) => value.data<"float32">()));
+      tf.dispose(found);
+      return Float32Array.from(values, ([mean]) => mean);
+    });
+    for await (const [{ labels }, found] of means) {
+      found.forEach((mean, i) => sums[NUMBERS[i]] = (sums[NUMBERS[i]] ?? 0) + mean * labels.length);
       count += labels.length;
     }
   } finally {

@@ -7,6 +7,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
 import { apply } from "../../dsl/layer.ts";
 import type { Key } from "../../dsl/random.ts";
+import { inTurn } from "../../dsl/ranks.ts";
 import type { Params } from "../../dsl/tree.ts";
 import type { ConditionalDiffusion } from "../../models/mod.ts";
 import type { CleanBatch, DiffusionInput } from "./objective.ts";
@@ -25,6 +26,8 @@ export interface SamplerSettings {
   readonly batchSize?: number;
 }
 
+/** Numbers that are the shape of a picture: channels, rows, columns. */
+const SHAPE = 3;
 /** Fewer steps than these are DDIM's. */
 const DDPM_STEPS = 100;
 
@@ -58,7 +61,8 @@ export async function* samplePictures(
     return guided(model, { scale: guidance, nullClass: classes, channels })(x, timesteps, y);
   }, { graph: true });
   try {
-    for (let start = 0; start < labels.length; start += batchSize) {
+    const starts = Array.from({ length: Math.ceil(labels.length / batchSize) }, (_, i) => i * batchSize);
+    const all = inTurn(starts, async (start) => {
       const some = labels.slice(start, start + batchSize);
       const sampled = await sampleImages((...inputs) => denoise(params, ...inputs), schedule, some, shape, {
         method,
@@ -70,10 +74,18 @@ export async function* samplePictures(
       });
       const pictures = decode === undefined ? sampled : tf.tidy(() => decode(sampled));
       try {
-        yield { values: await pictures.data<"float32">(), shape: pictures.shape, labels: some };
+        // What a process has not sampled itself it knows no shape of.
+        const numbers = new Float32Array(SHAPE + pictures.size);
+        numbers.set(pictures.shape.slice(1));
+        numbers.set(await pictures.data<"float32">(), SHAPE);
+        return numbers;
       } finally {
         tf.dispose([sampled, pictures]);
       }
+    });
+    for await (const [start, numbers] of all) {
+      const some = labels.slice(start, start + batchSize);
+      yield { values: numbers.subarray(SHAPE), shape: [some.length, ...numbers.subarray(0, SHAPE)], labels: some };
     }
   } finally {
     denoise.dispose();

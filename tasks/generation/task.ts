@@ -8,6 +8,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import type { Layer } from "../../dsl/layer.ts";
 import { fold, key } from "../../dsl/random.ts";
+import { firstBefore } from "../../dsl/ranks.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import { asConditionalDiffusion, type ConditionalDiffusion, type Model } from "../../models/mod.ts";
 import { matchClasses, sameClasses, someNames } from "../data/classes.ts";
@@ -195,13 +196,18 @@ async function open(
   const options = judgingOptions(run, run.model, test);
   const judging = stack.use(await judge(test, run, options));
   const onSkip = (line: string) => reporter.line(`skipped: ${line}`);
-  const source = run.adapter === NO_METHOD ? undefined : await cleanSource(data.train, input, autoencoder, {
-    mirrored: run.own.augment !== false,
-    cache: LATENTS,
-    strict: run.strict,
-    onSkip,
-    onLine: reporter.line,
-  });
+  // Several processes find the latents that the first one has made.
+  const source = run.adapter === NO_METHOD
+    ? undefined
+    : await firstBefore(() =>
+      cleanSource(data.train, input, autoencoder, {
+        mirrored: run.own.augment !== false,
+        cache: LATENTS,
+        strict: run.strict,
+        onSkip,
+        onLine: reporter.line,
+      })
+    );
   const opened = stack.move();
   const schedule = trainedSchedule(input.process);
   const training: TrainingTask = {

@@ -9,6 +9,7 @@ import type { Objective } from "../../dsl/differentiate.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { binaryCrossEntropy, crossEntropy, lookUpBytes } from "../../dsl/ops/mod.ts";
+import { inTurn } from "../../dsl/ranks.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { type ImageInput, preparationOf, usableImages } from "../../models/image_input.ts";
 import type { Model } from "../../models/model.ts";
@@ -163,12 +164,13 @@ async function* evaluationBatches(
     manyHot: fit?.several ? fit.classes.length : undefined,
   });
   try {
-    for await (const batch of stream) {
-      const logits = tf.tidy(() => forward(params, tf.tensor(batch.pixels, [...batch.shape])));
+    const found = inTurn(stream, async ({ pixels, shape }) => {
+      const logits = tf.tidy(() => forward(params, tf.tensor(pixels, [...shape])));
       const values = await logits.data<"float32">();
       logits.dispose();
-      yield { ...batch, logits: values };
-    }
+      return values;
+    });
+    for await (const [batch, logits] of found) yield { ...batch, logits };
   } finally {
     forward.dispose();
   }

@@ -8,6 +8,7 @@ import { compile } from "../../dsl/compile/mod.ts";
 import type { Objective } from "../../dsl/differentiate.ts";
 import { apply } from "../../dsl/layer.ts";
 import { crossEntropy } from "../../dsl/ops/mod.ts";
+import { inTurn } from "../../dsl/ranks.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { turn } from "../../dsl/turn.ts";
 import type { CausalLanguageModel } from "../../models/llama/llama.ts";
@@ -108,12 +109,17 @@ export async function evaluateReasoning(
   let total = 0;
   let tokens = 0;
   try {
-    for (const batch of reasoningBatches({ examples, batchSize, seed: 0, shuffle: false, multiple, fill: true })) {
+    const batches = reasoningBatches({ examples, batchSize, seed: 0, shuffle: false, multiple, fill: true });
+    const found = inTurn(batches, async (batch) => {
       const loss = tf.tidy(() => forward(params, tokenTensors(batch)));
-      total += (await loss.data())[0] * batch.counted;
-      tokens += batch.counted;
+      const values = await loss.data() as Float32Array;
       loss.dispose();
       await turn();
+      return values;
+    });
+    for await (const [{ counted }, [mean]] of found) {
+      total += mean * counted;
+      tokens += counted;
     }
   } finally {
     forward.dispose();

@@ -5,6 +5,7 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import { key } from "../../dsl/random.ts";
+import { inTurn } from "../../dsl/ranks.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { openDecoder } from "../../models/llama/decoder.ts";
 import { collected, goOn } from "../../models/llama/generate.ts";
@@ -77,17 +78,26 @@ export async function respondTo(
   const prompts = asked.map((ids, index) => ({ index, ids }))
     .sort((a, b) => a.ids.length - b.ids.length);
   const answers: string[] = new Array(asked.length);
+  const batches = Array.from(
+    { length: Math.ceil(prompts.length / batchSize) },
+    (_, i) => prompts.slice(i * batchSize, (i + 1) * batchSize),
+  );
   const decoder = openDecoder(layer, params);
+  const found = inTurn(batches, async (batch) => {
+    const ids = batch.map(({ ids }) => ids);
+    const rows = await collected(goOn(decoder, ids, { maxTokens, end, key: key(0) }), batch.length);
+    // Float32 holds ids, which are far below 2^24, as they are.
+    return Float32Array.from(rows.flatMap((ids) => [ids.length, ...ids]));
+  });
   try {
-    for (let begin = 0; begin < prompts.length; begin += batchSize) {
-      const batch = prompts.slice(begin, begin + batchSize);
-      const rows = await collected(
-        goOn(decoder, batch.map(({ ids }) => ids), { maxTokens, end, key: key(0) }),
-        batch.length,
-      );
-      // What ends an answer is no part of it, whether or not the tokenizer calls it special.
-      const answer = (ids: readonly number[]) => end.includes(ids.at(-1)!) ? ids.slice(0, -1) : ids;
-      batch.forEach(({ index }, row) => answers[index] = tokenizer.decode(answer(rows[row])).trim());
+    for await (const [batch, numbers] of found) {
+      let at = 0;
+      for (const { index } of batch) {
+        const begin = at + 1;
+        const ids = [...numbers.subarray(begin, at = begin + numbers[at])];
+        // What ends an answer is no part of it, whether or not the tokenizer calls it special.
+        answers[index] = tokenizer.decode(end.includes(ids.at(-1)!) ? ids.slice(0, -1) : ids).trim();
+      }
     }
   } finally {
     decoder.dispose();

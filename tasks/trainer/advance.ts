@@ -5,17 +5,10 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Resident } from "../../dsl/compile/mod.ts";
-import type { Tree } from "../../dsl/tree.ts";
+import type { Params, Tree } from "../../dsl/tree.ts";
 import { type BatchPart, type TaskBatch, weightedMean } from "./parts.ts";
 import { type BatchTensors, free, type WholeStep } from "./step.ts";
-
-/** Numbers of a step, and the seconds it took. */
-export interface Timed {
-  /** The numbers by name. */
-  readonly numbers: Tree<number>;
-  /** Seconds of computing. */
-  readonly seconds: number;
-}
+import type { Stepper, Timed } from "./stepper.ts";
 
 /** What a step is taken with. */
 export interface AdvanceOptions {
@@ -25,39 +18,53 @@ export interface AdvanceOptions {
   readonly inParts?: boolean;
   /** What a part needs to know of its whole step. */
   readonly join?: WholeStep["join"];
-  /** Shown each part's tensors before they are computed with. */
-  readonly seen: (batch: BatchTensors) => void;
 }
 
-/** Takes one step with a part of a batch and some scalars, which `seen` is shown. */
-async function advancePart(
+/**
+ * Takes one step with a part of a batch and some scalars.
+ *
+ * @param resident The step, on the engine
+ * @param part The part
+ * @param scalars Numbers that are given besides its own tensors
+ * @param seen Shown both before they are computed with
+ * @param others Tensors that are given besides, and stay the caller's
+ */
+export async function advancePart(
   { step }: Resident<BatchTensors>,
   part: BatchPart,
   scalars: Tree<number>,
   seen: (batch: BatchTensors) => void = () => {},
+  others: Params = {},
 ): Promise<Timed> {
   const given = Object.fromEntries(Object.entries(scalars).map(([name, value]) => [name, tf.scalar(value)]));
   const tensors: BatchTensors = { ...part.tensors(), ...given };
   try {
     seen(tensors);
     const begun = performance.now();
-    return { numbers: await step(tensors), seconds: (performance.now() - begun) / 1000 };
+    return { numbers: await step({ ...tensors, ...others }), seconds: (performance.now() - begun) / 1000 };
   } finally {
     free(tensors);
   }
 }
 
 /**
- * Takes a step with a batch, part by part; ends early at a loss that is not finite.
+ * A step that one process takes alone.
  *
- * @param batch The batch
- * @param rates Learning rate, and momentum where the schedule moves it
  * @param options See {@linkcode AdvanceOptions}
  */
-export async function advance(
+export function aloneStepper(options: AdvanceOptions): Stepper {
+  return {
+    advance: (batch, rates, seen) => advance(batch, rates, options, seen),
+    read: () => options.resident.read(),
+    [Symbol.dispose]: () => options.resident.dispose(),
+  };
+}
+
+async function advance(
   { parts }: TaskBatch,
   rates: Tree<number>,
-  { resident, inParts, join, seen }: AdvanceOptions,
+  { resident, inParts, join }: AdvanceOptions,
+  seen: (batch: BatchTensors) => void,
 ): Promise<Timed> {
   const measured: Timed[] = [];
   if (join !== undefined && parts.length > 1) {

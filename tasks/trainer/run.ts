@@ -19,6 +19,7 @@ import {
   parseSchedule,
 } from "../../dsl/optimise/mod.ts";
 import { key } from "../../dsl/random.ts";
+import { firstAlone, firstBefore, fromFirst, type Ranks, ranksInUse } from "../../dsl/ranks.ts";
 import { mapTree, type Params, partition } from "../../dsl/tree.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { holdThreads } from "../data/threads.ts";
@@ -32,7 +33,8 @@ import type { Reporter } from "./observe.ts";
 import type { Settings } from "./setting.ts";
 import { runSettings } from "./settings.ts";
 import { inPrecision } from "./precision.ts";
-import { free, trainStep } from "./step.ts";
+import { movingOfFirst } from "./shared.ts";
+import { free, stepHalves, trainStep } from "./step.ts";
 import type { ParametersOf, PreparedTask, Run, RunResult, RunSurroundings, TaskKind } from "./task.ts";
 import { BEST, train, type TrainResult } from "./train.ts";
 
@@ -60,14 +62,22 @@ async function chosen(
   identity: Identity,
   result: TrainResult,
   line: Reporter["line"],
+  ranks: Ranks,
 ): Promise<TrainResult> {
   const { best, state, outOfTime } = result;
-  if ((keep !== "best" && !outOfTime) || out === undefined || best === undefined) return result;
+  if ((keep !== "best" && !outOfTime) || best === undefined) return result;
+  // The first process has the folder, if there is one.
+  if (!await fromFirst(ranks, () => Promise.resolve(out !== undefined))) return result;
   if (outOfTime) line(`the result is what was best until then: that of step ${best.step}`);
   if (best.step === result.steps) return result;
-  const { progress, ...moving } = await loadCheckpoint(`${out}/${BEST}`, state, identity);
-  free(state.trained, state.optimiser);
-  return { ...result, state: { ...state, ...moving }, metrics: progress.metrics ?? result.metrics };
+  let [kept, metrics] = [state, result.metrics];
+  if (out !== undefined) {
+    const { progress, ...moving } = await loadCheckpoint(`${out}/${BEST}`, state, identity);
+    free(state.trained, state.optimiser);
+    [kept, metrics] = [{ ...state, ...moving }, progress.metrics ?? metrics];
+  }
+  if (ranks.size > 1) kept = await movingOfFirst(ranks, kept);
+  return { ...result, state: kept, metrics: await fromFirst(ranks, () => Promise.resolve(metrics)) };
 }
 
 /**
@@ -83,16 +93,24 @@ export async function runTask<Own extends object>(
   run: Run<Own>,
   surroundings: RunSurroundings,
 ): Promise<RunResult> {
-  if ((run.keep === "best" || run.timeLimit) && surroundings.out === undefined) {
+  const ranks = ranksInUse();
+  if ((run.keep === "best" || run.timeLimit) && surroundings.out === undefined && ranks.rank === 0) {
     throw new OneloraError({ attempted: "keeping the best parameters", found: "no run folder", allowed: "one: `out`" });
   }
   // Evaluations come back again and again.
   using _threads = holdThreads();
   const model = surroundings.model ?? await openModel(run.model);
-  const data = surroundings.data ?? await kind.openData(run.data, run);
-  const prepared = await kind.open(run, { model, data }, surroundings.reporter);
+  const data = surroundings.data ?? await firstBefore(() => kind.openData(run.data, run));
+  if (ranks.size > run.batchSize) {
+    surroundings.reporter.line(
+      `note: ${ranks.size - run.batchSize} of ${ranks.size} processes have no share of batches of ${run.batchSize}`,
+    );
+  }
+  // As many parts as make one for every process.
+  const parts = ranks.size === 1 ? run : { ...run, accumulate: (run.accumulate ?? 1) * ranks.size };
+  const prepared = await kind.open(parts, { model, data }, surroundings.reporter);
   try {
-    return await runPrepared(prepared, run, surroundings, {
+    return await runPrepared(prepared, run, ranks, surroundings, {
       ...identityOf(kind, run, kind.dataFacts(data)),
       ...surroundings.facts,
     });
@@ -115,6 +133,7 @@ function identityOf<Own extends object>(kind: TaskKind<Own>, run: Run<Own>, fact
 async function runPrepared(
   prepared: PreparedTask,
   run: Run,
+  ranks: Ranks,
   surroundings: RunSurroundings,
   identity: Identity,
 ): Promise<RunResult> {
@@ -157,6 +176,7 @@ async function runPrepared(
         momentum: prepared.momentum?.({ steps, warmup }),
         inParts: (run.accumulate ?? 1) > 1,
         join: prepared.whole?.join,
+        shared: { ranks, halves: stepHalves(prepared.objective, optimiser, prepared.whole?.measure) },
         precision: run.precision,
         evalEvery: run.evalEvery,
         checkpointEvery: run.checkpointEvery,
@@ -167,11 +187,12 @@ async function runPrepared(
         observers: surroundings.observers,
       },
     );
-    const { state, ...numbers } = await chosen(run, out, identity, last, reporter.line);
+    const { state, ...numbers } = await chosen(run, out, identity, last, reporter.line, ranks);
     try {
       const result = parametersOf(state);
       await surroundings.save?.({ model, layer, params: result });
-      if (out !== undefined && prepared.show !== undefined) {
+      await firstAlone(async () => {
+        if (out === undefined || prepared.show === undefined) return;
         const folder = `${out}/pictures`;
         await Deno.mkdir(folder, { recursive: true });
         await prepared.show(result, folder);
@@ -180,7 +201,7 @@ async function runPrepared(
         for (const name of names.sort()) {
           events.image(numbers.steps, name.slice(0, -4), await Deno.readFile(`${folder}/${name}`));
         }
-      }
+      }, ranks);
     } finally {
       free(state.frozen, state.trained, state.optimiser);
     }

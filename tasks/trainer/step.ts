@@ -72,6 +72,69 @@ export function trainStep(
 }
 
 /**
+ * A step in two halves, between which gradients may be added to those of others: `gradient` adds a part's, weighed, to a sum;
+ * `update` takes the sum.
+ */
+export interface StepHalves {
+  /**
+   * Its state is frozen parameters and `sum`, [all trained numbers], of the optimiser's; its batch the task's inputs, the trained
+   * parameters under {@linkcode MOVING}, `partWeight`, and `keep`, 1 to add to the sum or 0 to begin it. A batch without
+   * `partWeight` is only measured.
+   */
+  readonly gradient: TrainStep;
+  /** Its state is the trained parameters and the optimiser's; its batch `sum`, the `weights` in it, `rate` and `momentum`. */
+  readonly update: TrainStep;
+}
+
+/** Before the paths of trained parameters in the batch of a step's first half. */
+export const MOVING = "moving/";
+
+/**
+ * A step in two halves; one after the other they do what {@linkcode trainStep} does.
+ *
+ * @param objective The task's loss of all parameters and a batch
+ * @param optimiser How gradients become new parameters
+ * @param measure What is measured of a batch that moves nothing
+ */
+export function stepHalves(
+  objective: (params: Params, batch: Params) => Objective,
+  optimiser: Optimiser,
+  measure: WholeStep["measure"] = () => ({}),
+): StepHalves {
+  return {
+    gradient: ({ frozen, trained: nothing, optimiser: state }, batch) => {
+      const { partWeight, keep, ...rest } = batch as BatchTensors & { readonly keep: tf.Scalar };
+      const [trained, inputs]: [Record<string, tf.Tensor>, Record<string, tf.Tensor>] = [{}, {}];
+      for (const [name, tensor] of Object.entries(rest as Params)) {
+        if (name.startsWith(MOVING)) trained[name.slice(MOVING.length)] = tensor;
+        else inputs[name] = tensor;
+      }
+      if (partWeight === undefined) {
+        const numbers = measure(combine(trained, frozen), inputs);
+        return [{ frozen, trained: nothing, optimiser: state }, { loss: tf.scalar(0), ...numbers }];
+      }
+      const found = valueAndGradients((moving) => objective(combine(moving, frozen), inputs))(trained);
+      const flat = tf.concat(Object.keys(trained).map((path) => tf.reshape(found.gradients[path], [-1])));
+      const sum = tf.add(tf.mul(state.sum, keep), tf.mul(flat, partWeight));
+      return [{ frozen, trained: nothing, optimiser: { sum } }, { loss: found.loss, ...found.metrics }];
+    },
+    update: ({ frozen, trained, optimiser: state }, batch) => {
+      const { rate, momentum, sum, weights } = batch as Params & BatchTensors & { readonly rate: tf.Scalar };
+      const paths = Object.keys(trained);
+      const parts = tf.split(tf.div(sum, weights), paths.map((path) => trained[path].size));
+      const gradients = Object.fromEntries(
+        paths.map((path, i) => [path, tf.reshape(parts[i], trained[path].shape)]),
+      );
+      const next = optimiser.update(gradients, state, trained, rate, momentum, {
+        weight: tf.onesLike(rate),
+        last: tf.onesLike(rate),
+      });
+      return [{ frozen, trained: next.params, optimiser: next.state }, { loss: tf.zerosLike(rate) }];
+    },
+  };
+}
+
+/**
  * Disposes every tensor of some trees.
  *
  * @param trees Trees of a state or a batch

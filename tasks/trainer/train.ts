@@ -4,20 +4,23 @@
  * @module
  */
 import type * as tf from "@tensorflow/tfjs-core";
-import { planStep, type Resident, startResident, type StepPlan, type ValueType } from "../../dsl/compile/mod.ts";
+import { planStep, startResident, type StepPlan, type ValueType } from "../../dsl/compile/mod.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Schedule } from "../../dsl/optimise/mod.ts";
+import { agreed, alone, heeding, type Ranks, together as allHere } from "../../dsl/ranks.ts";
 import { mapTree, type Params, type Tree } from "../../dsl/tree.ts";
 import { endedBy, Interruption, turn } from "../../dsl/turn.ts";
 import type { Position } from "../data/stream.ts";
-import { advance } from "./advance.ts";
+import { aloneStepper } from "./advance.ts";
 import { hasCheckpoint, type Identity, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import type { LogRecord } from "./log.ts";
 import { type Observer, recording, type Reporter, reporting, together } from "./observe.ts";
 import type { TaskBatch } from "./parts.ts";
 import { atStart, type Deciding, evaluated, type Progress, stepped } from "./progress.ts";
-import { type BatchTensors, free, type TrainState, type TrainStep, type WholeStep } from "./step.ts";
+import { sharedState, sharedStepper } from "./shared.ts";
+import { type BatchTensors, free, type StepHalves, type TrainState, type TrainStep, type WholeStep } from "./step.ts";
+import type { Stepper } from "./stepper.ts";
 
 /** What a task gives the trainer. */
 export interface TrainingTask {
@@ -45,6 +48,8 @@ export interface TrainSettings {
   readonly inParts?: boolean;
   /** What a part needs to know of its whole step, which the step measures of batches without a rate. */
   readonly join?: WholeStep["join"];
+  /** Processes that take the steps together, and the halves of the step between which they do; one alone takes `step`. */
+  readonly shared?: { readonly ranks: Ranks; readonly halves: StepHalves };
   /** Stop after so many evaluations without a better one; 0 never (default). */
   readonly patience?: number;
   /** Stop after so many seconds, over all sessions; 0 never (default). */
@@ -120,13 +125,22 @@ async function begin(
   return [{ ...initial, ...moving }, progress];
 }
 
+/** The same for all processes: the first has the folder. */
+async function beginning(initial: TrainState, settings: TrainSettings): Promise<readonly [TrainState, Progress]> {
+  const begun = await begin(initial, settings);
+  const ranks = settings.shared?.ranks ?? alone;
+  return ranks.size === 1 ? begun : await sharedState(ranks, ...begun);
+}
+
 /** Shows the first batch to whom the plan of a step is for. */
 function planner(step: TrainStep, state: TrainState, { planned, precision }: TrainSettings) {
   const typed = mapTree(({ shape, dtype }: tf.Tensor): ValueType => ({ shape, dtype }));
   const types = { frozen: typed(state.frozen), trained: typed(state.trained), optimiser: typed(state.optimiser) };
   let due = planned;
   return (batch: BatchTensors) => {
-    due?.(planStep(step, { ...types, batch: typed(batch) }, { precision }));
+    // What one of several processes computes has no rate in it, which its update takes.
+    const whole = { rate: { shape: [], dtype: "float32" } as const, ...typed(batch) };
+    due?.(planStep(step, { ...types, batch: whole }, { precision }));
     due = undefined;
   };
 }
@@ -149,32 +163,37 @@ export async function train(
   initial: TrainState,
   settings: TrainSettings,
 ): Promise<TrainResult> {
-  const [state, progress] = await begin(initial, settings).catch((error) => {
+  const [state, progress] = await beginning(initial, settings).catch((error) => {
     free(initial.frozen, initial.trained, initial.optimiser);
     throw error;
   });
-  const { precision, reporter } = settings;
+  const { precision, reporter: { line }, shared, inParts, join } = settings;
   const seen = planner(step, state, settings);
-  const { line } = reporter;
-  const resident = startResident(step, state, { precision, steps: settings.steps, onFallback: line, onCompile: line });
-  try {
-    return await endedBy(settings.signal, () => course(task, resident, progress, seen, settings));
-  } finally {
-    resident.dispose();
-  }
+  const options = { precision, steps: settings.steps, onFallback: line, onCompile: line };
+  using stepper = shared === undefined || shared.ranks.size === 1
+    ? aloneStepper({ resident: startResident(step, state, options), inParts, join })
+    : sharedStepper(state, { ...shared, join, options });
+  // Several processes are interrupted where all of them know.
+  const signal = shared === undefined || shared.ranks.size === 1 ? settings.signal : undefined;
+  using _heeding = heeding(signal === undefined ? settings.signal : undefined);
+  return await endedBy(signal, () => course(task, stepper, progress, seen, settings));
 }
 
 /** The steps of a run from where it stands. */
 async function course(
   task: TrainingTask,
-  resident: Resident<BatchTensors> & { readonly read: () => TrainState },
+  stepper: Stepper,
   reached: Progress,
   seen: (batch: BatchTensors) => void,
   settings: TrainSettings,
 ): Promise<TrainResult> {
   const { steps, schedule, momentum, out, identity, evalEvery, checkpointEvery, patience = 0, timeLimit = 0 } =
     settings;
-  const { reporter, parametersOf = ({ frozen, trained }: TrainState) => ({ ...frozen, ...trained }) } = settings;
+  const {
+    reporter,
+    shared: { ranks } = { ranks: alone },
+    parametersOf = ({ frozen, trained }: TrainState) => ({ ...frozen, ...trained }),
+  } = settings;
   using folder = recording(out, reached.step);
   const observer = together([reporting(reporter), folder, ...settings.observers ?? []]);
   const batches = task.batches(reached.position);
@@ -184,7 +203,14 @@ async function course(
   let saved = reached.step;
   const isDue = (every: number) => every > 0 && progress.step > 0 && progress.step % every === 0;
   const isOutOfPatience = () => patience > 0 && (progress.since ?? 0) >= patience;
-  const isOutOfTime = () => timeLimit > 0 && elapsed() >= timeLimit;
+  // The first process's clock, so that all go on or none does.
+  let clock = reached.seconds;
+  const agree = async () => {
+    await turn();
+    const [first] = await agreed(ranks, elapsed());
+    clock = first;
+  };
+  const isOutOfTime = () => timeLimit > 0 && clock >= timeLimit;
   const isOver = () => progress.step >= steps || isOutOfPatience() || isOutOfTime();
 
   const saveState = async (file: string, state: TrainState) => {
@@ -195,11 +221,11 @@ async function course(
   };
   const save = async (file: string) => {
     if (out === undefined) return;
-    using state = scoped(resident.read());
+    using state = scoped(stepper.read());
     await saveState(file, state);
   };
   const evaluate = async () => {
-    using state = scoped(resident.read());
+    using state = scoped(stepper.read());
     const metrics = await task.evaluate(parametersOf(state));
     const [next, isBest] = evaluated(progress, metrics, task.deciding, elapsed());
     progress = { ...next, record: undefined };
@@ -220,14 +246,16 @@ async function course(
     observer.onStart(progress.step, steps);
     // A run that ended before its last evaluation and is now longer, or in an evaluation on the way.
     if (progress.record !== undefined && !isOver()) await recorded(progress.record);
-    while (!isOver()) {
-      await turn();
+    for (await agree(); !isOver(); await agree()) {
       const lr = schedule(progress.step);
       const rates = { rate: lr, ...(momentum && { momentum: momentum(progress.step) }) };
-      using pending = isDue(checkpointEvery) && progress.step > saved ? scoped(resident.read()) : undefined;
+      using pending = isDue(checkpointEvery) && progress.step > saved ? scoped(stepper.read()) : undefined;
       const batch = await nextOf(batches);
-      const { numbers, seconds } = await advance(batch, rates, { ...settings, resident, seen });
-      if (!Number.isFinite(numbers.loss)) throw diverged(progress.step + 1, numbers.loss, out && saved);
+      const { numbers, seconds } = await stepper.advance(batch, rates, seen);
+      if (!Number.isFinite(numbers.loss)) {
+        await allHere(ranks);
+        throw diverged(progress.step + 1, numbers.loss, out && saved);
+      }
       if (pending !== undefined) await saveState(LAST, pending);
       times.push(seconds);
       progress = stepped(progress, batch.next, elapsed());
@@ -254,10 +282,12 @@ async function course(
     await save(LAST);
     const { step: done, seconds, best, bestSeconds } = progress;
     const numbers = { metrics, steps: done, seconds, stepSeconds: median(times), best, bestSeconds, outOfTime };
-    return { state: resident.read(), ...numbers };
+    return { state: stepper.read(), ...numbers };
   } catch (error) {
     if (!(error instanceof Interruption)) throw error;
     await save(LAST);
+    // Who ends first takes the others along.
+    await allHere(ranks);
     throw interrupted(`after step ${progress.step}`, out);
   } finally {
     observer.onFinish();

@@ -1,10 +1,13 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { accumulate, isTrainable, key, partition, sgd, useBackend } from "../../dsl/mod.ts";
+import type { Ranks } from "../../dsl/ranks.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { type Run, taskKind, train, trainStep } from "../../tasks/mod.ts";
+import { stepHalves } from "../../tasks/trainer/step.ts";
 import { available } from "../support/available.ts";
 import { smallCifar } from "../support/command.ts";
+import { ranksInMemory } from "../support/ranks.ts";
 import { withoutLeaks } from "../support/compare.ts";
 
 const folder = await Deno.makeTempDir();
@@ -53,12 +56,12 @@ async function opened(task: string, run: Run) {
 }
 
 /** Losses of each step and the trained parameters, with plain gradient descent: what it moves by is the gradient. */
-async function descend(task: string, run: Run) {
+async function descend(task: string, run: Run, ranks?: Ranks) {
   const prepared = await opened(task, run);
   try {
     const { params } = await loadParams(prepared.model, key(1), prepared.layer);
     const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(prepared.layer))(params);
-    const { accumulate: parts = 1 } = run;
+    const parts = ranks === undefined ? run.accumulate ?? 1 : 1;
     const optimiser = accumulate(parts)(sgd());
     const losses: number[] = [];
     const { state } = await train(
@@ -72,6 +75,7 @@ async function descend(task: string, run: Run) {
         checkpointEvery: 0,
         inParts: parts > 1,
         join: prepared.whole?.join,
+        shared: ranks && { ranks, halves: stepHalves(prepared.objective, optimiser, prepared.whole?.measure) },
         reporter: { ...quiet, progress: (_, { loss }) => void losses.push(loss) },
       },
     );
@@ -103,6 +107,23 @@ for (const backend of await available("wasm", "tensorflow")) {
           for (const [path, values] of Object.entries(whole.reached)) {
             const scale = values.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
             values.forEach((value, i) => assertAlmostEquals(reached[path][i], value, 1e-6 * scale, `${path}[${i}]`));
+          }
+        }
+        // Of three processes one has no share of every other batch.
+        for (const size of engine.resident ? [3] : [2, 3]) {
+          const inParts = { ...run, accumulate: size };
+          const [first, ...others] = await Promise.all(
+            ranksInMemory(size).map((ranks) => descend(task, inParts, ranks)),
+          );
+          for (const other of others) assertEquals(other, first);
+          // Halves are other graphs than a step, which may be fused otherwise.
+          if (engine.resident === undefined) assertEquals(first, await descend(task, inParts));
+          first.losses.forEach((loss, i) => assertAlmostEquals(loss, whole.losses[i], 1e-6 * Math.max(1, loss)));
+          for (const [path, values] of Object.entries(whole.reached)) {
+            const scale = values.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+            values.forEach((value, i) =>
+              assertAlmostEquals(first.reached[path][i], value, 1e-6 * scale, `${path}[${i}]`)
+            );
           }
         }
       });

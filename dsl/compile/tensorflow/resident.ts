@@ -119,7 +119,10 @@ export function startGraph<Batch extends Params>(
 ): Resident<Batch> {
   const { precision = "float32", onFallback } = options;
   const { frozen, trained, optimiser } = state;
-  const { leaves: tensors, rebuild } = tensorsOf({ frozen, trained, optimiser });
+  const { leaves: tensors } = tensorsOf({ frozen, trained, optimiser });
+  const places = (["frozen", "trained", "optimiser"] as const).flatMap((part) =>
+    Object.keys(state[part]).map((path) => ({ part, path }))
+  );
   const frozenCount = Object.keys(frozen).length;
   const opened = new Map<string, Open>();
   let current: Open | undefined;
@@ -199,8 +202,8 @@ export function startGraph<Batch extends Params>(
         made.dispose();
       }
     },
-    read: () => {
-      if (instead !== undefined) return instead.read();
+    read: (parts) => {
+      if (instead !== undefined) return instead.read(parts);
       const kept = (made: Made): tf.Tensor => {
         if (made.dtype !== ELEMENT.bfloat16) return tf.keep(tensorOf(made));
         return lending(
@@ -211,13 +214,18 @@ export function startGraph<Batch extends Params>(
             ),
         );
       };
-      const all = current === undefined
-        ? tensors.map((tensor) => tf.keep(tf.clone(tensor)))
-        : current.session.run(new Map(), [
-          ...current.graph.values.fixed.slice(0, frozenCount),
-          ...current.graph.values.moving,
-        ]).map(kept);
-      return rebuild(all) as StepState;
+      const asked = places.flatMap(({ part }, i) => parts === undefined || parts.includes(part) ? [i] : []);
+      const { session, graph: { values } } = current ?? { graph: { values: undefined } };
+      const names = values && [...values.fixed.slice(0, frozenCount), ...values.moving];
+      const read = names === undefined
+        ? asked.map((i) => tf.keep(tf.clone(tensors[i])))
+        // A run without anything to fetch is an error of TensorFlow's.
+        : asked.length === 0
+        ? []
+        : session!.run(new Map(), asked.map((i) => names[i])).map(kept);
+      const made = { frozen: {}, trained: {}, optimiser: {} } as Record<keyof StepState, Record<string, tf.Tensor>>;
+      asked.forEach((i, at) => made[places[i].part][places[i].path] = read[at]);
+      return made;
     },
     dispose: () => {
       instead?.dispose();

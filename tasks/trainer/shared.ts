@@ -1,0 +1,239 @@
+/**
+ * Steps that several processes take together: each computes the gradient of its share of a batch's parts, all add them up,
+ * and every one makes the same update.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import * as tf from "@tensorflow/tfjs-core";
+import { type Resident, type ResidentOptions, startResident } from "../../dsl/compile/mod.ts";
+import { engineInUse } from "../../dsl/engine/mod.ts";
+import { OneloraError } from "../../dsl/error.ts";
+import { fromFirst, gatherValues, type Ranks } from "../../dsl/ranks.ts";
+import { type Params, sizeOf, type Tree } from "../../dsl/tree.ts";
+import { advancePart } from "./advance.ts";
+import { type TaskBatch, weightedMean } from "./parts.ts";
+import type { Progress } from "./progress.ts";
+import { type BatchTensors, free, MOVING, type StepHalves, type TrainState, type WholeStep } from "./step.ts";
+import type { Stepper, Timed } from "./stepper.ts";
+
+/** Steps after which all compare what they have. */
+const COMPARED_EVERY = 50;
+/** Numbers of a frozen tensor that are compared at the start. */
+const COMPARED = 256;
+
+/** What a shared step is taken with. */
+export interface SharedOptions {
+  /** The processes. */
+  readonly ranks: Ranks;
+  /** The halves of the step. */
+  readonly halves: StepHalves;
+  /** What a part needs to know of its whole step. */
+  readonly join?: WholeStep["join"];
+  /** How the halves are run. */
+  readonly options: ResidentOptions;
+}
+
+function differing(what: string): OneloraError {
+  return new OneloraError({
+    attempted: "training with several processes",
+    found: `${what} that are not the same in all of them`,
+    allowed: "the same files, settings, versions and engine everywhere",
+  });
+}
+
+/** Refuses processes that give different values. */
+async function compare(ranks: Ranks, what: string, value: string): Promise<void> {
+  const all = await gatherValues(ranks, value);
+  if (all.some((each) => each !== all[0])) throw differing(what);
+}
+
+/** SHA-256 of the numbers of tensors, in the order of their names, or of the first of each. */
+async function digest(tensors: Params, most: number = Infinity): Promise<string> {
+  const sum = createHash("sha256");
+  for (const path of Object.keys(tensors).sort()) {
+    const tensor = tensors[path];
+    const some = tensor.size <= most ? undefined : tf.tidy(() => tf.slice(tf.reshape(tensor, [-1]), 0, most));
+    const values = await (some ?? tensor).data();
+    some?.dispose();
+    sum.update(path);
+    sum.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  }
+  return sum.digest("hex");
+}
+
+/** Numbers of tensors one after the other. */
+async function flat(tensors: Params): Promise<Float32Array> {
+  const all = new Float32Array(Object.values(tensors).reduce((sum, { size }) => sum + size, 0));
+  let at = 0;
+  for (const tensor of Object.values(tensors)) {
+    all.set(await tensor.data(), at);
+    at += tensor.size;
+  }
+  return all;
+}
+
+/** Tensors of the shapes of others, from {@linkcode flat} numbers. */
+function unflat(all: Float32Array, like: Params): Params {
+  let at = 0;
+  return Object.fromEntries(
+    Object.entries(like).map(([path, { shape, size }]) => {
+      const values = all.slice(at, at += size);
+      return [path, tf.keep(tf.tensor(values, shape))];
+    }),
+  );
+}
+
+/**
+ * What moves in the first process's state, for all of them.
+ *
+ * @param ranks The processes
+ * @param state This one's; what gives way is disposed
+ */
+export async function movingOfFirst(ranks: Ranks, state: TrainState): Promise<TrainState> {
+  const moving = async (tree: Params) => {
+    const bytes = ranks.rank === 0 ? new Uint8Array((await flat(tree)).buffer) : new Uint8Array();
+    const all = await ranks.broadcast(bytes);
+    if (ranks.rank === 0) return tree;
+    const made = unflat(new Float32Array(all.slice().buffer), tree);
+    free(tree);
+    return made;
+  };
+  return { ...state, trained: await moving(state.trained), optimiser: await moving(state.optimiser) };
+}
+
+/**
+ * The first process's state and progress, for all of them; the state of a run that begins is compared.
+ *
+ * @param ranks The processes
+ * @param state This one's
+ * @param progress This one's
+ */
+export async function sharedState(
+  ranks: Ranks,
+  state: TrainState,
+  progress: Progress,
+): Promise<readonly [TrainState, Progress]> {
+  await compare(ranks, "engines", engineInUse().name);
+  await compare(ranks, "weights", await digest(state.frozen, COMPARED));
+  const reached = await fromFirst(ranks, () => Promise.resolve(progress));
+  if (reached.step > 0) return [await movingOfFirst(ranks, state), reached];
+  await compare(ranks, "trained parameters", await digest(state.trained));
+  return [state, reached];
+}
+
+/** What a process says of its share of a step. */
+interface Share {
+  /** Which batch it was of. */
+  readonly batch: readonly [epoch: number, offset: number, counted: number];
+  /** Its parts, of which a small batch may have none for it. */
+  readonly parts: readonly { readonly part: number; readonly counted: number; readonly numbers: Tree<number> }[];
+}
+
+/**
+ * A step that several processes take together. A batch's parts are dealt out in turn; a part's gradient is weighed by what it
+ * counts, g = (w1 g1 + ... + wm gm) / (w1 + ... + wm), so that it is that of the whole batch, however uneven the shares are. Two
+ * processes so come to the very numbers of one that accumulates the same parts; with more, sums have another order.
+ *
+ * @param state Where it starts, the same in all; its tensors are no longer the caller's
+ * @param shared See {@linkcode SharedOptions}
+ */
+export function sharedStepper({ frozen, trained, optimiser }: TrainState, shared: SharedOptions): Stepper {
+  const { ranks, halves, join, options } = shared;
+  const count = Object.values(trained).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const gradient: Resident<BatchTensors> = startResident(
+    halves.gradient,
+    { frozen, trained: {}, optimiser: { sum: tf.keep(tf.zeros([count])) } },
+    options,
+  );
+  const update: Resident<BatchTensors> = startResident(halves.update, { frozen: {}, trained, optimiser }, options);
+  let steps = 0;
+
+  /** What all parts together tell each. */
+  const wholeOf = async ({ parts }: TaskBatch, moving: Params): Promise<readonly [Tree<number>, seconds: number]> => {
+    if (join === undefined || parts.length === 1) return [{}, 0];
+    const own: (readonly [part: number, numbers: Tree<number>])[] = [];
+    let seconds = 0;
+    for (let i = ranks.rank; i < parts.length; i += ranks.size) {
+      const measured = await advancePart(gradient, parts[i], {}, undefined, moving);
+      own.push([i, measured.numbers]);
+      seconds += measured.seconds;
+    }
+    const all = (await gatherValues(ranks, own)).flat().sort(([a], [b]) => a - b);
+    return [join(all.map(([, numbers]) => numbers)), seconds];
+  };
+
+  const advance: Stepper["advance"] = async (batch, rates, seen) => {
+    const { parts, next } = batch;
+    const total = parts.reduce((sum, { counted }) => sum + counted, 0);
+    const read = update.read(["trained"]).trained;
+    const moving = Object.fromEntries(Object.entries(read).map(([path, tensor]) => [`${MOVING}${path}`, tensor]));
+    const mean = total / parts.length;
+    const taken: (Timed & Share["parts"][number])[] = [];
+    let measuring = 0;
+    try {
+      const [whole, seconds] = await wholeOf(batch, moving);
+      measuring = seconds;
+      for (let i = ranks.rank; i < parts.length; i += ranks.size) {
+        const { counted } = parts[i];
+        const place = { partWeight: counted / mean, keep: taken.length === 0 ? 0 : 1 };
+        const done = await advancePart(gradient, parts[i], { ...whole, ...place }, seen, moving);
+        taken.push({ ...done, part: i, counted });
+        if (!Number.isFinite(done.numbers.loss)) break;
+      }
+    } finally {
+      free(moving);
+    }
+    const begun = performance.now();
+    const computing = taken.reduce((sum, { seconds }) => sum + seconds, measuring);
+    const shares = await gatherValues<Share>(ranks, {
+      batch: [next.epoch, next.offset, total],
+      parts: taken.map(({ part, counted, numbers }) => ({ part, counted, numbers })),
+    });
+    if (shares.some(({ batch }) => `${batch}` !== `${shares[0].batch}`)) throw differing("batches");
+    const numbers = weightedMean(shares.flatMap(({ parts }) => parts).sort((a, b) => a.part - b.part));
+    if (Number.isFinite(numbers.loss)) {
+      const sum = taken.length === 0 ? new Float32Array(count) : await sumOf(gradient);
+      await ranks.sum(sum);
+      const weights = parts.reduce((all, { counted }) => Math.fround(all + Math.fround(counted / mean)), 0);
+      const tensors: Params = {
+        sum: tf.tensor1d(sum),
+        weights: tf.scalar(weights),
+        ...Object.fromEntries(Object.entries(rates).map(([name, value]) => [name, tf.scalar(value)])),
+      };
+      try {
+        await update.step(tensors);
+      } finally {
+        free(tensors);
+      }
+      if (steps++ % COMPARED_EVERY === 0) {
+        const now = update.read(["trained"]).trained;
+        const found = await digest(now);
+        free(now);
+        await compare(ranks, "updated parameters", found);
+      }
+    }
+    return { numbers, seconds: computing + (performance.now() - begun) / 1000 };
+  };
+
+  return {
+    advance,
+    read: () => ({ ...update.read(), frozen: gradient.read(["frozen"]).frozen }),
+    [Symbol.dispose]: () => {
+      gradient.dispose();
+      update.dispose();
+    },
+  };
+}
+
+/** The sum of gradients that a first half has come to. */
+async function sumOf(gradient: Resident<BatchTensors>): Promise<Float32Array> {
+  const { sum } = gradient.read(["optimiser"]).optimiser;
+  try {
+    const values = await sum.data() as Float32Array;
+    // Not the engine's own memory, which is to be added up in.
+    return values.slice();
+  } finally {
+    sum.dispose();
+  }
+}
