@@ -1,5 +1,10 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { denoCommand, taskArguments, type TaskName } from "../scripts/cli/deno.ts";
+import { OneloraError } from "../dsl/mod.ts";
+import { decodeImage, decodeSixteen } from "../tasks/data/decode.ts";
+import { decoderApart } from "../tasks/data/decode_apart.ts";
+import { loadSharp } from "../tasks/data/sharp.ts";
+import { holdThreads } from "../tasks/data/threads.ts";
 
 const { tasks }: { readonly tasks: Readonly<Record<string, { readonly command: string }>> } = JSON.parse(
   await Deno.readTextFile("deno.json"),
@@ -93,4 +98,47 @@ Deno.test("a command cannot write over code, locks and the native library", asyn
       await Deno.remove(folder, { recursive: true });
     }
   }
+});
+
+Deno.test("a thread that prepares examples reads its data and decodes pictures, and may do nothing else", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${folder}/data`);
+    await Deno.writeTextFile(`${folder}/data/file`, "ours");
+    await Deno.writeTextFile(`${folder}/outside`, "secret");
+    const { stdout, stderr } = await new Deno.Command(await denoCommand(), {
+      args: [
+        ...["run", "--no-prompt", ...taskArguments("train"), "tests/support/tries.ts"],
+        ...[`${folder}/data`, `${folder}/outside`],
+      ],
+    }).output();
+    const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    const refused = ["outside", "list", "write", "net", "run", "library", "host"];
+    assertEquals(out === "" ? err : JSON.parse(out), {
+      inside: "ours",
+      pictures: "function",
+      ...Object.fromEntries(refused.map((name) => [name, "NotCapable"])),
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("while threads are held, pictures are decoded by one that reads no files, to the same values", async () => {
+  const names = ["grey.png", "palette.png", "4.bmp", "animated.gif"].map((name) => `tests/fixtures/pictures/${name}`);
+  const sixteen = "tests/fixtures/pictures/grey16.png";
+  const sharp = await loadSharp();
+  const all = async () => [
+    ...await Promise.all(names.map((name) => decodeImage(sharp, name, name))),
+    await decodeSixteen(sharp, sixteen),
+  ];
+  const here = await all();
+  using _threads = holdThreads();
+  assert(decoderApart() !== undefined);
+  assertEquals(await all(), here);
+  await assertRejects(
+    () => decodeImage(sharp, new TextEncoder().encode("<svg></svg>"), "it"),
+    OneloraError,
+    "decoding it: found an SVG drawing",
+  );
 });

@@ -7,6 +7,7 @@
 import { type Either, isLeft, left, right } from "fp-ts/Either";
 import type { TaskEither } from "fp-ts/TaskEither";
 import { OneloraError, printable } from "../../dsl/error.ts";
+import { holdThreads } from "../../tasks/data/threads.ts";
 import { readConfig } from "./config.ts";
 import { type Flags, withFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
@@ -129,5 +130,7 @@ export async function main<F extends Flags>(command: Command<F>, body: Body<F>):
   };
   globalThis.addEventListener("error", (event) => stop(event, event.error));
   globalThis.addEventListener("unhandledrejection", (event) => stop(event, event.reason));
+  // Pictures are decoded by a thread that may do nothing else.
+  holdThreads();
   Deno.exit(exitCode(await run(command, body, border)));
 }

@@ -167,6 +167,7 @@ export function evaluationTransform(options: TransformOptions): ImageTransform {
       module: import.meta.url,
       name: "evaluationTransform",
       arguments: [options],
+      reads: [],
     }),
   };
 }
@@ -193,6 +194,6 @@ export function trainingTransform(options: TrainingTransformOptions): ImageTrans
         preparation.resample,
       );
       return finish(uniform(fold(key, "flip"), 1)[0] < flip ? flipHorizontally(seen) : seen);
-    }, { module: import.meta.url, name: "trainingTransform", arguments: [options] }),
+    }, { module: import.meta.url, name: "trainingTransform", arguments: [options], reads: [] }),
   };
 }

@@ -7,6 +7,7 @@
 
 import { firstLine, OneloraError } from "../../dsl/error.ts";
 import { decodeBmp } from "./bmp.ts";
+import { decoderApart } from "./decode_apart.ts";
 import { opaqueGif } from "./gif.ts";
 import {
   checkPictureSize,
@@ -164,6 +165,13 @@ export async function decodeImage(
   { turn = true }: DecodeOptions = {},
 ): Promise<Pixels> {
   const bytes = typeof input === "string" ? await fileBytes(input) : input;
+  const apart = decoderApart();
+  if (apart === undefined) return await decodeBytes(sharp, bytes, name, turn);
+  return await apart.ask({ bytes, name, kind: "picture", turn }) as Pixels;
+}
+
+/** {@linkcode decodeImage} of a file's bytes, in this thread. */
+export async function decodeBytes(sharp: Sharp, bytes: Uint8Array, name: string, turn: boolean): Promise<Pixels> {
   const format = pictureFormat(bytes, name);
   try {
     if (format === "bmp") return decodeBmp(bytes, name);
@@ -193,8 +201,15 @@ export interface Sixteen {
  * @throws OneloraError for any other file
  */
 export async function decodeSixteen(sharp: Sharp, path: string): Promise<Sixteen> {
-  const allowed = "an intact PNG of one channel of 16 bits";
   const bytes = await fileBytes(path);
+  const apart = decoderApart();
+  if (apart === undefined) return await decodeSixteenBytes(sharp, bytes, path);
+  return await apart.ask({ bytes, name: path, kind: "sixteen", turn: false }) as Sixteen;
+}
+
+/** {@linkcode decodeSixteen} of a file's bytes, in this thread. */
+export async function decodeSixteenBytes(sharp: Sharp, bytes: Uint8Array, path: string): Promise<Sixteen> {
+  const allowed = "an intact PNG of one channel of 16 bits";
   const format = pictureFormat(bytes, path);
   if (format !== "png") throw unreadable(path, format, allowed);
   try {

@@ -66,5 +66,5 @@ export async function openFood(path: string): Promise<ImageSplits> {
   return withOrigins({
     train: fileDataset("food101/train", classes, train, sharp),
     test: fileDataset("food101/test", classes, test, sharp),
-  }, { module: import.meta.url, name: "openFood", arguments: [path] });
+  }, { module: import.meta.url, name: "openFood", arguments: [path], reads: [path] });
 }

@@ -267,5 +267,5 @@ export async function openImageTree(folder: string): Promise<ImageSplits> {
     train: dataset("train", train),
     test: dataset("test", test),
     notes: [...notes, ...left.lines()],
-  }, { module: import.meta.url, name: "openImageTree", arguments: [folder] });
+  }, { module: import.meta.url, name: "openImageTree", arguments: [folder], reads: [folder] });
 }

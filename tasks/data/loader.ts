@@ -6,7 +6,7 @@
 
 import type { ImageTransform } from "./augment.ts";
 import type { ImageDataset, ImageExample } from "./dataset.ts";
-import { type Origin, originOf, remake } from "./origin.ts";
+import { type Origin, originOf, readsOf, remake } from "./origin.ts";
 import { type ExampleSource, type Position, type Preparer, stream, type StreamOptions } from "./stream.ts";
 
 export type { Position } from "./stream.ts";
@@ -103,7 +103,12 @@ export function imageSource(dataset: ImageDataset, transform: ImageTransform): E
       return preparedFrom(example, transform.apply(example, key));
     },
     portable: made && {
-      origin: { module: import.meta.url, name: "imagePreparer", arguments: [made, stored] },
+      origin: {
+        module: import.meta.url,
+        name: "imagePreparer",
+        arguments: [made, stored],
+        reads: readsOf(stored === undefined ? [made] : [made, stored]),
+      },
       heavy: stored !== undefined || transform.random === true || values >= LIGHT,
       stored: stored === undefined
         ? async (index) => {

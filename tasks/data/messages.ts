@@ -35,6 +35,13 @@ export type Answer =
   | { readonly fault: Fault }
   | { readonly fatal: string };
 
+/** An error as plain data. */
+export function faultOf(error: unknown): Fault {
+  if (error instanceof OneloraError) return { problem: error.problem, exitCode: error.exitCode };
+  const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
+  return { name, message, stack };
+}
+
 /** The error that plain data describe. */
 export function errorOf(fault: Fault): Error {
   if ("problem" in fault) return new OneloraError(fault.problem, { exitCode: fault.exitCode });

@@ -12,6 +12,8 @@ export interface Origin {
   readonly name: string;
   /** What it is called with: plain data. */
   readonly arguments: readonly unknown[];
+  /** Files and folders that this reads, all of them; undefined where they are not known. */
+  readonly reads?: readonly string[];
   /** Which property of the result is meant, if not all of it. */
   readonly part?: string;
 }
@@ -33,6 +35,19 @@ export async function remake<Made>(origin: Origin): Promise<Made> {
   const module = await import(origin.module) as Readonly<Record<string, (...args: readonly unknown[]) => unknown>>;
   const made = await module[origin.name](...origin.arguments);
   return (origin.part === undefined ? made : (made as Readonly<Record<string, unknown>>)[origin.part]) as Made;
+}
+
+/** Root of the package. */
+const root = new URL("../../", import.meta.url).href;
+
+/**
+ * What several origins read together; undefined if that is not known of one, or its module is none of this package.
+ *
+ * @param all The origins
+ */
+export function readsOf(all: readonly Origin[]): readonly string[] | undefined {
+  const known = all.flatMap(({ module, reads }) => reads === undefined || !module.startsWith(root) ? [] : [reads]);
+  return known.length < all.length ? undefined : known.flat();
 }
 
 /** By what they made. A property would survive copies that do something else: `{ ...dataset, get: other }`. */

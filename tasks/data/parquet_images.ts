@@ -218,5 +218,5 @@ export async function openParquetImages(folder: string): Promise<ImageSplits> {
   return withOrigins({
     train: parquetDataset("parquet/train", training, { ...columns, several }, classes, sharp),
     test: parquetDataset("parquet/test", testing, { ...columns, several }, classes, sharp),
-  }, { module: import.meta.url, name: "openParquetImages", arguments: [folder] });
+  }, { module: import.meta.url, name: "openParquetImages", arguments: [folder], reads: [folder] });
 }

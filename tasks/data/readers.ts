@@ -97,7 +97,7 @@ async function otherThreads<Item>(
   { origin, stored }: Portable,
   count: number,
 ): Promise<Readers<Item>> {
-  const threads = Array.from({ length: count }, takeThread);
+  const threads = Array.from({ length: count }, () => takeThread(origin.reads));
   const close = () => threads.forEach(returnThread);
   const opened = await Promise.allSettled(threads.map((thread) => thread.open(origin, name)));
   const fault = opened.find((each) => each.status === "rejected");

@@ -8,6 +8,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Origin } from "./origin.ts";
+import { restricted } from "./permissions.ts";
 import { type Answer, buffersIn, errorOf, type Readings, type Request } from "./messages.ts";
 
 /** A thread that answers requests one after the other. */
@@ -18,6 +19,8 @@ export interface Thread {
   readonly ask: (request: Request, name: string) => Promise<Readings>;
   /** Whether it is free to be asked by others: alive, with no answer due. */
   readonly isFree: () => boolean;
+  /** Files and folders that it may read; undefined where it may what this process may. */
+  readonly reads?: readonly string[];
   /** Ends it; what it has not answered fails. */
   readonly close: () => void;
 }
@@ -27,8 +30,8 @@ interface Due extends PromiseWithResolvers<Readings> {
   readonly name: string;
 }
 
-function startThread(): Thread {
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+function startThread(reads: readonly string[] | undefined): Thread {
+  const worker = new Worker(new URL("./worker.ts", import.meta.url), restricted(reads));
   const waiting: Due[] = [];
   const opened: Origin[] = [];
   let broken: ((name: string) => Error) | undefined;
@@ -65,6 +68,7 @@ function startThread(): Thread {
     return answer.promise;
   };
   return {
+    reads,
     ask,
     open: async (origin, name) => {
       const known = opened.findIndex((each) => isDeepStrictEqual(each, origin));
@@ -88,11 +92,31 @@ function startThread(): Thread {
 }
 
 const resting: Thread[] = [];
+const closers = new Set<() => void>();
 let holders = 0;
 
-/** A thread at rest, or a new one. */
-export function takeThread(): Thread {
-  return resting.pop() ?? startThread();
+/** Whether anyone holds threads. */
+export function areThreadsHeld(): boolean {
+  return holders > 0;
+}
+
+/**
+ * Notes what else ends when threads are held no longer.
+ *
+ * @param close Called then
+ */
+export function closeWithThreads(close: () => void): void {
+  closers.add(close);
+}
+
+/**
+ * A thread at rest, or a new one.
+ *
+ * @param reads Files and folders that it is to read, and no others; undefined where they are not known
+ */
+export function takeThread(reads?: readonly string[]): Thread {
+  const at = resting.findLastIndex((thread) => isDeepStrictEqual(thread.reads, reads));
+  return at < 0 ? startThread(reads) : resting.splice(at, 1)[0];
 }
 
 /** Gives a thread back: it rests while anyone holds threads, and ends otherwise. */
@@ -121,7 +145,10 @@ export function holdThreads(): Disposable {
     [Symbol.dispose]: () => {
       if (!held) return;
       held = false;
-      if (--holders === 0) { for (const thread of resting.splice(0)) thread.close(); }
+      if (--holders > 0) return;
+      for (const thread of resting.splice(0)) thread.close();
+      for (const close of closers) close();
+      closers.clear();
     },
   };
 }

@@ -5,7 +5,7 @@
  */
 
 import { firstLine, OneloraError } from "../../dsl/error.ts";
-import { type Answer, buffersIn, type Fault, type Request } from "./messages.ts";
+import { type Answer, buffersIn, faultOf, type Request } from "./messages.ts";
 import { remake } from "./origin.ts";
 import { type Preparer, readAll } from "./readers.ts";
 
@@ -16,12 +16,6 @@ interface Channel {
 }
 
 const channel = globalThis as unknown as Channel;
-
-function faultOf(error: unknown): Fault {
-  if (error instanceof OneloraError) return { problem: error.problem, exitCode: error.exitCode };
-  const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
-  return { name, message, stack };
-}
 
 /** By the numbers of their sources. */
 const preparers = new Map<number, Preparer<unknown>>();

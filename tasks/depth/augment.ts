@@ -162,7 +162,7 @@ export function depthEvaluationTransform(options: DepthTransformOptions): DepthT
     apply: withOrigin((example: DepthExample) => {
       const { depth, height, width } = example;
       return { pixels: inputOf(example, PLAIN, options), depth, height, width };
-    }, { module: import.meta.url, name: "depthEvaluationTransform", arguments: [options] }),
+    }, { module: import.meta.url, name: "depthEvaluationTransform", arguments: [options], reads: [] }),
   };
 }
 
@@ -201,6 +201,6 @@ export function depthTrainingTransform(
       const by = jittered < jitter ? tables(between(gamma, exponent), factors) : PLAIN;
       const { depth, height, width } = changed;
       return { pixels: inputOf(changed, by, options), depth, height, width };
-    }, { module: import.meta.url, name: "depthTrainingTransform", arguments: [options, augmentation] }),
+    }, { module: import.meta.url, name: "depthTrainingTransform", arguments: [options, augmentation], reads: [] }),
   };
 }

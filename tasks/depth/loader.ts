@@ -5,7 +5,7 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
-import { type Origin, originOf, remake } from "../data/origin.ts";
+import { type Origin, originOf, readsOf, remake } from "../data/origin.ts";
 import { partSpans } from "../trainer/parts.ts";
 import { type ExampleSource, type Position, type Preparer, stream, type StreamOptions } from "../data/stream.ts";
 import type { DepthSample, DepthTransform } from "./augment.ts";
@@ -75,7 +75,12 @@ export function depthSource(dataset: DepthDataset, transform: DepthTransform): E
     size,
     get: async (index, key) => transform.apply(await get(index), key),
     portable: made && {
-      origin: { module: import.meta.url, name: "depthPreparer", arguments: [made, stored] },
+      origin: {
+        module: import.meta.url,
+        name: "depthPreparer",
+        arguments: [made, stored],
+        reads: readsOf(stored === undefined ? [made] : [made, stored]),
+      },
       heavy: true,
       stored: stored === undefined
         ? async (index) => {

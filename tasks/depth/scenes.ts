@@ -153,7 +153,7 @@ export function sceneSplits(domain: SceneDomain, options: SceneOptions = {}): De
       get: isSmall ? (index) => kept[index] ??= render(index) : render,
     });
   };
-  const origin: Origin = { module: import.meta.url, name: "sceneSplits", arguments: [domain, options] };
+  const origin: Origin = { module: import.meta.url, name: "sceneSplits", arguments: [domain, options], reads: [] };
   return {
     ...withOrigins({ train: part("train", train), test: part("test", test) }, origin),
     protocol: protocols[domain],

@@ -234,7 +234,12 @@ export async function openLatents(path: string, expected: string, options: Laten
         return { values: sampled, label: labels[index] };
       },
       portable: {
-        origin: { module: import.meta.url, name: "latentPreparer", arguments: [path, expected, options] },
+        origin: {
+          module: import.meta.url,
+          name: "latentPreparer",
+          arguments: [path, expected, options],
+          reads: [path],
+        },
         heavy: false,
       },
       [Symbol.asyncDispose]: () => checkpoint.close(),

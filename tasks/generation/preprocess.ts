@@ -67,7 +67,7 @@ export function generationTransform({ size, channels, flip = 0.5 }: GenerationTr
       const cropped = centreCrop(example, size);
       const seen = uniform(fold(key, "flip"), 1)[0] < flip ? flipHorizontally(cropped) : cropped;
       return normalise(seen, { channels, mean: halves, std: halves });
-    }, { module: import.meta.url, name: "generationTransform", arguments: [{ size, channels, flip }] }),
+    }, { module: import.meta.url, name: "generationTransform", arguments: [{ size, channels, flip }], reads: [] }),
   };
 }
 
