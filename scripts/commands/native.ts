@@ -21,7 +21,7 @@ import { buildAddon } from "./native/addon.ts";
 import { wheels } from "./native/checksums.ts";
 import { installCuda } from "./native/cuda.ts";
 import { download } from "./native/download.ts";
-import { installPrebuilt, prebuiltVersion } from "./native/prebuilt.ts";
+import { installPrebuilt, type PrebuiltPins, prebuiltVersion } from "./native/prebuilt.ts";
 import { nodeHeaders, npmRegistry, protobuf, pythonIndex, tfjsNode, unpackPackage } from "./native/registries.ts";
 import { findWheel, unpackWheel } from "./native/wheel.ts";
 
@@ -32,7 +32,11 @@ const flags = {
   tensorflow: text({ help: "Take the C library from this version's wheel on PyPI, such as 2.21.0", value: "VERSION" }),
   sha256: text({ help: "SHA-256 of that wheel, for a version that is not pinned here", value: "HEX" }),
   addon: text({
-    help: "Take the library and the addon that tfjs-node's own install script would; SHA-256 of the addon's archive",
+    help: "Take the addon that tfjs-node's own install script would, beside --library; SHA-256 of its archive",
+    value: "HEX",
+  }),
+  library: text({
+    help: "The C library that goes with --addon, libtensorflow 2.9.1; SHA-256 of its archive",
     value: "HEX",
   }),
   cuda: boolean({
@@ -72,9 +76,13 @@ function alreadyThere({ tensorflow, cuda, force }: Asked): Installed | undefined
 }
 
 /** tfjs-node's own library and addon. */
-async function fromPackage(folder: string, addon: string, cuda: boolean): Promise<Installed> {
-  await installPrebuilt(folder, cuda ? "gpu" : "cpu", addon);
-  return { source: "tfjs-node's own download", version: prebuiltVersion, cuda };
+async function fromPackage(folder: string, pins: PrebuiltPins, cuda: boolean): Promise<Installed> {
+  await installPrebuilt(folder, cuda ? "gpu" : "cpu", pins);
+  return {
+    source: `tfjs-node's own download, sha256 ${pins.library} and ${pins.addon}`,
+    version: prebuiltVersion,
+    cuda,
+  };
 }
 
 /** A wheel's checksum: the one that is pinned here, or for other wheels the one that the user has. */
@@ -93,7 +101,7 @@ function checksumOf(filename: string, given: string | undefined): string {
 async function fromWheel(folder: string, version: string, { cuda, sha256: given }: Asked): Promise<Installed> {
   const { os, arch } = Deno.build;
   if (os !== "linux") {
-    const allowed = "linux, or --addon HEX for tfjs-node's own";
+    const allowed = "linux; or tfjs-node's own with --addon HEX --library HEX, SHA-256 of archives that you trust";
     throw new OneloraError({ attempted: "building the addon", found: os, allowed });
   }
   const project = cuda || arch !== "x86_64" ? "tensorflow" : "tensorflow-cpu";
@@ -114,7 +122,7 @@ async function fromWheel(folder: string, version: string, { cuda, sha256: given 
 
 /** Installs into a folder of its own, and puts it where the backend looks for it once it loads. */
 async function install(asked: Asked): Promise<Installed> {
-  const { tensorflow, cuda, addon } = asked;
+  const { tensorflow, cuda, addon, library } = asked;
   const target = nativeFolder();
   const folder = await freshFolder(join(target, "..", "installing"));
   try {
@@ -124,9 +132,9 @@ async function install(asked: Asked): Promise<Installed> {
     await unpackPackage(registry, protobuf, await freshFolder(join(modules, protobuf.name)));
     const standIn = await freshFolder(join(modules, "@tensorflow", "tfjs"));
     await Deno.writeTextFile(join(standIn, "index.js"), tfjsStandIn);
-    const installed = addon === undefined
+    const installed = addon === undefined || library === undefined
       ? await fromWheel(folder, tensorflow ?? wheelVersion, asked)
-      : await fromPackage(folder, addon, cuda);
+      : await fromPackage(folder, { addon, library }, cuda);
     if (cuda) await installCuda(folder, pythonIndex(configuration), console.log);
     await openTensorflow(folder);
     await Deno.writeTextFile(join(folder, record), JSON.stringify(installed, null, 2) + "\n");
@@ -162,7 +170,15 @@ async function provide(asked: Asked): Promise<void> {
     };
     throw new OneloraError(problem, { exitCode: 2 });
   }
-  for (const [flag, value] of Object.entries({ sha256: asked.sha256, addon: asked.addon })) {
+  if ((asked.addon === undefined) !== (asked.library === undefined)) {
+    const [found, lacking] = asked.addon === undefined ? ["--library", "--addon"] : ["--addon", "--library"];
+    const allowed = `${lacking} HEX too: nothing is loaded whose SHA-256 neither this package nor you have`;
+    throw new OneloraError({ attempted: "taking tfjs-node's own library", found: `${found} alone`, allowed }, {
+      exitCode: 2,
+    });
+  }
+  const { sha256, addon, library } = asked;
+  for (const [flag, value] of Object.entries({ sha256, addon, library })) {
     if (value === undefined || /^[0-9a-f]{64}$/.test(value)) continue;
     const problem = {
       attempted: `reading --${flag}`,

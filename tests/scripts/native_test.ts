@@ -209,25 +209,20 @@ Deno.test("tfjs-node's own library and addon go where its wheel-built ones do", 
       "napi-v8/tfjs_binding.node": "2",
     });
     const linux = { os: "linux", arch: "x86_64" };
-    const libraries = {
-      "libtensorflow-cpu-linux-x86_64-2.9.1.tar.gz": library,
-      "libtensorflow-gpu-linux-x86_64-2.9.1.tar.gz": library,
-    };
+    const pins = { library, addon };
     const host = "https://storage.example";
-    await installPrebuilt(folder, "cpu", addon, linux, host, libraries);
+    await installPrebuilt(folder, "cpu", pins, linux, host);
     assertEquals(await Deno.readTextFile(join(folder, "deps/lib/libtensorflow.so")), "1");
     assertEquals(await Deno.readTextFile(join(folder, "lib/napi-v8/tfjs_binding.node")), "2");
     assertEquals(files(folder), ["deps", "lib"]);
-    await assertRejects(() => installPrebuilt(folder, "gpu", addon, linux, host, libraries), OneloraError, "404");
-    await assertRejects(() => installPrebuilt(folder, "cpu", library, linux, host, libraries), OneloraError, addon);
-    await assertRejects(
-      () => installPrebuilt(folder, "cpu", addon, linux, host),
-      OneloraError,
-      "7f510d2546e3db5e10b1d1",
-    );
+    await assertRejects(() => installPrebuilt(folder, "gpu", pins, linux, host), OneloraError, "404");
+    for (const wrong of [{ library, addon: library }, { library: addon, addon }]) {
+      const expected = wrong.library === library ? addon : library;
+      await assertRejects(() => installPrebuilt(folder, "cpu", wrong, linux, host), OneloraError, expected);
+    }
     const mac = { os: "darwin", arch: "aarch64" };
     await assertRejects(
-      () => installPrebuilt(folder, "cpu", addon, mac, host),
+      () => installPrebuilt(folder, "cpu", pins, mac, host),
       OneloraError,
       "darwin on",
     );
@@ -242,10 +237,16 @@ async function task(...args: string[]): Promise<{ code: number; out: string; err
   return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
 }
 
-Deno.test("a TensorFlow version that is none is wrong usage", async () => {
+Deno.test("a TensorFlow version that is none, and a library without its checksum, are wrong usage", async () => {
   const { code, err } = await task("native", "--tensorflow", "newest");
   assertEquals(code, 2);
   assertStringIncludes(err, 'reading --tensorflow: found "newest"; allowed: a version such as 2.21.0');
+  const alone = await task("native", "--addon", "0".repeat(64));
+  assertEquals(alone.code, 2);
+  assertStringIncludes(
+    alone.err,
+    "--library HEX too: nothing is loaded whose SHA-256 neither this package nor you have",
+  );
 });
 
 Deno.test("the doctor says of every backend whether it works, and names the first that does", async () => {

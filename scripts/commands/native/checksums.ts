@@ -85,10 +85,3 @@ export const wheels: Readonly<Record<string, string>> = {
   "tensorflow_cpu-2.21.0-cp313-cp313-manylinux_2_27_x86_64.whl":
     "05af7c26d35f4de910b5598c7b507e3981831a7b0f47fed9a405d995d51d7793",
 };
-
-/** The C library's archives on storage.googleapis.com, as other projects' build files have pinned them since 2022. */
-export const libraryArchives: Readonly<Record<string, string>> = {
-  "libtensorflow-cpu-linux-x86_64-2.9.1.tar.gz": "7f510d2546e3db5e10b1d119463689003d587842892ad3c95bca51cf82820173",
-  "libtensorflow-gpu-linux-x86_64-2.9.1.tar.gz": "20c46f761d5905f592c4eac0812e8e50d9cb439f9440a9391912cf4c02ed8be8",
-  "libtensorflow-cpu-darwin-x86_64-2.9.1.tar.gz": "56f83d3320ba0f69aaafd6c058645e1b7fbc75fb9a3fc36d6be98de1291ca226",
-};
