@@ -9,12 +9,13 @@ import * as tf from "@tensorflow/tfjs-core";
 import { registerFallbackKernels } from "./fallback.ts";
 import { correctedFusedProduct } from "./fused_product.ts";
 import type { Device, OpenOptions } from "./interface.ts";
+import { type Allocator, refuseBeyond } from "./wasm/memory.ts";
 import { registerWasmKernels, type Registration } from "./wasm/mod.ts";
 import { sharingMemory } from "./wasm/shared.ts";
 
 /** What is used here of the fields that tfjs-wasm keeps to itself. */
 interface Heap {
-  readonly wasm: { readonly HEAPU8: Uint8Array };
+  readonly wasm: { readonly HEAPU8: Uint8Array } & Allocator;
   readonly dataIdMap: tf.DataStorage<{ readonly dtype: tf.DataType; readonly shape: number[] }>;
 }
 
@@ -63,6 +64,7 @@ export async function openWasm({ threads }: OpenOptions = {}): Promise<Device> {
   if (isReady && registerFallbackKernels("wasm").length > 0) {
     const backend = tf.backend() as BackendWasm;
     readComplex(backend);
+    refuseBeyond((backend as unknown as Heap).wasm);
     correctFusedProduct();
     registration = await registerWasmKernels(backend, undefined, threads ?? cores());
   } else if (isReady && threads !== undefined && registration !== undefined && threads !== registration.threads) {
