@@ -250,7 +250,24 @@ export function family<Config>(architecture: Architecture<Config>): Family {
  * @throws OneloraError (exit code 2) if it is of another
  */
 export function requireFamily(model: Pick<Description, "family">, family: string, attempted: string): void {
-  if (model.family === family) return;
+  requireFamilies(model, [family], attempted);
+}
+
+/**
+ * Checks that a model is of one of the families that something is made for.
+ *
+ * @param model The model
+ * @param allowed The families' names, the best known first
+ * @param attempted What it is to be used for
+ * @throws OneloraError (exit code 2) if it is of another
+ */
+export function requireFamilies(
+  model: Pick<Description, "family">,
+  allowed: readonly string[],
+  attempted: string,
+): void {
+  if (allowed.includes(model.family)) return;
+  const [family] = allowed;
   throw new OneloraError({ attempted, found: `a ${model.family} model`, allowed: `a ${family} model` }, {
     exitCode: 2,
   });

@@ -24,6 +24,7 @@ import type { HubOptions } from "./hub/settings.ts";
 import { fits } from "./checkpoint/load.ts";
 import { inceptionFamily } from "./inception/inception_v3.ts";
 import { llamaFamily } from "./llama/llama.ts";
+import { mistralFamily, qwen2Family, smollm3Family } from "./llama/siblings.ts";
 import { type Model, modelOf } from "./model.ts";
 import { shippedFolder } from "./checkpoint/shipped.ts";
 import { vitFamily } from "./vit/vit.ts";
@@ -53,6 +54,9 @@ export const families: readonly Family[] = [
   ditFamily,
   autoencoderFamily,
   llamaFamily,
+  mistralFamily,
+  qwen2Family,
+  smollm3Family,
   inceptionFamily,
 ];
 

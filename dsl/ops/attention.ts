@@ -140,11 +140,16 @@ export function mergeHeads(x: tf.Tensor): tf.Tensor {
  *
  * @param length N
  * @param past Keys before the first query's own
+ * @param window Keys that a query sees at most, its own the last (default all)
  */
-export function causalMask(length: number, past = 0): tf.Tensor {
+export function causalMask(length: number, past = 0, window = Infinity): tf.Tensor {
   const keys = past + length;
   const mask = new Float32Array(length * keys);
-  for (let query = 0; query < length; query++) mask.fill(-1e9, query * keys + past + query + 1, (query + 1) * keys);
+  for (let query = 0; query < length; query++) {
+    const [start, own] = [query * keys, past + query];
+    mask.fill(-1e9, start + own + 1, start + keys);
+    mask.fill(-1e9, start, start + Math.max(0, own + 1 - window));
+  }
   return tf.tensor4d(mask, [1, 1, length, keys]);
 }
 

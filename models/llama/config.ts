@@ -35,10 +35,14 @@ export interface LlamaConfig {
   readonly headFromTable?: boolean;
   /** Activation of the MLP's gate. */
   readonly activation: string;
-  /** Whether the attention's projections have biases. */
-  readonly attentionBias: boolean;
+  /** Whether the attention's projections have biases: all, none, or those of query, key and value. */
+  readonly attentionBias: boolean | "qkv";
   /** Whether the MLP's projections have biases. */
   readonly mlpBias: boolean;
+  /** Tokens that a token sees at most, itself the last (default all before it). */
+  readonly window?: number;
+  /** Blocks without rotary positions. */
+  readonly unrotated?: readonly number[];
   /** Id that begins a text, if any does. */
   readonly begin?: number;
   /** Ids that end a text. */
@@ -74,11 +78,31 @@ const smollm: LlamaConfig = {
   end: [0],
 };
 
+/** SmolLM2: the same sizes, more text. */
+const smollm2: LlamaConfig = { ...smollm, rope: { theta: 100000 }, positions: 8192 };
+
+/** Llama 3.1 and 3.2. */
+const llama3 = (factor: number): LlamaConfig => ({
+  ...llama2,
+  vocabulary: 128256,
+  keyValueHeads: 8,
+  rope: { theta: 500000, scaling: { type: "llama3", factor, original: 8192, low: 1, high: 4 } },
+  positions: 131072,
+  begin: 128000,
+  end: [128001],
+});
+
 /** Names of presets. */
 export type LlamaPreset =
   | "llama-micro"
   | "smollm-135m"
   | "smollm-360m"
+  | "smollm2-135m"
+  | "smollm2-360m"
+  | "smollm2-1.7b"
+  | "llama-3.2-1b"
+  | "llama-3.2-3b"
+  | "llama-3.1-8b"
   | "tinyllama-1.1b"
   | "llama-2-7b"
   | "llama-2-13b";
@@ -99,6 +123,12 @@ export const llamaPresets: Readonly<Record<LlamaPreset, LlamaConfig>> = {
   },
   "smollm-135m": { ...smollm, hidden: 576, intermediate: 1536, layers: 30, heads: 9, keyValueHeads: 3 },
   "smollm-360m": { ...smollm, hidden: 960, intermediate: 2560, layers: 32, heads: 15, keyValueHeads: 5 },
+  "smollm2-135m": { ...smollm2, hidden: 576, intermediate: 1536, layers: 30, heads: 9, keyValueHeads: 3 },
+  "smollm2-360m": { ...smollm2, hidden: 960, intermediate: 2560, layers: 32, heads: 15, keyValueHeads: 5 },
+  "smollm2-1.7b": { ...smollm2, rope: { theta: 130000 }, hidden: 2048, intermediate: 8192, layers: 24 },
+  "llama-3.2-1b": { ...llama3(32), hidden: 2048, intermediate: 8192, layers: 16, headSize: 64, tied: true },
+  "llama-3.2-3b": { ...llama3(32), hidden: 3072, intermediate: 8192, layers: 28, heads: 24, tied: true },
+  "llama-3.1-8b": { ...llama3(8), intermediate: 14336 },
   "tinyllama-1.1b": {
     ...llama2,
     hidden: 2048,
@@ -142,6 +172,7 @@ export function readLlamaConfig(json: Json): LlamaConfig {
   if (!Array.isArray(kinds) || kinds.some((kind) => kind !== "full_attention")) {
     throw wrongField("layer_types", kinds, 'a list of "full_attention"');
   }
+  const bos = idsField(json, "bos_token_id", 1);
   return {
     vocabulary: wholeField(json, "vocab_size", 32000),
     hidden,
@@ -157,7 +188,7 @@ export function readLlamaConfig(json: Json): LlamaConfig {
     activation: choiceField(json, "hidden_act", Object.keys(activations), "silu"),
     attentionBias: booleanField(json, "attention_bias", false),
     mlpBias: booleanField(json, "mlp_bias", false),
-    begin: idsField(json, "bos_token_id", 1)[0],
+    begin: bos[0],
     end: idsField(json, "eos_token_id", 2),
   };
 }
@@ -184,7 +215,7 @@ export function writeLlamaConfig(config: LlamaConfig): Json {
     rope_parameters: writeRope(config.rope),
     max_position_embeddings: config.positions,
     tie_word_embeddings: config.tied,
-    attention_bias: config.attentionBias,
+    attention_bias: config.attentionBias === true,
     mlp_bias: config.mlpBias,
     bos_token_id: config.begin ?? null,
     eos_token_id: config.end.length > 1 ? config.end : config.end[0] ?? null,

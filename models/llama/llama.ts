@@ -20,7 +20,7 @@ import {
 } from "../../dsl/ops/attention.ts";
 import { rotary, type RotaryTable, rotaryTable } from "../../dsl/ops/rotary.ts";
 import type { Path } from "../../dsl/tree.ts";
-import { type Description, type Family, family, requireFamily } from "../family.ts";
+import { type Architecture, type Description, type Family, family, requireFamilies } from "../family.ts";
 import { type LlamaConfig, llamaPresets, readLlamaConfig, writeLlamaConfig } from "./config.ts";
 import { ropeWaves } from "./rope.ts";
 import { llamaSettings } from "./settings.ts";
@@ -74,8 +74,9 @@ interface Context extends Surroundings {
 }
 
 /** Grouped-query attention over rotated queries and keys, [B, N, D] -> [B, N, D]. */
-function attentionLayer(config: LlamaConfig): Layer<readonly [tf.Tensor, Context]> {
-  const { hidden, heads, keyValueHeads, headSize, attentionBias: bias } = config;
+function attentionLayer(config: LlamaConfig, rotated: boolean): Layer<readonly [tf.Tensor, Context]> {
+  const { hidden, heads, keyValueHeads, headSize, attentionBias } = config;
+  const bias = attentionBias !== false;
   const projection = (count: number) => linear(hidden, count * headSize, { bias, role: "qkv", weight: gaussian(0.02) });
   return defineLayer({
     kind: "attention",
@@ -84,11 +85,12 @@ function attentionLayer(config: LlamaConfig): Layer<readonly [tf.Tensor, Context
       q_proj: projection(heads),
       k_proj: projection(keyValueHeads),
       v_proj: projection(keyValueHeads),
-      o_proj: linear(heads * headSize, hidden, { bias, weight: gaussian(0.02) }),
+      o_proj: linear(heads * headSize, hidden, { bias: attentionBias === true, weight: gaussian(0.02) }),
     },
     forward: (self, x, { angles: { cos, sin }, mask, remember }) => {
-      const q = rotary(splitHeads(self.call("q_proj", x), heads), cos, sin);
-      const k = rotary(splitHeads(self.call("k_proj", x), keyValueHeads), cos, sin);
+      const turned = (x: tf.Tensor) => rotated ? rotary(x, cos, sin) : x;
+      const q = turned(splitHeads(self.call("q_proj", x), heads));
+      const k = turned(splitHeads(self.call("k_proj", x), keyValueHeads));
       const v = splitHeads(self.call("v_proj", x), keyValueHeads);
       const past = remember?.(self.path, k, v);
       return self.call("o_proj", mergeHeads(attention(q, k, v, { mask, past })));
@@ -114,24 +116,25 @@ function mlp({ hidden, intermediate, mlpBias: bias, activation: name }: LlamaCon
 }
 
 /** Pre-norm transformer block, [B, N, D] -> [B, N, D]: x += attention(norm x); x += mlp(norm x). */
-function block(config: LlamaConfig): Layer<readonly [tf.Tensor, ...unknown[]]> {
+function block(config: LlamaConfig, index: number): Layer<readonly [tf.Tensor, ...unknown[]]> {
   const norm = rmsNormLayer(config.hidden, config.eps);
+  const rotated = !config.unrotated?.includes(index);
   return sequence(
-    residual(serial({ input_layernorm: norm, self_attn: attentionLayer(config) })),
+    residual(serial({ input_layernorm: norm, self_attn: attentionLayer(config, rotated) })),
     residual(serial({ post_attention_layernorm: norm, mlp: mlp(config) })),
   );
 }
 
 /** What is added to the scores of a whole text; undefined where everything is visible. */
-function visibilityOf(length: number, attentionMask?: tf.Tensor): tf.Tensor | undefined {
-  const causal = length > 1 ? causalMask(length) : undefined;
+function visibilityOf(length: number, attentionMask?: tf.Tensor, window?: number): tf.Tensor | undefined {
+  const causal = length > 1 ? causalMask(length, 0, window) : undefined;
   if (attentionMask === undefined) return causal;
   const padding = paddingMask(attentionMask);
   return causal === undefined ? padding : tf.minimum(causal, padding);
 }
 
 /** What is added to the scores so that tokens see those that came before them; undefined where everything is visible. */
-function visibility({ queries, keys }: Places): tf.Tensor | undefined {
+function visibility({ queries, keys }: Places, window = Infinity): tf.Tensor | undefined {
   const [count, width] = [queries.length, keys[0].length];
   const mask = new Float32Array(keys.length * count * width);
   let hidden = 0;
@@ -140,7 +143,7 @@ function visibility({ queries, keys }: Places): tf.Tensor | undefined {
       const start = (b * count + n) * width;
       // Of a column that is no token nothing may be seen, not even by itself.
       for (let m = 0; m < width; m++) {
-        if (row[m] >= 0 && row[m] <= position) continue;
+        if (row[m] >= 0 && row[m] <= position && row[m] > position - window) continue;
         mask[start + m] = -1e9;
         hidden++;
       }
@@ -168,7 +171,7 @@ function visibility({ queries, keys }: Places): tf.Tensor | undefined {
  * ```
  */
 export function llama(config: LlamaConfig): CausalLanguageModel {
-  const { vocabulary, hidden, headSize, rope, positions } = config;
+  const { vocabulary, hidden, headSize, rope, positions, window } = config;
   const head = linear(hidden, vocabulary, { bias: false, role: "head", weight: gaussian(0.02) });
   const tied = { ...head, params: { weight: { ...head.params.weight, shared: `${TABLE}.weight` } } };
   const anglesAt = (queries: readonly number[], length: number) =>
@@ -178,7 +181,7 @@ export function llama(config: LlamaConfig): CausalLanguageModel {
     params: {},
     parts: {
       [TABLE]: embeddingLayer(vocabulary, hidden),
-      "model.layers": stack(config.layers, () => block(config)),
+      "model.layers": stack(config.layers, (index) => block(config, index)),
       "model.norm": rmsNormLayer(hidden, config.eps),
       [HEAD]: config.tied ? tied : head,
     },
@@ -187,7 +190,7 @@ export function llama(config: LlamaConfig): CausalLanguageModel {
       const context: Context = decoding === undefined
         ? {
           angles: anglesAt(Array.from({ length }, (_, n) => n), length),
-          mask: visibilityOf(length, attentionMask),
+          mask: visibilityOf(length, attentionMask, window),
         }
         : { ...decoding.surroundings, remember: decoding.remember };
       const x = self.call<tf.Tensor>("model.layers", self.call(TABLE, ids), context);
@@ -197,7 +200,7 @@ export function llama(config: LlamaConfig): CausalLanguageModel {
   });
   return {
     ...layer,
-    surroundings: (places) => ({ angles: anglesAt(places.queries, places.length), mask: visibility(places) }),
+    surroundings: (places) => ({ angles: anglesAt(places.queries, places.length), mask: visibility(places, window) }),
   };
 }
 
@@ -209,18 +212,41 @@ export function llama(config: LlamaConfig): CausalLanguageModel {
  * @throws OneloraError (exit code 2) for a model of another family
  */
 export function asLanguageModel(model: Pick<Description, "family">, layer: Layer): CausalLanguageModel {
-  requireFamily(model, "llama", "using a model for text");
+  requireLanguageModel(model, "using a model for text");
   return layer as CausalLanguageModel;
 }
 
-/** LLaMA as a family of checkpoints. */
-export const llamaFamily: Family = family<LlamaConfig>({
-  name: "llama",
-  presets: llamaPresets,
+/** Names of the families whose blocks are LLaMA's, LLaMA first. */
+const languageFamilies = ["llama", "mistral", "qwen2", "smollm3"];
+
+/**
+ * Checks that a model is one of language.
+ *
+ * @param model The model
+ * @param attempted What it is to be used for
+ * @throws OneloraError (exit code 2) if it is of another family
+ */
+export function requireLanguageModel(model: Pick<Description, "family">, attempted: string): void {
+  requireFamilies(model, languageFamilies, attempted);
+}
+
+/** What a family of language models has of its own. */
+export type LanguageFamily =
+  & Pick<Architecture<LlamaConfig>, "name" | "presets" | "readConfig" | "writeConfig" | "settings">
+  & Partial<Pick<Architecture<LlamaConfig>, "withBiases">>;
+
+/**
+ * A family of LLaMA's blocks, with sizes and settings of its own.
+ *
+ * @param own What it has of its own
+ */
+export function languageFamily(own: LanguageFamily): Family {
+  return family<LlamaConfig>({ ...shared, ...own });
+}
+
+/** What all families of LLaMA's blocks share. */
+const shared: Omit<Architecture<LlamaConfig>, "name" | "presets" | "readConfig" | "writeConfig" | "settings"> = {
   build: llama,
-  readConfig: readLlamaConfig,
-  settings: llamaSettings,
-  writeConfig: writeLlamaConfig,
   keys: ({ tied, headFromTable }) => ({
     prefix: "",
     unprefixed: [],
@@ -241,4 +267,13 @@ export const llamaFamily: Family = family<LlamaConfig>({
     outputs: ["logits"],
   }),
   withBiases: (config) => ({ ...config, attentionBias: true, mlpBias: true }),
+};
+
+/** LLaMA as a family of checkpoints. */
+export const llamaFamily: Family = languageFamily({
+  name: "llama",
+  presets: llamaPresets,
+  readConfig: readLlamaConfig,
+  settings: llamaSettings,
+  writeConfig: writeLlamaConfig,
 });

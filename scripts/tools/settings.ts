@@ -12,6 +12,7 @@ import { autoencoderSettings } from "../../models/autoencoder/settings.ts";
 import { depthAnythingSettings, dinov2Settings } from "../../models/depth_anything/settings.ts";
 import { ditSettings } from "../../models/dit/settings.ts";
 import { llamaSettings } from "../../models/llama/settings.ts";
+import { mistralSettings, qwen2Settings, smollm3Settings } from "../../models/llama/siblings.ts";
 import { vitSettings } from "../../models/vit/settings.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 
@@ -22,6 +23,9 @@ const tables: Readonly<Record<string, Settings>> = {
   "DiT, config.json": ditSettings,
   "AutoencoderKL, config.json": autoencoderSettings,
   "LLaMA, config.json": llamaSettings,
+  "Mistral, config.json": mistralSettings,
+  "Qwen2, config.json": qwen2Settings,
+  "SmolLM3, config.json": smollm3Settings,
   "LLaMA, generation_config.json": generationSettings,
   "LLaMA, tokenizer_config.json": tokenizerSettings,
   "LLaMA, special_tokens_map.json": specialTokensSettings,

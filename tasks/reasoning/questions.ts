@@ -5,7 +5,7 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import { type Model, openTokenizer, type TextTokenizer } from "../../models/mod.ts";
-import { requireFamily } from "../../models/family.ts";
+import { requireLanguageModel } from "../../models/llama/llama.ts";
 import type { EvaluationRun } from "../trainer/task.ts";
 import { wordProblemTokenizer } from "./characters.ts";
 import { type EncodedExample, encodeExamples } from "./encode.ts";
@@ -75,7 +75,7 @@ export async function openQuestions(
   { name, examples, test, skipped }: ReasoningData,
   run: Pick<EvaluationRun<ReasoningSettings>, "limit" | "seed" | "own">,
 ): Promise<ModelQuestions> {
-  requireFamily(model, "llama", "answering questions");
+  requireLanguageModel(model, "answering questions");
   const { limit = Infinity, own: { length = LENGTH, samples = ASKED } } = run;
   const tokenizer = await tokenizerOf(model);
   const split = test === undefined ? splitExamples(examples, run.seed ?? 0) : { train: examples, validation: test };

@@ -4,7 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import { requireFamily } from "../../models/family.ts";
+import { requireLanguageModel } from "../../models/llama/llama.ts";
 import { type Model, openChatTemplate } from "../../models/mod.ts";
 import { IGNORED_LABEL } from "../reasoning/encode.ts";
 import { checkIds, tokenizerOf } from "../reasoning/questions.ts";
@@ -108,7 +108,7 @@ export async function prepareTexts(
   run: Pick<EvaluationRun<TextSettings>, "limit" | "seed" | "own">,
   judging: Judging,
 ): Promise<ModelTexts> {
-  requireFamily(model, "llama", "learning from texts");
+  requireLanguageModel(model, "learning from texts");
   const { limit = Infinity, own } = run;
   const { samples = ASKED, heldOut = HELD_OUT, pack = false } = own;
   const encoding = await encodingFor(model, own);

@@ -10,10 +10,11 @@ import { assertClose, fixture, gradients, withoutLeaks } from "../support/compar
 import { languageLoss, whereReal } from "../support/language.ts";
 
 const backends = await available("wasm", "cpu", "tensorflow");
+const models = ["llama-grouped", "llama-tied", "llama-legacy", "mistral-window", "qwen2-tied", "smollm3-plain"];
 const folder = (name: string) => new URL(`../fixtures/${name}`, import.meta.url).pathname;
 
 for (const backend of backends) {
-  for (const name of ["llama-grouped", "llama-tied", "llama-legacy"]) {
+  for (const name of models) {
     Deno.test(`${name} equals transformers: hidden states, logits, loss, every gradient (${backend})`, async () => {
       await useBackend(backend);
       await withoutLeaks(async () => {
@@ -72,7 +73,7 @@ Deno.test("a tied table is one parameter, trained in both places", async () => {
   assertEquals(specs(adapt("1lora")(layer))["model.embed_tokens.weight"].trainable, false);
 });
 
-for (const name of ["llama-grouped", "llama-tied", "llama-legacy"]) {
+for (const name of models) {
   Deno.test(`${name} saved is a Hugging Face folder that loads again bit by bit`, async () => {
     await useBackend("wasm");
     const directory = await Deno.makeTempDir();
