@@ -1,6 +1,16 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import type { Tensor } from "@tensorflow/tfjs-core";
-import { accumulate, isTrainable, key, partition, sgd, useBackend } from "../../dsl/mod.ts";
+import { dispose, mul, type Tensor } from "@tensorflow/tfjs-core";
+import {
+  accumulate,
+  adamw,
+  isTrainable,
+  key,
+  mapTree,
+  type Optimiser,
+  partition,
+  sgd,
+  useBackend,
+} from "../../dsl/mod.ts";
 import type { Ranks } from "../../dsl/ranks.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { type Run, taskKind, train, trainStep } from "../../tasks/mod.ts";
@@ -55,21 +65,35 @@ async function opened(task: string, run: Run) {
   return await kind.open(run, { model: await openModel(run.model), data: await kind.openData(run.data, run) }, quiet);
 }
 
-/** Losses of each step and the trained parameters, with plain gradient descent: what it moves by is the gradient. */
-async function descend(task: string, run: Run, ranks?: Ranks) {
+/** How a run is taken, where not as `descend` does it by itself. */
+interface Way {
+  /** Plain gradient descent by default: what it moves by is the gradient. */
+  readonly optimiser?: Optimiser;
+  /** Steps (default 4). */
+  readonly steps?: number;
+  /** What the first parameters are multiplied by (default 1). */
+  readonly factor?: number;
+  /** Processes that share the batches (default: none beside this). */
+  readonly ranks?: Ranks;
+}
+
+/** Losses of each step and the trained parameters. */
+async function descend(task: string, run: Run, { optimiser: kind = sgd(), steps = 4, factor = 1, ranks }: Way = {}) {
   const prepared = await opened(task, run);
   try {
     const { params } = await loadParams(prepared.model, key(1), prepared.layer);
-    const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(prepared.layer))(params);
+    const { kept, rest: frozen } = partition<Tensor>(isTrainable(prepared.layer))(params);
+    const trained = factor === 1 ? kept : mapTree((tensor: Tensor) => mul(tensor, factor))(kept);
+    if (factor !== 1) dispose(kept);
     const parts = ranks === undefined ? run.accumulate ?? 1 : 1;
-    const optimiser = accumulate(parts)(sgd());
+    const optimiser = accumulate(parts)(kind);
     const losses: number[] = [];
     const { state } = await train(
       { ...prepared.training, evaluate: () => Promise.resolve({ [prepared.training.deciding.metric]: 0 }) },
       trainStep(prepared.objective, optimiser, prepared.whole?.measure),
       { frozen, trained, optimiser: optimiser.init(trained) },
       {
-        steps: 4,
+        steps,
         schedule: () => run.lr,
         evalEvery: 0,
         checkpointEvery: 0,
@@ -97,8 +121,8 @@ for (const backend of await available("wasm", "tensorflow")) {
         const whole = await descend(task, run);
         assertEquals(whole.losses.length, 4);
         assert(whole.losses[0] !== whole.losses[2], "the parameters move");
-        // Where steps are graphs, one is built for every shape, which takes a while.
-        for (const accumulate of engine.resident ? [4] : [2, 3, 4, 5, 6, 100]) {
+        // Parts of 3, 2 and 1 examples. Where steps are graphs, one is built for every shape, which takes a while.
+        for (const accumulate of engine.resident ? [4] : [2, 3, 100]) {
           const { losses, reached } = await descend(task, { ...run, accumulate });
           losses.forEach((loss, i) => {
             const what = `loss ${i} in ${accumulate} parts`;
@@ -113,7 +137,7 @@ for (const backend of await available("wasm", "tensorflow")) {
         for (const size of engine.resident ? [3] : [2, 3]) {
           const inParts = { ...run, accumulate: size };
           const [first, ...others] = await Promise.all(
-            ranksInMemory(size).map((ranks) => descend(task, inParts, ranks)),
+            ranksInMemory(size).map((ranks) => descend(task, inParts, { ranks })),
           );
           for (const other of others) assertEquals(other, first);
           // Halves are other graphs than a step, which may be fused otherwise.
@@ -130,3 +154,45 @@ for (const backend of await available("wasm", "tensorflow")) {
     });
   }
 }
+
+/** The largest difference of two runs' parameters, in a tensor's scale, and in that of all. */
+function apart(one: Readonly<Record<string, readonly number[]>>, other: typeof one) {
+  const measured = Object.entries(one).map(([path, values]) => ({
+    difference: Math.max(...values.map((value, i) => Math.abs(value - other[path][i]))),
+    scale: Math.max(...values.map(Math.abs)),
+  }));
+  const most = (of: (each: typeof measured[number]) => number) => Math.max(...measured.map(of));
+  return {
+    ofTensor: most(({ difference, scale }) => scale === 0 ? 0 : difference / scale),
+    ofAll: most(({ difference }) => difference) / most(({ scale }) => scale),
+  };
+}
+
+// AdamW divides a gradient by its own size, and so makes the last bit of a tiny one as large as a step. With a larger epsilon it
+// does not; then steps in parts stay at the whole's, with augmentation, noise and weight decay.
+for (const [task, run] of Object.entries(runs)) {
+  Deno.test(`${task}: AdamW in parts is AdamW on the whole, but for rounding that it divides by itself`, async () => {
+    await useBackend("wasm");
+    await withoutLeaks(async () => {
+      const real = { ...run, lr: 1e-3, own: { ...run.own, augment: true } };
+      const optimiser = adamw({ weightDecay: 0.01, epsilon: 1e-2 });
+      const whole = await descend(task, real, { optimiser, steps: 6 });
+      const parts = await descend(task, { ...real, accumulate: 4 }, { optimiser, steps: 6 });
+      const { ofTensor, ofAll } = apart(whole.reached, parts.reached);
+      assert(ofAll < 1e-6 && ofTensor < 1e-5, `${ofTensor} of a tensor, ${ofAll} of all`);
+    });
+  });
+}
+
+Deno.test("what parts change under AdamW's own epsilon is no more than what the last bit of the start does", async () => {
+  await useBackend("wasm");
+  await withoutLeaks(async () => {
+    const run = { ...runs.depth, lr: 1e-3 };
+    const way = { optimiser: adamw({ weightDecay: 0.01 }), steps: 8 };
+    const whole = await descend("depth", run, way);
+    const nudged = await descend("depth", run, { ...way, factor: 1 + 2 ** -23 });
+    const parts = await descend("depth", { ...run, accumulate: 3 }, way);
+    const [ours, least] = [parts, nudged].map(({ reached }) => apart(whole.reached, reached).ofTensor);
+    assert(least > 0 && ours < 10 * least, `${ours}, where one bit makes ${least}`);
+  });
+});
