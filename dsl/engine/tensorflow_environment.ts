@@ -54,6 +54,20 @@ function cacheFolder(name: string): string | undefined {
   });
 }
 
+/**
+ * Gives each process of a machine a card of its own: of those that it may see the one at its number. Called before the library
+ * is loaded; where there is no card it means nothing.
+ *
+ * @param local Number of the process among those of this machine
+ */
+export function takeCard(local: number): void {
+  ifAllowed(() => {
+    const seen = process.env.CUDA_VISIBLE_DEVICES?.split(",");
+    if (seen === undefined) process.env.CUDA_VISIBLE_DEVICES = `${local}`;
+    else if (seen.length > 1) process.env.CUDA_VISIBLE_DEVICES = seen[local % seen.length];
+  });
+}
+
 /** The libraries of CUDA 12 and cuDNN 9 that TensorFlow asks for. */
 export const cudaNames: readonly string[] = [
   "libcublas.so.12",

@@ -13,6 +13,7 @@ import { commandLine } from "../../dsl/command_line.ts";
 import { missingCuda } from "../../dsl/engine/tensorflow_environment.ts";
 import { nativeFolder } from "../../dsl/engine/tensorflow.ts";
 import { type Nvidia, nvidia } from "../../dsl/engine/nvidia.ts";
+import { findMpi, type MpiLibrary } from "../../dsl/engine/mpi/library.ts";
 import { type BackendName, type BackendReport, inspectBackends, useBackend } from "../../dsl/engine/mod.ts";
 import { boolean, main } from "../cli/mod.ts";
 
@@ -30,6 +31,8 @@ interface Findings {
   readonly nvidia?: Nvidia & { readonly missing: readonly string[] };
   /** Each backend, and how fast it multiplies matrices, in 10^9 floating-point operations per second. */
   readonly backends: readonly (BackendReport["tried"][number] & { readonly gigaflops?: number })[];
+  /** MPI libraries, by which mpirun and srun start training in several processes. */
+  readonly mpi: readonly MpiLibrary[];
   /** What `auto` takes. */
   readonly chosen: BackendName;
   /** How to get a faster one; empty where there is none. */
@@ -81,13 +84,14 @@ async function examine(): Promise<Findings> {
     cpu: { name: ifAllowed(() => cpus()[0]?.model), cores: navigator.hardwareConcurrency },
     memory: memory && { total: memory.total, available: memory.available },
     backends,
+    mpi: findMpi(),
     chosen: report.chosen,
     advice: report.advice,
   };
 }
 
 /** The findings in words. */
-function inWords({ deno, target, cpu, memory, nvidia, backends, chosen, advice }: Findings): string {
+function inWords({ deno, target, cpu, memory, nvidia, backends, mpi, chosen, advice }: Findings): string {
   const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   const names = backends.map(({ name }) => name);
   const rows = backends.map(({ name, works, why, gigaflops }) => {
@@ -106,6 +110,9 @@ function inWords({ deno, target, cpu, memory, nvidia, backends, chosen, advice }
       : [`cuda        without ${nvidia.missing.join(", ")}: \`${commandLine("native")} --cuda\` brings them`]),
     "backends    (speed of a float32 matrix product)",
     ...rows,
+    `mpi         ${
+      mpi.map(({ version, path }) => `${version} (${path})`).join(", ") || "none: several processes train with one"
+    }`,
     `--backend auto takes ${chosen}: the first that works of ${names.join(", ")}`,
     ...(advice === "" ? [] : [`faster: ${advice}`]),
   ].join("\n");

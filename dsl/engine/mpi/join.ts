@@ -5,6 +5,7 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { OneloraError } from "../../error.ts";
+import { takeCard } from "../tensorflow_environment.ts";
 import { alone, gatherValues, type Ranks, shareWith, together } from "../../ranks.ts";
 import {
   findMpi,
@@ -205,6 +206,7 @@ export async function joinRanks(advice: string = "starting again"): Promise<Join
       others === "" ? "no MPI library, or no permission to open one (`--allow-ffi`)" : `only ${others}`,
     );
   }
+  if (launch.local !== undefined) takeCard(launch.local);
   const mpi = openMpi(library);
   const isThreaded = mpi.init();
   const ranks = ranksOf(mpi);

@@ -1,0 +1,96 @@
+import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
+import { denoCommand, taskArguments } from "../../scripts/cli/deno.ts";
+import { openSafetensors } from "../../dsl/safetensors/mod.ts";
+
+/** Launchers by the names that Debian gives them, and what they want so as to start more processes than there are cores. */
+const launchers = {
+  "Open MPI": { command: "mpirun.openmpi", args: ["--oversubscribe"] },
+  MPICH: { command: "mpirun.mpich", args: [] },
+} as const;
+
+/** Whether a command can be started. */
+async function isThere(command: string): Promise<boolean> {
+  try {
+    return (await new Deno.Command(command, { args: ["--version"], stdout: "null", stderr: "null" }).output()).success;
+  } catch {
+    return false;
+  }
+}
+
+const missing: string[] = [];
+for (const [name, { command }] of Object.entries(launchers)) if (!await isThere(command)) missing.push(name);
+const ignore = missing.length > 0;
+if (ignore) console.log(`not tested: training with several processes, for want of ${missing.join(" and ")}`);
+
+const deno = await denoCommand();
+
+/** Runs the train command, by a launcher if one is given. */
+async function train(launcher: keyof typeof launchers | undefined, size: number, ...args: readonly string[]) {
+  const words = ["run", "--no-prompt", "--config=deno.json", ...taskArguments("train"), "scripts/commands/train.ts"];
+  const { command, args: before } = launcher === undefined
+    ? { command: deno, args: [] }
+    : { command: launchers[launcher].command, args: [...launchers[launcher].args, "-n", `${size}`, deno] };
+  const { code, stdout, stderr } = await new Deno.Command(command, {
+    args: [...before, ...words, "--backend", "wasm", "--threads", "1", ...args],
+    env: { OMPI_ALLOW_RUN_AS_ROOT: "1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1", NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  return { code, out: new TextDecoder().decode(stdout), err: new TextDecoder().decode(stderr) };
+}
+
+/** A run's log without its times. */
+async function logOf(folder: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  const lines = (await Deno.readTextFile(`${folder}/metrics.jsonl`)).trimEnd().split("\n");
+  return lines.map((line) => ({ ...JSON.parse(line), seconds: 0 }));
+}
+
+const adapterOf = (folder: string) => Deno.readFile(`${folder}/adapter/adapter_model.safetensors`);
+
+Deno.test({
+  name: "several processes come to what one does that accumulates, and go on in another number by another MPI",
+  ignore,
+  fn: async () => {
+    const folder = await Deno.makeTempDir();
+    const [one, two] = [`${folder}/one`, `${folder}/two`];
+    // Batches of 6, 6 and 1: the last has a share for one process only.
+    const run = ["--batch-size", "6", "--limit", "13", "--eval-every", "2", "--steps", "4"];
+    try {
+      const [alone, both] = await Promise.all([
+        train(undefined, 1, ...run, "--accumulate", "2", "--out", one),
+        train("Open MPI", 2, ...run, "--out", two),
+      ]);
+      assertEquals([alone.code, both.code], [0, 0], both.err);
+      assertStringIncludes(both.out, "2 processes by Open MPI");
+      assertEquals(both.out.split("run folder:").length, 2, "the first process speaks, the others do not");
+      assertEquals(await logOf(two), await logOf(one));
+      assertEquals(await adapterOf(two), await adapterOf(one));
+
+      const more = await train("MPICH", 4, "--resume", two, "--steps", "6");
+      assertEquals(more.code, 0, more.err);
+      assertStringIncludes(more.out, "4 processes by MPICH");
+      assertEquals((await train(undefined, 1, "--resume", one, "--steps", "6")).code, 0);
+      const [expected, log] = [await logOf(one), await logOf(two)];
+      assertEquals(log.map(({ step }) => step), [1, 2, 3, 4, 5, 6]);
+      log.forEach(({ loss }, i) => assertAlmostEquals(loss as number, expected[i].loss as number, 1e-6));
+      await using a = await openSafetensors(`${one}/adapter/adapter_model.safetensors`);
+      await using b = await openSafetensors(`${two}/adapter/adapter_model.safetensors`);
+      for (const name of a.names) {
+        const [x, y] = await Promise.all([a, b].map(async (file) => (await file.read(name)).data as Float32Array));
+        const scale = x.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+        x.forEach((value, i) => assertAlmostEquals(y[i], value, 1e-3 * scale, name));
+      }
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
+  name: "an error of all processes ends them with one line, and one of them takes the others along",
+  ignore,
+  fn: async () => {
+    const { code, out, err } = await train("MPICH", 2, "--data", "idx:/nowhere", "--steps", "2");
+    assert(code !== 0);
+    assertEquals(`${out}${err}`.split("\n").filter((line) => line.startsWith("error: ")).length, 1, err);
+  },
+});
