@@ -6,15 +6,9 @@
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { readJsonIfThere } from "../../dsl/files/python_json.ts";
+import { readText, SETTINGS_BYTES } from "../../dsl/files/read.ts";
 import type { Json } from "../config.ts";
-
-/** Jinja as Hugging Face's templates use it, on demand: only chats need it. */
-const LIBRARY = "npm:@huggingface/jinja@0.5.11";
-
-/** What is used of it. */
-interface Jinja {
-  readonly Template: new (text: string) => { render(values: Readonly<Record<string, unknown>>): string };
-}
+import { loadJinja } from "./jinja.ts";
 
 /** A message of a chat. Further fields, such as `tool_calls`, are the template's to read. */
 export interface ChatMessage {
@@ -47,19 +41,6 @@ export const TURN_MARKS: readonly [begin: string, end: string] = ["\uFDD0", "\uF
 /** `{% generation %}` and its end, which transformers reads to tell what the model writes itself. */
 const GENERATION = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
 
-async function loadLibrary(): Promise<Jinja> {
-  try {
-    const specifier = LIBRARY;
-    return await import(specifier);
-  } catch (cause) {
-    throw new OneloraError({
-      attempted: `loading ${LIBRARY}`,
-      found: (cause as Error).message.split("\n")[0],
-      allowed: "an npm registry in reach on first use",
-    }, { cause });
-  }
-}
-
 /** The template among those that a setting names: the text itself, or the one that is called default. */
 function templateOf(setting: unknown): string | undefined {
   if (typeof setting === "string") return setting;
@@ -69,14 +50,12 @@ function templateOf(setting: unknown): string | undefined {
 }
 
 async function textIfThere(path: string): Promise<string | undefined> {
-  return await guarded(`reading ${path}`, "a readable file", async () => {
-    try {
-      return await Deno.readTextFile(path);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
-    }
-  });
+  try {
+    return await readText(path, SETTINGS_BYTES);
+  } catch (error) {
+    if (error instanceof OneloraError && error.cause instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
 /** Special tokens by name, as templates read them. */
@@ -111,7 +90,7 @@ export async function openChatTemplate(folder: string): Promise<ChatTemplate> {
         'chat_template.jinja, or a "chat_template" in tokenizer_config.json: models that were not trained on chats have none',
     });
   }
-  const { Template } = await loadLibrary();
+  const read = await loadJinja();
   const marks = text.search(GENERATION) >= 0;
   // A block in its place trims the spaces around it as it does itself.
   const withMarks = text.replaceAll(
@@ -122,15 +101,16 @@ export async function openChatTemplate(folder: string): Promise<ChatTemplate> {
   const [plain, marking] = await guarded(
     `reading the chat template of ${folder}`,
     "a Jinja template",
-    () => [new Template(text), marks ? new Template(withMarks) : undefined] as const,
+    () => [read(text), marks ? read(withMarks) : undefined] as const,
   );
   const write = (messages: readonly ChatMessage[], { tools, open = true, marked = false }: ChatOptions = {}) => {
     const template = (marked ? marking : undefined) ?? plain;
     try {
       // Templates ask whether there are tools at all.
       const given = tools === undefined ? {} : { tools };
-      return template.render({ ...specialTokens(config), messages, ...given, add_generation_prompt: open });
+      return template({ ...specialTokens(config), messages, ...given, add_generation_prompt: open });
     } catch (cause) {
+      if (cause instanceof OneloraError) throw cause;
       throw new OneloraError({
         attempted: `writing a chat by the template of ${folder}`,
         found: (cause as Error).message.split("\n")[0],

@@ -36,3 +36,23 @@ Deno.test("a folder without a template, a template that is none, and messages th
     assertStringIncludes(error.message, "roles must alternate");
   });
 });
+
+Deno.test("templates that swell are refused in a line", async () => {
+  const hostile = {
+    "{% for i in range(1000000000) %}a{% endfor %}": "1000000000 items at once",
+    "{% set r = range %}{% for i in r(0, 1000000000, 1) %}a{% endfor %}": "1000000000 items at once",
+    "{% set ns = namespace(x='a') %}{% for i in range(40) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}": "at once",
+    "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = ns.x + ns.x %}{% endfor %}": "at once",
+    [`{{ ${"(".repeat(20_000)}1${")".repeat(20_000)} }}`]: "Maximum call stack size",
+  };
+  for (const [template, part] of Object.entries(hostile)) {
+    await withFolder({ "chat_template.jinja": template }, async (at) => {
+      const error = await assertRejects(
+        async () => (await openChatTemplate(at))([{ role: "user", content: "Hello" }]),
+        OneloraError,
+        part,
+      );
+      assertEquals(error.message.includes("\n"), false);
+    });
+  }
+});

@@ -9,10 +9,12 @@ import { loadAdapter } from "../../../adapters/mod.ts";
 import { readJsonFile } from "../../../dsl/files/python_json.ts";
 import { openSafetensors, toTensor } from "../../../dsl/mod.ts";
 import { openPytorch } from "../../../models/checkpoint/pytorch/reader.ts";
+import { openChatTemplate } from "../../../models/llama/chat.ts";
 import { openTokenizer } from "../../../models/llama/tokenizer.ts";
 import { openSentencePiece } from "../../../models/llama/sentencepiece.ts";
 import { type Model, openModel } from "../../../models/mod.ts";
 import { decodeBmp } from "../../../tasks/data/bmp.ts";
+import { openTextData } from "../../../tasks/text/open.ts";
 import { openCifar } from "../../../tasks/data/cifar.ts";
 import { opaqueGif } from "../../../tasks/data/gif.ts";
 import { parseIdx } from "../../../tasks/data/idx.ts";
@@ -150,6 +152,28 @@ export const targets: Readonly<Record<string, Target>> = {
       await beside(folder, "tokenizer-bytes/tokenizer_config.json", "tokenizer_config.json");
       const tokenizer = await openTokenizer(folder);
       tokenizer.decode(tokenizer.encode("Hello, wide world!  12345"));
+    }),
+  },
+  chat: {
+    seeds: async () => {
+      const { chats } = JSON.parse(await Deno.readTextFile(new URL("chat.json", fixtures)));
+      const templates = chats.map(({ files }: { files: Record<string, string> }) => files["chat_template.jinja"]);
+      return templates.filter((text: unknown) => typeof text === "string")
+        .map((text: string) => new TextEncoder().encode(text));
+    },
+    read: named("chat_template.jinja", async (_, folder) => {
+      const write = await openChatTemplate(folder);
+      write([{ role: "system", content: "Be kind." }, { role: "user", content: "Hello" }]);
+    }),
+  },
+  texts: {
+    seeds: texts(
+      '{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}\n{"messages":[]}\n',
+      '{"prompt":"a","completion":"b"}\n{"instruction":"a","input":"","output":"b"}\n{"text":"NaN","x":[NaN,1e999]}\n',
+      '[{"prompt":"a","completion":"b"},{"prompt":"c","completion":"d"}]',
+    ),
+    read: named("train.json", async (path) => {
+      await openTextData(path, {});
     }),
   },
   sentencepiece: {
