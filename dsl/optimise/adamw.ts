@@ -23,13 +23,26 @@ export interface AdamwOptions {
   readonly decays?: (path: Path, tensor: tf.Tensor) => boolean;
   /** What parameters are changes of, by their paths: p0, where decay acts on p0 + p (default nothing). */
   readonly origins?: Params;
+  /** Factor of the rate for each parameter, decay included (default 1 for all). */
+  readonly factorOf?: (path: Path) => number;
+}
+
+/** Paths by the factor of their rate, in the order of their first one. */
+function byFactor(params: Params, factorOf: (path: Path) => number): ReadonlyMap<number, readonly Path[]> {
+  const groups = new Map<number, Path[]>();
+  for (const path of Object.keys(params)) {
+    const factor = factorOf(path);
+    groups.set(factor, [...groups.get(factor) ?? [], path]);
+  }
+  return groups;
 }
 
 /**
  * p <- p - rate λ p; m <- β1 m + (1-β1) g; v <- β2 v + (1-β2) g²; p <- p - rate m̂ / (√v̂ + ε), with
  * m̂ = m / (1 - β1^t) and v̂ = v / (1 - β2^t).
  *
- * Of a parameter that is a change of another, p0, the sum decays: p <- p - rate λ (p0 + p).
+ * Of a parameter that is a change of another, p0, the sum decays: p <- p - rate λ (p0 + p). With factors, rate is each
+ * parameter's own, as with torch's parameter groups.
  *
  * State: `m.<path>`, `v.<path>` and the step count `t`.
  *
@@ -49,7 +62,8 @@ export interface AdamwOptions {
  * ```
  */
 export function adamw(options: AdamwOptions = {}): Optimiser {
-  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01, decays, origins = {} } = options;
+  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01, decays, origins = {}, factorOf = () => 1 } =
+    options;
   return {
     init: (params) => ({ ...zerosUnder(params, "m"), ...zerosUnder(params, "v"), t: tf.scalar(0) }),
     update: (gradients, state, params, rate, momentum) =>
@@ -64,30 +78,45 @@ export function adamw(options: AdamwOptions = {}): Optimiser {
         // rate m̂ / (√v̂ + ε) = (rate root2 / correction1) m / (√v + ε root2): what is not elementwise is done once.
         const step = tf.div(tf.mul(rate, root2), correction1);
         const floor = tf.mul(root2, epsilon);
-        const shrink = tf.sub(1, tf.mul(rate, weightDecay));
+        const lost = tf.mul(rate, weightDecay);
         const same = tf.scalar(1);
 
-        const [next, m, v] = elementwise(
-          [params, gradients, means, squares],
-          ([p, g, m, v], decay) => {
-            const kept = decay && weightDecay !== 0 ? shrink : same;
-            const own = ownKernel("AdamwStep", { p, g, m, v, step, floor, shrink: kept, fresh }, { beta2 });
-            if (own !== undefined) return own;
-            const mean = tf.add(m, tf.mul(tf.sub(g, m), fresh));
-            const square = tf.add(tf.mul(v, beta2), tf.mul(tf.square(g), 1 - beta2));
-            const change = tf.mul(tf.div(mean, tf.add(tf.sqrt(square), floor)), step);
-            return [tf.sub(decay && weightDecay !== 0 ? tf.mul(p, shrink) : p, change), mean, square];
-          },
-          decays,
-        );
-        const lost = tf.mul(rate, weightDecay);
-        const decayed = weightDecay === 0 ? next : Object.fromEntries(
-          Object.entries(next).map(([path, tensor]) => {
-            const origin = decays?.(path, params[path]) === false ? undefined : origins[path];
-            return [path, origin === undefined ? tensor : tf.sub(tensor, tf.mul(origin, lost))];
-          }),
-        );
-        return { params: decayed, state: { ...prefixed(m, "m"), ...prefixed(v, "v"), t } };
+        /** One update of some parameters, which all learn at a factor of the rate. */
+        const updated = (paths: readonly Path[], factor: number): readonly Params[] => {
+          const scaled = (scalar: tf.Tensor) => factor === 1 ? scalar : tf.mul(scalar, factor);
+          const [ownStep, ownLost] = [scaled(step), scaled(lost)];
+          const shrink = tf.sub(1, ownLost);
+          const of = (tree: Params) => Object.fromEntries(paths.map((path) => [path, tree[path]]));
+          const [next, m, v] = elementwise(
+            [params, gradients, means, squares].map(of),
+            ([p, g, m, v], decay) => {
+              const kept = decay && weightDecay !== 0 ? shrink : same;
+              const own = ownKernel("AdamwStep", { p, g, m, v, step: ownStep, floor, shrink: kept, fresh }, { beta2 });
+              if (own !== undefined) return own;
+              const mean = tf.add(m, tf.mul(tf.sub(g, m), fresh));
+              const square = tf.add(tf.mul(v, beta2), tf.mul(tf.square(g), 1 - beta2));
+              const change = tf.mul(tf.div(mean, tf.add(tf.sqrt(square), floor)), ownStep);
+              return [tf.sub(decay && weightDecay !== 0 ? tf.mul(p, shrink) : p, change), mean, square];
+            },
+            decays,
+          );
+          const decayed = weightDecay === 0 ? next : Object.fromEntries(
+            Object.entries(next).map(([path, tensor]) => {
+              const origin = decays?.(path, params[path]) === false ? undefined : origins[path];
+              return [path, origin === undefined ? tensor : tf.sub(tensor, tf.mul(origin, ownLost))];
+            }),
+          );
+          return [decayed, m, v];
+        };
+
+        const groups = [...byFactor(params, factorOf)].map(([factor, paths]) => updated(paths, factor));
+        /** The trees of all groups as one, in the parameters' order. */
+        const whole = (place: number): Params => {
+          const found: Params = Object.assign({}, ...groups.map((group) => group[place]));
+          return Object.fromEntries(Object.keys(params).map((path) => [path, found[path]]));
+        };
+        const [next, m, v] = [0, 1, 2].map(whole);
+        return { params: next, state: { ...prefixed(m, "m"), ...prefixed(v, "v"), t } };
       }),
   };
 }

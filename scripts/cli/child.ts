@@ -4,7 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import { denoCommand, moduleArgument, onDemandArguments } from "./deno.ts";
+import { denoCommand, moduleArgument, onDemandArguments, taskArguments } from "./deno.ts";
 
 /** What a process of deno is given. */
 export interface Surroundings {
@@ -60,4 +60,15 @@ export async function childOutput(
 export async function draw(spec: object): Promise<string> {
   const args = [...onDemandArguments(), "--ignore-env", moduleArgument(new URL("./chart_process.ts", import.meta.url))];
   return await childOutput(args, { attempted: "drawing a chart", input: JSON.stringify(spec) });
+}
+
+/**
+ * A picture of vectors as PNG, at twice the size that it says.
+ *
+ * @param svg The picture
+ */
+export async function rasterised(svg: string): Promise<Uint8Array> {
+  const script = moduleArgument(new URL("./png_process.ts", import.meta.url));
+  const attempted = "drawing a PNG";
+  return Uint8Array.fromBase64(await childOutput([...taskArguments("evaluate"), script], { attempted, input: svg }));
 }

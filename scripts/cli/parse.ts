@@ -90,11 +90,13 @@ export function splitArguments(flags: Flags, args: readonly string[]): Either<On
 
   const written = new Map<string, { raw: string; where: string }>();
   for (const name of names) {
-    if (texts(name).length > 1) {
-      return left(misuse(`reading --${name}`, `${texts(name).length} values`, "each flag once"));
-    }
     const key = keys.get(name);
-    if (key !== undefined && texts(name).length === 1) written.set(key, { raw: texts(name)[0], where: `--${name}` });
+    const given = texts(name);
+    if (given.length > 1 && (key === undefined || !flags[key].repeatable)) {
+      return left(misuse(`reading --${name}`, `${given.length} values`, "each flag once"));
+    }
+    // An empty one among others stays one: it is refused where it is read.
+    if (key !== undefined && given.length > 0) written.set(key, { raw: given.join(","), where: `--${name}` });
   }
   if (unknown !== undefined) {
     const flag = unknown.split("=")[0];

@@ -8,7 +8,7 @@ import { writeNumbers } from "../../dsl/files/json.ts";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { NO_METHOD } from "../../tasks/trainer/method.ts";
 import { taskKinds } from "../../tasks/kinds.ts";
-import type { Answered, Answering, ComparedAnswers } from "../../tasks/trainer/task.ts";
+import { type Answered, type Answering, type ComparedAnswers, testData } from "../../tasks/trainer/task.ts";
 import { readRunConfig, type SavedRun } from "../../tasks/fine_tune/mod.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, integer, main, required, text } from "../cli/mod.ts";
@@ -57,7 +57,7 @@ function askingOf([first, ...others]: readonly Named[], data: string | undefined
   }
   if (data !== undefined) return answering;
   for (const { folder, run } of others) {
-    const differing = (["data", "seed", "limit"] as const).find((name) => run[name] !== first.run[name]);
+    const differing = (["data", "seed", "limit", "validation"] as const).find((name) => run[name] !== first.run[name]);
     if (differing === undefined) continue;
     throw new OneloraError({
       attempted,
@@ -78,7 +78,7 @@ async function answersOf(
   const adapter = run.adapter === NO_METHOD ? undefined : `${folder}/adapter`;
   const opened = await openNoting(run.model, adapter, run.seed);
   try {
-    return await asking.answers(opened, await kind.openData(asked.data, asked), asked);
+    return await asking.answers(opened, await testData(kind, asked), asked);
   } finally {
     dispose(opened.params as Record<string, Tensor>);
   }
@@ -99,10 +99,11 @@ await main(
     const runs = await runsOf(written);
     const asking = askingOf(runs, data);
     const [{ run: first }] = runs;
+    const asks = data === undefined ? {} : { data, validation: undefined };
     const own = samples === undefined ? first.own : { ...first.own, samples };
     await useBackend(backend, { threads });
     const answers: (readonly Answered[])[] = [];
-    for (const run of runs) answers.push(await answersOf(run, asking, { ...first, data: data ?? first.data, own }));
+    for (const run of runs) answers.push(await answersOf(run, asking, { ...first, ...asks, own }));
     const compared = together(runs, answers);
     console.log(json ? writeNumbers(compared, { indent: 2 }) : asking.report(compared));
   }),

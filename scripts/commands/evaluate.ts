@@ -9,6 +9,7 @@ import { useBackend } from "../../dsl/mod.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import { type EvaluationRun, readRunConfig, type Run, type TaskKind, taskKind, taskNames } from "../../tasks/mod.ts";
 import { inPrecision } from "../../tasks/trainer/precision.ts";
+import { testData } from "../../tasks/trainer/task.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, type Options, text, withFlags } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
@@ -53,6 +54,7 @@ async function subjectOf(options: Options<typeof flags>, given: ReadonlySet<keyo
     own: { ...saved.own, ...ownOptions(kind, options, given) },
     adapter: saved.adapter === "none" ? undefined : `${run}/adapter`,
     data: data ?? saved.data,
+    validation: data === undefined ? saved.validation : undefined,
     limit: limit ?? (data === undefined ? saved.limit : undefined),
     backend: given.has("backend") ? backend : engine,
   };
@@ -78,7 +80,7 @@ await main(
     const plain = await openNoting(subject.model, subject.adapter, subject.seed);
     const opened = { ...plain, params: await inPrecision(plain.layer, plain.params, subject.precision) };
     try {
-      const data = await kind.openData(subject.data, subject);
+      const data = await testData(kind, subject);
       const { metrics, details, notes } = await kind.evaluate(opened, data, subject, reporterFor("evaluating"));
       for (const note of notes) console.error(`note: ${withFlags(flags, note)}`);
       console.log(options.json ? writeNumbers(details) : `${kind.inWords(metrics)}\n\n${inLines(metrics)}`);

@@ -4,30 +4,44 @@
  *
  * @module
  */
+import { OneloraError } from "../../dsl/error.ts";
 import { claimFolder } from "../../dsl/files/claim.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import { taskKind } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
-import { boolean, choice, integer, main, type Options, text, toConfig } from "../cli/mod.ts";
+import { boolean, choice, integer, kebab, main, type Options, text, toConfig } from "../cli/mod.ts";
 import { trainFlags, usage } from "../cli/options.ts";
 import { interruptible } from "../cli/signals.ts";
-import { execute, type Executed, note } from "./sweep/execute.ts";
+import { type Executed, note, showSweep, sweepRuns, type Swept, type View } from "./sweep/execute.ts";
 import type { Settings } from "./sweep/folder.ts";
 import { listing } from "./sweep/listing.ts";
+import { figure9, protocolInWords } from "./sweep/protocol.ts";
+import { paperPage } from "./sweep/page.ts";
 import { type Configuration, experiments, fullSize, listedModel, microSize, paperList } from "./sweep/paper.ts";
+import { readTables, tableGroups } from "./sweep/paper_all.ts";
 import { compressionTables, paperTable, paperTables } from "./sweep/paper_tables.ts";
 import { readMethods, readNumbers } from "./sweep/plan.ts";
 
-const { adapter: _adapter, seed: _seed, lr: _lr, resume: _resume, out: _out, ...passedFlags } = trainFlags;
+const { adapter: _adapter, seed: _seed, lr: _lr, resume: _resume, out: _out, testing: _testing, ...passedFlags } =
+  trainFlags;
+
+/** Training examples that a search for rates holds out where nothing is said. */
+const VALIDATION = 500;
 
 const sweepFlags = {
   adapters: text({ help: "Methods, as --adapter of train takes them; lora@qkv places one", value: "SPEC,..." }),
   seeds: text({ help: "Seeds (default 0,1,2; the paper's number of runs for its tables)", value: "N,..." }),
-  lrs: text({ help: "Peak learning rates; the one with the best mean counts (default: the recipe's)", value: "X,..." }),
-  paper: choice({
-    help: "The methods and the recipe of a table of the paper",
-    allowed: ["S1", ...Object.keys(paperTables)],
+  lrs: text({
+    help:
+      "Peak learning rates; the one with the best mean counts. auto searches one for each method on examples held " +
+      "out (default: the recipe's)",
+    value: "X,...|auto",
   }),
+  paper: choice({
+    help: "The methods and the recipe of a table of the paper; all: every table, with --micro",
+    allowed: ["S1", ...Object.keys(paperTables), "all"],
+  }),
+  only: text({ help: "Of --paper all, these tables", value: "S9,..." }),
   firstData: text({
     help: "Data that the model learns first, with all weights; the methods start from what comes of it",
     value: "DATA",
@@ -81,8 +95,10 @@ interface Part {
   readonly configuration: Configuration;
   /** The paper's table. */
   readonly table?: string;
-  /** Its folder inside that of the command. */
+  /** The folder of its runs inside that of the command. */
   readonly place?: string;
+  /** Tables that show some of its methods each, in folders inside that of the command (default: one that shows all). */
+  readonly views?: readonly (Omit<View, "isFull" | "folder"> & { readonly place: string })[];
 }
 
 /** The data that a transfer of Table S1 learns, of those that were given. */
@@ -96,6 +112,8 @@ function dataOf(given: readonly string[], form: string): string {
 /** What is to be run: Table S1 has a sweep for each transfer. */
 function configurationsOf(options: SweepOptions, given: Given): readonly Part[] {
   const { paper, micro, list, data: named, firstData } = options;
+  if (options.only !== undefined && paper !== "all") throw usage("reading --only", "no --paper all", "it beside");
+  if (paper === "all") return allParts(options, given);
   if (paper !== "S1") return [{ configuration: configurationOf(options, given), table: paper }];
   if (firstData !== undefined) {
     throw usage("sweeping --paper S1", "--first-data", "the data of all transfers in --data");
@@ -111,31 +129,63 @@ function configurationsOf(options: SweepOptions, given: Given): readonly Part[] 
   });
 }
 
+/** Every table, or those that were named, by what they share. */
+function allParts(options: SweepOptions, given: Given): readonly Part[] {
+  if (!options.micro) {
+    throw usage("sweeping --paper all", "no --micro", "it beside, or one table with its own --model and --data");
+  }
+  const fixed = (["model", "data", "firstData"] as const).find((name) => given.has(name));
+  if (fixed !== undefined) throw usage("sweeping --paper all", `--${kebab(fixed)}`, "one table for data of your own");
+  const groups = tableGroups(readTables(options.only), (base) => adjusted(base, options, given));
+  return groups.map(({ name, configuration, tables }) => ({
+    configuration,
+    place: `runs/${name}`,
+    views: tables.map((table) => ({
+      place: table.name,
+      paper: table.name,
+      title: table.title,
+      methods: table.methods,
+    })),
+  }));
+}
+
+/** A sweep with what the command line says of it. */
+function adjusted(base: Configuration, options: SweepOptions, given: Given): Configuration {
+  const { adapters, seeds, lrs, firstData } = options;
+  const isAuto = lrs === "auto";
+  const rates = lrs === undefined || isAuto
+    ? undefined
+    : readNumbers("--lrs", lrs, (rate) => rate > 0 && rate < Infinity, "numbers above 0, or auto alone");
+  const isSeed = (seed: number) => Number.isSafeInteger(seed) && seed >= 0;
+  const search = isAuto || (base.search === true && rates === undefined);
+  const settings = withSettings(base.settings, passedOn(options, given));
+  const { limit = Infinity } = settings;
+  const needs = search && settings.validation === undefined;
+  return {
+    ...base,
+    settings: needs ? { ...settings, validation: Math.min(VALIDATION, Number(limit)) } : settings,
+    methods: adapters === undefined ? base.methods : readMethods(adapters),
+    seeds: seeds === undefined ? base.seeds : readNumbers("--seeds", seeds, isSeed, "integers, at least 0"),
+    rates: rates === undefined ? base.rates : () => rates,
+    first: firstData ?? base.first,
+    search,
+  };
+}
+
 /** What is to be run. */
 function configurationOf(
   options: SweepOptions,
   given: Given,
 ): Configuration {
-  const { paper, adapters, seeds, lrs, micro } = options;
+  const { paper, adapters, micro } = options;
   if (micro && paper === undefined) throw usage("reading --micro", "no --paper", `--paper ${sweepFlags.paper.allowed}`);
   if (paper === undefined && adapters === undefined) {
     throw usage("reading the command line", "nothing to compare", "--adapters SPEC,... or --paper NAME (see --list)");
   }
-  const own = passedOn(options, given);
   const base: Configuration = paper === undefined
     ? { title: "", settings: {}, methods: [], seeds: [0, 1, 2], rates: () => [] }
     : ofPaper(paper, options, given);
-  const rates = lrs === undefined
-    ? undefined
-    : readNumbers("--lrs", lrs, (rate) => rate > 0 && rate < Infinity, "numbers above 0");
-  const isSeed = (seed: number) => Number.isSafeInteger(seed) && seed >= 0;
-  const configuration = {
-    settings: withSettings(base.settings, own),
-    methods: adapters === undefined ? base.methods : readMethods(adapters),
-    seeds: seeds === undefined ? base.seeds : readNumbers("--seeds", seeds, isSeed, "integers, at least 0"),
-    rates: rates === undefined ? base.rates : () => rates,
-    first: options.firstData ?? base.first,
-  };
+  const configuration = adjusted(base, options, given);
   const kind = taskKind(options.task);
   const { model = kind.model, data = kind.data } = configuration.settings;
   return { ...configuration, title: base.title || `${options.task}, ${model}, ${data}` };
@@ -145,6 +195,19 @@ function configurationOf(
 function folderOf({ paper, micro }: SweepOptions, { title }: Configuration): string {
   const name = paper === undefined ? title.replace(/[^\w.+=-]+/g, "-") : micro ? `${paper}-micro` : paper;
   return `runs/sweeps/${name}`;
+}
+
+/** Tables of a sweep; with no run finished, what ended it is the answer, unless it is one of several. */
+async function shown(swept: Swept, views: readonly View[], signal: AbortSignal): Promise<readonly Executed[]> {
+  const done: Executed[] = [];
+  for (const view of views) {
+    const executed = await showSweep(swept, view, signal).catch((error) => {
+      if (views.length === 1 || !(error instanceof OneloraError)) throw error;
+      note(`${view.title}: no run has finished`);
+    });
+    if (executed !== undefined) done.push(executed);
+  }
+  return done;
 }
 
 await main(
@@ -164,25 +227,48 @@ await main(
     }
     using owned = await claimFolder(folder, "sweep");
     if (owned.note !== undefined) note(owned.note);
+    if (parts.some(({ configuration: { search } }) => search) && !given.has("validation") && paper !== "all") {
+      const [{ configuration: { settings } }] = parts;
+      note(`${settings.validation} training examples are held out to find rates with; --validation says how many`);
+    }
     const { signal, listen } = interruptible("saving the state of the runs after their steps");
     await listen();
     const isFull = paper !== undefined && !micro;
-    const done: Executed[] = [];
-    for (const { configuration, table, place } of parts) {
+    const [done, failures]: [Executed[], OneloraError[]] = [[], []];
+    for (const { configuration, table, place, views } of parts) {
       const own = place === undefined ? folder : `${folder}/${place}`;
-      done.push(await execute(configuration, { folder: own, root: folder, jobs, signal, paper: table, isFull }));
+      const swept = await sweepRuns(configuration, { folder: own, root: folder, jobs, signal });
+      if (swept.failure !== undefined) failures.push(swept.failure);
+      done.push(
+        ...await shown(
+          swept,
+          views?.map((view) => ({ ...view, isFull, folder: `${folder}/${view.place}` })) ?? [
+            { title: configuration.title, methods: swept.methods, folder: own, paper: table, isFull },
+          ],
+          signal,
+        ),
+      );
       if (signal.aborted) break;
     }
+    const several = parts.length > 1 || parts[0].views !== undefined;
     const [tables, data] = [
       done.map(({ table }) => table).join("\n\n"),
-      done.length === 1 && parts.length === 1 ? done[0].data : `[${done.map(({ data }) => data).join(",\n")}]`,
+      several ? `[${done.map(({ data }) => data).join(",\n")}]` : done[0].data,
     ];
-    if (parts.length > 1) {
+    if (several) {
       await writeWhole(`${folder}/table.md`, `${tables}\n`);
       await writeWhole(`${folder}/table.json`, `${data}\n`);
     }
+    if (paper !== undefined && !signal.aborted) {
+      const figure = paper === "all" && options.only === undefined ? [await figure9(folder, signal)] : [];
+      const page = paperPage(several ? "The paper's tables" : done[0].section.title, protocolInWords(parts), [
+        ...done.map(({ section }) => section),
+        ...figure,
+      ]);
+      await writeWhole(`${folder}/paper.html`, page);
+      note(`${folder}/paper.html shows it all`);
+    }
     console.log(json ? data : tables);
-    const failure = done.find(({ failure }) => failure !== undefined)?.failure;
-    if (failure !== undefined) throw failure;
+    if (failures.length > 0) throw failures[0];
   }),
 );

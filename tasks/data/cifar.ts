@@ -103,14 +103,21 @@ function dataset(
   const record = edition.labelBytes + 3 * PLANE;
   const ends: number[] = [];
   for (const file of files) ends.push((ends.at(-1) ?? 0) + file.length / record);
+  /** The file that holds an example, and where its picture begins there, after its label. */
+  const place = (index: number): readonly [bytes: Uint8Array, at: number] => {
+    const file = ends.findIndex((end) => index < end);
+    return [files[file], (index - (ends[file - 1] ?? 0)) * record + edition.labelBytes];
+  };
   return checked({
     name: `${edition.name}/${part}`,
     size: ends[ends.length - 1],
     classes,
+    labelOf: (index) => {
+      const [bytes, at] = place(index);
+      return bytes[at - 1];
+    },
     get: (index) => {
-      const file = ends.findIndex((end) => index < end);
-      const at = (index - (ends[file - 1] ?? 0)) * record + edition.labelBytes;
-      const bytes = files[file];
+      const [bytes, at] = place(index);
       const pixels = new Uint8Array(3 * PLANE);
       for (let channel = 0; channel < 3; channel++) {
         for (let i = 0; i < PLANE; i++) pixels[3 * i + channel] = bytes[at + channel * PLANE + i];

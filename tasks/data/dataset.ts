@@ -32,6 +32,8 @@ export interface ImageDataset {
   readonly classes: readonly string[];
   /** Whether an image may be of several classes, or of none. */
   readonly multiLabel?: boolean;
+  /** The label of an example without reading its image, where it is known. */
+  readonly labelOf?: (index: number) => number;
   /** The example at an index in 0..size-1; an unreadable one is an `OneloraError` that names it. */
   get(index: number): ImageExample | Promise<ImageExample>;
 }

@@ -41,6 +41,7 @@ export function fileDataset(
     size: entries.length,
     classes,
     ...(multiLabel && { multiLabel }),
+    labelOf: (index) => entries[index].label,
     get: async (index) => {
       const { path, ...labels } = entries[index];
       return { ...await decodeImage(sharp, path, path), ...labels };

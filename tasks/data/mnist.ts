@@ -42,6 +42,7 @@ async function readPart(folder: URL, stem: string, name: string): Promise<ImageD
     name,
     size,
     classes: DIGITS,
+    labelOf: (index) => labels.data[index],
     get: (index) => ({
       pixels: images.data.subarray(index * area, (index + 1) * area),
       height,
@@ -124,6 +125,7 @@ export async function openFashionMnist(folder?: URL, testSize: number = 1000): P
       name,
       size: (to - from) * CLOTHES.length,
       classes: CLOTHES,
+      labelOf: (index) => index % CLOTHES.length,
       get: (index) => {
         const label = index % CLOTHES.length;
         const start = (from + Math.floor(index / CLOTHES.length)) * AREA;

@@ -203,6 +203,7 @@ function datasetOf(
     size: examples.length,
     classes,
     ...(multiLabel && { multiLabel }),
+    labelOf: (index) => labels[index].label,
     get: async (index) => ({
       ...await readImage(examples[index].image, `image ${index} of ${name}`),
       ...labels[index],

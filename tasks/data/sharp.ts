@@ -64,7 +64,7 @@ export interface DecodingOptions {
 /** Takes a file's bytes or, with their sizes, plain values. */
 export type Sharp = (
   input: Uint8Array | Uint16Array,
-  options?: { raw: { width: number; height: number; channels: number } } | DecodingOptions,
+  options?: { raw: { width: number; height: number; channels: number } } | DecodingOptions | { density: number },
 ) => Picture;
 
 /** The library; a first use without a registry in reach is an `OneloraError`. */

@@ -30,10 +30,12 @@ export function turn(image: ImageExample, quarters: number): ImageExample {
 }
 
 function turnedDataset(dataset: ImageDataset): ImageDataset {
+  const { labelOf } = dataset;
   return {
     name: `${dataset.name}-turned`,
     size: 4 * dataset.size,
     classes: dataset.classes.flatMap((name) => [0, 90, 180, 270].map((degrees) => `${name} at ${degrees}°`)),
+    ...(labelOf && { labelOf: (index) => 4 * labelOf(index >> 2) + (index & 3) }),
     get: async (index) => {
       const image = await dataset.get(index >> 2);
       return { ...turn(image, index & 3), label: 4 * image.label + (index & 3) };

@@ -47,6 +47,8 @@ export interface DepthFeed {
   readonly onTotal?: (line: string) => void;
   /** Evaluate the mean of a picture's and its mirror image's predictions. */
   readonly flip?: boolean;
+  /** Pictures at a time in evaluations (default: as many as fill a million values of the model's input). */
+  readonly evalBatch?: number;
 }
 
 /** Side of the published models' images, and what Depth Anything stretches pictures to when it trains metric ones. */
@@ -180,6 +182,8 @@ export interface DepthEvaluation {
   readonly limit?: number;
   /** Threads that prepare pictures. */
   readonly workers?: number;
+  /** Pictures at a time (default: as many as fill a million values of the model's input). */
+  readonly evalBatch?: number;
 }
 
 /** A picture's prediction beside its truth. */
@@ -206,13 +210,13 @@ export interface DepthPrediction {
 export async function* depthPredictions(
   layer: Layer,
   params: Params,
-  { dataset, input, flip, limit, workers }: DepthEvaluation,
+  { dataset, input, flip, limit, workers, evalBatch }: DepthEvaluation,
 ): AsyncGenerator<DepthPrediction, void, void> {
   const predictor = depthPredictor(layer, params, flip);
   const stream = depthBatches({
     dataset,
     transform: depthEvaluationTransform(input),
-    batchSize: Math.max(1, Math.trunc(EVALUATION_VALUES / (3 * input.height * input.width))),
+    batchSize: evalBatch ?? Math.max(1, Math.trunc(EVALUATION_VALUES / (3 * input.height * input.width))),
     seed: 0,
     // A choice, since the first pictures of a data set are often of one scene.
     shuffle: limit !== undefined,
@@ -284,12 +288,12 @@ export function depthTask(
   feed: DepthFeed,
 ): TrainingTask {
   const { protocol: { brightness }, protocol } = data;
-  const { flip, limit, augment, workers, ...order } = feed;
+  const { flip, limit, augment, workers, evalBatch, ...order } = feed;
   const transform = augment ? depthTrainingTransform(input, { brightness }) : depthEvaluationTransform(input);
   return {
     deciding: { metric: "rmse", better: "lower" },
     evaluate: async (params) => ({
-      ...await evaluateDepth(layer, params, { dataset: data.test, input, flip, limit, workers }, protocol),
+      ...await evaluateDepth(layer, params, { dataset: data.test, input, flip, limit, workers, evalBatch }, protocol),
     }),
     async *batches(start) {
       const stream = depthGroups({

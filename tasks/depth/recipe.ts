@@ -16,6 +16,7 @@ const published: RunRecipe<DepthSettings> = {
   schedule: "one-cycle-flat",
   warmup: 0.7,
   clip: 0.1,
+  lrFactor: "backbone.**=0.02",
   own: { augment: true, flip: true },
 };
 

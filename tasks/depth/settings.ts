@@ -19,5 +19,5 @@ export interface DepthSettings {
 export const depthSettings: SettingsOf<DepthSettings> = {
   augment: fromRecipe(boolean({ help: "mirroring, crops and brightness (default: true)" })),
   flip: boolean({ aside: true, help: "evaluate the mean of a picture's and its mirror image's predictions" }),
-  samples: integer({ aside: true, help: "pictures shown after training", min: 1 }),
+  samples: integer({ aside: true, help: "pictures shown after training; 0 for none", min: 0 }),
 };

@@ -10,6 +10,7 @@ import { oneCycleMomentum } from "../../dsl/optimise/mod.ts";
 import type { Params } from "../../dsl/tree.ts";
 import type { Model } from "../../models/mod.ts";
 import { type ImageSource, readColourImage } from "../data/own.ts";
+import { splitTraining } from "../data/validation.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import type {
   BatchSize,
@@ -86,9 +87,12 @@ function open(run: Run<DepthSettings>, { model, data }: Opened<DepthSplits>, rep
     }, { exitCode: 2 });
   }
   const input = metricInput(model);
-  const { limit = samples, workers } = run;
+  const { limit = samples, workers, evalBatch } = run;
   const layer = methodOn(model, run);
-  const shown: DepthEvaluation = { dataset: data.test, input, flip, workers, limit: Math.min(samples, limit) };
+  const shown: DepthEvaluation = {
+    ...{ dataset: data.test, input, flip, workers, evalBatch },
+    limit: Math.min(samples, limit),
+  };
   return {
     model,
     layer,
@@ -105,17 +109,22 @@ function open(run: Run<DepthSettings>, { model, data }: Opened<DepthSplits>, rep
     momentum: run.schedule.startsWith("one-cycle")
       ? ({ steps, warmup }) => oneCycleMomentum({ steps, rise: warmup > 0 ? warmup / steps : undefined })
       : undefined,
-    show: (params, folder) => show(layer, params, folder, shown, reporter),
+    show: samples === 0 ? undefined : (params, folder) => show(layer, params, folder, shown, reporter),
   };
 }
 
 async function evaluate(
   { model, layer, params }: TrainedModel,
   { test, protocol }: DepthSplits,
-  { limit, own: { flip } }: EvaluationRun<DepthSettings>,
+  { limit, workers, evalBatch, own: { flip } }: EvaluationRun<DepthSettings>,
 ): Promise<EvaluationReport> {
   const input = metricInput(model);
-  const metrics = await evaluateDepth(layer, params, { dataset: test, input, flip, limit }, protocol);
+  const metrics = await evaluateDepth(
+    layer,
+    params,
+    { dataset: test, input, flip, limit, workers, evalBatch },
+    protocol,
+  );
   const { empty } = metrics;
   return {
     metrics: { ...metrics },
@@ -144,6 +153,10 @@ export const monocularDepth: TaskKind<DepthSettings, DepthSplits, DepthPair, Ima
   exampleForm: "{ image, depth }",
   takes: isDepthPair,
   ownData: ownDepth,
+  holdOut: (data, count) => {
+    const { held, kept } = splitTraining(data.train, count);
+    return { training: { ...data, train: kept, test: held }, testing: { ...data, train: kept } };
+  },
   dataFacts: ({ train, test }) => ({ examples: { train: train.size, test: test.size } }),
   open: (run, opened, reporter) => Promise.resolve().then(() => open(run, opened, reporter)),
   evaluate,

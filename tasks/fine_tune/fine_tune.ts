@@ -29,7 +29,7 @@ import type { TrainedModel } from "../trainer/prediction.ts";
 import { readRunConfig, runConfig } from "./config.ts";
 import { newFolder, unused, writeRunJson } from "./folder.ts";
 import { watchLoad } from "./load.ts";
-import { peakMemory } from "./memory.ts";
+import { type RunMemory, watchMemory } from "./memory.ts";
 import { type ExampleOf, type FineTuneOptions, type FineTuneSurroundings, SURROUNDINGS } from "./options.ts";
 import { checkExamples, digestOf, OWN, type Own, ownExamples } from "./own_examples.ts";
 import { type Tuned, tuned } from "./tuned.ts";
@@ -80,16 +80,16 @@ function fresh(options: AnyOptions, own: Own | undefined): Asked {
 async function resumed(folder: string, options: AnyOptions): Promise<Asked> {
   const given = { ...settingsOf(options), task: options.task, out: options.out };
   const extra = Object.entries(given).find(([name, value]) =>
-    value !== undefined && !["steps", "epochs", "timeLimit"].includes(name)
+    value !== undefined && !["steps", "epochs", "timeLimit", "testing"].includes(name)
   );
   if (extra !== undefined) {
     const allowed = "the run's own settings; `steps`, `epochs` or `timeLimit` to change its length";
     throw new OneloraError({ attempted: `resuming ${folder}`, found: `\`${extra[0]}\``, allowed }, { exitCode: 2 });
   }
   const { kind, run, backend } = await readRunConfig(folder);
-  const { steps, epochs, timeLimit = run.timeLimit } = options;
+  const { steps, epochs, timeLimit = run.timeLimit, testing = run.testing } = options;
   const length = steps !== undefined || epochs !== undefined ? { steps, epochs } : {};
-  return { kind, run: { ...run, ...length, timeLimit }, backend: options.backend ?? backend };
+  return { kind, run: { ...run, ...length, timeLimit, testing }, backend: options.backend ?? backend };
 }
 
 /** The engine: the one asked for, the one in use, or the first that works. */
@@ -124,9 +124,12 @@ function summary(
   run: Run,
   backend: string,
   result: RunResult,
-  { plan, otherLoad }: { readonly plan?: StepPlan; readonly otherLoad?: number },
+  { plan, otherLoad, memory }: {
+    readonly plan?: StepPlan;
+    readonly otherLoad?: number;
+    readonly memory: RunMemory;
+  },
 ): object {
-  const memory = peakMemory();
   return {
     task: kind.name,
     model: run.model,
@@ -148,6 +151,8 @@ function summary(
     deciding: result.deciding,
     best: result.best,
     metrics: result.metrics,
+    validation: result.validation,
+    untested: result.untested,
     versions: softwareVersions(),
   };
 }
@@ -172,7 +177,7 @@ async function trained(
   checkExamples(kind, own);
   const data = own === undefined
     ? await firstBefore(() => kind.openData(run.data, run))
-    : kind.ownData(own.train, own.test, { seed: run.seed, onLine: line });
+    : kind.ownData(own.train, own.test, { seed: run.validation === undefined ? run.seed : 0, onLine: line });
   const record = out === undefined ? undefined : await recordData(run.data, kind.dataFacts(data));
   if (record !== undefined && options.resume !== undefined) {
     const unknown = await checkData(`${out}/data.json`, record, run.data);
@@ -191,7 +196,7 @@ async function trained(
     })
     : undefined;
 
-  const otherLoad = watchLoad();
+  const [otherLoad, memory] = [watchLoad(), watchMemory()];
   let plan: StepPlan | undefined;
   let kept: TrainedModel | undefined;
   const running = runTask(kind, run, {
@@ -199,7 +204,7 @@ async function trained(
     out,
     resume: options.resume !== undefined,
     reporter: reporterOf(options, run.adapter),
-    observers: [{ onStep, onEvaluation, onCheckpoint }],
+    observers: [memory, { onStep, onEvaluation, onCheckpoint }],
     planned: (planned) => {
       plan = planned;
       onPlan?.(planned);
@@ -224,7 +229,13 @@ async function trained(
   const done = { ...result, ...tuned<TaskName>(kept!, { kind, method: run, own: run.own }), run, out, baseline };
   if (out === undefined) return done;
   try {
-    await writeRunJson(out, "summary.json", summary(kind, run, backend, result, { plan, otherLoad: otherLoad() }));
+    await writeRunJson(
+      out,
+      "summary.json",
+      summary(kind, run, backend, result, {
+        ...{ plan, otherLoad: otherLoad(), memory: memory.taken() },
+      }),
+    );
     await writeReport(out);
     return done;
   } catch (error) {

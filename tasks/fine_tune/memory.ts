@@ -11,10 +11,43 @@ import { nvidia } from "../../dsl/engine/nvidia.ts";
 export interface Memory {
   /** Peak resident memory of the process, in bytes. */
   readonly peakBytes: number;
-  /** Memory of the card that is taken at the end of the run, which TensorFlow does not give back before, in bytes. */
+  /** Memory of the card that is taken at that time, which TensorFlow does not give back before, in bytes. */
   readonly deviceBytes?: number;
   /** Share of the card's memory where the engine computes on one, else of the machine's, from 0 to 1; absent if unknown. */
   readonly share?: number;
+}
+
+/** Memory of a run: what training took until the first evaluation, and what all of it did. */
+export interface RunMemory extends Memory {
+  /** Peak resident memory of the process, evaluations included, in bytes. */
+  readonly wholeBytes: number;
+}
+
+/**
+ * Watches a run's memory, so that what evaluations take does not count as what training does.
+ *
+ * @returns What to tell of steps and evaluations, and what says in the end what was taken
+ */
+export function watchMemory(): {
+  readonly onStep: () => void;
+  readonly onEvaluating: () => void;
+  readonly taken: () => RunMemory;
+} {
+  let stepped = false;
+  let training: Memory | undefined;
+  return {
+    onStep: () => {
+      stepped = true;
+    },
+    // Later steps take what the first ones do.
+    onEvaluating: () => {
+      if (stepped) training ??= peakMemory();
+    },
+    taken: () => {
+      const whole = peakMemory();
+      return { ...training ?? whole, wholeBytes: whole.peakBytes };
+    },
+  };
 }
 
 /** Whether something may be asked without asking the user. */

@@ -10,6 +10,7 @@ import { inTurn } from "../../dsl/ranks.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import type { ConditionalDiffusion } from "../../models/mod.ts";
 import type { ImageDataset } from "../data/dataset.ts";
+import { partSpans } from "../trainer/parts.ts";
 import type { Autoencoder } from "./autoencoder.ts";
 import type { FeatureExtractor } from "./features.ts";
 import { type FeatureStatistics, frechetDistance } from "./fid.ts";
@@ -40,6 +41,8 @@ export interface JudgingOptions extends SamplerSettings {
   readonly samples: number;
   /** Seed of the sampled pictures. */
   readonly seed: number;
+  /** Images at a time (default 100). */
+  readonly batchSize?: number;
 }
 
 /** Images that the loss is a mean of, at most. */
@@ -55,8 +58,14 @@ const NUMBERS = ["loss", "mse", "variational"] as const;
  * @param judged Model and images
  * @param params The model's parameters
  * @param limit Use only so many images
+ * @param rows Images at a time; noise does not depend on it
  */
-export async function heldOutLoss(judged: Judged, params: Params, limit: number = HELD_OUT): Promise<Tree<number>> {
+export async function heldOutLoss(
+  judged: Judged,
+  params: Params,
+  limit: number = HELD_OUT,
+  rows: number = BATCH,
+): Promise<Tree<number>> {
   const { layer, input, dataset, autoencoder, relabel } = judged;
   const schedule = trainedSchedule(input.process);
   const objective = generationObjective(layer, input.process?.prediction);
@@ -70,13 +79,17 @@ export async function heldOutLoss(judged: Judged, params: Params, limit: number 
   try {
     const means = inTurn(heldOutBatches(dataset, input, autoencoder, options), async ({ position, ...batch }) => {
       const labels = batch.labels.map((label) => relabel?.[label] ?? input.classes);
-      const found = tf.tidy(() =>
-        numbers(params, noisedBatch(schedule, { ...batch, labels }, fold(key(0), "held out", position.offset))())
-      );
-      const there = NUMBERS.flatMap((name) => found[name] ?? []);
-      const values = await Promise.all(there.map((value) => value.data<"float32">()));
-      tf.dispose(found);
-      return Float32Array.from(values, ([mean]) => mean);
+      const noised = noisedBatch(schedule, { ...batch, labels }, fold(key(0), "held out", position.offset));
+      const total = new Float32Array(NUMBERS.length);
+      let known: readonly string[] = [];
+      for (const span of partSpans(labels.length, rows)) {
+        const found = tf.tidy(() => numbers(params, noised(span)));
+        known = NUMBERS.filter((name) => found[name] !== undefined);
+        const values = await Promise.all(known.map((name) => found[name].data<"float32">()));
+        tf.dispose(found);
+        values.forEach(([mean], i) => total[i] += mean * (span[1] - span[0]) / labels.length);
+      }
+      return total.subarray(0, known.length);
     });
     for await (const [{ labels }, found] of means) {
       found.forEach((mean, i) => sums[NUMBERS[i]] = (sums[NUMBERS[i]] ?? 0) + mean * labels.length);

@@ -75,9 +75,14 @@ function transformOf({ image }: Model, size: number): ImageTransform {
  *
  * @param name Preset name or folder
  * @param size Side of the pictures; images of a data set are cropped to it, as for training
+ * @param batchSize Images of a data set at a time
  * @throws OneloraError for a model that gives no features, or has no weights
  */
-export async function openFeatures(name: string, size: number): Promise<FeatureExtractor> {
+export async function openFeatures(
+  name: string,
+  size: number,
+  batchSize: number = BATCH,
+): Promise<FeatureExtractor> {
   const model = await openModel(name);
   const layer = withoutHead(model);
   if (model.folder === undefined) {
@@ -92,7 +97,7 @@ export async function openFeatures(name: string, size: number): Promise<FeatureE
   const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels), { graph: true });
   const gather = async (start: FeatureStatistics | undefined, dataset: ImageDataset, limit?: number) => {
     let state = start;
-    const options = { dataset, transform, batchSize: BATCH, seed: 0, shuffle: limit !== undefined, limit };
+    const options = { dataset, transform, batchSize, seed: 0, shuffle: limit !== undefined, limit };
     for await (const { pixels, shape } of batches(options)) {
       const features = tf.tidy(() => forward(params, tf.tensor4d(pixels, [...shape])));
       state = updateFeatures(state ?? startFeatures(features.shape[1]!), await features.data<"float32">());

@@ -37,7 +37,8 @@ export function unfitGeneration(asked: Settings): Unfit | undefined {
 }
 
 /** What the distance may be called: FID with Inception's features and enough samples. */
-export function distanceTitle(asked: Settings): string {
+export function distanceTitle(asked: Settings): string | undefined {
+  if (samplesOf(asked) === 0) return undefined;
   const isInception = asked.own.features?.startsWith("inception-v3-fid") ?? false;
   return isInception && samplesOf(asked) >= FID_SAMPLES ? "FID" : "Fréchet distance";
 }

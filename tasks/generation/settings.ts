@@ -35,5 +35,7 @@ export const generationSettings: SettingsOf<GenerationSettings> = {
     help: "autoencoder of a model of latents (default: vae/ in the model's folder or beside it)",
     value: "NAME|DIR",
   }),
-  samples: fromRecipe(integer({ aside: true, help: "pictures sampled in an evaluation", min: 1 })),
+  samples: fromRecipe(
+    integer({ aside: true, help: "pictures sampled in an evaluation; 0 for none, and the loss alone", min: 0 }),
+  ),
 };

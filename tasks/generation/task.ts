@@ -15,6 +15,7 @@ import { matchClasses, sameClasses, someNames } from "../data/classes.ts";
 import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
 import { imageDataForms, imageFacts, openImageData } from "../data/open.ts";
 import { isLabelledImage, type LabelledImage, ownImages } from "../data/own.ts";
+import { holdOutImages } from "../data/validation.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import type { Reporter } from "../trainer/observe.ts";
 import { partRows, partSpans } from "../trainer/parts.ts";
@@ -113,7 +114,8 @@ function featuresOf({ own }: GenerationEvaluation, { input, autoencoder }: Judge
 function judgingOptions(run: GenerationEvaluation, model: string, { autoencoder }: Judged): JudgingOptions {
   const { own: recipe } = generationRecipeFor(model, run.data);
   const { samplingSteps = recipe.samplingSteps, guidance = recipe.guidance, samples = recipe.samples } = run.own;
-  return { samplingSteps, guidance, samples, decode: autoencoder?.decode, limit: run.limit, seed: run.seed ?? 0 };
+  const decode = autoencoder?.decode;
+  return { samplingSteps, guidance, samples, decode, limit: run.limit, seed: run.seed ?? 0, batchSize: run.evalBatch };
 }
 
 /** All that a model is judged by; what must be opened for it is, until it is disposed. */
@@ -122,15 +124,15 @@ async function judge(
   run: GenerationEvaluation,
   options: JudgingOptions,
 ): Promise<Disposable & { readonly metrics: (params: Params) => Promise<Tree<number>>; readonly measured: boolean }> {
-  const name = featuresOf(run, judged);
+  const name = options.samples === 0 ? undefined : featuresOf(run, judged);
   const features = name === undefined
     ? undefined
-    : await openFeatures(name, judged.autoencoder?.image.size ?? judged.input.shape[1]);
+    : await openFeatures(name, judged.autoencoder?.image.size ?? judged.input.shape[1], options.batchSize);
   const meter = features && distanceMeter(judged, features, options);
   return {
     measured: meter !== undefined,
     metrics: async (params) => {
-      const loss = await heldOutLoss(judged, params, run.limit);
+      const loss = await heldOutLoss(judged, params, run.limit, options.batchSize);
       return meter === undefined ? loss : { ...loss, fid: await meter.distance(params) };
     },
     [Symbol.dispose]: () => features?.[Symbol.dispose](),
@@ -240,7 +242,7 @@ async function open(
     objective: generationObjective(asConditionalDiffusion(model, underRun(placed, run)), input.process?.prediction),
     examples: data.train.size,
     training,
-    show: async (params, folder) => {
+    show: options.samples === 0 ? undefined : async (params, folder) => {
       try {
         await showSamples(test, options, params, folder);
       } catch (error) {
@@ -275,7 +277,9 @@ async function evaluate(
     ...subject.relabel !== undefined ? [] : [
       `judged without labels: ${subject.input.classes} classes, ${test.classes.length} in the data, not all by a name of its own`,
     ],
-    ...judging.measured ? [] : ["no distance of samples: `features` names the model that tells pictures apart"],
+    ...judging.measured || options.samples === 0
+      ? []
+      : ["no distance of samples: `features` names the model that tells pictures apart"],
   ];
   return { metrics, details: { ...metrics, sampling }, notes };
 }
@@ -301,6 +305,7 @@ export const generation: TaskKind<GenerationSettings, ImageSplits, LabelledImage
   exampleForm: "{ image, label }",
   takes: isLabelledImage,
   ownData: ownImages,
+  holdOut: holdOutImages,
   dataFacts: imageFacts,
   open,
   evaluate,

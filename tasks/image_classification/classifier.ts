@@ -55,6 +55,8 @@ export interface FeedSettings {
   readonly strict?: boolean;
   /** Threads that prepare examples. */
   readonly workers?: number;
+  /** Images at a time in evaluations (default 100). */
+  readonly evalBatch?: number;
   /** Told of every image left out. */
   readonly onSkip?: (line: string) => void;
   /** Told at the end of an epoch how many were left out. */
@@ -133,7 +135,7 @@ export function classificationObjective(
 }
 
 /** How unreadable images are treated, who reads, and how the data's labels go with the model's. */
-export interface EvaluationFeed extends Pick<FeedSettings, "strict" | "workers" | "onSkip" | "onTotal"> {
+export interface EvaluationFeed extends Pick<FeedSettings, "strict" | "workers" | "evalBatch" | "onSkip" | "onTotal"> {
   /** By default the model's classes are the data's, a picture has one. */
   readonly fit?: LabelFit;
 }
@@ -145,13 +147,13 @@ async function* evaluationBatches(
   image: ImageInput,
   dataset: ImageDataset,
   limit: number | undefined,
-  { strict, workers, onSkip, onTotal, fit }: EvaluationFeed,
+  { strict, workers, evalBatch = EVALUATION_BATCH, onSkip, onTotal, fit }: EvaluationFeed,
 ): AsyncGenerator<Batch & { readonly logits: Float32Array }, void, void> {
   const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels), { graph: true });
   const stream = batches({
     dataset,
     transform: evaluationTransform(transformOptions(image)),
-    batchSize: EVALUATION_BATCH,
+    batchSize: evalBatch,
     seed: 0,
     // A choice, since the first examples of a class-per-folder tree are all of one class.
     shuffle: limit !== undefined,

@@ -9,6 +9,7 @@ import { type Model, openModel } from "../../models/mod.ts";
 import { matchClasses } from "../data/classes.ts";
 import type { ImageSplits } from "../data/dataset.ts";
 import { type ImageSource, isLabelledImage, type LabelledImage, ownImages, readImage } from "../data/own.ts";
+import { holdOutImages } from "../data/validation.ts";
 import { imageDataForms, imageFacts, openImageData } from "../data/open.ts";
 import type { ClassificationMetrics } from "../metrics/classification.ts";
 import type { MultiLabelMetrics } from "../metrics/multi_label.ts";
@@ -156,6 +157,7 @@ export const imageClassification: TaskKind<
   exampleForm: "{ image, label }",
   takes: isLabelledImage,
   ownData: ownImages,
+  holdOut: holdOutImages,
   dataFacts: imageFacts,
   open: (run, opened, reporter) => Promise.resolve().then(() => open(run, opened, reporter)),
   evaluate,

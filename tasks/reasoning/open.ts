@@ -4,7 +4,8 @@
  * @module
  */
 import { OneloraError, unknownName } from "../../dsl/error.ts";
-import type { ReasoningExample } from "./example.ts";
+import { checkHeldOut, type HeldOut } from "../data/validation.ts";
+import { type ReasoningExample, splitExamples } from "./example.ts";
 import { wordProblems } from "./problems.ts";
 import { readRows } from "./rows.ts";
 
@@ -81,6 +82,26 @@ export interface ReasoningData {
   readonly test?: readonly ReasoningExample[];
   /** How many rows were left out. */
   readonly skipped: number;
+}
+
+/**
+ * Questions to validate with. Where the data have no others for that, a fifth of all, the same for every seed, is what the
+ * model is judged by at the end.
+ *
+ * @param data The questions
+ * @param count How many
+ * @throws OneloraError (exit code 2) if too few were left to train on
+ */
+export function holdOutQuestions(data: ReasoningData, count: number): HeldOut<ReasoningData> {
+  const { examples, test } = data;
+  const judged = test === undefined ? splitExamples(examples, 0) : { train: examples, validation: test };
+  const { length } = judged.train;
+  checkHeldOut(count, length, data.name);
+  const { train, validation } = splitExamples(judged.train, 0, 1 - count / length);
+  return {
+    training: { ...data, examples: train, test: validation },
+    testing: { ...data, examples: train, test: judged.validation },
+  };
 }
 
 async function readExamples(name: string, format: Format, path: string, options: ReasoningDataOptions) {

@@ -28,8 +28,10 @@ export interface ModelQuestions {
   readonly validation: readonly EncodedExample[];
   /** The first of those, which are a random choice, as text: to be answered. */
   readonly asked: readonly ReasoningExample[];
-  /** Tokens of an example at most. */
-  readonly length: number;
+  /** Tokens of an answer at most. */
+  readonly answerTokens: number;
+  /** Questions at a time in evaluations. */
+  readonly evalBatch?: number;
   /** What was left out, a line each. */
   readonly notes: readonly string[];
 }
@@ -73,10 +75,10 @@ export function checkIds(model: Model, encoded: readonly EncodedExample[]): void
 export async function openQuestions(
   model: Model,
   { name, examples, test, skipped }: ReasoningData,
-  run: Pick<EvaluationRun<ReasoningSettings>, "limit" | "seed" | "own">,
+  run: Pick<EvaluationRun<ReasoningSettings>, "limit" | "seed" | "evalBatch" | "own">,
 ): Promise<ModelQuestions> {
   requireLanguageModel(model, "answering questions");
-  const { limit = Infinity, own: { length = LENGTH, samples = ASKED } } = run;
+  const { limit = Infinity, evalBatch, own: { length = LENGTH, answerTokens = LENGTH, samples = ASKED } } = run;
   const tokenizer = await tokenizerOf(model);
   const split = test === undefined ? splitExamples(examples, run.seed ?? 0) : { train: examples, validation: test };
   const [train, validation] = [split.train, split.validation].map((part) =>
@@ -89,7 +91,8 @@ export async function openQuestions(
     train: train.encoded,
     validation: validation.encoded,
     asked: split.validation.slice(0, Math.min(limit, samples)),
-    length,
+    answerTokens,
+    evalBatch,
     notes: [
       ...left(skipped, `rows of ${name} without a text that is needed`),
       ...left(train.tooLong + validation.tooLong, `prompts of ${length} tokens or more`),

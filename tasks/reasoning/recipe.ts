@@ -15,6 +15,8 @@ const paper: RunRecipe<ReasoningSettings> = {
   weightDecay: 0,
   schedule: "cosine",
   warmup: 0.03,
+  clip: 1,
+  accumulate: 32,
   precision: "bf16",
   own: { length: 512, samples: 64 },
 };
@@ -27,7 +29,7 @@ const RECIPES: Readonly<Record<string, RunRecipe<ReasoningSettings>>> = {
     weightDecay: 0,
     schedule: "cosine",
     warmup: 0.03,
-    own: { length: 64, samples: 200 },
+    own: { length: 64, answerTokens: 64, samples: 200 },
   },
 };
 

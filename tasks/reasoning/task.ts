@@ -25,7 +25,7 @@ import type { TrainedModel } from "../trainer/prediction.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 import { continuing } from "./continue.ts";
 import { evaluateReasoning, reasoningObjective } from "./objective.ts";
-import { openReasoningData, type ReasoningData, reasoningDataForms } from "./open.ts";
+import { holdOutQuestions, openReasoningData, type ReasoningData, reasoningDataForms } from "./open.ts";
 import { isPromptPair, ownPairs, type PromptPair } from "./own.ts";
 import { LENGTH, type ModelQuestions, openQuestions, tokenizerOf } from "./questions.ts";
 import { recipeFor } from "./recipe.ts";
@@ -44,8 +44,10 @@ const SHOWN = 20;
  *
  * @param questions The questions
  */
-export function answering({ length }: Pick<ModelQuestions, "length">): RespondOptions {
-  return { maxTokens: length, batchSize: EVALUATION_BATCH };
+export function answering(
+  { answerTokens, evalBatch }: Pick<ModelQuestions, "answerTokens" | "evalBatch">,
+): RespondOptions {
+  return { maxTokens: answerTokens, batchSize: evalBatch ?? EVALUATION_BATCH };
 }
 
 /** What a model makes of the validation questions. */
@@ -57,13 +59,13 @@ interface Judged {
 }
 
 async function judge(layer: CausalLanguageModel, params: Params, questions: ModelQuestions): Promise<Judged> {
-  const { tokenizer, validation, asked, length } = questions;
+  const { tokenizer, validation, asked, evalBatch = EVALUATION_BATCH } = questions;
   const { loss, perplexity } = await evaluateReasoning(
     layer,
     params,
     validation,
-    EVALUATION_BATCH,
-    lengthMultiple(length),
+    evalBatch,
+    lengthMultiple(questions.train, validation),
   );
   if (asked.length === 0) return { metrics: { loss, perplexity }, responses: [] };
   const { exactMatch, responses } = await evaluateExactMatch(layer, params, tokenizer, asked, answering(questions));
@@ -85,7 +87,7 @@ export function reasoningTask(
   return {
     deciding: { metric: "loss", better: "lower" },
     evaluate: async (params) => (await judge(layer, params, questions)).metrics,
-    batches: tokenBatches(questions.train, run, lengthMultiple(questions.length)),
+    batches: tokenBatches(questions.train, run, lengthMultiple(questions.train, questions.validation)),
   };
 }
 
@@ -194,16 +196,21 @@ export const reasoning: TaskKind<ReasoningSettings, ReasoningData, PromptPair, s
   exampleForm: "{ prompt, response }",
   takes: isPromptPair,
   ownData: ownPairs,
+  holdOut: holdOutQuestions,
   dataFacts: ({ examples }) => ({ examples: { worked: examples.length } }),
   open,
   evaluate,
-  predict: async ({ model, layer, params }, prompt, { own: { length = LENGTH } }) => {
+  predict: async ({ model, layer, params }, prompt, { own: { answerTokens = LENGTH } }) => {
     const tokenizer = await tokenizerOf(model);
-    const [answer] = await respond(asLanguageModel(model, layer), params, tokenizer, [prompt], { maxTokens: length });
+    const [answer] = await respond(asLanguageModel(model, layer), params, tokenizer, [prompt], {
+      maxTokens: answerTokens,
+    });
     return answer;
   },
   making: continuing,
   answering: { answers: validationAnswers, report: answersReport },
   inWords: ({ loss, perplexity, exactMatch }) =>
-    `loss ${loss.toFixed(4)}  perplexity ${perplexity.toPrecision(4)}  exact match ${(exactMatch * 100).toFixed(1)} %`,
+    `loss ${loss.toFixed(4)}  perplexity ${perplexity.toPrecision(4)}${
+      exactMatch === undefined ? "" : `  exact match ${(exactMatch * 100).toFixed(1)} %`
+    }`,
 };

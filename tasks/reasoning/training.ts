@@ -13,10 +13,11 @@ import { tokenTensors } from "./objective.ts";
 /**
  * Lengths are multiples of this: at most 16 different ones, since a step is compiled for each.
  *
- * @param length Tokens of an example at most
+ * @param parts All examples
  */
-export function lengthMultiple(length: number): number {
-  return Math.max(8, Math.ceil(length / 16));
+export function lengthMultiple(...parts: readonly (readonly EncodedExample[])[]): number {
+  const longest = parts.flat().reduce((most, { ids }) => Math.max(most, ids.length), 0);
+  return Math.max(8, Math.ceil(longest / 16));
 }
 
 /**

@@ -6,7 +6,8 @@
 import { OneloraError } from "../../dsl/error.ts";
 import { isObject } from "../../dsl/files/json.ts";
 import type { DataFacts } from "../data/record.ts";
-import type { TextExample } from "./example.ts";
+import { checkHeldOut, type HeldOut } from "../data/validation.ts";
+import { holdOut, type TextExample } from "./example.ts";
 import { findTextFiles, readTextFile, textFileKinds, type TextFiles, type TextPart } from "./files.ts";
 import type { TextSettings } from "./settings.ts";
 import { readColumns, shapeReader, shapeWords, type TextRow } from "./shapes.ts";
@@ -80,11 +81,11 @@ export async function openTextData(
       new OneloraError({ attempted: `reading ${paths}`, found: "no rows", allowed: `rows with ${shapeWords}` });
   };
   const files = await findTextFiles(spec);
-  const apart = own.validation === undefined ? {} : { validation: (await findTextFiles(own.validation)).train };
-  if (own.validation !== undefined && files.validation !== undefined) {
+  const apart = own.validationFile === undefined ? {} : { validation: (await findTextFiles(own.validationFile)).train };
+  if (own.validationFile !== undefined && files.validation !== undefined) {
     const problem = {
       attempted: `opening "${spec}"`,
-      found: "a validation file in it and --validation",
+      found: "a validation file in it and --validation-file",
       allowed: "one of them",
     };
     throw new OneloraError(problem, { exitCode: 2 });
@@ -100,6 +101,30 @@ export async function openTextData(
     skipped,
     ...(why && { why }),
     paths: Object.values(all).flatMap((part) => part.map(([, path]) => path)),
+  };
+}
+
+/** Share of the examples that judges at the end where the data have no part for that and the training part validates too. */
+const JUDGING = 0.1;
+
+/**
+ * Texts to validate with. Where the data have no others to be judged by at the end, a tenth of all, the same for every seed,
+ * is.
+ *
+ * @param data The texts
+ * @param count How many
+ * @throws OneloraError (exit code 2) if too few were left to train on
+ */
+export function holdOutTexts(data: TextData, count: number): HeldOut<TextData> {
+  const given = data.test ?? data.validation;
+  checkHeldOut(given === undefined ? 2 : 1, data.train.length, data.name);
+  const judged = given === undefined ? holdOut(data.train, 0, JUDGING) : { train: data.train, held: given };
+  const { length } = judged.train;
+  checkHeldOut(count, length, data.name);
+  const { train, held } = holdOut(judged.train, 0, count / length);
+  return {
+    training: { ...data, train, validation: held },
+    testing: { ...data, train, test: judged.held },
   };
 }
 

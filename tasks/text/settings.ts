@@ -21,7 +21,7 @@ export interface TextSettings {
   /** Which tokens are learned. */
   readonly learn?: "answers" | "last" | "all";
   /** File to validate with. */
-  readonly validation?: string;
+  readonly validationFile?: string;
   /** Share of the examples that is held out where no file is there to validate with. */
   readonly heldOut?: number;
   /** Several examples in a row of a batch, none of which sees another. */
@@ -48,7 +48,7 @@ export const textSettings: SettingsOf<TextSettings> = {
     help: "which tokens count: the assistant's answers (default), the last one, or all",
     allowed: LEARNED,
   }),
-  validation: text({ help: "file to validate with, instead of examples that are held out", value: "FILE" }),
+  validationFile: text({ help: "file to validate with, instead of examples that are held out", value: "FILE" }),
   heldOut: number({ help: "share that the seed holds out to validate with (default 0.1)", above: 0, below: 1 }),
   pack: boolean({ help: "put several examples into a row, none of which sees another: fewer and fuller batches" }),
   samples: integer({ aside: true, help: "examples answered in an evaluation (default 4); 0 for none", min: 0 }),

@@ -27,7 +27,7 @@ import type {
 import { answersPage } from "./answers.ts";
 import type { TextExample } from "./example.ts";
 import { chooseAnswers } from "./likelihood.ts";
-import { openTextData, type TextData, textDataForms, textFacts } from "./open.ts";
+import { holdOutTexts, openTextData, type TextData, textDataForms, textFacts } from "./open.ts";
 import { encodingFor, LENGTH, type ModelTexts, prepareTexts } from "./prepare.ts";
 import { promptOf } from "./encode.ts";
 import { previews } from "./preview.ts";
@@ -52,20 +52,21 @@ async function answers(
   layer: CausalLanguageModel,
   params: Params,
   texts: ModelTexts,
+  batchSize: number = EVALUATION_BATCH,
 ): Promise<readonly TextResponse[]> {
   const { asked, encoding: { tokenizer, length } } = texts;
   if (asked.length === 0) return [];
-  const settings = { maxTokens: Math.min(length, ANSWER), batchSize: EVALUATION_BATCH };
+  const settings = { maxTokens: Math.min(length, ANSWER), batchSize };
   const responses = await respondTo(layer, params, tokenizer, asked.map(({ ids }) => ids), settings);
   return asked.map(({ query, truth }, i) => ({ query, truth, response: responses[i] }));
 }
 
-async function judge(layer: CausalLanguageModel, params: Params, texts: ModelTexts) {
-  const multiple = lengthMultiple(texts.encoding.length);
+async function judge(layer: CausalLanguageModel, params: Params, texts: ModelTexts, rows: number = EVALUATION_BATCH) {
+  const multiple = lengthMultiple(texts.train, texts.validation);
   const { validation, choices } = texts;
-  const { loss, perplexity } = await evaluateReasoning(layer, params, validation, EVALUATION_BATCH, multiple);
-  const chosen = choices.length === 0 ? {} : await chooseAnswers(layer, params, choices, EVALUATION_BATCH, multiple);
-  const responses = await answers(layer, params, texts);
+  const { loss, perplexity } = await evaluateReasoning(layer, params, validation, rows, multiple);
+  const chosen = choices.length === 0 ? {} : await chooseAnswers(layer, params, choices, rows, multiple);
+  const responses = await answers(layer, params, texts, rows);
   const right = responses.filter(({ truth, response }) => truth === response).length;
   const metrics: Tree<number> = {
     loss,
@@ -93,11 +94,11 @@ async function open(
     examples: texts.train.length,
     training: {
       deciding: { metric: "loss", better: "lower" },
-      evaluate: async (params) => (await judge(layer, params, texts)).metrics,
-      batches: tokenBatches(texts.train, run, lengthMultiple(texts.encoding.length)),
+      evaluate: async (params) => (await judge(layer, params, texts, run.evalBatch)).metrics,
+      batches: tokenBatches(texts.train, run, lengthMultiple(texts.train, texts.validation)),
     },
     show: async (params, folder) => {
-      const said = await answers(layer, params, texts);
+      const said = await answers(layer, params, texts, run.evalBatch);
       if (said.length > 0) await writeWhole(`${folder}/answers.md`, answersPage(run.adapter, said));
     },
   };
@@ -109,7 +110,7 @@ async function evaluate(
   run: EvaluationRun<TextSettings>,
 ): Promise<EvaluationReport> {
   const texts = await prepareTexts(model, data, run, "test");
-  const { metrics, responses } = await judge(asLanguageModel(model, layer), params, texts);
+  const { metrics, responses } = await judge(asLanguageModel(model, layer), params, texts, run.evalBatch);
   return { metrics, details: { ...metrics, responses }, notes: texts.notes };
 }
 
@@ -174,6 +175,7 @@ export const texts: TaskKind<TextSettings, unknown, Readonly<Record<string, unkn
   exampleForm: "{ messages }, { prompt, completion }, { instruction, output } or { text }",
   takes: isTextRow,
   ownData: ownTexts,
+  holdOut: (data, count) => holdOutTexts(data as TextData, count),
   dataFacts: (data) => textFacts(data as TextData),
   open: (run, { model, data }, reporter) => open(run, { model, data: data as TextData }, reporter),
   evaluate: (trained, data, run) => evaluate(trained, data as TextData, run),

@@ -46,6 +46,8 @@ export interface Observer {
   readonly onStart?: (done: number, total: number) => void;
   /** A step is done; its evaluation, if one is due, is yet to come. */
   readonly onStep?: (record: LogRecord & { readonly loss: number; readonly lr: number }) => void | Promise<void>;
+  /** The model is about to be evaluated. */
+  readonly onEvaluating?: () => void;
   /** The model has been evaluated. */
   readonly onEvaluation?: (evaluation: EvaluationEvent) => void | Promise<void>;
   /** A step is done, with its evaluation if one was due. */
@@ -107,6 +109,7 @@ export function together(observers: readonly Observer[]): Required<Observer> {
     onStep: async (record) => {
       for (const { onStep } of observers) await onStep?.(record);
     },
+    onEvaluating: () => observers.forEach(({ onEvaluating }) => onEvaluating?.()),
     onEvaluation: async (evaluation) => {
       for (const { onEvaluation } of observers) await onEvaluation?.(evaluation);
     },

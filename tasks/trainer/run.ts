@@ -20,7 +20,7 @@ import {
 } from "../../dsl/optimise/mod.ts";
 import { key } from "../../dsl/random.ts";
 import { firstAlone, firstBefore, fromFirst, type Ranks, ranksInUse } from "../../dsl/ranks.ts";
-import { mapTree, type Params, partition } from "../../dsl/tree.ts";
+import { mapTree, type Params, partition, type Tree } from "../../dsl/tree.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { holdThreads } from "../data/threads.ts";
 import { openEvents } from "../report/events.ts";
@@ -28,12 +28,14 @@ import type { DataFacts } from "../data/record.ts";
 import { softwareVersions } from "../report/versions.ts";
 import { type Identity, loadCheckpoint } from "./checkpoint.ts";
 import { originsOf } from "./decay.ts";
+import { type LrFactors, lrFactorsOf } from "./lr_factor.ts";
 import { NO_METHOD } from "./method.ts";
 import type { Reporter } from "./observe.ts";
 import type { Settings } from "./setting.ts";
 import { runSettings } from "./settings.ts";
 import { inPrecision } from "./precision.ts";
 import { movingOfFirst } from "./shared.ts";
+import type { TrainedModel } from "./prediction.ts";
 import { free, stepHalves, trainStep } from "./step.ts";
 import type { ParametersOf, PreparedTask, Run, RunResult, RunSurroundings, TaskKind } from "./task.ts";
 import { BEST, train, type TrainResult } from "./train.ts";
@@ -44,8 +46,12 @@ function totalSteps({ adapter, steps, epochs = 1, batchSize, limit = Infinity }:
   return steps ?? Math.max(1, Math.round(epochs * Math.ceil(Math.min(examples, limit) / batchSize)));
 }
 
-function optimiserOf({ weightDecay, clip, ema: decay = 0, accumulate: parts = 1 }: Run, origins: Params): Optimiser {
-  const plain = adamw({ weightDecay, origins });
+function optimiserOf(
+  { weightDecay, clip, ema: decay = 0, accumulate: parts = 1 }: Run,
+  origins: Params,
+  factorOf: LrFactors["factorOf"],
+): Optimiser {
+  const plain = adamw({ weightDecay, origins, factorOf });
   const clipped = clip > 0 ? chain(clipByGlobalNorm(clip))(plain) : plain;
   return accumulate(parts)(decay > 0 ? averaging(ema(decay))(clipped) : clipped);
 }
@@ -93,6 +99,15 @@ export async function runTask<Own extends object>(
   run: Run<Own>,
   surroundings: RunSurroundings,
 ): Promise<RunResult> {
+  const { validation, testing = true, limit = Infinity } = run;
+  const misuse = (attempted: string, found: string, allowed: string) =>
+    new OneloraError({ attempted, found, allowed }, { exitCode: 2 });
+  if (validation !== undefined && validation > limit) {
+    throw misuse("setting `validation`", `${validation} with a \`limit\` of ${limit}`, `at most ${limit}`);
+  }
+  if (!testing && validation === undefined) {
+    throw misuse("setting `testing: false`", "no `validation`", "examples held out, which are evaluated instead");
+  }
   const ranks = ranksInUse();
   if ((run.keep === "best" || run.timeLimit) && surroundings.out === undefined && ranks.rank === 0) {
     throw new OneloraError({ attempted: "keeping the best parameters", found: "no run folder", allowed: "one: `out`" });
@@ -108,9 +123,18 @@ export async function runTask<Own extends object>(
   }
   // As many parts as make one for every process.
   const parts = ranks.size === 1 ? run : { ...run, accumulate: (run.accumulate ?? 1) * ranks.size };
-  const prepared = await kind.open(parts, { model, data }, surroundings.reporter);
+  const held = validation === undefined ? undefined : kind.holdOut(data, validation);
+  const prepared = await kind.open(parts, { model, data: held?.training ?? data }, surroundings.reporter);
+  const judge = held && {
+    examples: validation!,
+    // Read once, when everything is decided.
+    test: testing
+      ? async (trained: TrainedModel) =>
+        (await kind.evaluate(trained, held.testing, run, surroundings.reporter)).metrics
+      : undefined,
+  };
   try {
-    return await runPrepared(prepared, run, ranks, surroundings, {
+    return await runPrepared(prepared, run, ranks, { ...surroundings, judge }, {
       ...identityOf(kind, run, kind.dataFacts(data)),
       ...surroundings.facts,
     });
@@ -130,11 +154,19 @@ function identityOf<Own extends object>(kind: TaskKind<Own>, run: Run<Own>, fact
   return { task: kind.name, ...Object.fromEntries(deciding), ...facts, onelora, tfjs };
 }
 
+/** What judges a run that holds examples out. */
+interface Judge {
+  /** How many are held out. */
+  readonly examples: number;
+  /** Metrics of the test data; undefined where they are left alone. */
+  readonly test?: (trained: TrainedModel) => Promise<Tree<number>>;
+}
+
 async function runPrepared(
   prepared: PreparedTask,
   run: Run,
   ranks: Ranks,
-  surroundings: RunSurroundings,
+  surroundings: RunSurroundings & { readonly judge?: Judge },
   identity: Identity,
 ): Promise<RunResult> {
   const { model, training } = prepared;
@@ -147,6 +179,7 @@ async function runPrepared(
       allowed: `a method that trains some of the model, or ${NO_METHOD}, which only evaluates`,
     }, { exitCode: 2 });
   }
+  const factors = lrFactorsOf(layer, run.adapter === NO_METHOD ? undefined : run.lrFactor);
   const source = run.scratch ? { ...model, folder: undefined } : model;
   const steps = totalSteps(run, prepared.examples);
   const warmup = run.warmup < 1 ? Math.round(run.warmup * steps) : run.warmup;
@@ -157,14 +190,14 @@ async function runPrepared(
   const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
   // Copies: the trainer frees what it is given when the engine has taken it over.
   const origins = mapTree((tensor: Tensor) => tensor.clone())(run.weightDecay === 0 ? {} : originsOf(layer, params));
-  const optimiser = optimiserOf(run, origins);
+  const optimiser = optimiserOf(run, origins, factors.factorOf);
   try {
     await surroundings.ready?.();
     if (source.folder === undefined) {
       reporter.line(`note: ${run.model} has no weights here and starts from random ones`);
     }
     if (part !== undefined) reporter.line(`note: "${part}" is what was taken of ${run.model}`);
-    for (const note of model.notes) reporter.line(`note: ${note}`);
+    for (const note of [...model.notes, ...factors.notes]) reporter.line(`note: ${note}`);
     const last = await train(
       training,
       trainStep(prepared.objective, optimiser, prepared.whole?.measure),
@@ -188,8 +221,11 @@ async function runPrepared(
       },
     );
     const { state, ...numbers } = await chosen(run, out, identity, last, reporter.line, ranks);
+    const { judge } = surroundings;
+    let tested: Tree<number> | undefined;
     try {
       const result = parametersOf(state);
+      tested = await judge?.test?.({ model, layer, params: result });
       await surroundings.save?.({ model, layer, params: result });
       await firstAlone(async () => {
         if (out === undefined || prepared.show === undefined) return;
@@ -205,7 +241,10 @@ async function runPrepared(
     } finally {
       free(state.frozen, state.trained, state.optimiser);
     }
-    return { ...numbers, parameters: parameterCounts(layer, model.headPath), deciding: training.deciding };
+    const facts = { parameters: parameterCounts(layer, model.headPath), deciding: training.deciding };
+    if (judge === undefined) return { ...numbers, ...facts };
+    const validation = { examples: judge.examples, metrics: numbers.metrics };
+    return { ...numbers, ...facts, validation, ...tested === undefined ? { untested: true } : { metrics: tested } };
   } finally {
     // Whatever the trainer has disposed already stays so.
     free(params, origins);

@@ -35,6 +35,8 @@ export interface Setting<T> extends About, Bounds {
   readonly default: T;
   /** Whether it must be given. */
   readonly required?: boolean;
+  /** Whether a command line may give it several times, for values that commas separate. */
+  readonly repeatable?: boolean;
   /** The values of a choice. */
   readonly allowed?: readonly string[];
 }
@@ -51,6 +53,11 @@ export function text(about: About & { readonly default: string }): Setting<strin
 export function text(about: About): Setting<string | undefined>;
 export function text(about: About & { readonly default?: string }): Setting<string | undefined> {
   return { value: "TEXT", ...about, kind: "text", default: about.default };
+}
+
+/** Parts separated by commas; on the command line the flag may be given for each of them. */
+export function list(about: About): Setting<string | undefined> {
+  return { ...text(about), repeatable: true };
 }
 
 /** A whole number within bounds. */

@@ -7,6 +7,7 @@ import { methodForms, methodsWith } from "../../adapters/spec.ts";
 import { precisions } from "../../dsl/engine/mod.ts";
 import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { schedules } from "../../dsl/optimise/mod.ts";
+import { readLrFactors } from "./lr_factor.ts";
 import {
   boolean,
   checkSetting,
@@ -14,6 +15,7 @@ import {
   duration,
   fromRecipe,
   integer,
+  list,
   number,
   type Settings,
   type SettingsOf,
@@ -86,6 +88,22 @@ export const runSettings: SettingsOf<RunSettings> = {
     allowed: ["last", "best"] as readonly ("last" | "best")[],
   }),
   workers: integer({ aside: true, help: "Threads that prepare examples (default: as the data is worth)", min: 0 }),
+  validation: integer({
+    help:
+      "Training examples held out, the same for every method and seed, that decide what is best and when to stop; " +
+      "test data are then read once, at the end (default: none; test data are evaluated on the way)",
+    min: 1,
+  }),
+  testing: boolean({
+    aside: true,
+    help: "Evaluate the test data at the end; without, only what is held out",
+    default: true,
+  }),
+  evalBatch: integer({ aside: true, help: "Examples at a time in evaluations (default: the task's)", min: 1 }),
+  lrFactor: list({
+    help: "Factors of the learning rate for parts of the model, by patterns of parameter paths, the first that matches",
+    value: "PATTERN=X,...",
+  }),
 };
 
 /**
@@ -139,6 +157,7 @@ export function resolveRun<Own extends object>(
     // What only code can give, such as an augmentation of one's own, is for the task to judge.
     if (typeof value !== "object") checkSetting(name, declared[name], value);
   }
+  if (typeof spoken.lrFactor === "string") readLrFactors(spoken.lrFactor);
   if (spoken.steps !== undefined && spoken.epochs !== undefined) {
     const problem = {
       attempted: "choosing a run's length",

@@ -14,6 +14,7 @@ import type { OwnDataOptions } from "../data/own.ts";
 import type { Observer, Reporter } from "./observe.ts";
 import type { Making, PicturePrediction, PredictionRun, TrainedModel } from "./prediction.ts";
 import type { DataFacts } from "../data/record.ts";
+import type { HeldOut } from "../data/validation.ts";
 import type { SettingsOf } from "./setting.ts";
 import type { TrainState, WholeStep } from "./step.ts";
 import type { TrainingTask, TrainResult } from "./train.ts";
@@ -76,6 +77,18 @@ export interface RunSettings extends MethodSettings {
   readonly keep?: "last" | "best";
   /** Threads that prepare examples (default: as the data set is worth). */
   readonly workers?: number;
+  /**
+   * Training examples that are held out, the same for every method and seed, and evaluated instead of the test data while
+   * there is something to decide: which parameters are best, when patience ends, which rate. The test data are evaluated once,
+   * at the end (default: none are held out).
+   */
+  readonly validation?: number;
+  /** Evaluate the test data at the end (default); else nothing but what is held out is. */
+  readonly testing?: boolean;
+  /** Examples at a time in evaluations (default: the task's). */
+  readonly evalBatch?: number;
+  /** Factors of the learning rate for parts of the model, `PATTERN=FACTOR,...`: the first pattern that matches a parameter's path. */
+  readonly lrFactor?: string;
 }
 
 /** Everything that decides a run's result. */
@@ -148,7 +161,7 @@ export interface PreparedTask {
 /** What an evaluation of a trained model takes. */
 export type EvaluationRun<Own extends object = object> =
   & Pick<Run, "data">
-  & Partial<Pick<Run, "limit" | "seed" | "strict" | "workers">>
+  & Partial<Pick<Run, "limit" | "seed" | "strict" | "workers" | "validation" | "evalBatch">>
   & { readonly own: Partial<Own> };
 
 /** What an evaluation finds. */
@@ -214,6 +227,8 @@ export interface TaskKind<
   takes(example: object): boolean;
   /** Examples of one's own as data; some are held out to be judged by where there are no others for that. */
   ownData(train: readonly Example[], test: readonly Example[] | undefined, options: OwnDataOptions): Data;
+  /** Data of whose training examples some, the same for every method and seed, are held out to validate with. */
+  holdOut(data: Data, count: number): HeldOut<Data>;
   /** What a run remembers of its data, to notice other. */
   dataFacts(data: Data): DataFacts;
   /** Places the method and makes ready to train. */
@@ -231,7 +246,7 @@ export interface TaskKind<
   /** Why these cannot work, as far as names and settings tell before anything is opened. */
   unfit?(asked: Asked<Own>): Unfit | undefined;
   /** What the deciding metric is called with these settings, where that depends on them. */
-  metricTitle?(asked: Asked<Own>): string;
+  metricTitle?(asked: Asked<Own>): string | undefined;
   /** Answers to be compared between models, if the task asks questions. */
   readonly answering?: Answering<Own, Data>;
   /** A chart (SVG) of what an evaluation found, if there is one. */
@@ -314,6 +329,32 @@ export interface RunResult extends Omit<TrainResult, "state" | "best"> {
   readonly deciding: TrainingTask["deciding"];
   /** The best evaluation. */
   readonly best?: { readonly value: number; readonly step: number };
+  /** The metrics of the examples held out, where there are some; `metrics` are then those of the test data. */
+  readonly validation?: Validation;
+  /** Whether the test data were left alone; `metrics` are then those of the examples held out. */
+  readonly untested?: boolean;
+}
+
+/** What examples that were held out say. */
+export interface Validation {
+  /** How many. */
+  readonly examples: number;
+  /** Their metrics. */
+  readonly metrics: Tree<number>;
+}
+
+/**
+ * Opens the data that a model is judged by at the end: those of its run, with the same examples held out.
+ *
+ * @param kind The task
+ * @param run The data's name, and how many examples are held out
+ */
+export async function testData<Own extends object, Data>(
+  kind: Pick<TaskKind<Own, Data>, "openData" | "holdOut">,
+  run: EvaluationRun<Own>,
+): Promise<Data> {
+  const data = await kind.openData(run.data, run);
+  return run.validation === undefined ? data : kind.holdOut(data, run.validation).testing;
 }
 
 /** All parameters of a state. */

@@ -225,6 +225,7 @@ async function course(
     await saveState(file, state);
   };
   const evaluate = async () => {
+    observer.onEvaluating();
     using state = scoped(stepper.read());
     const metrics = await task.evaluate(parametersOf(state));
     const [next, isBest] = evaluated(progress, metrics, task.deciding, elapsed());

@@ -43,6 +43,7 @@ Deno.test("train writes its settings, a line a step, a summary, the adapter and 
     "strict": false,
     "eval-every": 4,
     "checkpoint-every": 100,
+    "testing": true,
     "flip": false,
   });
 
@@ -90,7 +91,7 @@ Deno.test("train writes its settings, a line a step, a summary, the adapter and 
   assertStringIncludes(shown, "a step needs ");
   assert(seconds > stepSeconds && stepSeconds > 0 && peakRssBytes > 2 ** 24);
   assert(bestSeconds > 0 && bestSeconds <= seconds);
-  assertEquals([Object.keys(memory), memory.peakBytes], [["peakBytes", "share"], peakRssBytes]);
+  assertEquals([Object.keys(memory), memory.peakBytes], [["peakBytes", "share", "wholeBytes"], peakRssBytes]);
   assert(memory.share > 0 && memory.share < 1);
   assertEquals(Object.keys(metrics), ["count", "accuracy", "loss", "top5", "ece"]);
   assertEquals(lines[5].evaluation, metrics);

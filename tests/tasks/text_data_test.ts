@@ -179,7 +179,7 @@ Deno.test("files as people have them: lines, arrays, CSV, Parquet, a folder of p
     assertStringIncludes(data.why!, "line 2 of");
     await assertRejects(() => openTextData(folder, { strict: true }), OneloraError, "line 2 of");
     assertEquals((await openTextData(`jsonl:${folder}/other/notes.txt`, {})).train.length, 1);
-    const both = await openTextData(`${folder}/test.jsonl`, { own: { validation: `${folder}/valid.json` } });
+    const both = await openTextData(`${folder}/test.jsonl`, { own: { validationFile: `${folder}/valid.json` } });
     assertEquals(both.validation?.length, 1);
   });
 });

@@ -28,13 +28,14 @@ export interface Place {
  * @param begun Whether its run has been begun before
  */
 export function trainArguments(
-  { name, adapter, target, rate, seed }: Cell,
+  { name, adapter, target, rate, seed, testing }: Cell,
   { folder, settings }: Pick<Place, "folder" | "settings">,
   begun: boolean,
 ): readonly string[] {
   const out = `${folder}/${name}`;
-  if (begun) return [`--resume=${out}`];
-  const own = { adapter, target, lr: rate, seed, out };
+  const judged = settings.validation === undefined ? {} : { testing: testing ?? true };
+  if (begun) return [`--resume=${out}`, ...Object.entries(judged).map(([flag, value]) => `--${flag}=${value}`)];
+  const own = { adapter, target, lr: rate, seed, out, ...judged };
   const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
   return Object.entries({ ...settings, ...given })
     .map(([flag, value]) => `--${flag}=${value}`);
@@ -61,7 +62,8 @@ async function lastLine(stream: ReadableStream<Uint8Array>, onLine: (line: strin
  */
 export async function runCell(cell: Cell, place: Place): Promise<void> {
   const script = moduleArgument(new URL("./cell_process.ts", import.meta.url));
-  const begun = await stageOf(`${place.folder}/${cell.name}`) === "begun";
+  // One that found a rate goes on to the test data.
+  const begun = await stageOf(`${place.folder}/${cell.name}`) !== "new";
   const child = new Deno.Command(await denoCommand(), {
     args: ["run", "--no-prompt", ...taskArguments("train"), script, ...trainArguments(cell, place, begun)],
     env: taskEnvironment("train"),

@@ -1,15 +1,102 @@
 /**
  * The paper's bubble chart as a Vega-Lite specification: time and metric of each method, the area of a bubble its number
- * of parameters; memory as bars beside, in the same colours.
+ * of parameters; time and memory as bars beside, in the same colours.
  *
  * @module
  */
+import { placeLabels } from "./labels.ts";
+import { lookOf } from "./look.ts";
+import type { Row, Trial } from "./rows.ts";
 import { type Shown, unitOf } from "./table.ts";
 
 type Spec = Readonly<Record<string, unknown>>;
 
 /** Largest area of a bubble, in square pixels. */
 const AREA = 1500;
+/** The bubble chart. */
+const SIZE = { width: 520, height: 400 };
+/** Width of the bars. */
+const BARS = 150;
+
+/** A method in the chart. */
+interface Value {
+  readonly method: string;
+  readonly reference: boolean;
+  readonly time: number | null;
+  readonly mean: number;
+  readonly least: number;
+  readonly most: number;
+  readonly minutes: number | null;
+  readonly best: number | null;
+  readonly memory: number;
+  readonly share: string;
+  readonly parameters: number;
+}
+
+function valueOf(label: string, reference: boolean, best: Trial, factor: number): Value {
+  const { metric: { mean, deviation = 0 }, stepSeconds, seconds, bestSeconds, share, peakRssBytes, parameters } = best;
+  const timed = <Number>(value: Number | undefined) => stepSeconds === undefined || value === undefined ? null : value;
+  return {
+    method: label,
+    reference,
+    time: timed(stepSeconds && stepSeconds * 1000),
+    mean: mean * factor,
+    least: (mean - deviation) * factor,
+    most: (mean + deviation) * factor,
+    minutes: timed(seconds / 60),
+    best: timed(bestSeconds && bestSeconds / 60),
+    memory: peakRssBytes / 1e6,
+    share: share === undefined ? "" : `${Number((100 * share).toPrecision(2))} %`,
+    parameters,
+  };
+}
+
+/** Numbers with room around them. */
+function domainOf(values: readonly number[]): readonly [number, number] {
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  const room = 0.12 * (most - least || Math.abs(most) || 1);
+  return [least - room, most + room];
+}
+
+/** A count as a legend has it. */
+function rounded(count: number): number {
+  return Number(count.toPrecision(1));
+}
+
+/** Values with the places of their labels, and the ranges that these were found in. */
+function labelled(values: readonly Value[], cap: number) {
+  const timed = values.filter((value): value is Value & { readonly time: number } => value.time !== null);
+  const shown = timed.length > 0 ? timed : [{ ...values[0], time: 0 }];
+  const x = domainOf(shown.map(({ time }) => time));
+  const y = domainOf(shown.flatMap(({ least, most }) => [least, most]));
+  const across = (value: number) => (value - x[0]) / (x[1] - x[0]) * SIZE.width;
+  const down = (value: number) => (1 - (value - y[0]) / (y[1] - y[0])) * SIZE.height;
+  const marks = timed.map(({ time, mean, method, parameters }) => ({
+    x: across(time),
+    y: down(mean),
+    radius: Math.max(4, Math.sqrt(AREA * Math.min(parameters, cap) / cap / Math.PI)),
+    text: method,
+  }));
+  const places = new Map(placeLabels(marks, SIZE).map((place, i) => [timed[i].method, place]));
+  const found = values.map((value) => {
+    const place = places.get(value.method);
+    return {
+      ...value,
+      isFar: place?.isFar ?? false,
+      labelX: place === undefined ? null : x[0] + place.x / SIZE.width * (x[1] - x[0]),
+      labelY: place === undefined ? null : y[0] + (1 - place.y / SIZE.height) * (y[1] - y[0]),
+    };
+  });
+  return { values: found, x, y };
+}
+
+/** Methods without a place in the chart, and why. */
+function absent(rows: readonly Row[]): readonly string[] {
+  return rows.filter(({ best }) => best === undefined).map(({ label, failed, pending, searching }) => {
+    const why = searching ? "its rate is still to be found" : failed > 0 ? `${failed} failed` : `${pending} to be run`;
+    return `${label} is missing: ${why}`;
+  });
+}
 
 /**
  * The chart of a sweep.
@@ -21,87 +108,114 @@ export function chartOf(
 ): Spec {
   const { title: known, factor } = unitOf(metric);
   const name = metricTitle ?? known;
-  const values = rows.flatMap(({ label, best, reference }) =>
-    best === undefined ? [] : [{
-      method: label,
-      reference,
-      time: best.stepSeconds === undefined ? null : best.stepSeconds * 1000,
-      mean: best.metric.mean * factor,
-      least: (best.metric.mean - (best.metric.deviation ?? 0)) * factor,
-      most: (best.metric.mean + (best.metric.deviation ?? 0)) * factor,
-      minutes: best.stepSeconds === undefined ? null : best.seconds / 60,
-      best: best.stepSeconds === undefined || best.bestSeconds === undefined ? null : best.bestSeconds / 60,
-      memory: best.peakRssBytes / 1e6,
-      share: best.share === undefined ? "" : `${Number((100 * best.share).toPrecision(2))} %`,
-      parameters: best.parameters,
-    }]
-  );
-  const own = values.filter(({ reference }) => !reference).map(({ parameters }) => parameters);
-  const cap = Math.max(1, ...(own.length > 0 ? own : values.map(({ parameters }) => parameters)));
-  const capped = values.filter(({ parameters }) => parameters > cap).map(({ method }) => method);
+  const present = rows.flatMap(({ best, ...row }) => best === undefined ? [] : [{ ...row, best }]);
+  const plain = present.map(({ label, reference, best }) => valueOf(label, reference, best, factor));
+  const own = plain.filter(({ reference }) => !reference).map(({ parameters }) => parameters);
+  const cap = Math.max(1, ...(own.length > 0 ? own : plain.map(({ parameters }) => parameters)));
+  const capped = plain.filter(({ parameters }) => parameters > cap).map(({ method }) => method);
+  const { values, x: times, y: range } = labelled(plain, cap);
   const methods = values.map(({ method }) => method);
+  const looks = present.map(({ method }) => lookOf(method));
   const colour = {
     field: "method",
     type: "nominal",
     sort: null,
-    scale: { domain: methods, scheme: methods.length > 10 ? "tableau20" : "tableau10" },
-    // The bars' names are the legend.
+    scale: { domain: methods, range: looks.map(({ colour }) => colour) },
+    // Labels and the bars' names are the legend.
+    legend: null,
+  };
+  const shape = {
+    field: "method",
+    type: "nominal",
+    sort: null,
+    scale: { domain: methods, range: looks.map(({ shape }) => shape) },
     legend: null,
   };
   const timed = { filter: "datum.time !== null" };
-  const x = { field: "time", type: "quantitative", title: "ms a step", scale: { zero: false, padding: 30 } };
-  const scale = { zero: false, padding: 20 };
+  const x = (field: string) => ({
+    field,
+    type: "quantitative",
+    title: "ms a step",
+    scale: { domain: times, nice: false },
+  });
   const y = (field: string) => ({
     field,
     type: "quantitative",
     title: `${name} (${better} is better)`,
-    scale,
+    scale: { domain: range, nice: false },
   });
+  const bars = { type: "nominal", field: "method", title: null, sort: null, scale: { domain: methods } };
+  const busy = present.some(({ best }) => best.busy || best.shared);
   return {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json",
     background: "white",
+    config: { font: "DejaVu Sans, Helvetica, Arial, sans-serif", view: { stroke: "#d8dee4" } },
     title: {
       text: title,
       subtitle: [
         `bubble area: trained parameters${capped.length === 0 ? "" : ` (${capped.join(", ")} capped)`}`,
+        "whiskers: ± standard deviation over seeds",
         // As a line it would press the others together: it is often far off.
         ...values.filter(({ time }) => time === null).map(({ method, mean }) => `${method}: ${mean.toPrecision(4)}`),
+        ...absent(rows),
+        ...busy ? ["times of a busy machine"] : [],
       ].join("; "),
       anchor: "start",
     },
     data: { values },
+    resolve: { legend: { size: "independent" } },
     hconcat: [
       {
-        width: 480,
-        height: 360,
+        ...SIZE,
         layer: [
           {
-            transform: [timed],
-            mark: { type: "rule" },
-            encoding: { x, y: y("least"), y2: { field: "most" }, color: colour },
+            transform: [{ filter: "datum.isFar" }],
+            mark: { type: "rule", color: "#9aa4af", strokeWidth: 0.7 },
+            encoding: { x: x("time"), y: y("mean"), x2: { field: "labelX" }, y2: { field: "labelY" } },
           },
           {
             transform: [timed],
-            mark: { type: "circle", opacity: 0.5 },
+            mark: { type: "errorbar", ticks: true },
+            encoding: { x: x("time"), y: y("least"), y2: { field: "most" }, color: colour },
+          },
+          {
+            // The largest first, so that none hides a smaller one.
+            transform: [timed, {
+              window: [{ op: "rank", as: "place" }],
+              sort: [{ field: "parameters", order: "descending" }],
+            }],
+            mark: { type: "point", filled: true, opacity: 0.55, stroke: "white", strokeWidth: 1 },
             encoding: {
-              x,
+              x: x("time"),
               y: y("mean"),
               color: colour,
+              shape,
+              order: { field: "parameters", sort: "descending" },
               size: {
                 field: "parameters",
                 type: "quantitative",
-                scale: { domain: [0, cap], range: [0, AREA], clamp: true },
-                legend: null,
+                scale: { domain: [0, cap], range: [40, AREA], clamp: true },
+                legend: {
+                  title: "trained",
+                  values: [...new Set([rounded(cap / 10), rounded(cap / 3), cap])],
+                  orient: "bottom-right",
+                  symbolType: "circle",
+                  labelExpr: "format(datum.value, ',')",
+                },
               },
             },
           },
-          { transform: [timed], mark: { type: "circle", size: 16 }, encoding: { x, y: y("mean"), color: colour } },
+          {
+            transform: [timed],
+            mark: { type: "text", fontSize: 11, fontWeight: 600, baseline: "middle" },
+            encoding: { x: x("labelX"), y: y("labelY"), text: { field: "method" }, color: colour },
+          },
         ],
       },
       {
-        width: 160,
-        height: 360,
-        encoding: { y: { field: "method", type: "nominal", title: null, sort: null } },
+        width: BARS,
+        height: SIZE.height,
+        encoding: { y: bars },
         layer: [
           {
             transform: [timed],
@@ -119,11 +233,11 @@ export function chartOf(
         ],
       },
       {
-        width: 160,
-        height: 360,
+        width: BARS,
+        height: SIZE.height,
         encoding: {
           x: { field: "memory", type: "quantitative", title: "peak MB" },
-          y: { field: "method", type: "nominal", title: null, sort: null, axis: { labels: false, ticks: false } },
+          y: { ...bars, axis: { labels: false, ticks: false } },
         },
         layer: [
           { mark: "bar", encoding: { color: colour } },

@@ -5,16 +5,21 @@
  */
 import { OneloraError } from "../../../dsl/error.ts";
 import { makeFolder } from "../../../dsl/files/write.ts";
+import { taskKind, taskNames } from "../../../tasks/kinds.ts";
+import { NO_METHOD } from "../../../tasks/trainer/method.ts";
 import { span } from "../../cli/mod.ts";
 import { runCell } from "./cell.ts";
 import { firstStage, withRecipe } from "./first_stage.ts";
 import { checkSettings, metricTitle } from "./check.ts";
 import { claim, joinCells, type Settings } from "./folder.ts";
 import { writeOutcome } from "./outcome.ts";
+import type { Section } from "./page.ts";
 import { type Configuration, paperColumns, paperLabel, paperNotes } from "./paper.ts";
 import { type Cell, planCells } from "./plan.ts";
+import { rankNotes } from "./ranks.ts";
 import { decidingOf, rowsOf } from "./rows.ts";
-import { type CellResult, earlierResult, runCells } from "./run.ts";
+import { type CellResult, earlierResult, hasDiverged, runCells } from "./run.ts";
+import { searchRates } from "./search.ts";
 import { unitOf } from "./table.ts";
 
 function named({ method, rate, seed }: Cell): string {
@@ -24,9 +29,9 @@ function named({ method, rate, seed }: Cell): string {
 /** A result in a line. */
 function resultLine(result: CellResult): string {
   if (result.state !== "finished") return `${named(result.cell)}  failed: ${"why" in result ? result.why : ""}`;
-  const { metrics, deciding: { metric }, stepSeconds, peakRssBytes, seconds } = result.summary;
+  const { metrics, deciding: { metric }, stepSeconds, peakRssBytes, seconds, untested } = result.summary;
   const { title, factor } = unitOf(metric);
-  const value = (metrics[metric] * factor).toPrecision(4);
+  const value = `${(metrics[metric] * factor).toPrecision(4)}${untested ? " held out" : ""}`;
   const [step, memory] = [(stepSeconds * 1000).toFixed(0), (peakRssBytes / 1e6).toFixed(0)];
   return `${named(result.cell)}  ${title} ${value}  ${step} ms a step  ${memory} MB  ${span(seconds)}`;
 }
@@ -86,7 +91,7 @@ function incomplete(folder: string, own: readonly CellResult[], signal: AbortSig
 
 /** Where and how a sweep runs. */
 export interface Execution {
-  /** Its folder. */
+  /** The folder of its runs. */
   readonly folder: string;
   /** Where the model of a first stage lies (default: its folder). */
   readonly root?: string;
@@ -94,6 +99,16 @@ export interface Execution {
   readonly jobs: number;
   /** Ends it. */
   readonly signal: AbortSignal;
+}
+
+/** Some methods of a sweep, shown as a table. */
+export interface View {
+  /** In words. */
+  readonly title: string;
+  /** Its folder. */
+  readonly folder: string;
+  /** Its methods, in its order. */
+  readonly methods: readonly string[];
   /** The table of the paper that it is. */
   readonly paper?: string;
   /** Whether the paper's own figures stand beside. */
@@ -106,6 +121,20 @@ export interface Executed {
   readonly table: string;
   /** Everything, as JSON. */
   readonly data: string;
+  /** Its part of a page. */
+  readonly section: Section;
+}
+
+/** Results of all runs of a sweep's folder. */
+export interface Swept {
+  /** The folder. */
+  readonly folder: string;
+  /** What all cells share. */
+  readonly settings: Settings;
+  /** The results, those of earlier commands too. */
+  readonly results: readonly CellResult[];
+  /** All methods, those of earlier commands first. */
+  readonly methods: readonly string[];
   /** Why it is not complete; undefined if it is. */
   readonly failure?: OneloraError;
 }
@@ -120,41 +149,106 @@ async function settled(
   const onLine = (line: string) => status(`first ${first}: ${line.trim()}`);
   note(`first stage: ${first} with all weights`);
   const [rate] = rates("all");
-  const model = await firstStage({ folder: root, settings: full, data: first, rate, signal, onLine });
+  const { validation: _validation, ...alone } = full;
+  const model = await firstStage({ folder: root, settings: alone, data: first, rate, signal, onLine });
   note(`the methods start from ${model}`);
   return { ...full, model };
 }
 
+/** The rate that a method's recipe has. */
+function recipeRate(settings: Settings): number {
+  const kind = taskKind(`${settings.task ?? taskNames[0]}`);
+  const { model = kind.model, data = kind.data } = settings;
+  return kind.recipe(`${model}`, `${data}`).lr;
+}
+
+/** The cells of a sweep, after the search for the methods' rates if there is one. */
+async function cellsOf(
+  configuration: Configuration,
+  own: Settings,
+  { folder, jobs, signal }: Execution,
+): Promise<readonly [cells: readonly Cell[], failure?: OneloraError]> {
+  const { methods, seeds, rates, search, settings } = configuration;
+  if (!search) return [planCells(configuration)];
+  note(`a rate for each method, on ${settings.validation} training examples held out:`);
+  const { rates: found, results } = await searchRates({
+    ...{ methods, seed: seeds[0], note, signal },
+    startOf: (method) => rates(method)[0] ?? recipeRate(settings),
+    run: async (cells) => {
+      await joinCells(folder, cells);
+      return await ran(cells, { folder, settings: own, jobs, signal });
+    },
+  });
+  const decided = methods.filter((method) => method === NO_METHOD || found.has(method));
+  const cells = planCells({ methods: decided, seeds, rates: (method) => [found.get(method)!] });
+  if (signal.aborted || decided.length === methods.length) return [cells];
+  const failures = results.filter((result) => result.state === "failed" && !hasDiverged(result));
+  const lost = methods.filter((method) => !decided.includes(method));
+  return [
+    cells,
+    failures.length > 0 ? incomplete(folder, failures, signal) : new OneloraError({
+      attempted: `searching rates in ${folder}`,
+      found: `no rate at which ${lost.join(", ")} does not diverge`,
+      allowed: "methods that train, or --lrs with rates to try",
+    }),
+  ];
+}
+
 /**
- * Runs what is not finished of a sweep, and writes what came of it.
+ * Runs what is not finished of a sweep.
  *
  * @param configuration What to compare
  * @param execution Where and how
- * @throws OneloraError if no run has finished
  */
-export async function execute(configuration: Configuration, execution: Execution): Promise<Executed> {
-  const { folder, jobs, signal, paper, isFull } = execution;
-  const { title, settings, first } = configuration;
+export async function sweepRuns(configuration: Configuration, execution: Execution): Promise<Swept> {
+  const { folder, jobs, signal } = execution;
+  const { title, settings, first, methods } = configuration;
   checkSettings(settings, first);
-  const cells = planCells(configuration);
   await makeFolder(folder);
   await claim(folder, { ...settings, ...first !== undefined && { "first-data": first } });
-  const all = await joinCells(folder, cells);
+  await joinCells(folder, configuration.search ? [] : planCells(configuration));
   const own = await settled(configuration, execution);
-  note(`${title}: ${cells.length} runs in ${folder}`);
+  note(`${title}:`);
+  const [cells, unfound] = await cellsOf(configuration, own, execution);
+  const all = await joinCells(folder, cells);
+  note(`${cells.length} runs in ${folder}`);
   const results = await ran(cells, { folder, settings: own, jobs, signal });
-  const failure = incomplete(folder, results, signal);
+  const failure = incomplete(folder, results, signal) ?? unfound;
   const ofOwn = new Map(results.map((result) => [result.cell.name, result]));
   const joined = await Promise.all(all.map(async (cell) => ofOwn.get(cell.name) ?? await earlierResult(cell, folder)));
-  const deciding = decidingOf(joined);
+  // A search has run the methods that need one before others.
+  const ordered = all.every(({ method }) => methods.includes(method)) ? methods : all.map(({ method }) => method);
+  return { folder, settings, results: joined, methods: [...new Set(ordered)], failure };
+}
+
+/**
+ * Writes what came of a sweep, or of some methods of it.
+ *
+ * @param swept Its runs
+ * @param view What to show
+ * @param signal Ends what takes long
+ * @throws OneloraError if no run has finished
+ */
+export async function showSweep(
+  { folder: runs, settings, results, failure }: Swept,
+  view: View,
+  signal: AbortSignal,
+): Promise<Executed> {
+  const { title, folder, methods, paper, isFull } = view;
+  const shown = methods.flatMap((method) => results.filter(({ cell }) => cell.method === method));
+  const deciding = decidingOf(shown);
   // With no run finished there is nothing to show, and some reason why.
   if (deciding === undefined) throw failure;
 
-  const rows = rowsOf(joined, deciding, (method) => paper === undefined ? method : paperLabel(paper, method));
+  const rows = rowsOf(shown, deciding, (method) => paper === undefined ? method : paperLabel(paper, method));
   const beside = isFull && paper !== undefined ? paperColumns(paper, rows.map(({ method }) => method)) : [];
-  const notes = isFull && paper !== undefined ? paperNotes(paper) : [];
+  const notes = paper === undefined ? [] : [
+    ...rankNotes(paper, rows, deciding),
+    ...isFull ? paperNotes(paper) : [],
+  ];
   const outcome = {
     folder,
+    runs,
     metricTitle: metricTitle(settings),
     settings,
     title,
@@ -162,9 +256,10 @@ export async function execute(configuration: Configuration, execution: Execution
     deciding,
     beside,
     notes,
-    results: joined,
+    results: shown,
   };
-  const { files, ...shown } = await writeOutcome(outcome, note, signal);
+  await makeFolder(folder);
+  const { files, ...written } = await writeOutcome(outcome, note, signal);
   note(`${folder}: ${files.join(", ")}`);
-  return { ...shown, failure };
+  return written;
 }

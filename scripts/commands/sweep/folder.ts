@@ -43,12 +43,16 @@ export interface Summary {
   readonly peakRssBytes: number;
   /** Evaluation after the last step. */
   readonly metrics: Readonly<Record<string, number>>;
+  /** Metrics of examples held out; `metrics` are then those of the test data. */
+  readonly validation?: { readonly examples: number; readonly metrics: Readonly<Record<string, number>> };
+  /** Whether the test data were left alone. */
+  readonly untested?: boolean;
   /** The metric that decides, and which way. */
   readonly deciding: { readonly metric: string; readonly better: "higher" | "lower" };
 }
 
 /** How far a run is. */
-export type Stage = "new" | "begun" | "finished";
+export type Stage = "new" | "begun" | "untested" | "finished";
 
 /** A file's text; undefined if there is no such file. */
 async function textOf(path: string): Promise<string | undefined> {
@@ -74,7 +78,8 @@ async function jsonOf(path: string, parse: (text: string) => unknown = JSON.pars
  * @param run Its folder
  */
 export async function stageOf(run: string): Promise<Stage> {
-  if (await textOf(`${run}/summary.json`) !== undefined) return "finished";
+  const summary = await textOf(`${run}/summary.json`);
+  if (summary !== undefined) return /^ {2}"untested": true,$/m.test(summary) ? "untested" : "finished";
   return await textOf(`${run}/config.json`) === undefined ? "new" : "begun";
 }
 
@@ -128,6 +133,27 @@ export async function wasShared(run: string): Promise<boolean> {
   return await textOf(`${run}/${SHARED}`) !== undefined;
 }
 
+const DIVERGED = "diverged.json";
+
+/**
+ * Notes that a run's loss was no number, so that it is not tried again.
+ *
+ * @param run Its folder
+ * @param why What was found
+ */
+export async function noteDiverged(run: string, why: string): Promise<void> {
+  await writeWhole(`${run}/${DIVERGED}`, `${JSON.stringify(why)}\n`, { within: run });
+}
+
+/**
+ * What was found of a run whose loss was no number; undefined of others.
+ *
+ * @param run Its folder
+ */
+export async function divergence(run: string): Promise<string | undefined> {
+  return await jsonOf(`${run}/${DIVERGED}`) as string | undefined;
+}
+
 /**
  * Makes a folder that of a sweep with these settings; more methods, seeds and rates may join it, other settings not.
  *
@@ -168,8 +194,13 @@ export async function joinCells(folder: string, cells: readonly Cell[]): Promise
       allowed: "as it was written",
     });
   }
+  const joining = new Map(cells.map((cell) => [cell.name, cell]));
   const names = new Set(before.map(({ name }) => name));
-  const all: readonly Cell[] = [...before, ...cells.filter(({ name }) => !names.has(name))];
+  const all: readonly Cell[] = [
+    // One that found a rate is judged by the test data now; never the other way round.
+    ...before.map((cell: Cell) => cell.testing === false ? joining.get(cell.name) ?? cell : cell),
+    ...cells.filter(({ name }) => !names.has(name)),
+  ];
   await writeJson(path, all);
   return all;
 }

@@ -8,19 +8,22 @@ import { writeNumbers } from "../../../dsl/files/json.ts";
 import { writeWhole } from "../../../dsl/files/write.ts";
 import { taskKind } from "../../../tasks/mod.ts";
 import { calibrationChart, runCalibration, svgFile } from "../../../tasks/report/mod.ts";
-import { childOutput, draw } from "../../cli/child.ts";
+import { childOutput, draw, rasterised } from "../../cli/child.ts";
 import { moduleArgument, taskArguments, taskEnvironment } from "../../cli/deno.ts";
 import { chartOf } from "./chart.ts";
 import type { Settings } from "./folder.ts";
 import { placed } from "./plan.ts";
 import type { Row } from "./rows.ts";
 import type { CellResult } from "./run.ts";
-import { type Shown, tableOf } from "./table.ts";
+import type { Section } from "./page.ts";
+import { type Shown, tableOf, unitOf } from "./table.ts";
 
 /** What came of a sweep. */
 export interface Outcome extends Shown {
-  /** The sweep's folder. */
+  /** Where it goes. */
   readonly folder: string;
+  /** The folder of the runs. */
+  readonly runs: string;
   /** What all cells share. */
   readonly settings: Settings;
   /** Its cells' results. */
@@ -33,7 +36,8 @@ const FIGURE_11: readonly (readonly string[])[] = [["all", "full"], ["lora"], ["
 /** The run that stands for a method: its best rate's, of the first seed; undefined if none has finished. */
 function runOf({ method, best }: Row, results: readonly CellResult[]): string | undefined {
   return results.find((result) =>
-    result.state === "finished" && result.cell.method === method && (best?.rate ?? result.rate) === result.rate
+    result.state === "finished" && !result.summary.untested && result.cell.method === method &&
+    (best?.rate ?? result.rate) === result.rate
   )?.cell.name;
 }
 
@@ -66,10 +70,10 @@ async function evaluateRun(run: string, signal: AbortSignal): Promise<void> {
  *
  * @param outcome What came of the sweep
  * @param signal Ends it
- * @returns The file's name; undefined where there is nothing to draw
+ * @returns The picture; undefined where there is nothing to draw
  */
 export async function figure11(outcome: Outcome, signal: AbortSignal): Promise<string | undefined> {
-  const { folder, results } = outcome;
+  const { folder, runs: place, results } = outcome;
   const isClassifying = results.some((result) =>
     result.state === "finished" && taskKind(result.summary.task).chart !== undefined
   );
@@ -77,11 +81,24 @@ export async function figure11(outcome: Outcome, signal: AbortSignal): Promise<s
   if (runs === undefined) return undefined;
   const methods = [];
   for (const [name, run] of runs) {
-    await evaluateRun(`${folder}/${run}`, signal);
-    methods.push({ ...await runCalibration(`${folder}/${run}`), name });
+    await evaluateRun(`${place}/${run}`, signal);
+    methods.push({ ...await runCalibration(`${place}/${run}`), name });
   }
-  await writeWhole(`${folder}/figure11.svg`, svgFile(calibrationChart(methods)));
-  return "figure11.svg";
+  const svg = svgFile(calibrationChart(methods));
+  await writeWhole(`${folder}/figure11.svg`, svg);
+  return svg;
+}
+
+/** What was written. */
+export interface Written {
+  /** The table in Markdown. */
+  readonly table: string;
+  /** Everything, as JSON. */
+  readonly data: string;
+  /** The files' names. */
+  readonly files: readonly string[];
+  /** Its part of a page. */
+  readonly section: Section;
 }
 
 /**
@@ -96,17 +113,38 @@ export async function writeOutcome(
   outcome: Outcome,
   note: (line: string) => void,
   signal: AbortSignal,
-): Promise<{ readonly table: string; readonly data: string; readonly files: readonly string[] }> {
+): Promise<Written> {
   const { folder, title, settings, deciding, rows, results } = outcome;
   const table = tableOf(outcome);
   const data = writeNumbers({ title, settings, deciding, rows, runs: results }, { indent: 2 });
   await writeWhole(`${folder}/table.md`, `${table}\n`);
   await writeWhole(`${folder}/table.json`, `${data}\n`);
-  await writeWhole(`${folder}/chart.svg`, await draw(chartOf(outcome)));
-  const figure = await figure11(outcome, signal).catch((error) => {
-    if (!(error instanceof OneloraError)) throw error;
-    note(`no figure11.svg: ${error.message}`);
-    return undefined;
-  });
-  return { table, data, files: ["table.md", "table.json", "chart.svg", ...figure === undefined ? [] : [figure]] };
+  const chart = await draw(chartOf(outcome));
+  await writeWhole(`${folder}/chart.svg`, chart);
+  const trying = async <Made>(name: string, make: () => Promise<Made | undefined>): Promise<Made | undefined> => {
+    try {
+      return await make();
+    } catch (error) {
+      if (!(error instanceof OneloraError)) throw error;
+      note(`no ${name}: ${error.message}`);
+    }
+  };
+  const png = await trying("chart.png", () => rasterised(chart));
+  if (png !== undefined) await writeWhole(`${folder}/chart.png`, png);
+  const figure = await trying("figure11.svg", () => figure11(outcome, signal));
+  const files = [
+    ...["table.md", "table.json", "chart.svg"],
+    ...png === undefined ? [] : ["chart.png"],
+    ...figure === undefined ? [] : ["figure11.svg"],
+  ];
+  const caption = `${title}. Time of a step and ${
+    unitOf(deciding.metric).title
+  } of each method, minutes and peak memory.`;
+  const figures = [
+    { caption, svg: chart },
+    ...figure === undefined
+      ? []
+      : [{ caption: `${title}. Error distribution and calibration (the paper's Figure 11).`, svg: figure }],
+  ];
+  return { table, data, files, section: { title, table, figures } };
 }

@@ -24,6 +24,8 @@ export interface Configuration {
   readonly rates: (method: string) => readonly number[];
   /** Data that the model learns first, with all weights; the methods start from what comes of it. */
   readonly first?: string;
+  /** Whether a rate is searched for each method, from the first of its rates on. */
+  readonly search?: boolean;
 }
 
 /** What experiments with one model have in common; the rest of the recipe is what `train` does with that model. */

@@ -21,6 +21,8 @@ export interface Cell {
   readonly rate?: number;
   /** Seed. */
   readonly seed: number;
+  /** Whether only examples held out judge it: it is there to find a rate. */
+  readonly testing?: false;
 }
 
 /**

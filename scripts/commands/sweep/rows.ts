@@ -21,6 +21,8 @@ export interface Trial {
   readonly seconds: number;
   /** Seconds until the best value. */
   readonly bestSeconds?: number;
+  /** The deciding metric of the examples held out. */
+  readonly heldOut?: Mean;
   /** The best value over training. */
   readonly bestMetric?: Mean;
   /** Depth: the mean absolute relative error. */
@@ -51,6 +53,14 @@ export interface Row {
   readonly best?: Trial;
   /** How many learning rates there are runs with. */
   readonly rates: number;
+  /** Whether examples held out, not the test data, have decided between them. */
+  readonly fair: boolean;
+  /** Rates that were tried to find the best one, with what the examples held out said; none where nothing was searched. */
+  readonly search: readonly { readonly rate: number; readonly value?: number }[];
+  /** The end of the rates that were tried at which the best one lies. */
+  readonly edge?: "lowest" | "highest";
+  /** Whether the rate is still to be found. */
+  readonly searching: boolean;
   /** Every learning rate with a finished run, in the order of the sweep. */
   readonly tried: readonly Trial[];
   /** Runs that failed. */
@@ -87,6 +97,33 @@ export function order(better: Deciding["better"]): (a: number, b: number) => num
   return (a, b) => rank(a) === rank(b) ? 0 : rank(a) - rank(b);
 }
 
+/**
+ * A run's deciding metric on the examples held out.
+ *
+ * @param result What came of it
+ * @returns The value; undefined if it did not end, or with no number
+ */
+export function heldOutValue(result: CellResult): number | undefined {
+  if (result.state !== "finished") return undefined;
+  const { validation, deciding: { metric } } = result.summary;
+  const value = validation?.metrics[metric];
+  return Number.isFinite(value) ? value : undefined;
+}
+
+/** Rates of a method's search with their values, which are those of the first seed, lowest rate first. */
+function searchOf(own: readonly CellResult[]): Row["search"] {
+  const seed = own.find(({ cell }) => cell.testing === false)!.cell.seed;
+  return own.filter(({ cell, state }) => cell.seed === seed && cell.rate !== undefined && state !== "pending")
+    .map((result) => ({ rate: result.cell.rate!, value: heldOutValue(result) }))
+    .sort((a, b) => a.rate - b.rate);
+}
+
+/** The end of some rates at which one lies; undefined inside. */
+function edgeOf(search: Row["search"], rate: number | undefined): Row["edge"] {
+  if (rate === search[0].rate) return "lowest";
+  return rate === search[search.length - 1].rate ? "highest" : undefined;
+}
+
 /** Share of the processors' time taken by others from which on a run's times are not its own. */
 const BUSY = 0.1;
 
@@ -102,6 +139,7 @@ function trialOf(runs: readonly Finished[], { metric }: Deciding): Trial {
     metric: meanOf(runs.map(({ summary }) => summary.metrics[metric])),
     stepSeconds: steps === 0 ? undefined : mean(({ stepSeconds }) => stepSeconds),
     seconds: mean(({ seconds }) => seconds),
+    heldOut: known(({ validation }) => validation?.metrics[metric]),
     bestSeconds: known(({ bestSeconds }) => bestSeconds)?.mean,
     bestMetric: known(({ best }) => best?.value),
     absRel: metric === "absRel" ? undefined : known(({ metrics: { absRel } }) => absRel),
@@ -128,23 +166,31 @@ export function rowsOf(
 ): readonly Row[] {
   return [...new Set(results.map(({ cell }) => cell.method))].map((method) => {
     const own = results.filter(({ cell }) => cell.method === method);
-    const finished = own.filter(isFinished);
+    const sought = own.filter(({ cell }) => cell.testing === false);
+    const counted = own.filter(({ cell }) => cell.testing !== false);
+    const finished = counted.filter(isFinished);
     const tried = [...new Set(finished.map(({ cell }) => cell.rate))].map((rate) =>
       trialOf(finished.filter(({ cell }) => cell.rate === rate), deciding)
     );
     const most = Math.max(...tried.map(({ metric }) => metric.count));
     const inOrder = order(deciding.better);
-    const [best] = tried.filter(({ metric }) => metric.count === most)
-      .sort((a, b) => inOrder(a.metric.mean, b.metric.mean));
+    const fair = tried.length > 0 && tried.every(({ heldOut }) => heldOut !== undefined);
+    const judged = ({ heldOut, metric }: Trial) => (fair ? heldOut! : metric).mean;
+    const [best] = tried.filter(({ metric }) => metric.count === most).sort((a, b) => inOrder(judged(a), judged(b)));
+    const search = sought.length === 0 ? [] : searchOf(own);
     return {
       method,
       label: label(method),
       reference: REFERENCES.includes(placed(method).adapter),
       best,
       rates: new Set(own.map(({ cell }) => cell.rate)).size,
+      fair,
+      search,
+      edge: search.length === 0 || best === undefined ? undefined : edgeOf(search, best.rate),
+      searching: counted.length === 0 && sought.length > 0,
       tried,
-      failed: own.filter(({ state }) => state === "failed").length,
-      pending: own.filter(({ state }) => state === "pending").length,
+      failed: counted.filter(({ state }) => state === "failed").length,
+      pending: counted.filter(({ state }) => state === "pending").length,
     };
   });
 }

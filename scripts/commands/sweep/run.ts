@@ -4,7 +4,16 @@
  * @module
  */
 import { OneloraError } from "../../../dsl/error.ts";
-import { noteShared, readRate, readSummary, stageOf, type Summary, wasShared } from "./folder.ts";
+import {
+  divergence,
+  noteDiverged,
+  noteShared,
+  readRate,
+  readSummary,
+  stageOf,
+  type Summary,
+  wasShared,
+} from "./folder.ts";
 import type { Cell } from "./plan.ts";
 
 /** What came of a cell. */
@@ -42,8 +51,23 @@ async function resultOf(cell: Cell, folder: string): Promise<CellResult> {
   return { cell, state: "finished", summary, rate, shared };
 }
 
+/** Whether a cell's run has ended, judged as the cell asks for it. */
+async function isDone({ testing }: Cell, run: string): Promise<boolean> {
+  const stage = await stageOf(run);
+  return stage === "finished" || testing === false && stage === "untested";
+}
+
+/**
+ * Whether a run failed since its loss was no number, which a lower rate mends.
+ *
+ * @param result What came of it
+ */
+export function hasDiverged(result: CellResult): boolean {
+  return result.state === "failed" && /^loss (NaN|-?Infinity)/.test(result.why);
+}
+
 /** A cell whose run failed, or whose summary cannot be used. */
-function failed(cell: Cell, error: unknown): CellResult {
+function failed(cell: Cell, error: unknown): Extract<CellResult, { readonly state: "failed" }> {
   if (error instanceof OneloraError) return { cell, state: "failed", why: error.problem.found };
   throw error;
 }
@@ -56,7 +80,10 @@ function failed(cell: Cell, error: unknown): CellResult {
  * @returns Its result, pending if its run has not ended
  */
 export async function earlierResult(cell: Cell, folder: string): Promise<CellResult> {
-  if (await stageOf(`${folder}/${cell.name}`) !== "finished") return { cell, state: "pending" };
+  const run = `${folder}/${cell.name}`;
+  const why = cell.testing === false ? await divergence(run) : undefined;
+  if (why !== undefined) return { cell, state: "failed", why };
+  if (!await isDone(cell, run)) return { cell, state: "pending" };
   return await resultOf(cell, folder).catch((error) => failed(cell, error));
 }
 
@@ -76,8 +103,9 @@ export async function runCells(cells: readonly Cell[], surroundings: Surrounding
   };
   const waiting: Cell[] = [];
   for (const cell of cells) {
-    if (await stageOf(`${folder}/${cell.name}`) !== "finished") waiting.push(cell);
-    else keep(await resultOf(cell, folder).catch((error) => failed(cell, error)), true);
+    const earlier = await earlierResult(cell, folder);
+    if (earlier.state === "pending") waiting.push(cell);
+    else keep(earlier, true);
   }
   const isShared = Math.min(jobs, waiting.length) > 1;
   const work = async () => {
@@ -90,6 +118,7 @@ export async function runCells(cells: readonly Cell[], surroundings: Surrounding
         keep(await resultOf(cell, folder), false);
       } catch (error) {
         const result = failed(cell, error);
+        if (cell.testing === false && hasDiverged(result)) await noteDiverged(`${folder}/${cell.name}`, result.why);
         // What an interrupt ended has not failed.
         if (!signal.aborted) keep(result, false);
       }

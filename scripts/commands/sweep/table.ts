@@ -75,14 +75,27 @@ function column(
 
 /** Methods without a full set of runs, in words. */
 function missing(rows: readonly Row[]): readonly string[] {
-  return rows.filter(({ failed, pending }) => failed + pending > 0).map(({ label, failed, pending }) => {
-    const counts = [[failed, "failed"], [pending, "to be run"]] as const;
-    return `${label}: ${counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`).join(", ")}.`;
-  });
+  const searching = rows.filter((row) => row.searching).map(({ label }) => `${label}: its rate is still to be found.`);
+  return [...searching, ...rows.filter(({ failed, pending }) => failed + pending > 0).map(incomplete)];
+}
+
+/** What a method lacks, in words. */
+function incomplete({ label, failed, pending }: Row): string {
+  const counts = [[failed, "failed"], [pending, "to be run"]] as const;
+  return `${label}: ${counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`).join(", ")}.`;
 }
 
 function listed(rows: readonly Row[]): string {
   return rows.map(({ label }) => label).join(", ");
+}
+
+/** How one of several rates was chosen. */
+function choiceInWords(rows: readonly Row[]): string {
+  const several = rows.filter(({ rates, best }) => rates > 1 && best !== undefined);
+  if (several.every(({ fair }) => fair)) {
+    return "Of several learning rates, the one that is best on training examples held out; the test data decide nothing.";
+  }
+  return "Of several learning rates, the one with the best mean on the test data, which flatters whoever tried more.";
 }
 
 /**
@@ -186,7 +199,10 @@ export function tableOf(shown: Shown): string {
   const legend = [
     `Marked: ${marksInWords} of each column${references.length === 0 ? "" : `, without ${listed(references)}`}.`,
     seeds > 1 ? `Means over ${seeds} seeds ± sample standard deviation.` : "One seed.",
-    ...(chosen ? ["Of several learning rates, the one with the best mean."] : []),
+    ...(chosen ? [choiceInWords(rows)] : []),
+    ...rows.flatMap(({ label, edge }) =>
+      edge === undefined ? [] : [`${label}: its rate is the ${edge} of those tried.`]
+    ),
     ...(isShared ? ["Runs shared the machine: their times are not comparable with others'."] : []),
     ...(isBusy ? ["† The machine was busy with other things: these times are not the methods' own."] : []),
     ...heads.map((head) => `The head's ${head.toLocaleString("en-US")} parameters are trained besides.`),

@@ -1,0 +1,87 @@
+/**
+ * All tables of the paper in micro size at once: a rate for each method, found on examples held out, four seeds, and every
+ * run that several tables need once.
+ *
+ * @module
+ */
+import { usage } from "../../cli/options.ts";
+import { type Configuration, experiments, microSize } from "./paper.ts";
+import { compressionTables, paperTable, paperTables } from "./paper_tables.ts";
+
+/** Tables that are made of the same runs. */
+export interface TableGroup {
+  /** Name of the folder of their runs. */
+  readonly name: string;
+  /** What is run for them. */
+  readonly configuration: Configuration;
+  /** The tables, each with its own methods. */
+  readonly tables: readonly { readonly name: string; readonly title: string; readonly methods: readonly string[] }[];
+}
+
+/** Seeds of every method. */
+const SEEDS: readonly number[] = [0, 1, 2, 3];
+
+/** Training examples held out, by kind of experiment, and steps where fewer than those of one table tell methods apart. */
+const PROTOCOL: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  "image-classification": { validation: 1000, steps: 150 },
+  "depth": { validation: 200, steps: 100 },
+  "reasoning": { validation: 200 },
+  "generation": { validation: 1000 },
+};
+
+/** Every table, those of S1 as the transfers they are. */
+export const allTables: readonly string[] = [...Object.keys(compressionTables), ...Object.keys(paperTables)];
+
+/**
+ * Some tables' names; S1 stands for all of its transfers.
+ *
+ * @param written Names separated by commas; all of them if undefined
+ * @throws OneloraError (exit code 2) for a table that there is not
+ */
+export function readTables(written: string | undefined): readonly string[] {
+  if (written === undefined) return allTables;
+  return written.split(",").map((name) => name.trim()).flatMap((name) => {
+    if (name === "S1") return Object.keys(compressionTables);
+    if (allTables.includes(name)) return [name];
+    throw usage("reading --only", `"${name}"`, ["S1", ...Object.keys(paperTables)].join(", "));
+  });
+}
+
+/** A table's sweep by the common protocol. */
+function fairSize(name: string): Configuration {
+  const micro = microSize(name);
+  const protocol = PROTOCOL[`${experiments[paperTable(name).experiment].micro.settings.task}`];
+  return { ...micro, settings: { ...micro.settings, ...protocol }, seeds: SEEDS, search: true };
+}
+
+/**
+ * Tables by the runs that they share: those of one model, data and first data set.
+ *
+ * @param names The tables
+ * @param adjust What the command line changes of a table's sweep
+ */
+export function tableGroups(
+  names: readonly string[],
+  adjust: (configuration: Configuration) => Configuration = (configuration) => configuration,
+): readonly TableGroup[] {
+  const all = names.map((name) => {
+    const whole = fairSize(name);
+    const configuration = adjust(whole);
+    // Of methods that were named, a table shows its own.
+    const methods = whole.methods.filter((method) => configuration.methods.includes(method));
+    return { name, configuration: { ...configuration, methods } };
+  }).filter(({ configuration: { methods } }) => methods.length > 0);
+  const key = ({ configuration: { settings, first } }: typeof all[number]) => JSON.stringify([settings, first]);
+  return [...new Set(all.map(key))].map((shared) => {
+    const own = all.filter((each) => key(each) === shared);
+    const [{ configuration }] = own;
+    const methods = [...new Set(own.flatMap(({ configuration: { methods } }) => methods))];
+    const { task, data } = configuration.settings;
+    const { first } = configuration;
+    return {
+      name: first === undefined ? `${task}-${data}` : `${task}-${first}-to-${data}`,
+      configuration: { ...configuration, methods, title: own.map(({ name }) => `Table ${name}`).join(", ") },
+      tables: own.map(({ name, configuration: { title, methods } }) => ({ name, title, methods })),
+    };
+  });
+}

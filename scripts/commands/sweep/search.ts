@@ -1,0 +1,150 @@
+/**
+ * `--lrs auto`: a learning rate for each method, found on examples that are held out.
+ *
+ * @module
+ */
+import { NO_METHOD } from "../../../tasks/trainer/method.ts";
+import { type Cell, planCells } from "./plan.ts";
+import { type Deciding, heldOutValue, order } from "./rows.ts";
+import { type CellResult, hasDiverged } from "./run.ts";
+
+/** Rates that are tried at most for a method. */
+const MOST = 9;
+/** The least and the largest rate that is tried, as places in the grid. */
+const [LEAST, LARGEST] = [-14, 2];
+
+/** A rate that was tried. */
+export interface Tried {
+  /** The rate. */
+  readonly rate: number;
+  /** The deciding metric of the examples held out; undefined where the run diverged. */
+  readonly value?: number;
+}
+
+/** Where a search stands. */
+export interface Standing {
+  /** Rates to try now; none where it has ended. */
+  readonly next: readonly number[];
+  /** The best rate so far; undefined if no run came to its end. */
+  readonly best?: number;
+  /** The end of the range at which the best one lies. */
+  readonly edge?: "lowest" | "highest";
+}
+
+/** A rate of the grid 1, 3, 10, 30, ...: 1e(k/2) for even places, 3e((k-1)/2) for odd ones. */
+export function rateAt(place: number): number {
+  return Number(`${place % 2 === 0 ? 1 : 3}e${Math.floor(place / 2)}`);
+}
+
+/**
+ * The place of the grid that is nearest to a rate.
+ *
+ * @param rate A rate
+ */
+export function placeOf(rate: number): number {
+  return Math.min(LARGEST, Math.max(LEAST, Math.round(2 * Math.log10(rate))));
+}
+
+/**
+ * What to try next: three rates around the first, then one beyond the end of the range at which the best one lies, until
+ * it lies inside. Of equal ones the one nearest to the first counts as better, then the lower.
+ *
+ * @param start Where the search begins
+ * @param tried What was tried
+ * @param better Which way is better
+ *
+ * @example
+ * ```ts
+ * import { standingOf } from "./search.ts";
+ * import { assertEquals } from "@std/assert";
+ * const tried = [{ rate: 0.003, value: 0.7 }, { rate: 0.01, value: 0.8 }, { rate: 0.03, value: 0.9 }];
+ * assertEquals(standingOf(0.008, [], "higher").next, [0.003, 0.01, 0.03]);
+ * assertEquals(standingOf(0.008, tried, "higher"), { next: [0.1], best: 0.03, edge: "highest" });
+ * assertEquals(standingOf(0.008, [...tried, { rate: 0.1 }], "higher"), { next: [], best: 0.03, edge: undefined });
+ * ```
+ */
+export function standingOf(start: number, tried: readonly Tried[], better: Deciding["better"]): Standing {
+  const place = placeOf(start);
+  const first = [place - 1, place, place + 1].filter((each) => each >= LEAST && each <= LARGEST).map(rateAt);
+  const open = first.filter((rate) => !tried.some((each) => each.rate === rate));
+  if (open.length > 0) return { next: open };
+  const places = tried.map(({ rate }) => placeOf(rate));
+  const [lowest, highest] = [Math.min(...places), Math.max(...places)];
+  const inOrder = order(better);
+  const distance = (rate: number) => Math.abs(placeOf(rate) - place);
+  const [best] = tried.filter(({ value }) => value !== undefined)
+    .toSorted((a, b) => inOrder(a.value!, b.value!) || distance(a.rate) - distance(b.rate) || a.rate - b.rate);
+  const at = best === undefined ? lowest : placeOf(best.rate);
+  const edge = at === lowest ? "lowest" : at === highest ? "highest" : undefined;
+  const beyond = edge === "lowest" ? at - 1 : at + 1;
+  const isOver = edge === undefined || tried.length >= MOST || beyond < LEAST || beyond > LARGEST;
+  return { next: isOver ? [] : [rateAt(beyond)], best: best?.rate, edge };
+}
+
+/** What a search needs. */
+export interface SearchOptions {
+  /** Methods. */
+  readonly methods: readonly string[];
+  /** The seed that it is done with. */
+  readonly seed: number;
+  /** Where a method's search begins. */
+  readonly startOf: (method: string) => number;
+  /** Runs cells, or says what came of them before. */
+  readonly run: (cells: readonly Cell[]) => Promise<readonly CellResult[]>;
+  /** Told in lines what is done. */
+  readonly note: (line: string) => void;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+}
+
+/** What came of a search. */
+export interface Found {
+  /** The rate of each method whose search has ended with one. */
+  readonly rates: ReadonlyMap<string, number>;
+  /** Everything that was tried, by method. */
+  readonly results: readonly CellResult[];
+}
+
+/**
+ * Searches a rate for each method. Runs of all methods go side by side, round by round; what was run before counts.
+ *
+ * @param options See {@linkcode SearchOptions}
+ */
+export async function searchRates(options: SearchOptions): Promise<Found> {
+  const { seed, startOf, run, note, signal } = options;
+  const rates = new Map<string, number>();
+  const results: CellResult[] = [];
+  let searching = options.methods.filter((method) => method !== NO_METHOD);
+  const better = () => results.flatMap((each) => each.state === "finished" ? [each.summary.deciding.better] : [])[0];
+  const standing = (method: string) => {
+    const tried = results.filter(({ cell }) => cell.method === method)
+      .map((result): Tried => ({ rate: result.cell.rate!, value: heldOutValue(result) }));
+    return standingOf(startOf(method), tried, better() ?? "lower");
+  };
+  while (searching.length > 0 && !signal.aborted) {
+    const next = new Map(searching.map((method) => [method, standing(method).next]));
+    const cells = planCells({ methods: searching, seeds: [seed], rates: (method) => next.get(method) ?? [] })
+      .map((cell): Cell => ({ ...cell, testing: false }));
+    const found = await run(cells);
+    results.push(...found.filter(({ state }) => state !== "pending"));
+    searching = searching.filter((method) => {
+      const own = found.filter(({ cell }) => cell.method === method);
+      // What a lower rate does not mend ends a method's search; so does an interrupt.
+      if (own.some((result) => result.state === "failed" && !hasDiverged(result))) return false;
+      if (own.some(({ state }) => state === "pending")) return false;
+      const { next: more, best, edge } = standing(method);
+      if (more.length > 0) {
+        const where = best === undefined ? "every run diverged" : `rate ${best} is best and the ${edge} of those tried`;
+        note(`${method}: ${where}; trying ${more.join(", ")}`);
+        return true;
+      }
+      if (best === undefined) note(`${method}: every run diverged, down to rate ${rateAt(LEAST)}`);
+      else {
+        rates.set(method, best);
+        note(`${method}: rate ${best}${edge === undefined ? "" : `, still the ${edge} of those tried`}`);
+      }
+      return false;
+    });
+  }
+  return { rates, results };
+}
