@@ -4,17 +4,18 @@
  *
  * @module
  */
+import { useBackend } from "../../dsl/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { claimFolder } from "../../dsl/files/claim.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import { taskKind } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
-import { boolean, choice, integer, kebab, main, type Options, text, toConfig } from "../cli/mod.ts";
+import { boolean, choice, integer, kebab, main, type Options, span, text, toConfig } from "../cli/mod.ts";
 import { trainFlags, usage } from "../cli/options.ts";
 import { interruptible } from "../cli/signals.ts";
 import { type Executed, note, showSweep, sweepRuns, type Swept, type View } from "./sweep/execute.ts";
 import type { Settings } from "./sweep/folder.ts";
-import { listing } from "./sweep/listing.ts";
+import { listing, sweepCost } from "./sweep/listing.ts";
 import { figure9, protocolInWords } from "./sweep/protocol.ts";
 import { paperPage } from "./sweep/page.ts";
 import { type Configuration, experiments, fullSize, listedModel, microSize, paperList } from "./sweep/paper.ts";
@@ -210,6 +211,15 @@ async function shown(swept: Swept, views: readonly View[], signal: AbortSignal):
   return done;
 }
 
+/** How many runs there are, and about how long they take. */
+async function timeInWords(configurations: readonly Configuration[]): Promise<string> {
+  await useBackend("cpu");
+  const costs = await Promise.all(configurations.map(sweepCost));
+  const runs = costs.reduce((sum, cost) => sum + cost.runs, 0);
+  const seconds = costs.reduce((sum, cost) => sum + (cost.seconds ?? 0), 0);
+  return `about ${runs} runs, ${span(seconds)} on two quiet cores (a guess); interrupted, the same command goes on`;
+}
+
 await main(
   { name: "sweep", summary: "Compares methods over seeds and learning rates, each run in its own process.", flags },
   attempt(async ({ options, given }) => {
@@ -234,6 +244,7 @@ await main(
     const { signal, listen } = interruptible("saving the state of the runs after their steps");
     await listen();
     const isFull = paper !== undefined && !micro;
+    if (paper === "all") note(await timeInWords(parts.map(({ configuration }) => configuration)));
     const [done, failures]: [Executed[], OneloraError[]] = [[], []];
     for (const { configuration, table, place, views } of parts) {
       const own = place === undefined ? folder : `${folder}/${place}`;

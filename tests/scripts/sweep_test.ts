@@ -288,7 +288,7 @@ Deno.test("full fine-tuning, LoRA and 1LoRA of a classifier are compared as in F
     out,
   );
   assertEquals(code, 0, err);
-  assertMatch(err, /table.md, table.json, chart.svg, figure11.svg$/m);
+  assertMatch(err, /table.md, table.json, chart.svg, chart.png, figure11.svg$/m);
   const texts = textsOf(await Deno.readTextFile(`${out}/figure11.svg`));
   const { metrics } = await json(`${out}/lora-seed0/summary.json`);
   const percent = (share: number) => `${Number((100 * share).toPrecision(3))} %`;

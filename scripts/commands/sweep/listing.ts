@@ -12,6 +12,7 @@ import { kebab } from "../../../tasks/trainer/setting.ts";
 import { NO_METHOD } from "../../../tasks/trainer/method.ts";
 import { planTask } from "../../../tasks/trainer/plan.ts";
 import { resolveRun } from "../../../tasks/trainer/settings.ts";
+import { span } from "../../cli/mod.ts";
 import { bytesText } from "../params/plan.ts";
 import { checkSettings } from "./check.ts";
 import { type Column, markdownTable } from "./markdown.ts";
@@ -71,31 +72,111 @@ function camel(flag: string): string {
   return flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** About how many steps a run has. */
-function stepsOf({ adapter, steps, epochs = 1, batchSize, limit = Infinity, data }: Run): string {
-  if (adapter === NO_METHOD) return "0";
-  if (steps !== undefined) return `${steps}`;
+/** How many steps a run has, where that is known before its data are. */
+function stepCount({ adapter, steps, epochs = 1, batchSize, limit = Infinity, data }: Run): number | undefined {
+  if (adapter === NO_METHOD) return 0;
+  if (steps !== undefined) return steps;
   const examples = SOURCES.find(([prefix]) => data.startsWith(prefix))?.[2];
-  if (examples === undefined) return `${epochs} epochs`;
-  return `about ${Math.round(epochs * Math.ceil(Math.min(examples, limit) / batchSize)).toLocaleString("en-US")}`;
+  return examples && Math.round(epochs * Math.ceil(Math.min(examples, limit) / batchSize));
 }
 
-/** Trained parameters and predicted memory of a method. */
-function costs(kind: TaskKind, model: Model, run: Run): readonly [trained: number, peakBytes: number] {
+/** The same in words. */
+function stepsOf(run: Run): string {
+  const count = stepCount(run);
+  if (count === undefined) return `${run.epochs ?? 1} epochs`;
+  return `${run.adapter === NO_METHOD || run.steps !== undefined ? "" : "about "}${count.toLocaleString("en-US")}`;
+}
+
+/** What a method takes. */
+interface Costs {
+  /** Trained parameters. */
+  readonly trained: number;
+  /** Memory of a step, in bytes. */
+  readonly peakBytes: number;
+  /** Floating-point operations of a step. */
+  readonly flops: number;
+}
+
+/** What a method takes by plan. */
+function costs(kind: TaskKind, model: Model, run: Run): Costs {
   const layer = adapt(joinMethods(run.adapter, kind.besides(model)), run)(model.layer);
   const { length = 512 } = run.own as { readonly length?: number };
-  const batch = Math.ceil(run.batchSize / (run.accumulate ?? 1));
+  const parts = run.accumulate ?? 1;
+  const batch = Math.ceil(run.batchSize / parts);
   const { precision, gradientCheckpointing } = run;
-  const peak = (examples: number) =>
+  const planned = (examples: number) =>
     planTask(kind, model, layer, {
       ...{ batch: examples, length, precision, gradientCheckpointing },
       backend: "tensorflow",
-    }).peakBytes;
+    });
   // From some size on, what a step takes grows by the same with every example; to plan large ones takes long.
   const [some, more] = [Math.min(batch, LARGE / 2), Math.min(batch, LARGE)];
-  const planned = peak(more);
-  const peakBytes = batch <= LARGE ? planned : planned + (planned - peak(some)) / (more - some) * (batch - more);
-  return [parameterCounts(layer, model.headPath).adapter, peakBytes];
+  const large = planned(more);
+  const peakBytes = batch <= LARGE
+    ? large.peakBytes
+    : large.peakBytes + (large.peakBytes - planned(some).peakBytes) / (more - some) * (batch - more);
+  const { trained } = { trained: parameterCounts(layer, model.headPath).adapter };
+  return { trained, peakBytes, flops: large.productFlops / more * batch * parts };
+}
+
+/** Products a second that are reckoned with: of an A100 at the paper's batch sizes by precision, of two cores of a laptop. */
+const SPEED = { card: { float32: 12e12, bf16: 60e12 }, laptop: 50e9 };
+/** Seconds of a run besides its steps: start, reading, evaluation, pictures. */
+const BESIDES = { card: 120, laptop: 8 };
+/** Rates that a search tries on average. */
+const SEARCHED = 4;
+
+/** A guess of the seconds of a run; undefined where its length is not known. */
+function secondsOf(run: Run, flops: number | undefined, isSmall: boolean): number | undefined {
+  const steps = stepCount(run);
+  if (run.adapter === NO_METHOD) return isSmall ? BESIDES.laptop : BESIDES.card;
+  if (flops === undefined || steps === undefined) return undefined;
+  return isSmall
+    ? BESIDES.laptop + steps * flops / SPEED.laptop
+    : BESIDES.card + steps * flops / SPEED.card[run.precision === "bf16" ? "bf16" : "float32"];
+}
+
+/** A sweep's runs and a guess of their time in all. */
+export interface SweepCost {
+  /** Runs, those of a search included. */
+  readonly runs: number;
+  /** Seconds; undefined where they cannot be guessed. */
+  readonly seconds?: number;
+}
+
+/** What a sweep with built-in models takes, a search and a first stage included. */
+function wholeCost(
+  { seeds, search, first, rates }: Configuration,
+  methods: readonly string[],
+  seconds: readonly (number | undefined)[],
+): SweepCost {
+  const runsOf = (method: string) => {
+    if (method === NO_METHOD) return seeds.length;
+    return search ? SEARCHED + seeds.length - 1 : Math.max(1, rates(method).length) * seeds.length;
+  };
+  const counts = methods.map(runsOf);
+  const known = seconds.every((each) => each !== undefined);
+  const stage = first === undefined ? 0 : Math.max(0, ...seconds.map((each) => each ?? 0));
+  return {
+    runs: counts.reduce((sum, count) => sum + count, 0),
+    seconds: known ? counts.reduce((sum, count, i) => sum + count * seconds[i]!, stage) : undefined,
+  };
+}
+
+/**
+ * A guess of what a sweep takes, by plan: the products of its steps at a speed that is reckoned with.
+ *
+ * @param configuration The sweep, with a built-in model
+ */
+export async function sweepCost(configuration: Configuration): Promise<SweepCost> {
+  const { methods, settings } = configuration;
+  const kind = taskKind(`${settings.task}`);
+  const runs = methods.map((method) => runOf(configuration, method));
+  const model = await openModel(runs[0].model);
+  const seconds = runs.map((run) =>
+    secondsOf(run, run.adapter === NO_METHOD ? undefined : costs(kind, model, run).flops, true)
+  );
+  return wholeCost(configuration, methods, seconds);
 }
 
 /** A recipe in words: what all methods share. */
@@ -114,7 +195,7 @@ function recipeInWords(
  * @throws OneloraError for what cannot work
  */
 export async function listing(configuration: Configuration, { preset, folder }: ListingOptions): Promise<string> {
-  const { title, settings, methods, seeds, rates, first } = configuration;
+  const { title, settings, methods, seeds, rates, first, search } = configuration;
   checkSettings(settings, first);
   await useBackend("cpu");
   const runs = methods.map((method) => runOf(configuration, method));
@@ -122,6 +203,8 @@ export async function listing(configuration: Configuration, { preset, folder }: 
   const kind = taskKind(`${settings.task}`);
   const model = await openModel(preset ?? name.replace(/=.*$/s, ""));
   const planned = runs.map((run) => run.adapter === NO_METHOD ? undefined : costs(kind, model, run));
+  const isSmall = preset === undefined;
+  const seconds = runs.map((run, i) => secondsOf(run, planned[i]?.flops, isSmall));
   const column = (title: string, of: (run: Run, i: number) => string): Column => ({
     title,
     cells: runs.map((run, i) => ({ text: of(run, i) })),
@@ -129,11 +212,21 @@ export async function listing(configuration: Configuration, { preset, folder }: 
   const columns = [
     column("method", (_, i) => methods[i]),
     column("steps", stepsOf),
-    column("rate", ({ adapter, lr }, i) => adapter === NO_METHOD ? "-" : (rates(methods[i])).join(", ") || `${lr}`),
-    column("trained", (_, i) => planned[i]?.[0].toLocaleString("en-US") ?? "0"),
-    column("predicted memory", (_, i) => planned[i] === undefined ? "-" : bytesText(planned[i][1])),
+    column(
+      "rate",
+      ({ adapter, lr }, i) =>
+        adapter === NO_METHOD
+          ? "-"
+          : search
+          ? `from ${rates(methods[i])[0] ?? lr}`
+          : (rates(methods[i])).join(", ") || `${lr}`,
+    ),
+    column("trained", (_, i) => planned[i]?.trained.toLocaleString("en-US") ?? "0"),
+    column("predicted memory", (_, i) => planned[i] === undefined ? "-" : bytesText(planned[i].peakBytes)),
+    column("guessed time of a run", (_, i) => seconds[i] === undefined ? "-" : `about ${span(seconds[i])}`),
   ];
-  const large = planned.filter((each) => each !== undefined && each[1] > CARD).length;
+  const { runs: count, seconds: whole } = wholeCost(configuration, methods, seconds);
+  const large = planned.filter((each) => each !== undefined && each.peakBytes > CARD).length;
   return [
     `### ${title}`,
     "",
@@ -147,6 +240,9 @@ export async function listing(configuration: Configuration, { preset, folder }: 
     markdownTable(columns),
     "",
     "Memory: of a training step by plan (of more than 16 examples from those of 8 and 16), on the tensorflow backend, head and optimiser included; evaluation aside.",
+    `Time: a guess, from the products of the steps at ${
+      isSmall ? "50 GFLOP/s, two cores of a laptop" : "12 TFLOP/s (bf16: 60), an A100 in practice"
+    }; ${search ? "about " : ""}${count} runs${whole === undefined ? "" : `, ${span(whole)} in all`}.`,
     ...large === 0 ? [] : [`${large} of them need more than an A100's 40 GB: --accumulate N splits a step.`],
   ].join("\n");
 }

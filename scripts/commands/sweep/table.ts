@@ -162,7 +162,8 @@ export function tableOf(shown: Shown): string {
     }),
     ...(moved
       ? some({
-        title: `best ${name}`,
+        // With examples held out they are what decides on the way.
+        title: trials.every(({ heldOut }) => heldOut !== undefined) ? `held out, best ${name}` : `best ${name}`,
         better,
         decimals,
         of: ({ bestMetric }) => bestMetric && bestMetric.mean * factor,
