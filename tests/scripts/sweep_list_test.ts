@@ -15,10 +15,10 @@ Deno.test("the plan of a table says what each method trains with, what has to be
       "- folder: runs/sweeps/S3",
     ]
   ) assertStringIncludes(plan, part);
-  assertMatch(plan, /^\| 1lora +\| about 115,790 \| 0.000161 \| 221,184 \| +\d.\d\d GB \|$/m);
+  assertMatch(plan, /^\| 1lora +\| about 115,790 \| 0.000161 \| 221,184 \| +\d.\d\d GB \| +about [\dhms ]+ \|$/m);
   const micro = await output("sweep", "--paper", "S9", "--micro", "--list", "--adapters", "none,all", "--steps", "7");
-  assertMatch(micro, /^\| none +\| +0 \| +- \| +0 \| +- \|$/m);
-  assertMatch(micro, /^\| all +\| +7 \| 0.001 \| 802,048 \| +[\d.]+ MB \|$/m);
+  assertMatch(micro, /^\| none +\| +0 \| +- \| +0 \| +- \| +about 8s \|$/m);
+  assertMatch(micro, /^\| all +\| +7 \| 0.001 \| 802,048 \| +[\d.]+ MB \| +about \d+s \|$/m);
 });
 
 Deno.test("what cannot work is refused before anything runs", async () => {

@@ -44,6 +44,7 @@ Deno.test("train writes its settings, a line a step, a summary, the adapter and 
     "eval-every": 4,
     "checkpoint-every": 100,
     "testing": true,
+    "pack": false,
     "flip": false,
   });
 
