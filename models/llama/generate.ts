@@ -184,8 +184,15 @@ function check(prompts: readonly (readonly number[])[], vocabulary: number, opti
   if (strange !== undefined) throw refuse(`token ${strange}`, `ids below ${vocabulary}`);
 }
 
-/** A row's logits as its settings change them, in transformers' order. */
-function processed(
+/**
+ * A row's logits as its settings change them, in transformers' order.
+ *
+ * @param logits [V]
+ * @param text The row so far, its prompt included
+ * @param count Tokens that were added to it
+ * @param options See {@linkcode GenerationOptions}
+ */
+export function processedLogits(
   logits: Float32Array,
   text: readonly number[],
   count: number,
@@ -252,7 +259,7 @@ export async function* goOn(
     await turn();
     const tokens = live.map((row, i) =>
       sampleToken(
-        processed(logits.subarray(i * vocabulary, (i + 1) * vocabulary), texts[row], count, options),
+        processedLogits(logits.subarray(i * vocabulary, (i + 1) * vocabulary), texts[row], count, options),
         options,
         fold(options.key, "generate", row, count),
       )

@@ -36,7 +36,7 @@ export interface ContinueSettings {
 const MOST_TOKENS = 128;
 
 /** How a text goes on: as the settings say, else as the model's files do, else by the likeliest tokens. */
-function generationOf(
+export function generationOf(
   defaults: GenerationDefaults,
   prompt: readonly number[],
   { maxTokens, temperature, topP }: Pick<ContinueSettings, "maxTokens" | "temperature" | "topP">,
