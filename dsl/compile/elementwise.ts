@@ -6,7 +6,8 @@
 import type { NamedAttrMap } from "@tensorflow/tfjs-core";
 import { sizeOf } from "../tree.ts";
 import type { Formula, FormulaOp, FormulaStep } from "./formula.ts";
-import { fixedValues, removeDead } from "./passes.ts";
+import { fixedValues } from "./fixed.ts";
+import { removeDead } from "./passes.ts";
 import { type Call, isAlias, type Program, segmentsOf, type ValueId } from "./program.ts";
 
 /** Operations by the kernels that do them one at a time. */

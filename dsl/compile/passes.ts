@@ -5,7 +5,8 @@
  */
 import { flow } from "fp-ts/function";
 import { sizeOf } from "../tree.ts";
-import { bytesOf, type Call, isAlias, type Program, type ValueId } from "./program.ts";
+import { fixedValues } from "./fixed.ts";
+import { type Call, isAlias, type Program, type ValueId } from "./program.ts";
 
 /** A change of a program that leaves its results alone. */
 export type Pass = (program: Program) => Program;
@@ -206,24 +207,6 @@ export interface Hoisted {
   readonly handed: readonly ValueId[];
   /** The rest, in which the handed values have no maker. */
   readonly body: Program;
-}
-
-/** Largest value worth keeping between runs, in bytes: past that, computing it again costs less than the memory. */
-const FOLDED_BYTES = 2 ** 18;
-
-/**
- * The values that are the same in every run and small enough to be kept: constants, and what is computed from them alone.
- *
- * @param program The program
- */
-export function fixedValues(program: Program): ReadonlySet<ValueId> {
-  const fixed = new Set(program.constants.keys());
-  for (const { inputs, outputs } of program.calls) {
-    const isFixed = inputs.every((value) => fixed.has(value)) &&
-      outputs.every((value) => bytesOf(program.types[value]) <= FOLDED_BYTES);
-    if (isFixed) { for (const value of outputs) fixed.add(value); }
-  }
-  return fixed;
 }
 
 /**

@@ -13,6 +13,7 @@ import { firstLine, OneloraError, unknownName } from "../error.ts";
 import { engineInUse, register } from "./in_use.ts";
 import type { BackendName, Engine, OpenOptions } from "./interface.ts";
 import { backendNames, engineKind } from "./kinds.ts";
+import { fastest, figuresFile, figuresOf, figuresText, measureBackend } from "./measure.ts";
 
 /** What came of trying one engine. */
 export interface BackendTrial {
@@ -56,9 +57,22 @@ async function attempt(name: BackendName, choice: "auto" | "forced", options: Op
   }
 }
 
+/** What the engines on trial take for a product and a small step, in words with the rest; the fastest comes last. */
+async function compared(working: readonly BackendTrial[]): Promise<readonly BackendTrial[]> {
+  const devices = Object.fromEntries(working.map(({ name, why }) => [name, why]));
+  const figures = await figuresOf(devices, figuresFile(), async (name) => {
+    await tf.setBackend(name);
+    return await measureBackend();
+  });
+  const best = fastest(figures);
+  await tf.setBackend(best);
+  return working.map((trial) => ({ ...trial, why: `${trial.why}; ${figuresText(figures[trial.name]!)}` }));
+}
+
 /**
- * Makes tfjs compute on an engine, with gradients registered. `auto` takes the first that works of tensorflow,
- * webgpu (with a hardware adapter), wasm and cpu; a named engine is taken or refused.
+ * Makes tfjs compute on an engine, with gradients registered. `auto` takes tensorflow where it is installed; else the faster
+ * of webgpu (with a hardware adapter) and wasm, by measuring a product and a small step, which is remembered in the user's
+ * cache; else cpu. A named engine is taken or refused.
  *
  * @param choice The engine, or `auto`
  * @param options Threads of the wasm engine
@@ -78,12 +92,18 @@ export async function useBackend(choice: BackendName | "auto", options: OpenOpti
   if (choice !== "auto" && !backendNames.includes(choice)) {
     throw unknownName("backend", choice, ["auto", ...backendNames]);
   }
-  const tried: BackendTrial[] = [];
-  for (const name of choice === "auto" ? backendNames : [choice]) {
-    const trial = await attempt(name, choice === "auto" ? "auto" : "forced", options);
-    tried.push(trial);
-    if (trial.works) {
+  let tried: readonly BackendTrial[] = [];
+  for (const each of choice === "auto" ? backendNames : [choice]) {
+    const trial = await attempt(each, choice === "auto" ? "auto" : "forced", options);
+    tried = [...tried, trial];
+    if (trial.works && (choice !== "auto" || !engineKind(each).isMeasured)) {
+      const working = tried.filter(({ works }) => works);
+      if (working.length > 1) {
+        const told = await compared(working);
+        tried = tried.map((before) => told.find(({ name }) => name === before.name) ?? before);
+      }
       const engine = engineInUse();
+      const { name } = engine;
       if (options.threads !== undefined && engine.device.threads === undefined) {
         throw new OneloraError({
           attempted: `starting ${options.threads} threads`,

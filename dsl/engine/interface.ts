@@ -44,6 +44,11 @@ export interface EngineKind {
   readonly name: BackendName;
   /** Whether it is part of this package and works wherever Deno does. */
   readonly embedded: boolean;
+  /**
+   * Whether `auto` measures it beside the engine after it: a GPU kernel by kernel may be slower than a processor. An engine
+   * that was installed to be fast is taken as it is.
+   */
+  readonly isMeasured?: boolean;
   /** Precisions it computes in. */
   readonly precisions: readonly Precision[];
   /** One line on how to get a faster engine; empty where this one is the fastest. */

@@ -19,7 +19,7 @@ import { openWebgpu } from "./webgpu.ts";
 const advice = `\`${commandLine("native")}\` provides the tensorflow backend, the fastest on CPUs`;
 
 /** An engine whose programs are replayed kernel by kernel in float32. */
-function replaying(kind: Pick<EngineKind, "name" | "embedded" | "open">): EngineKind {
+function replaying(kind: Pick<EngineKind, "name" | "embedded" | "isMeasured" | "open">): EngineKind {
   return {
     ...kind,
     precisions: ["float32"],
@@ -54,7 +54,7 @@ const tensorflow: EngineKind = {
 
 const kinds: Readonly<Record<BackendName, EngineKind>> = {
   tensorflow,
-  webgpu: replaying({ name: "webgpu", embedded: false, open: openWebgpu }),
+  webgpu: replaying({ name: "webgpu", embedded: false, isMeasured: true, open: openWebgpu }),
   wasm: replaying({ name: "wasm", embedded: true, open: (_, options) => openWasm(options) }),
   cpu: replaying({ name: "cpu", embedded: true, open: openCpu }),
 };

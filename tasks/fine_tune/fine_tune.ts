@@ -96,7 +96,10 @@ async function resumed(folder: string, options: AnyOptions): Promise<Asked> {
 async function engineFor({ backend }: Asked, threads: number | undefined, line: Reporter["line"]): Promise<string> {
   if (backend === undefined && threads === undefined && isEngineChosen()) return engineInUse().name;
   const report = await useBackend(backend ?? (isEngineChosen() ? engineInUse().name : "auto"), { threads });
-  line(`backend ${report.chosen}: ${report.tried.at(-1)?.why ?? ""}`);
+  for (const { name, works, why } of report.tried) {
+    if (name === report.chosen) line(`backend ${name}: ${why}`);
+    else if (works) line(`not ${name}: ${why}`);
+  }
   if (report.advice !== "") line(report.advice);
   return report.chosen;
 }
