@@ -13,7 +13,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { commandLine } from "../command_line.ts";
 import { registerFallbackKernels } from "./fallback.ts";
 import type { Device } from "./interface.ts";
-import { hasNvidiaDriver, type Loader, prepareCard } from "./tensorflow_environment.ts";
+import { hasNvidiaDriver, type Installation, type Loader, prepareCard } from "./tensorflow_environment.ts";
 
 /** The addon's place below the folder of an installed TensorFlow, as tfjs-node itself lays it out. */
 export const addonPath = "lib/napi-v8/tfjs_binding.node";
@@ -85,12 +85,13 @@ export function isOnGpu(): boolean {
 /** Where an installation describes itself. */
 export const installationRecord = "installed.json";
 
-/** Version of the library, as the installation says; 0 where it says none. */
-function installedVersion(folder: string): string {
+/** What the installation says of itself; version 0 where it says nothing. */
+function installationIn(folder: string): Installation {
   try {
-    return JSON.parse(Deno.readTextFileSync(resolve(folder, installationRecord))).version;
+    const { version, cuda } = JSON.parse(Deno.readTextFileSync(resolve(folder, installationRecord)));
+    return { version, cuda: cuda === true };
   } catch {
-    return "0";
+    return { version: "0", cuda: false };
   }
 }
 
@@ -103,7 +104,7 @@ function register(folder: string): void {
   // One that was built by an earlier version loads the library as soon as it is loaded itself.
   const loader = existsSync(resolve(folder, quietLoaderPath)) ? load(folder, quietLoaderPath) as Partial<Loader> : {};
   if (loader.setDefault !== undefined) {
-    if (hasNvidiaDriver(loader as Loader)) prepareCard(loader as Loader, folder, installedVersion(folder));
+    if (hasNvidiaDriver(loader as Loader)) prepareCard(loader as Loader, folder, installationIn(folder));
     if (process.env.TF_CPP_MIN_LOG_LEVEL === "3") loader.load!();
   }
   const binding = load(folder, addonPath);

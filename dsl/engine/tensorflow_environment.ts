@@ -104,16 +104,26 @@ function preloadAll(loader: Loader, folder: string): void {
   }
 }
 
+/** What of an installation decides how it is prepared. */
+export interface Installation {
+  /** Version of the library. */
+  readonly version: string;
+  /** Whether it is the one for NVIDIA's cards. */
+  readonly cuda: boolean;
+}
+
 /**
  * Makes a machine with a card ready: memory taken as it is needed, compiled programs and what XLA has measured of the card
  * kept between runs, CUDA's libraries found.
  *
  * @param loader The loader
  * @param folder Where TensorFlow is installed
- * @param version Its version
+ * @param installation See {@linkcode Installation}
  */
-export function prepareCard(loader: Loader, folder: string, version: string): void {
+export function prepareCard(loader: Loader, folder: string, { version, cuda: forCards }: Installation): void {
   loader.setDefault("TF_FORCE_GPU_ALLOW_GROWTH", "true");
+  // Graphs are rewritten to oneDNN's kernels, wherever they run; those are there for CPUs alone.
+  if (forCards) loader.setDefault("TF_ENABLE_ONEDNN_OPTS", "0");
   const cuda = join(folder, cudaFolder);
   preloadAll(loader, join(cuda, "lib"));
   // A flag that a version does not know ends the process.

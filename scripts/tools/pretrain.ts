@@ -87,6 +87,7 @@ const flags = {
   seed: integer({ help: "Seed of everything random", min: 0, default: 0 }),
   ...backendFlag,
   backend: { ...backendFlag.backend, default: "wasm" as const },
+  run: text({ help: "Folder of checkpoints, from which the same command goes on", value: "DIR" }),
   out: text({ help: "Folder of the weights (default: where the shipped ones are)", value: "DIR" }),
 };
 
@@ -96,6 +97,7 @@ await main(
     const { task, files = () => ({}), ...recipe } = recipes[model];
     const steps = options.steps ?? recipe.steps;
     const out = options.out ?? `models/weights/${model}`;
+    if (options.run !== undefined) await Deno.mkdir(options.run, { recursive: true });
     const report = await useBackend(backend, { threads });
     console.log(`backend ${report.chosen}`);
     const kind = taskKind(task);
@@ -105,6 +107,7 @@ await main(
       reporter: during(reporterFor("pretraining")),
       signal,
       model: shaped,
+      ...options.run === undefined ? {} : { out: options.run, resume: true },
       save: async ({ model, params }) => {
         await saveModel(model, params, out, { dtype: "F16" });
         for (const [name, content] of Object.entries(files())) {

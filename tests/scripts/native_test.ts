@@ -319,16 +319,31 @@ Deno.test("a card is prepared for: flags are added, libraries loaded in whatever
         load: () => {},
       },
       folder,
-      "2.21.0",
+      { version: "2.21.0", cuda: true },
     );
     assertEquals(loaded, ["c", "a", "b"]);
-    assertEquals(said.slice(0, 2), ["TF_FORCE_GPU_ALLOW_GROWTH=true", "XLA_FLAGS --xla_gpu_cuda_data_dir"]);
+    assertEquals(said.slice(0, 3), [
+      "TF_FORCE_GPU_ALLOW_GROWTH=true",
+      // oneDNN's kernels, which a card has not, stay out of graphs.
+      "TF_ENABLE_ONEDNN_OPTS=0",
+      "XLA_FLAGS --xla_gpu_cuda_data_dir",
+    ]);
+    said.length = 0;
+    const noting = {
+      setDefault: (name: string) => said.push(name),
+      addFlag: () => {},
+      preload: () => true,
+      load: () => {},
+    };
+    // The library for CPUs keeps them, on a machine with a card too.
+    prepareCard(noting, folder, { version: "2.21.0", cuda: false });
+    assertEquals(said, ["TF_FORCE_GPU_ALLOW_GROWTH"]);
     said.length = 0;
     // An older library would end the process over a flag that it does not know.
     prepareCard(
       { setDefault: () => {}, addFlag: (name) => said.push(name), preload: () => true, load: () => {} },
       folder,
-      "2.9.1",
+      { version: "2.9.1", cuda: true },
     );
     assertEquals(said, []);
   } finally {
