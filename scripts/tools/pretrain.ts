@@ -97,7 +97,7 @@ await main(
     const { task, files = () => ({}), ...recipe } = recipes[model];
     const steps = options.steps ?? recipe.steps;
     const out = options.out ?? `models/weights/${model}`;
-    if (options.run !== undefined) await Deno.mkdir(options.run, { recursive: true });
+    if (options.run !== undefined) await Deno.mkdir(`${options.run}/checkpoint`, { recursive: true });
     const report = await useBackend(backend, { threads });
     console.log(`backend ${report.chosen}`);
     const kind = taskKind(task);
