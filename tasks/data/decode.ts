@@ -129,7 +129,8 @@ async function decodeBySharp(
     const plain = inks ? seen.pipelineColourspace("cmyk").toColourspace("cmyk") : seen.toColourspace("srgb");
     const { data, info } = await plain.raw({ depth: as }).toBuffer({ resolveWithObject: true });
     const values = new Uint8Array(data.buffer, data.byteOffset, data.length);
-    const size = { height: info.height, width: info.width };
+    const { orientation = 1 } = facts;
+    const size = { height: info.height, width: info.width, ...(turn || orientation === 1 ? {} : { orientation }) };
     if (inks) {
       // A copy for numbers of two bytes, because the decoder's may start at an odd place.
       const pixels = as === "ushort" ? lightOf(new Uint16Array(values.slice().buffer), 8) : lightOf(values, 0);

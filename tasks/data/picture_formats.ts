@@ -125,4 +125,6 @@ export interface Pixels {
   readonly width: number;
   /** 1 (grey) or 3 (red, green, blue). */
   readonly channels: number;
+  /** How the file asks to be turned (EXIF orientation, 2 to 8), where that was asked for and is not done. */
+  readonly orientation?: number;
 }

@@ -9,7 +9,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { listFolder, readBytes } from "../data/files.ts";
 import { loadSharp, type Sharp } from "../data/sharp.ts";
 import { checkedDepth, type DepthDataset, type DepthExample, depthProtocols, type DepthSplits } from "./dataset.ts";
-import { paired, readColours } from "./files.ts";
+import { readPair } from "./files.ts";
 import { parseNpy } from "./npy.ts";
 
 /** One map of numbers, its third dimension of 1 taken off. */
@@ -27,7 +27,6 @@ async function readMap(path: string): Promise<{ values: Float32Array; height: nu
 }
 
 async function readExample(stem: string, sharp: Sharp): Promise<DepthExample> {
-  const colours = await readColours(sharp, `${stem}.png`);
   const depth = await readMap(`${stem}_depth.npy`);
   const mask = await readMap(`${stem}_depth_mask.npy`);
   if (mask.height !== depth.height || mask.width !== depth.width) {
@@ -38,7 +37,7 @@ async function readExample(stem: string, sharp: Sharp): Promise<DepthExample> {
     });
   }
   const values = depth.values.map((metres, i) => mask.values[i] > 0 && Number.isFinite(metres) ? metres : 0);
-  return paired(colours, { ...depth, values }, `${stem}.png`);
+  return await readPair(sharp, `${stem}.png`, { ...depth, values });
 }
 
 /** Paths without `.png` of all pictures under a folder, in order. */

@@ -14,6 +14,8 @@ interface Decoded<Values> {
   readonly values: Values;
   readonly height: number;
   readonly width: number;
+  /** How a picture's file asks to be turned, where it does and is not. */
+  readonly orientation?: number;
 }
 
 /**
@@ -24,10 +26,10 @@ interface Decoded<Values> {
  * @param turn Whether it is turned as the file says; data sets go with depth that is not
  */
 export async function readColours(sharp: Sharp, path: string, turn: boolean = false): Promise<Decoded<Uint8Array>> {
-  const { pixels, height, width, channels } = await decodeImage(sharp, path, path, { turn });
-  if (channels === 3) return { values: pixels, height, width };
+  const { pixels, height, width, channels, orientation } = await decodeImage(sharp, path, path, { turn });
+  if (channels === 3) return { values: pixels, height, width, orientation };
   const values = Uint8Array.from({ length: 3 * pixels.length }, (_, i) => pixels[Math.trunc(i / 3)]);
-  return { values, height, width };
+  return { values, height, width, orientation };
 }
 
 /**
@@ -59,4 +61,32 @@ export function paired(colours: Decoded<Uint8Array>, depth: Decoded<Float32Array
     });
   }
   return { pixels: colours.values, depth: depth.values, height, width };
+}
+
+/** The first EXIF orientation that changes rows into columns. */
+const SIDEWAYS = 5;
+
+/**
+ * A picture's file and its depth map as one example. Depth maps have no orientation of their own: where the picture's file has
+ * one, the map's size says whether it is of the pixels as they are stored or as they are seen.
+ *
+ * @param sharp The decoder
+ * @param path The picture
+ * @param depth The map
+ * @throws OneloraError for sizes that differ, and where the size does not say which
+ */
+export async function readPair(sharp: Sharp, path: string, depth: Decoded<Float32Array>): Promise<DepthExample> {
+  const colours = await readColours(sharp, path);
+  const { orientation, height, width } = colours;
+  if (orientation === undefined) return paired(colours, depth, path);
+  if (orientation < SIDEWAYS || height === width) {
+    throw new OneloraError({
+      attempted: `reading ${path}`,
+      found:
+        `a picture that asks to be turned (EXIF orientation ${orientation}), beside a depth map that does not say whether it is`,
+      allowed: "pictures saved upright, or without an orientation where their depth maps are of the pixels as stored",
+    });
+  }
+  const isSeen = depth.height === width && depth.width === height;
+  return paired(isSeen ? await readColours(sharp, path, true) : colours, depth, path);
 }

@@ -9,7 +9,7 @@ import { firstLine, OneloraError } from "../../dsl/error.ts";
 import { listFolder, readBytes } from "../data/files.ts";
 import { loadSharp, type Sharp } from "../data/sharp.ts";
 import { checkedDepth, type DepthDataset, type DepthExample, missingPart } from "./dataset.ts";
-import { paired, readColours, readDepthPng } from "./files.ts";
+import { readDepthPng, readPair } from "./files.ts";
 
 /** A line of a list. */
 export interface SplitLine {
@@ -96,7 +96,7 @@ function listed(
     get: async (index) => {
       const image = await locate(folder, format.imageFolders, lines[index].image);
       const depth = await locate(folder, format.depthFolders, lines[index].depth);
-      const example = paired(await readColours(sharp, image), await readDepthPng(sharp, depth, format.unit), image);
+      const example = await readPair(sharp, image, await readDepthPng(sharp, depth, format.unit));
       return format.cut === undefined ? example : format.cut(example, image);
     },
   });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { key, OneloraError, useBackend } from "../../dsl/mod.ts";
 import { type ImageInput, loadParams, openModel } from "../../models/mod.ts";
@@ -14,7 +14,7 @@ import { spectral } from "../../tasks/depth/pictures.ts";
 import { available } from "../support/available.ts";
 import { assertClose, withoutLeaks } from "../support/compare.ts";
 import { loadSharp } from "../../tasks/data/sharp.ts";
-import { readColours, readDepthPng } from "../../tasks/depth/files.ts";
+import { readColours, readDepthPng, readPair } from "../../tasks/depth/files.ts";
 
 const root = new URL("../fixtures", import.meta.url).pathname;
 
@@ -99,6 +99,38 @@ Deno.test("a photograph is seen the way up that its file says, a data set's pict
     await Deno.writeFile(file, new Uint8Array(data));
     const sizes = await Promise.all([true, false].map((turn) => readColours(sharp, file, turn)));
     assertEquals(sizes.map(({ height, width }) => [height, width]), [[4, 6], [6, 4]]);
+  } finally {
+    await Deno.remove(file);
+  }
+});
+
+Deno.test("a picture that asks to be turned goes with a depth map of its pixels as stored or as seen, or is refused", async () => {
+  const sharp = await loadSharp();
+  const file = await Deno.makeTempFile({ suffix: ".png" });
+  const write = async (height: number, width: number, orientation: number) => {
+    const pixels = Uint8Array.from({ length: 3 * height * width }, (_, i) => i);
+    const picture = sharp(pixels, { raw: { height, width, channels: 3 } }) as unknown as {
+      withMetadata(facts: { readonly orientation: number }): ReturnType<typeof sharp>;
+    };
+    const { data } = await picture.withMetadata({ orientation }).png().toBuffer({ resolveWithObject: true });
+    await Deno.writeFile(file, new Uint8Array(data));
+  };
+  const map = (height: number, width: number) => ({ values: new Float32Array(height * width).fill(1), height, width });
+  try {
+    await write(3, 2, 6);
+    const stored = await readPair(sharp, file, map(3, 2));
+    assertEquals([stored.height, stored.width, stored.pixels[3]], [3, 2, 3]);
+    const seen = await readPair(sharp, file, map(2, 3));
+    // What is stored as the first row is the last column.
+    assertEquals([seen.height, seen.width, seen.pixels[6], seen.pixels[15]], [2, 3, 0, 3]);
+    await assertRejects(() => readPair(sharp, file, map(4, 3)), OneloraError, "the same size");
+    for (const [height, width, orientation] of [[3, 2, 3], [2, 3, 2], [2, 2, 6]] as const) {
+      await write(height, width, orientation);
+      const failing = () => readPair(sharp, file, map(height, width));
+      await assertRejects(failing, OneloraError, `EXIF orientation ${orientation}`);
+    }
+    await write(2, 2, 1);
+    assertEquals((await readPair(sharp, file, map(2, 2))).height, 2);
   } finally {
     await Deno.remove(file);
   }
