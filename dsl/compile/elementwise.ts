@@ -4,6 +4,7 @@
  * @module
  */
 import type { NamedAttrMap } from "@tensorflow/tfjs-core";
+import { writeNumbers } from "../files/json.ts";
 import { sizeOf } from "../tree.ts";
 import type { Formula, FormulaOp, FormulaStep } from "./formula.ts";
 import { fixedValues } from "./fixed.ts";
@@ -272,7 +273,7 @@ export function fuseElementwise(program: Program): Program {
       kernel: "Elementwise",
       inputs: fused.reads,
       attrs: {
-        formula: JSON.stringify(fused.formula),
+        formula: writeNumbers(fused.formula),
         shapes: fused.makes.map((value) => [...types[value].shape]),
       } as unknown as NamedAttrMap,
       outputs: fused.makes,

@@ -12,7 +12,11 @@ const functions: Readonly<Record<string, (x: tf.Tensor, y: tf.Tensor) => tf.Tens
   extremes: (x, y) => tf.maximum(tf.minimum(x, y), tf.neg(tf.square(x))),
   roots: (x, y) => tf.mul(tf.rsqrt(tf.add(tf.abs(x), 1)), tf.sqrt(tf.reciprocal(tf.add(tf.square(y), 2)))),
   exponentials: (x, y) => tf.mul(tf.exp(x), tf.sigmoid(y)),
-  "linear units": (x, y) => tf.add(tf.relu(x), tf.mul(tf.step(y), tf.clipByValue(x, -1, 0.5))),
+  "linear units": (x, y) =>
+    tf.mul(
+      tf.add(tf.relu(x), tf.mul(tf.step(y, 0.25), tf.clipByValue(x, -1, 0.5))),
+      tf.sub(tf.clipByValue(y, -Infinity, 1), tf.clipByValue(x, 0.5, Infinity)),
+    ),
   comparisons: (x, y) =>
     tf.where(
       tf.logicalOr(tf.logicalAnd(tf.less(x, y), tf.greaterEqual(x, -1)), tf.logicalNot(tf.lessEqual(y, 2))),

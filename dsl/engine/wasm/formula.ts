@@ -80,8 +80,11 @@ class Maths {
 }
 
 /** Writes one step and gives its result. */
-function writeStep(maths: Maths, { op, settings = [] }: FormulaStep, args: readonly number[]): number {
+function writeStep(maths: Maths, step: FormulaStep, args: readonly number[]): number {
+  const { op } = step;
   const { write } = maths;
+  // JSON has infinity by its name only.
+  const settings = (step.settings ?? []).map(Number);
   const [x, y] = args;
   const one = () => write.constant(1);
   switch (op) {
