@@ -54,9 +54,10 @@ export function writeNumbers(
  * What {@linkcode writeNumbers} wrote.
  *
  * @param text The JSON
- * @throws SyntaxError for what is no JSON
+ * @throws SyntaxError for what is no JSON, and for more than 64 levels
  */
 export function readNumbers(text: string): unknown {
+  checkNesting(text);
   return JSON.parse(text, (_, part) => STRANGE.includes(part) ? Number(part) : part);
 }
 
@@ -100,6 +101,17 @@ export function checkNesting(text: string): void {
       if (i === -1) throw new SyntaxError("a string without an end");
     }
   }
+}
+
+/**
+ * What JSON stands for.
+ *
+ * @param text The JSON
+ * @throws SyntaxError for what is no JSON, and for more than 64 levels
+ */
+export function parseSettings(text: string): unknown {
+  checkNesting(text);
+  return JSON.parse(text);
 }
 
 /**

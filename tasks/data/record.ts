@@ -6,7 +6,8 @@
 import { createHash } from "node:crypto";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
-import { isObject } from "../../dsl/files/json.ts";
+import { isObject, parseSettings } from "../../dsl/files/json.ts";
+import { readText, SETTINGS_BYTES } from "../../dsl/files/read.ts";
 
 /** What a task says of data that it has opened. */
 export interface DataFacts {
@@ -104,7 +105,7 @@ function differences(before: DataRecord, now: DataRecord): readonly string[] {
 /** A record as it was written, or undefined for anything else. */
 function parsed(text: string): DataRecord | undefined {
   try {
-    const json = JSON.parse(text);
+    const json = parseSettings(text) as DataRecord;
     const { files, bytes, sha256, examples } = json;
     const isRecord = typeof files === "number" && typeof bytes === "number" && typeof sha256 === "string";
     return isRecord && isObject(examples) ? json : undefined;
@@ -123,7 +124,7 @@ function parsed(text: string): DataRecord | undefined {
  * @throws OneloraError for data that differs
  */
 export async function checkData(path: string, now: DataRecord, spec: string): Promise<string | undefined> {
-  const before = parsed(await Deno.readTextFile(path).catch(() => ""));
+  const before = parsed(await readText(path, SETTINGS_BYTES).catch(() => ""));
   if (before === undefined) {
     return `no record of the data at the run's start: whether ${spec} is still the same is not known`;
   }

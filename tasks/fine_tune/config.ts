@@ -5,7 +5,8 @@
  */
 import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { type BackendName, backendNames } from "../../dsl/engine/mod.ts";
-import { isObject } from "../../dsl/files/json.ts";
+import { isObject, parseSettings } from "../../dsl/files/json.ts";
+import { readText, SETTINGS_BYTES } from "../../dsl/files/read.ts";
 import { refuseLinks } from "../../dsl/files/write.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { taskKind, taskKinds } from "../kinds.ts";
@@ -68,7 +69,11 @@ export async function readRunConfig(folder: string): Promise<SavedRun> {
   const path = `${folder}/config.json`;
   const attempted = `reading ${path}`;
   refuseLinks(attempted, path, { within: folder });
-  const json = await guarded(attempted, "a run's settings", async () => JSON.parse(await Deno.readTextFile(path)));
+  const json = await guarded(
+    attempted,
+    "a run's settings",
+    async () => parseSettings(await readText(path, SETTINGS_BYTES)),
+  );
   const refuse = (found: string) => new OneloraError({ attempted, found, allowed: "a run's settings" });
   if (!isObject(json)) throw refuse("no JSON object");
   const { task, model, data, backend, ...rest } = json as Readonly<Record<string, unknown>>;

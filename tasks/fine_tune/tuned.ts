@@ -7,7 +7,8 @@ import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { readAdapterConfig, saveAdapter } from "../../adapters/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
-import { isObject } from "../../dsl/files/json.ts";
+import { isObject, parseSettings } from "../../dsl/files/json.ts";
+import { readText, SETTINGS_BYTES } from "../../dsl/files/read.ts";
 import { writeJson } from "../../dsl/files/write.ts";
 import { key } from "../../dsl/random.ts";
 import { mapTree, type Params } from "../../dsl/tree.ts";
@@ -116,12 +117,12 @@ export interface LoadOptions<Name extends TaskName> {
 }
 
 async function json(path: string): Promise<Readonly<Record<string, unknown>> | undefined> {
-  const text = await Deno.readTextFile(path).catch((error) => {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new OneloraError({ attempted: `reading ${path}`, found: error.message, allowed: "a readable file" });
+  const text = await readText(path, SETTINGS_BYTES).catch((error) => {
+    if (error.cause instanceof Deno.errors.NotFound) return undefined;
+    throw error;
   });
   if (text === undefined) return undefined;
-  const found = await guarded(`reading ${path}`, "a JSON object", () => JSON.parse(text));
+  const found = await guarded(`reading ${path}`, "a JSON object", () => parseSettings(text));
   if (isObject(found)) return found as Readonly<Record<string, unknown>>;
   throw new OneloraError({ attempted: `reading ${path}`, found: "no JSON object", allowed: "a JSON object" });
 }

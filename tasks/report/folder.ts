@@ -6,7 +6,8 @@
 import { commandLine } from "../../dsl/command_line.ts";
 import { firstLine, OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
-import { isObject, readNumbers } from "../../dsl/files/json.ts";
+import { isObject, parseSettings, readNumbers } from "../../dsl/files/json.ts";
+import { readText as readBounded } from "../../dsl/files/read.ts";
 import { makeFolder, refuseLinks, writeWhole } from "../../dsl/files/write.ts";
 import { listFolder, readBytes } from "../data/files.ts";
 import type { LogRecord } from "../trainer/log.ts";
@@ -61,8 +62,8 @@ async function readText(path: string): Promise<string> {
   return new TextDecoder().decode(await readBytes(path));
 }
 
-async function readJson(path: string, parse: (text: string) => unknown = JSON.parse): Promise<Json> {
-  const text = await readText(path);
+async function readJson(path: string, parse: (text: string) => unknown = parseSettings): Promise<Json> {
+  const text = await readBounded(path);
   const wrong = (found: string, cause?: unknown) =>
     new OneloraError({ attempted: `reading ${path}`, found, allowed: "an object in JSON" }, { cause });
   let value: unknown;

@@ -1,4 +1,8 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { OneloraError } from "../../dsl/mod.ts";
+import { readSummary } from "../../scripts/commands/sweep/folder.ts";
+import { readRunConfig } from "../../tasks/fine_tune/mod.ts";
+import { readRunFolder } from "../../tasks/report/folder.ts";
 import { failure, linesOf, output, runTask, smallCifar, start } from "../support/command.ts";
 
 const folder = await Deno.makeTempDir();
@@ -67,4 +71,22 @@ Deno.test("a folder with checkpoints and no configuration is not written over", 
   assertEquals(code, 1);
   assertStringIncludes(line, "checkpoint/last.safetensors of another run, without its config.json");
   assertEquals(await Deno.readTextFile(`${run}/checkpoint/last.safetensors`), "hours of work");
+});
+
+Deno.test("settings that are nested without end or larger than any are refused before they are parsed", async () => {
+  const run = `${folder}/swollen`;
+  await Deno.mkdir(run);
+  const refused = async (name: string, part: string, readers: readonly ((run: string) => Promise<unknown>)[]) => {
+    for (const read of readers) {
+      const error = await assertRejects(() => read(run), OneloraError, part);
+      assert(!error.message.includes("\n") && error.message.includes(name));
+    }
+  };
+  await Deno.writeTextFile(`${run}/config.json`, `${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}`);
+  await refused("config.json", "nesting deeper than 64 levels", [readRunConfig, readRunFolder]);
+  await Deno.truncate(`${run}/config.json`, 2 ** 24 + 1);
+  await refused("config.json", "16777217 bytes", [readRunConfig]);
+  await Deno.writeTextFile(`${run}/summary.json`, "[".repeat(200_000));
+  await Deno.writeTextFile(`${run}/config.json`, "{}");
+  await refused("summary.json", "nesting deeper than 64 levels", [readRunFolder, readSummary]);
 });

@@ -5,7 +5,8 @@
  */
 import { OneloraError } from "../../../dsl/error.ts";
 import { guarded } from "../../../dsl/files/file.ts";
-import { readNumbers } from "../../../dsl/files/json.ts";
+import { parseSettings, readNumbers } from "../../../dsl/files/json.ts";
+import { readText, SETTINGS_BYTES } from "../../../dsl/files/read.ts";
 import { makeFolder, writeJson, writeWhole } from "../../../dsl/files/write.ts";
 import { usage } from "../../cli/options.ts";
 import type { Cell } from "./plan.ts";
@@ -56,18 +57,17 @@ export type Stage = "new" | "begun" | "untested" | "finished";
 
 /** A file's text; undefined if there is no such file. */
 async function textOf(path: string): Promise<string | undefined> {
-  return await guarded(`reading ${path}`, "a readable file", async () => {
-    try {
-      return await Deno.readTextFile(path);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
-      throw error;
-    }
-  });
+  try {
+    return await readText(path, SETTINGS_BYTES);
+  } catch (error) {
+    const cause = error instanceof OneloraError ? error.cause : undefined;
+    if (cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.NotADirectory) return undefined;
+    throw error;
+  }
 }
 
 /** A file's content; undefined if there is no such file. */
-async function jsonOf(path: string, parse: (text: string) => unknown = JSON.parse): Promise<unknown> {
+async function jsonOf(path: string, parse: (text: string) => unknown = parseSettings): Promise<unknown> {
   const text = await textOf(path);
   return text === undefined ? undefined : await guarded(`reading ${path}`, "a JSON file", () => parse(text));
 }
