@@ -37,6 +37,7 @@ function row(name: string, command: string): readonly string[] {
     ...env?.includes("PIP_INDEX_URL") ? ["registries"] : [],
     ...env?.includes("TF_CPP_MIN_LOG_LEVEL") ? ["TensorFlow"] : [],
     ...env?.includes("PMI_RANK") ? ["launchers"] : [],
+    ...env?.includes("SLURM_ARRAY_TASK_ID") ? ["job arrays"] : [],
     ...env?.includes("DENO_DIR") ? ["cache"] : [],
   ];
   const native = ffi === undefined ? "-" : name === "native" ? "`.native`" : [

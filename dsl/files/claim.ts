@@ -17,6 +17,9 @@ export interface Claim extends Disposable {
   readonly note?: string;
 }
 
+/** A folder that somebody else has. */
+export class FolderInUse extends OneloraError {}
+
 /** Name of the file that the owner of a folder holds a lock on. */
 export const LOCK = ".onelora.lock";
 
@@ -100,7 +103,7 @@ function take(attempted: string, path: string): Deno.FsFile | undefined {
     if (isTaken && isStill(file, path)) return file;
     file.close();
     if (isTaken) continue;
-    throw new OneloraError({ attempted, found: holderOf(path), allowed: "another folder, or waiting until that ends" });
+    throw new FolderInUse({ attempted, found: holderOf(path), allowed: "another folder, or waiting until that ends" });
   }
 }
 

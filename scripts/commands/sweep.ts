@@ -21,6 +21,7 @@ import { paperPage } from "./sweep/page.ts";
 import { type Configuration, experiments, fullSize, listedModel, microSize, paperList } from "./sweep/paper.ts";
 import { readTables, tableGroups } from "./sweep/paper_all.ts";
 import { compressionTables, paperTable, paperTables } from "./sweep/paper_tables.ts";
+import { partOf, sweepPart } from "./sweep/part.ts";
 import { readMethods, readNumbers } from "./sweep/plan.ts";
 
 const { adapter: _adapter, seed: _seed, lr: _lr, resume: _resume, out: _out, testing: _testing, ...passedFlags } =
@@ -49,6 +50,10 @@ const sweepFlags = {
   }),
   micro: boolean({ help: "That table with a built-in model and data" }),
   list: boolean({ help: "Print the plan of a sweep instead; without --paper and --adapters, the paper's tables" }),
+  part: text({
+    help: "Be worker K of N that share the folder: run what no other runs (default: a Slurm job array's task)",
+    value: "K/N",
+  }),
   jobs: integer({ help: "Runs at once; their times are not their own then", min: 1, default: 1 }),
   json: boolean({ help: "Print JSON instead of Markdown" }),
   out: text({ help: "The sweep's folder (default: one under runs/sweeps named after it)", value: "DIR" }),
@@ -232,6 +237,15 @@ await main(
         const preset = table === undefined || micro ? undefined : experiments[paperTable(table).experiment].preset;
         const own = place === undefined ? folder : `${folder}/${place}`;
         console.log(await listing(configuration, { preset, folder: own }));
+      }
+      return;
+    }
+    const part = partOf(options.part);
+    if (part !== undefined) {
+      const { signal, listen } = interruptible("saving the state of the run after its step");
+      await listen();
+      for (const { configuration, place } of parts) {
+        await sweepPart(configuration, part, { folder: place === undefined ? folder : `${folder}/${place}`, signal });
       }
       return;
     }

@@ -354,3 +354,19 @@ Deno.test("wrong usage is one line with exit code 2", async () => {
     assertStringIncludes(line, part);
   }
 });
+
+Deno.test("workers of a sweep take its runs one by one, each run once, and the same command collects them", async () => {
+  const out = `${folder}/parts`;
+  const sweep = [...tiny(2), "--adapters", "none,1lora,bitfit", "--seeds", "0", "--out", out];
+  // As if a worker had it that lives.
+  const claim = await claimFolder(`${out}/claims/bitfit-seed0`, "sweep");
+  const workers = await Promise.all(["1/2", "2/2"].map((part) => runTask("sweep", ...sweep, "--part", part)));
+  assertEquals(workers.map(({ code }) => code), [0, 0], workers[0].err);
+  const said = workers.map(({ err }) => err).join("");
+  assertEquals(said.match(/^(none|1lora|bitfit) seed 0/gm)?.toSorted(), ["1lora seed 0", "none seed 0"]);
+  assertStringIncludes(said, "1 to be done");
+  claim[Symbol.dispose]();
+  assertStringIncludes(await output("sweep", ...sweep), "| bitfit |");
+  assertEquals((await json(`${out}/table.json`)).rows.length, 3);
+  assertMatch((await failure("sweep", ...sweep, "--part", "3/2"))[1], /reading --part: found 3\/2; allowed: K\/N/);
+});
