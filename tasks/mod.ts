@@ -72,6 +72,7 @@ export {
 } from "./data/own.ts";
 export { openParquetImages } from "./data/parquet_images.ts";
 export type { DataFacts } from "./data/record.ts";
+export type { HeldOut } from "./data/validation.ts";
 export { resize, type ResizeFilter } from "./data/resize.ts";
 export type { Position, StreamOptions } from "./data/stream.ts";
 export {

@@ -330,17 +330,9 @@ export interface RunResult extends Omit<TrainResult, "state" | "best"> {
   /** The best evaluation. */
   readonly best?: { readonly value: number; readonly step: number };
   /** The metrics of the examples held out, where there are some; `metrics` are then those of the test data. */
-  readonly validation?: Validation;
+  readonly validation?: { readonly examples: number; readonly metrics: Tree<number> };
   /** Whether the test data were left alone; `metrics` are then those of the examples held out. */
   readonly untested?: boolean;
-}
-
-/** What examples that were held out say. */
-export interface Validation {
-  /** How many. */
-  readonly examples: number;
-  /** Their metrics. */
-  readonly metrics: Tree<number>;
 }
 
 /**
