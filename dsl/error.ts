@@ -119,10 +119,22 @@ export function unknownName(what: string, name: string, allowed: readonly string
 }
 
 /**
+ * What was thrown, in words, without what JSON's parser quotes of a file: that may be somebody else's, behind a link.
+ *
+ * @param error An error, or anything else
+ */
+export function messageOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return error instanceof SyntaxError
+    ? message.replace(/, (?:\.\.\.)?"[^]*"(?:\.\.\.)? is not/, ": this is not")
+    : message;
+}
+
+/**
  * First line of whatever was thrown.
  *
  * @param error An error, or anything else
  */
 export function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).trim().split("\n")[0];
+  return messageOf(error).trim().split("\n")[0];
 }

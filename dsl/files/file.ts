@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { OneloraError } from "../error.ts";
+import { messageOf, OneloraError } from "../error.ts";
 
 /** An open file. */
 export interface RangedFile {
@@ -34,7 +34,7 @@ export async function guarded<Result>(
     return await action();
   } catch (cause) {
     if (cause instanceof OneloraError) throw cause;
-    const found = cause instanceof Error ? `${cause.name}, ${cause.message}` : String(cause);
+    const found = cause instanceof Error ? `${cause.name}, ${messageOf(cause)}` : String(cause);
     throw new OneloraError({ attempted, found: found.replace(/\s+/g, " "), allowed }, { cause });
   }
 }

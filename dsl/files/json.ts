@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { OneloraError } from "../error.ts";
+import { messageOf, OneloraError } from "../error.ts";
 
 /** Most commas: several times what real checkpoints have, and few enough to parse within seconds. */
 const maxCommas = 2 ** 20;
@@ -172,7 +172,7 @@ export function parseJson(bytes: Uint8Array, attempted: string, rules: JsonRules
     found = offence(text, rules);
     if (found === undefined) return JSON.parse(text);
   } catch (cause) {
-    throw refuse(show(cause instanceof Error ? cause.message : cause), cause);
+    throw refuse(show(cause instanceof Error ? messageOf(cause) : cause), cause);
   }
   throw refuse(found);
 }

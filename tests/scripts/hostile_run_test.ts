@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { OneloraError } from "../../dsl/mod.ts";
-import { readSummary } from "../../scripts/commands/sweep/folder.ts";
+import { readJsonFile } from "../../dsl/files/python_json.ts";
+import { joinCells, readSummary } from "../../scripts/commands/sweep/folder.ts";
 import { readRunConfig } from "../../tasks/fine_tune/mod.ts";
 import { readRunFolder } from "../../tasks/report/folder.ts";
 import { failure, linesOf, output, runTask, smallCifar, start } from "../support/command.ts";
@@ -89,4 +90,21 @@ Deno.test("settings that are nested without end or larger than any are refused b
   await Deno.writeTextFile(`${run}/summary.json`, "[".repeat(200_000));
   await Deno.writeTextFile(`${run}/config.json`, "{}");
   await refused("summary.json", "nesting deeper than 64 levels", [readRunFolder, readSummary]);
+});
+
+Deno.test("a sweep's list of runs leads nowhere outside of its folder, and no message quotes a file", async () => {
+  const sweep = `${folder}/sweep`;
+  await Deno.mkdir(sweep);
+  for (const name of ["../victim", "a/../../victim", "/etc", ""]) {
+    const cell = { name, method: "1lora", adapter: "1lora", seed: 0 };
+    await Deno.writeTextFile(`${sweep}/cells.json`, JSON.stringify([cell]));
+    await assertRejects(() => joinCells(sweep, []), OneloraError, "no list of a sweep's runs");
+  }
+  for (const text of ["secret of the victim", `{"a": "${"b".repeat(99)}", secret}`]) {
+    await Deno.writeTextFile(`${sweep}/config.json`, text);
+    for (const read of [readRunConfig, readRunFolder, () => readJsonFile(`${sweep}/config.json`)]) {
+      const { message } = await assertRejects(() => read(sweep) as Promise<unknown>, OneloraError);
+      assert(message.includes("JSON") && !message.includes("ecret"), message);
+    }
+  }
 });

@@ -185,8 +185,9 @@ export async function claim(folder: string, settings: Settings): Promise<void> {
 export async function joinCells(folder: string, cells: readonly Cell[]): Promise<readonly Cell[]> {
   const path = `${folder}/cells.json`;
   const before = await jsonOf(path) ?? [];
+  const isInside = (name: string) => name.split(/[/\\]/).every((part) => !["", ".", ".."].includes(part));
   const isCell = (cell: Partial<Cell> | null) =>
-    [cell?.name, cell?.method, cell?.adapter].every((it) => typeof it === "string");
+    [cell?.name, cell?.method, cell?.adapter].every((it) => typeof it === "string") && isInside(cell!.name!);
   if (!Array.isArray(before) || !before.every(isCell)) {
     throw new OneloraError({
       attempted: `reading ${path}`,
