@@ -45,7 +45,8 @@ function product(
   transposed: boolean,
 ): void {
   heap.functions.matmul(
-    ...[1, left, 0, right, 0, out, rows, columns, depth, 0, Number(transposed), heap.work, 0, 0, depth * 4],
+    ...[1, left, 0, right, 0, out, rows, columns, depth, 0, Number(transposed), heap.work, 0, 0],
+    ...[depth * 4, (transposed ? depth : columns) * 4, columns * 4],
   );
 }
 

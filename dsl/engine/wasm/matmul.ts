@@ -58,6 +58,8 @@ function multiply(heap: Heap, a: tf.TensorInfo, b: tf.TensorInfo, options: Optio
     bias === undefined ? 0 : heap.address(bias),
     Number(relu),
     (transposeA ? rows : depth) * 4,
+    (transposeB ? depth : columns) * 4,
+    columns * 4,
   );
   return out;
 }

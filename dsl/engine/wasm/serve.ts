@@ -75,10 +75,10 @@ export function serve({ code, memory, work, names, control, values }: ThreadData
   while (Atomics.load(words, ENDED) === 0) {
     const region = Atomics.load(words, REGION);
     if (region === seen) {
-      // About 100 microseconds awake, which the next region of a step usually takes less than.
+      // About 25 microseconds awake, which the next region of a step usually takes less than.
       let spins = 0;
-      while (spins < 8000 && Atomics.load(words, REGION) === seen) spins++;
-      if (spins < 8000) continue;
+      while (spins < 2000 && Atomics.load(words, REGION) === seen) spins++;
+      if (spins < 2000) continue;
       Atomics.add(words, SLEEPING, 1);
       Atomics.wait(words, REGION, seen);
       Atomics.sub(words, SLEEPING, 1);

@@ -108,8 +108,9 @@ const columns: Split = ([x, out, groups, rows, size, divisor], parts) =>
   ]);
 
 /**
- * batch, a, step, b, step, out, rows, columns, depth, transposeA, transposeB, work, bias, relu, stride of a: by products of
- * the batch, by rows in sixes, as many as a tile has.
+ * batch, a, step, b, step, out, rows, columns, depth, transposeA, transposeB, work, bias, relu, strides of a, b and out: by
+ * products of the batch, by rows in sixes or by columns in eights, as many as a tile has. Every part lays out the other
+ * factor for itself, so the larger one is cut.
  */
 const product: Split = (args, parts) => {
   const [batch, a, stepA, b, stepB, out, rows, width, depth, transposeA, transposeB, , bias, , strideA] = args;
@@ -118,6 +119,16 @@ const product: Split = (args, parts) => {
   if (batch > 1) {
     return ranges(batch, parts, Math.ceil(PRODUCTS / each), 1).map(([begin, end]) =>
       own({ 0: end - begin, 1: a + begin * stepA, 3: b + begin * stepB, 5: out + begin * rows * width * 4 })
+    );
+  }
+  if (rows > 1 && width > rows) {
+    return ranges(width, parts, Math.ceil(PRODUCTS / (rows * depth)), 8).map(([begin, end]) =>
+      own({
+        3: b + begin * (transposeB ? depth : 1) * 4,
+        5: out + begin * 4,
+        7: end - begin,
+        12: bias === 0 ? 0 : bias + begin * 4,
+      })
     );
   }
   if (rows > 1 && width > 1) {

@@ -99,9 +99,9 @@ function multiply(
   bias: usize,
   relu: bool,
   strideA: usize,
+  strideB: usize,
+  strideC: usize,
 ): void {
-  const strideB = (transposeB ? depth : columns) * 4;
-  const strideC = columns * 4;
   for (let outer: usize = 0; outer < depth; outer += MAX_DEPTH) {
     const length = min<usize>(MAX_DEPTH, depth - outer);
     const last = outer + length == depth;
@@ -159,7 +159,7 @@ function multiply(
 /**
  * out[n] = a[n] b[n] (+ bias, then relu) for `batch` products. The steps from one matrix to the next are in bytes, 0 for
  * one that all products share; `work` is `workBytes()` long; bias is 0 or the address of `columns` floats.
- * `strideA` is what lies between rows of a as they are stored, more than a row where only some of its columns count.
+ * The strides are what lies between rows as they are stored, more than a row where only some of its columns count.
  */
 export function matmul(
   batch: usize,
@@ -177,6 +177,8 @@ export function matmul(
   bias: usize,
   relu: bool,
   strideA: usize,
+  strideB: usize,
+  strideOut: usize,
 ): void {
   const stepOut = rows * columns * 4;
   for (let n: usize = 0; n < batch; n++) {
@@ -191,7 +193,8 @@ export function matmul(
       if (bias) addBias(out, columns * 4, rows, columns, bias);
       if (relu) clampRows(out, columns * 4, rows, columns);
     } else {
-      multiply(a, b, out, rows, columns, depth, transposeA ? Left.Columns : Left.Rows, transposeB, work, bias, relu, strideA);
+      const layout = transposeA ? Left.Columns : Left.Rows;
+      multiply(a, b, out, rows, columns, depth, layout, transposeB, work, bias, relu, strideA, strideB, strideOut);
     }
     a += stepA;
     b += stepB;
@@ -224,5 +227,5 @@ export function convolve(
 ): void {
   slideOver(x, first, height, width, channels, kernelWidth, pixels, outWidth, stride, top, left);
   const depth = kernelHeight * kernelWidth * channels;
-  multiply(0, filter, out, rows, columns, depth, Left.Patches, false, work, 0, false, 0);
+  multiply(0, filter, out, rows, columns, depth, Left.Patches, false, work, 0, false, 0, columns * 4, columns * 4);
 }
