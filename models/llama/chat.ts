@@ -70,6 +70,19 @@ function specialTokens(config: Json): Json {
 }
 
 /**
+ * The text of a checkpoint's chat template: `chat_template.jinja`, else that of `chat_template.json` or `tokenizer_config.json`;
+ * undefined if it has none. Needs `--allow-read`.
+ *
+ * @param folder The folder
+ */
+export async function chatTemplateText(folder: string): Promise<string | undefined> {
+  const config = (await readJsonIfThere(`${folder}/tokenizer_config.json`))?.json ?? {};
+  return await textIfThere(`${folder}/chat_template.jinja`) ??
+    templateOf((await readJsonIfThere(`${folder}/chat_template.json`))?.json.chat_template) ??
+    templateOf(config.chat_template);
+}
+
+/**
  * Opens the template of a checkpoint's folder: `chat_template.jinja`, else that of `chat_template.json` or
  * `tokenizer_config.json`. Its text is encoded without special tokens: the template writes them itself. Needs `--allow-read`.
  *
@@ -79,9 +92,7 @@ function specialTokens(config: Json): Json {
  */
 export async function openChatTemplate(folder: string): Promise<ChatTemplate> {
   const config = (await readJsonIfThere(`${folder}/tokenizer_config.json`))?.json ?? {};
-  const text = await textIfThere(`${folder}/chat_template.jinja`) ??
-    templateOf((await readJsonIfThere(`${folder}/chat_template.json`))?.json.chat_template) ??
-    templateOf(config.chat_template);
+  const text = await chatTemplateText(folder);
   if (text === undefined) {
     throw new OneloraError({
       attempted: `opening the chat template of ${folder}`,

@@ -84,6 +84,16 @@ const mistral: LlamaConfig = {
   window: 4096,
 };
 
+/** Sizes by `config.json`. */
+function readMistral(json: Json): LlamaConfig {
+  const config = asLlama(json, mistralDefaults, "layer_types", "attention_bias", "mlp_bias");
+  const window = windowField(json, 4096);
+  const kinds = kindsField(json, config.layers);
+  // Its class knows no kinds of blocks: all are the same.
+  if (kinds !== undefined && window !== undefined) commonWindow(json, kinds, window);
+  return { ...config, window };
+}
+
 /** Mistral (Jiang et al. 2023): a window of tokens, in the first version. */
 export const mistralFamily: Family = languageFamily({
   name: "mistral",
@@ -91,14 +101,7 @@ export const mistralFamily: Family = languageFamily({
     "mistral-7b": mistral,
     "mistral-7b-v0.3": { ...mistral, vocabulary: 32768, rope: { theta: 1e6 }, window: undefined },
   },
-  readConfig: (json) => {
-    const config = asLlama(json, mistralDefaults, "layer_types", "attention_bias", "mlp_bias");
-    const window = windowField(json, 4096);
-    const kinds = kindsField(json, config.layers);
-    // Its class knows no kinds of blocks: all are the same.
-    if (kinds !== undefined && window !== undefined) commonWindow(json, kinds, window);
-    return { ...config, window };
-  },
+  readConfig: readMistral,
   writeConfig: (config) =>
     isLlama(config) ? { ...writeLlamaConfig(config), sliding_window: null } : {
       ...without(writeLlamaConfig(config), "attention_bias", "mlp_bias"),
@@ -127,6 +130,23 @@ const qwen2: LlamaConfig = {
   begin: 151643,
   end: [151643],
 };
+
+/** Sizes by `config.json`. */
+function readQwen2(json: Json): LlamaConfig {
+  const config = asLlama(json, qwen2Defaults, "layer_types", "attention_bias", "mlp_bias");
+  const window = booleanField(json, "use_sliding_window", false) ? windowField(json, 4096) : undefined;
+  const from = json.max_window_layers ?? 28;
+  if (typeof from !== "number" || !Number.isSafeInteger(from) || from < 0) {
+    throw wrongField("max_window_layers", from, "a number of blocks");
+  }
+  const kinds = kindsField(json, config.layers) ??
+    Array.from({ length: config.layers }, (_, i) => i >= from ? "sliding_attention" : "full_attention");
+  return {
+    ...config,
+    attentionBias: "qkv",
+    window: window === undefined ? undefined : commonWindow(json, kinds, window),
+  };
+}
 
 /** Qwen2 and Qwen2.5 (Yang et al. 2024): biases of query, key and value. */
 export const qwen2Family: Family = languageFamily({
@@ -162,21 +182,7 @@ export const qwen2Family: Family = languageFamily({
       keyValueHeads: 4,
     },
   },
-  readConfig: (json) => {
-    const config = asLlama(json, qwen2Defaults, "layer_types", "attention_bias", "mlp_bias");
-    const window = booleanField(json, "use_sliding_window", false) ? windowField(json, 4096) : undefined;
-    const from = json.max_window_layers ?? 28;
-    if (typeof from !== "number" || !Number.isSafeInteger(from) || from < 0) {
-      throw wrongField("max_window_layers", from, "a number of blocks");
-    }
-    const kinds = kindsField(json, config.layers) ??
-      Array.from({ length: config.layers }, (_, i) => i >= from ? "sliding_attention" : "full_attention");
-    return {
-      ...config,
-      attentionBias: "qkv",
-      window: window === undefined ? undefined : commonWindow(json, kinds, window),
-    };
-  },
+  readConfig: readQwen2,
   writeConfig: (config) =>
     isLlama(config) ? { ...writeLlamaConfig(config), use_sliding_window: false, sliding_window: null } : {
       ...without(writeLlamaConfig(config), "attention_bias", "mlp_bias", "head_dim"),
@@ -217,6 +223,17 @@ function unrotatedField(json: Json, layers: number): readonly number[] {
   return list.slice(0, layers).flatMap((each, i) => each === 0 ? [i] : []);
 }
 
+/** Sizes by `config.json`. */
+function readSmollm3(json: Json): LlamaConfig {
+  const config = asLlama(json, smollm3Defaults, "layer_types");
+  const kinds = kindsField(json, config.layers) ?? [];
+  if (booleanField(json, "use_sliding_window", false) && windowField(json, undefined) !== undefined) {
+    throw wrongField("use_sliding_window", true, "false: windows in some blocks only");
+  }
+  commonWindow(json, kinds, 0);
+  return { ...config, unrotated: unrotatedField(json, config.layers) };
+}
+
 /** SmolLM3: every fourth block without positions. */
 export const smollm3Family: Family = languageFamily({
   name: "smollm3",
@@ -229,15 +246,7 @@ export const smollm3Family: Family = languageFamily({
       unrotated: everyNth(36, 4),
     },
   },
-  readConfig: (json) => {
-    const config = asLlama(json, smollm3Defaults, "layer_types");
-    const kinds = kindsField(json, config.layers) ?? [];
-    if (booleanField(json, "use_sliding_window", false) && windowField(json, undefined) !== undefined) {
-      throw wrongField("use_sliding_window", true, "false: windows in some blocks only");
-    }
-    commonWindow(json, kinds, 0);
-    return { ...config, unrotated: unrotatedField(json, config.layers) };
-  },
+  readConfig: readSmollm3,
   writeConfig: (config) => ({
     ...writeLlamaConfig(config),
     architectures: ["SmolLM3ForCausalLM"],
@@ -246,3 +255,17 @@ export const smollm3Family: Family = languageFamily({
   }),
   settings: smollm3Settings,
 });
+
+/**
+ * Sizes of a language model of any of the families.
+ *
+ * @param json Its `config.json`
+ */
+export function languageConfig(json: Json): LlamaConfig {
+  const readers: Readonly<Record<string, (json: Json) => LlamaConfig>> = {
+    mistral: readMistral,
+    qwen2: readQwen2,
+    smollm3: readSmollm3,
+  };
+  return (readers[json.model_type as string] ?? readLlamaConfig)(json);
+}
