@@ -150,7 +150,7 @@ Deno.test("1LoRA alone is LoRA of ones and b, its rows in llama.cpp's order; mer
     merged.values.forEach((value, i) => assertAlmostEquals(value, up[i] + bias[Math.floor(i / merged.shape[1])], 1e-6));
     const again = await runTask("export", ...given, `${folder}/merged.gguf`);
     assertEquals(again.code, 1);
-    assertStringIncludes(again.errors, "a file there");
+    assertStringIncludes(again.err, "a file there");
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
