@@ -9,6 +9,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "./error.ts";
 import { draw, type Initialiser } from "./initialise.ts";
+import { storedForm } from "./engine/stored.ts";
+import { widened } from "./hold.ts";
 import { fold, type Key } from "./random.ts";
 import { join, type Params, type Path, type Tree } from "./tree.ts";
 
@@ -238,7 +240,12 @@ export function init(layer: AnyLayer, key: Key, given: Params = {}): Params {
       else {
         waiting.push(() =>
           made[at] = tf.tidy(() =>
-            init.derive(...init.from.map((source) => made[inner.params[source]?.shared ?? join(path, source)]))
+            init.derive(
+              ...init.from.map((source) => {
+                const given = made[inner.params[source]?.shared ?? join(path, source)];
+                return storedForm(given) === undefined ? given : widened(given);
+              }),
+            )
           )
         );
       }

@@ -12,6 +12,7 @@ import { type Key, key } from "../dsl/random.ts";
 import type { Params, Path } from "../dsl/tree.ts";
 import {
   type DescriptionOptions,
+  type Holding,
   type HubOptions,
   loadParams,
   type Model,
@@ -26,6 +27,8 @@ export interface OpenOptions {
   readonly adapter?: string;
   /** First values of what no file holds. */
   readonly key: Key;
+  /** What weights are kept as in the engine. */
+  readonly holding?: Holding;
   /** Where models of Hugging Face's hub come from and go. */
   readonly hub?: HubOptions;
 }
@@ -93,7 +96,7 @@ export async function openTrained(name: string | Model, options: OpenOptions): P
   const { adapter, hub } = options;
   const published = typeof name === "string" ? await openModel(name, { hub }) : name;
   const model = adapter === undefined ? published : await fitted(adapter, published);
-  const base = await loadParams(model, options.key);
+  const base = await loadParams(model, options.key, model.layer, options.holding);
   if (adapter === undefined) return { model, layer: model.layer, ...base };
   try {
     const config = await readAdapterConfig(adapter, model.layer, model.modules);

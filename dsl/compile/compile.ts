@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { engineInUse } from "../engine/in_use.ts";
 import type { Running } from "../engine/interface.ts";
+import { storedForm } from "../engine/stored.ts";
 import { type Flat, flatten } from "../tree.ts";
 import { type MemoryPlan, planMemory, type Program, type ValueType } from "./program.ts";
 import type { ReplayOptions } from "./replay.ts";
@@ -59,7 +60,12 @@ export function compile<Arguments extends readonly unknown[], Result>(
   const entryFor = (flat: Flat<tf.Tensor>): Entry => {
     const types: ValueType[] = flat.leaves.map(({ shape, dtype }) => ({ shape, dtype }));
     const engine = engineInUse();
-    const signature = [engine.name, flat.skeleton, ...types.map(({ shape, dtype }) => `${dtype} ${shape}`)].join("|");
+    const forms = flat.leaves.map(storedForm);
+    const signature = [
+      engine.name,
+      flat.skeleton,
+      ...types.map(({ shape, dtype }, i) => `${forms[i] ?? dtype} ${shape}`),
+    ].join("|");
     const known = entries.get(signature);
     if (known !== undefined) return known;
     let rebuild: Entry["rebuild"] | undefined;
@@ -68,7 +74,10 @@ export function compile<Arguments extends readonly unknown[], Result>(
       rebuild = result.rebuild;
       return result.leaves;
     }, types);
-    const entry = { ...engine.replay(traced, options), rebuild: rebuild! };
+    const entry = {
+      ...engine.replay(traced, forms.some((form) => form !== undefined) ? { ...options, forms } : options),
+      rebuild: rebuild!,
+    };
     entries.set(signature, entry);
     return entry;
   };

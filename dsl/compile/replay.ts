@@ -5,6 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { flow } from "fp-ts/function";
+import type { StoredForm } from "../engine/stored.ts";
 import { OneloraError } from "../error.ts";
 import { fuseElementwise } from "./elementwise.ts";
 import { fuseBias, hoistConstants, type Pass, simplify } from "./passes.ts";
@@ -28,6 +29,8 @@ export interface ReplayOptions {
    * false).
    */
   readonly graph?: boolean;
+  /** What its inputs are stored as, where some are in another form than their dtype says: those take a graph. */
+  readonly forms?: readonly (StoredForm | undefined)[];
 }
 
 /**

@@ -10,6 +10,8 @@ import type { PureStep, Resident, ResidentOptions, StepState } from "../compile/
 import type { Recurrent, RecurrentFunction, RecurrentOptions } from "../compile/recurrence.ts";
 import type { Params } from "../tree.ts";
 import type { Precision } from "./precision.ts";
+import type { StoredForm } from "./stored.ts";
+import type { Tensor } from "@tensorflow/tfjs-core";
 
 /** An engine tensors can live on, fastest first: TensorFlow's C library, a GPU, WebAssembly, plain JavaScript. */
 export type BackendName = "tensorflow" | "webgpu" | "wasm" | "cpu";
@@ -66,6 +68,8 @@ export interface EngineKind {
     options: ResidentOptions,
     fallback: (step: PureStep<Batch>, state: StepState) => Resident<Batch>,
   ) => Resident<Batch>;
+  /** Keeps bytes as a tensor of another form than its numbers; absent where all tensors are float32. */
+  readonly hold?: (bytes: Uint8Array, form: StoredForm, shape: readonly number[]) => Tensor;
   /** Starts a function whose parameters and what it keeps the engine itself holds; absent where it is replayed. */
   readonly recurrent?: (f: RecurrentFunction, parameters: Params, options: RecurrentOptions) => Recurrent;
 }

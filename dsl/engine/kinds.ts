@@ -10,6 +10,7 @@ import { graphReplayer } from "../compile/tensorflow/replay.ts";
 import { startRecurrentGraph } from "../compile/tensorflow/recurrent.ts";
 import { startGraph } from "../compile/tensorflow/resident.ts";
 import { openCpu } from "./cpu.ts";
+import { hold } from "./tensorflow_graph/session.ts";
 import type { BackendName, EngineKind, Running } from "./interface.ts";
 import { precisions } from "./precision.ts";
 import { openTensorflow } from "./tensorflow.ts";
@@ -30,11 +31,13 @@ function replaying(kind: Pick<EngineKind, "name" | "embedded" | "isMeasured" | "
 }
 
 /** The program as one graph, where it can be one. */
-function asGraph(...[traced]: Parameters<EngineKind["replay"]>): Running | undefined {
+function asGraph(...[traced, { forms }]: Parameters<EngineKind["replay"]>): Running | undefined {
   const program = prepareGraph(traced);
   try {
-    return { program, replay: graphReplayer(program) };
-  } catch {
+    return { program, replay: graphReplayer(program, { forms }) };
+  } catch (error) {
+    // Kernels cannot read what is stored in another form.
+    if (forms !== undefined) throw error;
     return undefined;
   }
 }
@@ -47,9 +50,11 @@ const tensorflow: EngineKind = {
   open: () => openTensorflow(),
   passes: () => prepareGraph,
   replay: (traced, options) =>
-    (options.graph ? asGraph(traced, options) : undefined) ?? kernelByKernel(traced, options),
+    (options.graph || options.forms !== undefined ? asGraph(traced, options) : undefined) ??
+      kernelByKernel(traced, options),
   resident: startGraph,
   recurrent: startRecurrentGraph,
+  hold,
 };
 
 const kinds: Readonly<Record<BackendName, EngineKind>> = {

@@ -5,7 +5,13 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
-import { init, type Layer, specs } from "../../dsl/layer.ts";
+import type { Precision } from "../../dsl/engine/mod.ts";
+import type { StoredForm } from "../../dsl/engine/stored.ts";
+import { held } from "../../dsl/hold.ts";
+import { init, type Layer, specs, walk } from "../../dsl/layer.ts";
+import { isLinear } from "../../dsl/linear.ts";
+import type { Quantisation } from "../../dsl/quantise.ts";
+import { hostArray, type HostTensor, toFloat32 } from "../../dsl/safetensors/dtype.ts";
 import type { Key } from "../../dsl/random.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { formatPythonJson } from "../../dsl/files/python_json.ts";
@@ -21,7 +27,7 @@ import {
   toTensor,
   writeSafetensors,
 } from "../../dsl/safetensors/mod.ts";
-import { glob, type Params, type Path } from "../../dsl/tree.ts";
+import { glob, join, type Params, type Path, sizeOf } from "../../dsl/tree.ts";
 import { openCheckpoint } from "./checkpoint.ts";
 import { divisions, gatherRows, published, type Rows, shapeOfRows } from "../fusion.ts";
 import { fetchModel } from "../hub/fetch.ts";
@@ -97,22 +103,63 @@ function locate(
   return rows;
 }
 
+/** Rows of tensors in plain memory, one after the other. */
+function gatherHosts(rows: readonly Rows[], hosts: readonly HostTensor[]): HostTensor {
+  const isAlike = hosts.every(({ dtype }) => dtype === hosts[0].dtype);
+  const pieces = hosts.map((host, i): HostTensor => {
+    const shape = shapeOfRows(host.shape, rows[i]);
+    const data = isAlike ? host.data : toFloat32(host);
+    const size = sizeOf(shape);
+    const [index] = rows[i].share ?? [0];
+    return { dtype: isAlike ? host.dtype : "F32", shape, data: data.subarray(index * size, (index + 1) * size) };
+  });
+  if (pieces.length === 1) return pieces[0];
+  const shape = [pieces.reduce((sum, { shape: [count] }) => sum + count, 0), ...pieces[0].shape.slice(1)];
+  const bytes = new Uint8Array(pieces.reduce((sum, { data }) => sum + data.byteLength, 0));
+  let at = 0;
+  for (const { data } of pieces) {
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
+    at += data.byteLength;
+  }
+  return { dtype: pieces[0].dtype, shape, data: hostArray(pieces[0].dtype, bytes.buffer) };
+}
+
 /** Reads rows of a checkpoint's tensors as one tensor. */
 async function readRows(
   model: Model,
   checkpoint: Checkpoint,
   keys: Keys,
   rows: readonly Rows[],
+  form: StoredForm | undefined,
 ): Promise<Tensor> {
-  const parts: Record<Path, Tensor> = {};
-  try {
-    for (const { path } of rows) {
-      parts[path] = toTensor(await readAgreeing(checkpoint, keys.get(path)!, `loading ${model.name}`));
-    }
-    return gatherRows(rows, (path) => parts[path]);
-  } finally {
-    dispose(parts);
+  const hosts: HostTensor[] = [];
+  for (const { path } of rows) hosts.push(await readAgreeing(checkpoint, keys.get(path)!, `loading ${model.name}`));
+  const host = gatherHosts(rows, hosts);
+  return form === undefined ? toTensor(host) : held(host, form);
+}
+
+/** What weights are kept as in the engine. */
+export interface Holding {
+  /** bf16: frozen weights that are matrices or tables are kept in it (default float32). */
+  readonly precision?: Precision;
+  /** Frozen weights of linear layers other than heads are kept in this (default: as all others). */
+  readonly quantise?: Quantisation;
+}
+
+/** What each parameter is kept as. */
+function formsOf(layer: Layer, { precision = "float32", quantise }: Holding): ReadonlyMap<Path, StoredForm> {
+  const all = specs(layer);
+  const kept = new Map<Path, StoredForm>();
+  for (const [path, { shape, trainable }] of Object.entries(all)) {
+    if (precision === "bf16" && shape.length > 1 && !trainable) kept.set(path, "bf16");
   }
+  if (quantise === undefined) return kept;
+  for (const [path, each] of walk(layer)) {
+    const { shared, trainable } = each.params.weight ?? {};
+    if (!isLinear(each) || each.role === "head" || trainable || shared !== undefined) continue;
+    kept.set(join(path, "weight"), quantise);
+  }
+  return kept;
 }
 
 /** Where a checkpoint holds what a layer needs; what it may lack is left out. */
@@ -160,8 +207,14 @@ export function fits(model: Model, checkpoint: Checkpoint): boolean {
  * @param model The model
  * @param key The run's key
  * @param layer The layer to fill, if adapters were placed on the model's own
+ * @param holding See {@linkcode Holding}
  */
-export async function loadParams(model: Model, key: Key, layer: Layer = model.layer): Promise<Loaded> {
+export async function loadParams(
+  model: Model,
+  key: Key,
+  layer: Layer = model.layer,
+  holding: Holding = {},
+): Promise<Loaded> {
   const wanted = specs(layer);
   const given: Record<Path, Tensor> = {};
   let part: string | undefined;
@@ -172,8 +225,9 @@ export async function loadParams(model: Model, key: Key, layer: Layer = model.la
     part = checkpoint.part;
     const keys = resolve(model, checkpoint);
     const sources = sourcesOf(model, checkpoint, layer, keys);
+    const forms = formsOf(layer, holding);
     try {
-      for (const [path, rows] of sources) given[path] = await readRows(model, checkpoint, keys, rows);
+      for (const [path, rows] of sources) given[path] = await readRows(model, checkpoint, keys, rows, forms.get(path));
     } catch (error) {
       dispose(given);
       throw error;

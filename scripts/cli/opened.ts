@@ -4,6 +4,7 @@
  * @module
  */
 import { key } from "../../dsl/mod.ts";
+import type { Holding } from "../../models/mod.ts";
 import { type OpenedModel, openTrained } from "../../tasks/mod.ts";
 import { fetched } from "./fetched.ts";
 
@@ -13,9 +14,15 @@ import { fetched } from "./fetched.ts";
  * @param name What `--model` takes
  * @param adapter The adapter's folder
  * @param seed Seed of what is in no file
+ * @param holding What weights are kept as in the engine
  */
-export async function openNoting(name: string, adapter?: string, seed: number = 0): Promise<OpenedModel> {
-  const opened = await openTrained(await fetched(name), { adapter, key: key(seed) });
+export async function openNoting(
+  name: string,
+  adapter?: string,
+  seed: number = 0,
+  holding: Holding = {},
+): Promise<OpenedModel> {
+  const opened = await openTrained(await fetched(name), { adapter, key: key(seed), holding });
   const { initialised, params, part } = opened;
   for (const note of opened.model.notes) console.error(`note: ${note}`);
   if (part !== undefined) console.error(`note: "${part}" is what was taken of ${name}`);

@@ -5,6 +5,7 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import { type BackendName, backendNames } from "../../dsl/mod.ts";
+import { quantisations } from "../../dsl/quantise.ts";
 import { presetNames, type Qkv } from "../../models/mod.ts";
 import { type Settings, type TaskKind, taskKinds, taskNames } from "../../tasks/mod.ts";
 import { methodSettings, ownSettings, runSettings } from "../../tasks/trainer/settings.ts";
@@ -42,6 +43,14 @@ export const backendFlag = {
 export const trainedFlags = {
   model: text({ help: modelHelp, value: "NAME|DIR" }),
   adapter: text({ help: "Folder of an adapter for it: a run's adapter/, or one of Hugging Face PEFT", value: "DIR" }),
+};
+
+/** Weights in fewer bits. */
+export const quantiseFlag = {
+  quantise: choice({
+    help: "Keep weights of a language model's linear layers, heads excepted, in 8 or 4 bits, as bitsandbytes does",
+    allowed: quantisations,
+  }),
 };
 
 /** What the tasks take where nothing is given. */

@@ -13,7 +13,7 @@ import { testData } from "../../tasks/trainer/task.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, type Options, text, withFlags } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
-import { backendFlag, ownFlags, ownOptions, taskDataHelp, trainedFlags, usage } from "../cli/options.ts";
+import { backendFlag, ownFlags, ownOptions, quantiseFlag, taskDataHelp, trainedFlags, usage } from "../cli/options.ts";
 import { reporterFor } from "../cli/run_folder.ts";
 
 const flags = {
@@ -23,26 +23,28 @@ const flags = {
   data: text({ help: taskDataHelp, value: "DATA" }),
   limit: integer({ help: "Use only so many test examples", min: 1 }),
   ...ownFlags(),
+  ...quantiseFlag,
   ...backendFlag,
   json: boolean({ help: "Print JSON, with everything there is: matrices, diagrams, histograms, answers" }),
   chart: text({ help: "Draw a classifier's error distribution and calibration (SVG)", value: "FILE" }),
 };
 
 /** What to evaluate, and on what. */
-interface Subject extends EvaluationRun, Pick<Options<typeof flags>, "adapter" | "backend">, Pick<Run, "precision"> {
+interface Subject
+  extends EvaluationRun, Pick<Options<typeof flags>, "adapter" | "backend">, Pick<Run, "precision" | "quantise"> {
   readonly kind: TaskKind;
   readonly model: string;
 }
 
 async function subjectOf(options: Options<typeof flags>, given: ReadonlySet<keyof typeof flags>): Promise<Subject> {
-  const { run, task, model, data, adapter, limit, backend } = options;
+  const { run, task, model, data, adapter, limit, backend, quantise } = options;
   const allowed = "--run DIR, or --model NAME|DIR --data DATA";
   const misuse = (found: string) => usage("reading the command line", found, allowed);
   if (run === undefined) {
     if (model === undefined) throw misuse("neither --run nor --model");
     if (data === undefined) throw misuse("no --data");
     const kind = taskKind(task ?? taskNames[0]);
-    return { kind, model, data, adapter, limit, backend, own: ownOptions(kind, options, given) };
+    return { kind, model, data, adapter, limit, backend, quantise, own: ownOptions(kind, options, given) };
   }
   if (model !== undefined || adapter !== undefined || task !== undefined) {
     throw misuse(`--run beside --${task !== undefined ? "task" : model === undefined ? "adapter" : "model"}`);
@@ -55,6 +57,7 @@ async function subjectOf(options: Options<typeof flags>, given: ReadonlySet<keyo
     adapter: saved.adapter === "none" ? undefined : `${run}/adapter`,
     data: data ?? saved.data,
     validation: data === undefined ? saved.validation : undefined,
+    quantise: quantise ?? saved.quantise,
     limit: limit ?? (data === undefined ? saved.limit : undefined),
     backend: given.has("backend") ? backend : engine,
   };
@@ -77,7 +80,15 @@ await main(
       throw usage("drawing --chart", `the task ${kind.name}`, drawn.join(", "));
     }
     await useBackend(subject.backend, { threads: options.threads });
-    const plain = await openNoting(subject.model, subject.adapter, subject.seed);
+    if (subject.quantise !== undefined && kind.compact === undefined) {
+      throw usage(
+        `--quantise ${subject.quantise}`,
+        `the task ${kind.name}`,
+        "tasks of language models",
+      );
+    }
+    const holding = kind.compact === undefined ? {} : subject;
+    const plain = await openNoting(subject.model, subject.adapter, subject.seed, holding);
     const opened = { ...plain, params: await inPrecision(plain.layer, plain.params, subject.precision) };
     try {
       const data = await testData(kind, subject);

@@ -12,7 +12,7 @@ import { taskOf } from "../../tasks/kinds.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, integer, main, required, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
-import { backendFlag, ownFlags, ownOptions, trainedFlags, usage } from "../cli/options.ts";
+import { backendFlag, ownFlags, ownOptions, quantiseFlag, trainedFlags, usage } from "../cli/options.ts";
 
 /** The tasks whose models make something. */
 const able = Object.values(taskKinds).filter(({ making }) => making !== undefined);
@@ -33,6 +33,7 @@ const flags = {
     }),
   ),
   seed: integer({ help: "Seed of the sampling", min: 0, default: 0 }),
+  ...quantiseFlag,
   ...backendFlag,
   json: boolean({ help: "Print JSON: text, tokens and seconds, without those of loading and preparing" }),
 };
@@ -50,12 +51,15 @@ await main(
     flags,
   },
   attempt(async ({ options, given }) => {
-    const { model: name, adapter, seed, backend, threads, json } = options;
+    const { model: name, adapter, seed, backend, threads, json, quantise } = options;
     const described = await openModel(name);
     const kind = taskOf(described);
     if (kind?.making === undefined) {
       const allowed = able.map(({ models }) => models).join(", ");
       throw usage(`generating with ${name}`, `a ${described.family} model`, allowed);
+    }
+    if (quantise !== undefined && kind.compact === undefined) {
+      throw usage(`--quantise ${quantise}`, `a ${described.family} model`, "a language model");
     }
     ownOptions(kind, options, given, makingSettings);
     const values: Readonly<Record<string, unknown>> = options;
@@ -64,7 +68,12 @@ await main(
     let params: Readonly<Record<string, Tensor>> = {};
     const open = async () => {
       ({ chosen } = await useBackend(backend, { threads }));
-      const opened = await openNoting(described.name, adapter);
+      const opened = await openNoting(
+        described.name,
+        adapter,
+        undefined,
+        kind.compact === undefined ? {} : { quantise, ...settings },
+      );
       params = opened.params;
       return opened;
     };

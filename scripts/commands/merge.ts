@@ -11,11 +11,12 @@ import { mergeOpened } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
 import { main, required, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
-import { trainedFlags } from "../cli/options.ts";
+import { quantiseFlag, trainedFlags } from "../cli/options.ts";
 
 const flags = {
   model: required(trainedFlags.model),
   adapter: required(trainedFlags.adapter),
+  ...quantiseFlag,
   out: required(text({ help: "Folder of the merged model, new or empty", value: "DIR" })),
 };
 
@@ -33,11 +34,11 @@ async function newOrEmpty(folder: string): Promise<void> {
 
 await main(
   { name: "merge", summary: "Folds an adapter into its model's weights, as a plain Hugging Face folder.", flags },
-  attempt(async ({ options: { model: name, adapter, out } }) => {
+  attempt(async ({ options: { model: name, adapter, out, quantise } }) => {
     await newOrEmpty(out);
     // Plain memory rather than an engine's: a model and its merged weights may be more than wasm can address.
     await useBackend("cpu");
-    const opened = await openNoting(name, adapter);
+    const opened = await openNoting(name, adapter, undefined, { quantise });
     if (opened.model.folder === undefined) {
       throw new OneloraError({
         attempted: `merging into ${name}`,

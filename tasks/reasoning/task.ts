@@ -96,7 +96,7 @@ async function show(
   { model, layer }: Omit<TrainedModel, "params">,
   params: Params,
   questions: ModelQuestions,
-  { seed, adapter }: Run,
+  { seed, adapter, precision, quantise }: Run,
   folder: string,
 ): Promise<void> {
   const asked = questions.asked.slice(0, SHOWN);
@@ -104,7 +104,7 @@ async function show(
   const queries = asked.map(({ query }) => query);
   const answer = (by: CausalLanguageModel, of: Params) =>
     respond(by, of, questions.tokenizer, queries, answering(questions));
-  const { params: published } = await loadParams(model, key(seed));
+  const { params: published } = await loadParams(model, key(seed), model.layer, { precision, quantise });
   try {
     const before = await answer(asLanguageModel(model, model.layer), published);
     const after = await answer(asLanguageModel(model, layer), params);
@@ -187,6 +187,7 @@ export const reasoning: TaskKind<ReasoningSettings, ReasoningData, PromptPair, s
   settings: reasoningSettings,
   baseline: { adapter: NO_METHOD, name: "unadapted" },
   models: "a llama model",
+  compact: true,
   trains: ({ signature: { inputs, outputs } }) => inputs[0].name === "input_ids" && `${outputs}` === "logits",
   besides: () => [],
   recipe: recipeFor,

@@ -5,6 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Precision } from "../../dsl/engine/mod.ts";
+import { storedForm } from "../../dsl/engine/stored.ts";
 import { isTrainable, type Layer } from "../../dsl/layer.ts";
 import { fromBfloat16, toBfloat16 } from "../../dsl/safetensors/dtype.ts";
 import type { Params, Path } from "../../dsl/tree.ts";
@@ -23,6 +24,7 @@ export async function inPrecision(layer: Layer, params: Params, precision: Preci
   const isTrained = isTrainable(layer);
   const made: Record<Path, tf.Tensor> = {};
   for (const [path, tensor] of Object.entries(params)) {
+    if (storedForm(tensor) !== undefined) continue;
     if (tensor.rank < 2 || tensor.dtype !== "float32" || isTrained(path)) continue;
     const values = await tensor.data<"float32">();
     const rounded = fromBfloat16(toBfloat16(values));

@@ -21,7 +21,7 @@ import {
 import { key } from "../../dsl/random.ts";
 import { firstAlone, firstBefore, fromFirst, type Ranks, ranksInUse } from "../../dsl/ranks.ts";
 import { mapTree, type Params, partition, type Tree } from "../../dsl/tree.ts";
-import { loadParams, openModel } from "../../models/mod.ts";
+import { type Holding, loadParams, openModel } from "../../models/mod.ts";
 import { holdThreads } from "../data/threads.ts";
 import { openEvents } from "../report/events.ts";
 import type { DataFacts } from "../data/record.ts";
@@ -112,6 +112,12 @@ export async function runTask<Own extends object>(
   if ((run.keep === "best" || run.timeLimit) && surroundings.out === undefined && ranks.rank === 0) {
     throw new OneloraError({ attempted: "keeping the best parameters", found: "no run folder", allowed: "one: `out`" });
   }
+  if (run.quantise !== undefined && kind.compact === undefined) {
+    const allowed = "tasks of language models";
+    throw new OneloraError({ attempted: `--quantise ${run.quantise}`, found: `the task ${kind.name}`, allowed }, {
+      exitCode: 2,
+    });
+  }
   // Evaluations come back again and again.
   using _threads = holdThreads();
   const model = surroundings.model ?? await openModel(run.model);
@@ -134,7 +140,7 @@ export async function runTask<Own extends object>(
       : undefined,
   };
   try {
-    return await runPrepared(prepared, run, ranks, { ...surroundings, judge }, {
+    return await runPrepared(prepared, run, ranks, { ...surroundings, judge }, kind.compact === undefined ? {} : run, {
       ...identityOf(kind, run, kind.dataFacts(data)),
       ...surroundings.facts,
     });
@@ -167,6 +173,7 @@ async function runPrepared(
   run: Run,
   ranks: Ranks,
   surroundings: RunSurroundings & { readonly judge?: Judge },
+  holding: Holding,
   identity: Identity,
 ): Promise<RunResult> {
   const { model, training } = prepared;
@@ -185,7 +192,7 @@ async function runPrepared(
   const warmup = run.warmup < 1 ? Math.round(run.warmup * steps) : run.warmup;
   const factor = parseSchedule(run.schedule)({ steps, warmup });
   const parametersOf = resultOf(run);
-  const { params: published, part } = await loadParams(source, key(run.seed), layer);
+  const { params: published, part } = await loadParams(source, key(run.seed), layer, holding);
   const params = await inPrecision(layer, published, run.precision);
   const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
   // Copies: the trainer frees what it is given when the engine has taken it over.

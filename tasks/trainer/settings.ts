@@ -6,6 +6,7 @@
 import { methodForms, methodsWith } from "../../adapters/spec.ts";
 import { precisions } from "../../dsl/engine/mod.ts";
 import { OneloraError, unknownName } from "../../dsl/error.ts";
+import { quantisations } from "../../dsl/quantise.ts";
 import { schedules } from "../../dsl/optimise/mod.ts";
 import { readLrFactors } from "./lr_factor.ts";
 import {
@@ -57,6 +58,11 @@ export const runSettings: SettingsOf<RunSettings> = {
     help: "float32, or bf16 for frozen weights and matrix products (tensorflow backend): half the memory, faster",
     allowed: precisions,
     default: "float32",
+  }),
+  quantise: choice({
+    help:
+      "Keep frozen weights of linear layers, heads excepted, in 8 or 4 bits, as bitsandbytes does (language models)",
+    allowed: quantisations,
   }),
   gradientCheckpointing: boolean({
     help:

@@ -7,6 +7,7 @@ import type { ParameterCounts } from "../../adapters/mod.ts";
 import type { StepPlan, ValueType } from "../../dsl/compile/mod.ts";
 import type { Objective } from "../../dsl/differentiate.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
+import type { Quantisation } from "../../dsl/quantise.ts";
 import type { Layer } from "../../dsl/layer.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import type { Model } from "../../models/mod.ts";
@@ -57,6 +58,8 @@ export interface RunSettings extends MethodSettings {
   readonly seed: number;
   /** Precision of frozen weights and matrix products (default float32). */
   readonly precision?: Precision;
+  /** Keep frozen weights of linear layers other than heads in 8 or 4 bits (default: as `precision` says). */
+  readonly quantise?: Quantisation;
   /** Keep only the inputs of blocks and compute the rest again for the gradient. */
   readonly gradientCheckpointing?: boolean;
   /** A new order every epoch. */
@@ -211,6 +214,8 @@ export interface TaskKind<
   readonly models: string;
   /** Whether it trains a model. */
   trains(model: Model): boolean;
+  /** Whether its weights may be kept in fewer bits: it reads them in compiled functions only. */
+  readonly compact?: true;
   /** Methods that go with every other: a head, a table of labels. */
   besides(model: Model): readonly string[];
   /** Default settings for a model and data. */

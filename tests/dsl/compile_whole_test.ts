@@ -152,7 +152,7 @@ Deno.test({
         ([x, w]) => [tf.relu(tf.add(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D), bias))],
         [{ shape: [4, 256], dtype: "float32" }, { shape: [256, 128], dtype: "float32" }],
       );
-      const graph = graphReplayer(prepareGraph(traced), true);
+      const graph = graphReplayer(prepareGraph(traced), { asWords: true });
       const weights = [1, 2].map((seed) => tf.randomNormal([256, 128], 0, 1, "float32", seed));
       for (const [i, w] of [weights[0], weights[0], weights[1], weights[0]].entries()) {
         const x = tf.randomNormal([4, 256], 0, 1, "float32", i);

@@ -7,13 +7,15 @@ import { OneloraError } from "../../error.ts";
 import { ELEMENT, elementOf, type ElementType, type GraphBuilder } from "../../engine/tensorflow_graph/graph.ts";
 import type { Call, Program, ValueId } from "../program.ts";
 import { clustersOf } from "./clusters.ts";
-import { type NodeSink, outputsOf } from "./function_builder.ts";
+import { functionBuilder, type NodeSink, outputsOf } from "./function_builder.ts";
 import { fuse, type LowerCall } from "./functions.ts";
 import { type Halved, isMoving } from "./half.ts";
 import { computing } from "./kernels.ts";
 import { inType, type Lowering, type Operand } from "./lowering.ts";
 import { dependents, schedule, type Unit } from "./schedule.ts";
+import { canFuse } from "./probe.ts";
 import { shaping } from "./shaping.ts";
+import { holderOf, unpacked } from "./stored.ts";
 
 const RULES: Readonly<Record<string, Lowering>> = { ...computing, ...shaping };
 
@@ -48,10 +50,15 @@ export interface Source {
   readonly halved: Halved;
 }
 
+/** Makes numbers of a quantised matrix once some nodes are done; their name. */
+type Unpack = (operand: Operand, type: ElementType, after: readonly string[]) => string;
+
 /** Turns calls into nodes, one after the other. */
 interface Emitter {
   /** Where a value is found, which has been made. */
   readonly place: (value: ValueId) => Operand;
+  /** A value that may be stored as numbers. */
+  readonly asNumbers: (operand: Operand) => Operand;
   /** Adds a call's nodes. */
   readonly call: (call: Call) => void;
   /** Says where a value is found. */
@@ -62,7 +69,11 @@ interface Emitter {
   readonly lowerCall: LowerCall;
 }
 
-function emitter({ program, given, halved }: Source, { add, constant: numbers }: NodeSink): Emitter {
+function emitter(
+  { program, given, halved }: Source,
+  { add, constant: numbers }: NodeSink,
+  unpack: Unpack = (operand, type) => unpacked({ add, constant: numbers }, operand, type),
+): Emitter {
   const { types } = program;
   const values = new Map(given);
   const conversions = new Map<string, string>();
@@ -97,9 +108,19 @@ function emitter({ program, given, halved }: Source, { add, constant: numbers }:
     conversions.set(key, name);
     return { ...operand, name, type };
   };
+  // The last call that read a quantised matrix: the next one is made into numbers when this is over.
+  let before: string | undefined;
+  const made = (operand: Operand, type: ElementType, others: readonly Operand[]): Operand => {
+    const waits = [...new Set(others.filter(({ stored }) => stored === undefined).map(({ name }) => nodeOf(name)))];
+    const name = unpack(operand, type, before === undefined ? waits : [...waits, before]);
+    return { name, shape: operand.shape, type };
+  };
   /** A call's inputs in the types it computes in. */
   const inputsOf = (call: Call): readonly Operand[] => {
-    const given = call.inputs.map(place);
+    const placed = call.inputs.map(place);
+    const given = placed.map((each) =>
+      each.stored === undefined ? each : made(each, halved.products.has(call) ? ELEMENT.bfloat16 : each.type, placed)
+    );
     if (isMoving(call)) {
       const floating = given.filter(isFloating);
       if (floating.every(({ type }) => type === floating[0].type)) return given;
@@ -110,9 +131,11 @@ function emitter({ program, given, halved }: Source, { add, constant: numbers }:
   };
   return {
     place,
+    asNumbers: (operand) => operand.stored === undefined ? operand : made(operand, operand.type, []),
     call: (call) => {
       const inputs = inputsOf(call);
       const names = lowerCall(call, inputs, add, numbers);
+      if (call.inputs.some((value) => place(value).stored !== undefined)) before = nodeOf(names[0]);
       call.outputs.forEach((value, k) => {
         const { shape, dtype } = types[value];
         const declared = elementOf(dtype);
@@ -160,10 +183,23 @@ export function lower(
     inStretch.add(last);
     return last;
   };
-  const emit = emitter(source, { add, constant: graph.constant });
+  const unpack: Unpack = (operand, type, after) => {
+    const held = holderOf(operand, operand.stored);
+    const body = functionBuilder();
+    const name = unpacked(body, { ...operand, name: "input0" }, type);
+    const made = body.finish([held.type], [{ ...operand, name, type }]);
+    if (!canFuse()) return unpacked({ add, constant: graph.constant }, operand, type);
+    return add("PartitionedCall", [operand.name, ...after.map((node) => `^${node}`)], {
+      Tin: { types: made.inputs },
+      Tout: { types: [type] },
+      f: { function: graph.define(made) },
+      _XlaMustCompile: { bool: true },
+    });
+  };
+  const emit = emitter(source, { add, constant: graph.constant }, unpack);
   const emitCluster = (cluster: Unit["calls"], exported: readonly ValueId[]) => {
     const { inputs, outputs, body } = fuse(program, cluster, exported, halved.values, emit.lowerCall);
-    const operands = inputs.map(emit.place);
+    const operands = inputs.map(emit.place).map(emit.asNumbers);
     const made = body(operands);
     // What depends on the state alone could be computed at the step's start, and would be kept until it is used.
     const varies = inputs.some((value) => varying.has(value));

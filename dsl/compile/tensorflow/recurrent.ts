@@ -16,8 +16,10 @@ import {
   openSession,
   tensorOf,
 } from "../../engine/tensorflow_graph/session.ts";
+import { type StoredForm, storedForm } from "../../engine/stored.ts";
 import { flatten, type Params, type Tree } from "../../tree.ts";
 import type { Program, ValueId, ValueType } from "../program.ts";
+import { heldAs, holderOf } from "./stored.ts";
 import type { Recurrent, RecurrentFunction, RecurrentOptions } from "../recurrence.ts";
 import { trace } from "../trace.ts";
 import { after } from "./feed.ts";
@@ -26,7 +28,7 @@ import { lower } from "./lower.ts";
 import { inType, type Operand, T } from "./lowering.ts";
 import { prepareGraph } from "./prepare.ts";
 import { canFuse, FUSE_FROM } from "./probe.ts";
-import { calledWhole, variable } from "./step_graph.ts";
+import { calledWhole, storedConstant, variable } from "./step_graph.ts";
 
 /** A function's program and what its values are. */
 interface RecurrentProgram {
@@ -34,6 +36,8 @@ interface RecurrentProgram {
   readonly program: Program;
   readonly parameters: number;
   readonly kept: number;
+  /** What parameters are stored as, those that are. */
+  readonly forms: readonly (StoredForm | undefined)[];
   readonly results: readonly string[];
   /** Which of what is kept each added output is for. */
   readonly added: readonly number[];
@@ -74,17 +78,19 @@ function programOf(
     precision,
   );
   const program = prepareGraph(traced);
-  return { program, parameters: Object.keys(given[0]).length, kept: names.length, results, added };
+  const forms = Object.values(given[0]).map(storedForm);
+  return { program, forms, parameters: Object.keys(given[0]).length, kept: names.length, results, added };
 }
 
 /** Builds the graph. */
 function recurrentGraph(
-  { program, parameters, kept, results, added }: RecurrentProgram,
+  { program, parameters, kept, results, added, forms }: RecurrentProgram,
   { precision }: RecurrentOptions,
   whole: boolean,
 ): RecurrentGraph {
   const graph = graphBuilder();
   const halved = precision === "bf16" ? halve(program, parameters + kept) : nothingHalved;
+  const formAt = (i: number) => i < parameters ? forms[i] : storedConstant(program, fixedValues[i]);
   const typeOf = (value: ValueId) => ({
     shape: program.types[value].shape,
     type: halved.values.has(value) ? ELEMENT.bfloat16 : elementOf(program.types[value].dtype),
@@ -93,7 +99,7 @@ function recurrentGraph(
   const fixedValues = [...program.inputs.slice(0, parameters), ...closedOver];
   const keptValues = program.inputs.slice(parameters, parameters + kept);
   const inputValues = program.inputs.slice(parameters + kept);
-  const fixed = fixedValues.map((value, i) => variable(graph, `fixed${i}`, typeOf(value)));
+  const fixed = fixedValues.map((value, i) => variable(graph, `fixed${i}`, holderOf(typeOf(value), formAt(i))));
   const state = keptValues.map((value, i) => variable(graph, `kept${i}`, typeOf(value)));
   const input = inputValues.map((value, i): Operand => {
     const { shape, type } = typeOf(value);
@@ -101,7 +107,7 @@ function recurrentGraph(
     return { name, shape, type };
   });
   const given = new Map<ValueId, Operand>([
-    ...fixedValues.map((value, i) => [value, fixed[i].value] as const),
+    ...fixedValues.map((value, i) => [value, heldAs(fixed[i].value.name, typeOf(value), formAt(i))] as const),
     ...keptValues.map((value, i) => [value, state[i].value] as const),
     ...inputValues.map((value, i) => [value, input[i]] as const),
   ]);
@@ -191,7 +197,7 @@ function upload({ session, graph }: Open, kind: "fixed" | "kept", handles: reado
 function uploadTensors(open: Open, kind: "fixed" | "kept", tensors: readonly tf.Tensor[]): void {
   const converted: Handle[] = [];
   const handles = tensors.map((tensor, i) => {
-    if (open.graph.types[kind][i] !== ELEMENT.bfloat16) return handleOf(tensor);
+    if (open.graph.types[kind][i] !== ELEMENT.bfloat16 || storedForm(tensor) !== undefined) return handleOf(tensor);
     converted.push(castHandle(handleOf(tensor), ELEMENT.float32, ELEMENT.bfloat16));
     return converted.at(-1)!;
   });

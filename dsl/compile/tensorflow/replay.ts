@@ -8,31 +8,50 @@ import { openSession, tensorOf } from "../../engine/tensorflow_graph/session.ts"
 import { isOnGpu } from "../../engine/tensorflow.ts";
 import type { Program, ValueId } from "../program.ts";
 import type { Replayer } from "../replay.ts";
+import { type StoredForm, storedForm } from "../../engine/stored.ts";
+import { heldAs, holderOf } from "./stored.ts";
 import { feedOf, sender } from "./feed.ts";
 import { nothingHalved } from "./half.ts";
 import { lower } from "./lower.ts";
 import { type Operand, T } from "./lowering.ts";
 import { canFuse, FUSE_FROM } from "./probe.ts";
 
+/** Settings of {@linkcode graphReplayer}. */
+export interface GraphReplayOptions {
+  /** Feed it as a GPU wants it (default: where there is one). */
+  readonly asWords?: boolean;
+  /** What its inputs are stored as, those that are. */
+  readonly forms?: readonly (StoredForm | undefined)[];
+}
+
 /**
  * Prepares a program as a graph that is fed all its inputs, weights too: on a CPU TensorFlow reads them where they are, on
  * a GPU those that are the same as the last time stay there.
  *
  * @param program The program, prepared for graphs
- * @param asWords Feed it as a GPU wants it (default: where there is one)
+ * @param options See {@linkcode GraphReplayOptions}
  * @throws OneloraError for kernels and types that TensorFlow graphs are not made of here
  */
-export function graphReplayer(program: Program, asWords: boolean = isOnGpu()): Replayer {
+export function graphReplayer(
+  program: Program,
+  { asWords = isOnGpu(), forms = [] }: GraphReplayOptions = {},
+): Replayer {
   const graph = graphBuilder();
   const closedOver = [...program.constants].flatMap(([value, constant]) =>
     constant.kind === "tensor" ? [{ value, tensor: constant.tensor }] : []
   );
   const fed = [...program.inputs, ...closedOver.map(({ value }) => value)];
-  const feeds = fed.map((value, i) => {
-    const { shape, dtype } = program.types[value];
-    return feedOf(graph, `given${i}`, { shape, type: elementOf(dtype) }, asWords);
-  });
-  const given = new Map(fed.map((value, i): readonly [ValueId, Operand] => [value, feeds[i].value]));
+  const wanted = fed.map((value) => ({
+    shape: program.types[value].shape,
+    type: elementOf(program.types[value].dtype),
+  }));
+  const formAt = (i: number) =>
+    i < program.inputs.length ? forms[i] : storedForm(closedOver[i - program.inputs.length].tensor);
+  const feeds = wanted.map((type, i) => feedOf(graph, `given${i}`, holderOf(type, formAt(i)), asWords));
+  const given = new Map(fed.map((value, i): readonly [ValueId, Operand] => [
+    value,
+    heldAs(feeds[i].value.name, wanted[i], formAt(i)),
+  ]));
   const place = lower(
     graph,
     { program, given, halved: nothingHalved },

@@ -13,10 +13,12 @@ import {
   handleOf,
   type Made,
   openSession,
+  storedOf,
   tensorOf,
 } from "../../engine/tensorflow_graph/session.ts";
 import { isOnGpu } from "../../engine/tensorflow.ts";
 import type { Precision } from "../../engine/precision.ts";
+import { storedForm } from "../../engine/stored.ts";
 import { firstLine } from "../../error.ts";
 import { flatten, type Params } from "../../tree.ts";
 import type { PureStep, Resident, ResidentOptions, StepState } from "../step.ts";
@@ -64,6 +66,7 @@ function programOf<Batch extends Params>(
   return {
     program: prepareGraph(traced),
     fixed: frozen.length,
+    forms: Object.values(state.frozen).map(storedForm),
     moving,
     loss: moving + metrics.indexOf("loss"),
     metrics,
@@ -124,6 +127,7 @@ export function startGraph<Batch extends Params>(
     Object.keys(state[part]).map((path) => ({ part, path }))
   );
   const frozenCount = Object.keys(frozen).length;
+  const forms = Object.values(frozen).map(storedForm);
   const opened = new Map<string, Open>();
   let current: Open | undefined;
   let instead: Resident<Batch> | undefined;
@@ -142,7 +146,7 @@ export function startGraph<Batch extends Params>(
         // Tensor by tensor, so that there are never two copies of a whole model.
         const converted: Handle[] = [];
         const handles = tensors.slice(0, frozenCount).map((tensor, i) => {
-          if (graph.fixedTypes[i] !== ELEMENT.bfloat16) return handleOf(tensor);
+          if (graph.fixedTypes[i] !== ELEMENT.bfloat16 || forms[i] !== undefined) return handleOf(tensor);
           converted.push(castHandle(handleOf(tensor), ELEMENT.float32, ELEMENT.bfloat16));
           tensor.dispose();
           return converted.at(-1)!;
@@ -204,7 +208,9 @@ export function startGraph<Batch extends Params>(
     },
     read: (parts) => {
       if (instead !== undefined) return instead.read(parts);
-      const kept = (made: Made): tf.Tensor => {
+      const kept = (made: Made, i: number): tf.Tensor => {
+        const form = forms[i];
+        if (form !== undefined) return tf.keep(storedOf(made, form, tensors[i].shape));
         if (made.dtype !== ELEMENT.bfloat16) return tf.keep(tensorOf(made));
         return lending(
           [made],
@@ -222,7 +228,7 @@ export function startGraph<Batch extends Params>(
         // A run without anything to fetch is an error of TensorFlow's.
         : asked.length === 0
         ? []
-        : session!.run(new Map(), asked.map((i) => names[i])).map(kept);
+        : session!.run(new Map(), asked.map((i) => names[i])).map((made, at) => kept(made, asked[at]));
       const made = { frozen: {}, trained: {}, optimiser: {} } as Record<keyof StepState, Record<string, tf.Tensor>>;
       asked.forEach((i, at) => made[places[i].part][places[i].path] = read[at]);
       return made;

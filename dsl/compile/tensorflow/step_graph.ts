@@ -12,12 +12,25 @@ import {
   graphBuilder,
 } from "../../engine/tensorflow_graph/graph.ts";
 import type { Precision } from "../../engine/precision.ts";
+import { type StoredForm, storedForm } from "../../engine/stored.ts";
 import type { Program, ValueId } from "../program.ts";
 import { after, type Feed, feedOf } from "./feed.ts";
 import { functionBuilder, type NodeSink, outputsOf } from "./function_builder.ts";
 import { halve, nothingHalved } from "./half.ts";
 import { lower, lowerWhole, type Source } from "./lower.ts";
 import { inType, type Operand, T } from "./lowering.ts";
+import { heldAs, holderOf } from "./stored.ts";
+
+/**
+ * What a tensor that a program closes over is stored as.
+ *
+ * @param program The program
+ * @param value The constant
+ */
+export function storedConstant({ constants }: Program, value: ValueId): StoredForm | undefined {
+  const constant = constants.get(value);
+  return constant?.kind === "tensor" ? storedForm(constant.tensor) : undefined;
+}
 
 /** A step's program and what its values are. */
 export interface StepProgram {
@@ -27,6 +40,8 @@ export interface StepProgram {
   readonly fixed: number;
   /** How many inputs, and outputs, are moving. */
   readonly moving: number;
+  /** What fixed inputs are stored as, those that are. */
+  readonly forms?: readonly (StoredForm | undefined)[];
   /** Number of the output that decides whether the state moves on: only if it is finite. */
   readonly loss: number;
 }
@@ -201,7 +216,7 @@ export function calledWhole(graph: GraphBuilder, source: Source, fixed: readonly
  * @throws OneloraError for kernels and types that TensorFlow graphs are not made of here
  */
 export function stepGraph(step: StepProgram, { fuseFrom, precision, whole, words }: StepGraphOptions): StepGraph {
-  const { program, fixed, moving } = step;
+  const { program, fixed, moving, forms } = step;
   const graph = graphBuilder();
   const halved = precision === "bf16" ? halve(program, fixed) : nothingHalved;
   const typeOf = (value: ValueId) => ({
@@ -212,11 +227,14 @@ export function stepGraph(step: StepProgram, { fuseFrom, precision, whole, words
   const fixedValues = [...program.inputs.slice(0, fixed), ...closedOver];
   const movingValues = program.inputs.slice(fixed, fixed + moving);
   const batchValues = program.inputs.slice(fixed + moving);
-  const fixedVariables = fixedValues.map((value, i) => variable(graph, `fixed${i}`, typeOf(value)));
+  const formAt = (i: number) => i < fixed ? forms?.[i] : storedConstant(program, fixedValues[i]);
+  const fixedVariables = fixedValues.map((value, i) =>
+    variable(graph, `fixed${i}`, holderOf(typeOf(value), formAt(i)))
+  );
   const movingVariables = movingValues.map((value, i) => variable(graph, `moving${i}`, typeOf(value)));
   const batch = batchValues.map((value, i) => feedOf(graph, `batch${i}`, typeOf(value), words));
   const given = new Map<ValueId, Operand>([
-    ...fixedValues.map((value, i) => [value, fixedVariables[i].value] as const),
+    ...fixedValues.map((value, i) => [value, heldAs(fixedVariables[i].value.name, typeOf(value), formAt(i))] as const),
     ...movingValues.map((value, i) => [value, movingVariables[i].value] as const),
     ...batchValues.map((value, i) => [value, batch[i].value] as const),
   ]);

@@ -4,9 +4,10 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { markStored, type StoredForm } from "../stored.ts";
 import { tensorflowModule } from "../tensorflow.ts";
 import { encodeSavedModel, type ProtobufClasses, TAG } from "./encode.ts";
-import type { ElementType, Graph } from "./graph.ts";
+import { ELEMENT, type ElementType, type Graph } from "./graph.ts";
 
 /** A tensor inside TensorFlow, of any element type, by the number that tfjs-node's addon knows it under. */
 export type Handle = number;
@@ -101,6 +102,56 @@ export function freeHandle(handle: Handle): void {
  */
 export function tensorOf(made: Made): tf.Tensor {
   return nodeBackend().createOutputTensor(made);
+}
+
+/** How stored tensors lie in TensorFlow. */
+const STORED: Readonly<Record<StoredForm, ElementType>> = {
+  bf16: ELEMENT.bfloat16,
+  int8: ELEMENT.uint8,
+  nf4: ELEMENT.uint8,
+};
+
+/**
+ * The element type that a stored tensor has in TensorFlow.
+ *
+ * @param form Its form
+ */
+export function storedType(form: StoredForm): ElementType {
+  return STORED[form];
+}
+
+/**
+ * A tensor of TensorFlow's as a stored one, which frees it.
+ *
+ * @param made The tensor
+ * @param form What it is
+ * @param shape Dimensions of what it stands for
+ */
+export function storedOf({ id }: Pick<Made, "id">, form: StoredForm, shape: readonly number[]): tf.Tensor {
+  const dataId = {};
+  const info = { shape: [...shape], dtype: storedType(form), id, values: null, refCount: 1 };
+  nodeBackend().tensorMap.set(dataId, info);
+  return markStored(tf.engine().makeTensorFromTensorInfo({ dataId, shape: info.shape, dtype: "float32" }), form);
+}
+
+/**
+ * Bytes as a stored tensor; they are copied once.
+ *
+ * @param bytes Little-endian
+ * @param form What they are
+ * @param shape Dimensions of what they stand for
+ */
+export function hold(bytes: Uint8Array, form: StoredForm, shape: readonly number[]): tf.Tensor {
+  const { binding } = nodeBackend();
+  if (form !== "bf16") return storedOf({ id: binding.createTensor([bytes.length], ELEMENT.uint8, bytes) }, form, shape);
+  const pairs = binding.createTensor([...shape, 2], ELEMENT.uint8, bytes);
+  const attrs = [
+    { name: "T", type: binding.TF_ATTR_TYPE, value: ELEMENT.uint8 },
+    { name: "type", type: binding.TF_ATTR_TYPE, value: ELEMENT.bfloat16 },
+  ];
+  const [made] = binding.executeOp("Bitcast", attrs, [pairs], 1);
+  binding.deleteTensor(pairs);
+  return storedOf(made, form, shape);
 }
 
 /** A graph ready to run, with its variables. */
