@@ -12,13 +12,13 @@ import { type Key, key } from "../dsl/random.ts";
 import type { Params, Path } from "../dsl/tree.ts";
 import {
   type DescriptionOptions,
-  type Holding,
   type HubOptions,
   loadParams,
   type Model,
   openCheckpoint,
   openModel,
 } from "../models/mod.ts";
+import type { Holding } from "../models/checkpoint/load.ts";
 import { labelNames } from "../models/config.ts";
 
 /** Options of {@linkcode openTrained}. */
@@ -27,7 +27,11 @@ export interface OpenOptions {
   readonly adapter?: string;
   /** First values of what no file holds. */
   readonly key: Key;
-  /** What weights are kept as in the engine. */
+  /**
+   * What weights are kept as in the engine.
+   *
+   * @internal
+   */
   readonly holding?: Holding;
   /** Where models of Hugging Face's hub come from and go. */
   readonly hub?: HubOptions;

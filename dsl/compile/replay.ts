@@ -29,7 +29,11 @@ export interface ReplayOptions {
    * false).
    */
   readonly graph?: boolean;
-  /** What its inputs are stored as, where some are in another form than their dtype says: those take a graph. */
+  /**
+   * What its inputs are stored as, where some are in another form than their dtype says: those take a graph.
+   *
+   * @internal
+   */
   readonly forms?: readonly (StoredForm | undefined)[];
 }
 

@@ -68,9 +68,17 @@ export interface EngineKind {
     options: ResidentOptions,
     fallback: (step: PureStep<Batch>, state: StepState) => Resident<Batch>,
   ) => Resident<Batch>;
-  /** Keeps bytes as a tensor of another form than its numbers; absent where all tensors are float32. */
+  /**
+   * Keeps bytes as a tensor of another form than its numbers; absent where all tensors are float32.
+   *
+   * @internal
+   */
   readonly hold?: (bytes: Uint8Array, form: StoredForm, shape: readonly number[]) => Tensor;
-  /** Starts a function whose parameters and what it keeps the engine itself holds; absent where it is replayed. */
+  /**
+   * Starts a function whose parameters and what it keeps the engine itself holds; absent where it is replayed.
+   *
+   * @internal
+   */
   readonly recurrent?: (f: RecurrentFunction, parameters: Params, options: RecurrentOptions) => Recurrent;
 }
 

@@ -21,7 +21,11 @@ export interface AttentionOptions {
   readonly mask?: tf.Tensor;
   /** Factor of the scores (default 1/sqrt(hd)). */
   readonly scale?: number;
-  /** Keys and values that come before k and v (for reading on; no gradient). */
+  /**
+   * Keys and values that come before k and v (for reading on; no gradient).
+   *
+   * @internal
+   */
   readonly past?: KeysAndValues;
 }
 

@@ -10,7 +10,6 @@ import type { StoredForm } from "../../dsl/engine/stored.ts";
 import { held } from "../../dsl/hold.ts";
 import { init, type Layer, specs, walk } from "../../dsl/layer.ts";
 import { isLinear } from "../../dsl/linear.ts";
-import type { Quantisation } from "../../dsl/quantise.ts";
 import { hostArray, type HostTensor, toFloat32 } from "../../dsl/safetensors/dtype.ts";
 import type { Key } from "../../dsl/random.ts";
 import { guarded } from "../../dsl/files/file.ts";
@@ -143,7 +142,7 @@ export interface Holding {
   /** bf16: frozen weights that are matrices or tables are kept in it (default float32). */
   readonly precision?: Precision;
   /** Frozen weights of linear layers other than heads are kept in this (default: as all others). */
-  readonly quantise?: Quantisation;
+  readonly quantise?: "int8" | "nf4";
 }
 
 /** What each parameter is kept as. */
@@ -213,7 +212,7 @@ export async function loadParams(
   model: Model,
   key: Key,
   layer: Layer = model.layer,
-  holding: Holding = {},
+  holding: { readonly precision?: Precision; readonly quantise?: "int8" | "nf4" } = {},
 ): Promise<Loaded> {
   const wanted = specs(layer);
   const given: Record<Path, Tensor> = {};

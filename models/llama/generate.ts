@@ -4,12 +4,13 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import type { Precision } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { apply } from "../../dsl/layer.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
 import { join, type Params, type Path } from "../../dsl/tree.ts";
 import { turn } from "../../dsl/turn.ts";
-import { type Decoder, type DecoderOptions, openDecoder } from "./decoder.ts";
+import { type Decoder, openDecoder } from "./decoder.ts";
 import type { CausalLanguageModel } from "./llama.ts";
 
 /**
@@ -153,7 +154,9 @@ export function sampleToken(logits: Float32Array, options: SamplingOptions, key:
 }
 
 /** How to go on with texts. */
-export interface GenerationOptions extends SamplingOptions, Pick<DecoderOptions, "precision"> {
+export interface GenerationOptions extends SamplingOptions {
+  /** Precision of weights and matrix products (default float32). */
+  readonly precision?: Precision;
   /** Most tokens to add to a row. */
   readonly maxTokens: number;
   /** Ids after which a row ends (none by default). */

@@ -42,6 +42,8 @@ export interface Decoding {
   /**
    * Told an attention layer's keys and values of the new positions, [B, KV, N, hd] each; returns those of the positions
    * before, [B, KV, M - N, hd], if there are any.
+   *
+   * @internal
    */
   readonly remember: (layer: Path, key: tf.Tensor, value: tf.Tensor) => KeysAndValues | undefined;
 }
@@ -60,7 +62,11 @@ export interface Surroundings {
  */
 export interface CausalLanguageModel
   extends Layer<readonly [ids: tf.Tensor, attentionMask?: tf.Tensor, decoding?: Decoding], tf.Tensor> {
-  /** What its blocks are to know of tokens in some places. */
+  /**
+   * What its blocks are to know of tokens in some places.
+   *
+   * @internal
+   */
   readonly surroundings: (places: Places) => Surroundings;
 }
 

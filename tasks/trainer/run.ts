@@ -21,7 +21,8 @@ import {
 import { key } from "../../dsl/random.ts";
 import { firstAlone, firstBefore, fromFirst, type Ranks, ranksInUse } from "../../dsl/ranks.ts";
 import { mapTree, type Params, partition, type Tree } from "../../dsl/tree.ts";
-import { type Holding, loadParams, openModel } from "../../models/mod.ts";
+import type { Holding } from "../../models/checkpoint/load.ts";
+import { loadParams, openModel } from "../../models/mod.ts";
 import { holdThreads } from "../data/threads.ts";
 import { openEvents } from "../report/events.ts";
 import type { DataFacts } from "../data/record.ts";

@@ -7,7 +7,6 @@ import type { ParameterCounts } from "../../adapters/mod.ts";
 import type { StepPlan, ValueType } from "../../dsl/compile/mod.ts";
 import type { Objective } from "../../dsl/differentiate.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
-import type { Quantisation } from "../../dsl/quantise.ts";
 import type { Layer } from "../../dsl/layer.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import type { Model } from "../../models/mod.ts";
@@ -59,7 +58,7 @@ export interface RunSettings extends MethodSettings {
   /** Precision of frozen weights and matrix products (default float32). */
   readonly precision?: Precision;
   /** Keep frozen weights of linear layers other than heads in 8 or 4 bits (default: as `precision` says). */
-  readonly quantise?: Quantisation;
+  readonly quantise?: "int8" | "nf4";
   /** Keep only the inputs of blocks and compute the rest again for the gradient. */
   readonly gradientCheckpointing?: boolean;
   /** A new order every epoch. */
