@@ -37,7 +37,11 @@ export interface Places {
 
 /** Reading a text piece by piece: how the attention sees what was read before. */
 export interface Decoding {
-  /** See {@linkcode CausalLanguageModel}. */
+  /**
+   * See {@linkcode CausalLanguageModel}.
+   *
+   * @internal
+   */
   readonly surroundings: Surroundings;
   /**
    * Told an attention layer's keys and values of the new positions, [B, KV, N, hd] each; returns those of the positions
