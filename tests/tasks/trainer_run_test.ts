@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { turn } from "../../dsl/turn.ts";
 import { type ClassificationSettings, imageClassification, type Run, runTask } from "../../tasks/mod.ts";
+import { available } from "../support/available.ts";
 import { smallCifar } from "../support/command.ts";
 
 const folder = await Deno.makeTempDir();
@@ -182,3 +183,20 @@ Deno.test("a run that is interrupted in any of its evaluations goes on to the sa
   }
   assertEquals(tf.memory().numTensors, before);
 });
+
+for (const backend of await available("wasm", "tensorflow", "cpu")) {
+  Deno.test(`steps and evaluations leave no tensor and no buffer of the engine behind (${backend})`, async () => {
+    await useBackend(backend);
+    const held = () => [tf.memory().numTensors, tf.memory().numDataBuffers, tf.backend().numDataIds()];
+    const before = held();
+    const seen: (readonly number[])[] = [];
+    await runTask(imageClassification, { ...run, steps: 60, evalEvery: 10, limit: 4, checkpointEvery: 7 }, {
+      ...surroundings(`${folder}/held-${backend}`, { lines: [] }),
+      observers: [{ onStep: () => void seen.push(held()) }],
+    });
+    assertEquals(seen.length, 60);
+    // A checkpoint on the way is written while the next step is taken.
+    for (const [i, each] of seen.entries()) if (i > 1 && i % 7 !== 0) assertEquals(each, seen[1], `step ${i + 1}`);
+    assertEquals(held(), before);
+  });
+}
