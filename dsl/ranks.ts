@@ -6,7 +6,11 @@
 import { readNumbers, writeNumbers } from "./files/json.ts";
 import { Interruption, turn } from "./turn.ts";
 
-/** The processes of a job, seen from one of them. What they do together, all of them do, in the same order. */
+/**
+ * The processes of a job, seen from one of them. What they do together, all of them do, in the same order.
+ *
+ * @internal
+ */
 export interface Ranks {
   /** Which one this is, counted from 0. */
   readonly rank: number;

@@ -8,39 +8,33 @@
  *
  * @module
  */
-import * as tf from "@tensorflow/tfjs-core";
-import { apply, key, type Layer, useBackend } from "../../dsl/mod.ts";
+import { key, useBackend } from "../../dsl/mod.ts";
+import { requireTask } from "../../tasks/kinds.ts";
 import { openTrained } from "../../tasks/mod.ts";
-import { evaluationTransform } from "../../tasks/data/augment.ts";
-import { sampleClasses } from "../../tasks/generation/sample.ts";
-import { imageGrid } from "../../tasks/generation/pictures.ts";
-import { squareImages, transformOptions } from "../../tasks/image_classification/classifier.ts";
 
 const [dit, ditAdapter = "-", vit = "vit-micro", vitAdapter = "-", count = "1000"] = Deno.args;
-const adapterOf = (folder: string) => folder === "-" ? {} : { adapter: folder };
+
+/** A model and what it makes of one input with one seed. */
+async function opened(name: string, adapter: string) {
+  const trained = await openTrained(name, { key: key(0), ...adapter === "-" ? {} : { adapter } });
+  const task = requireTask(trained.model, `opening ${name}`);
+  const own: object = task.recipe(name, "").own as object;
+  return { ...trained, predict: (input: unknown, seed: number) => task.predict(trained, input, { own, seed }) };
+}
+
 await useBackend("auto");
-const generator = await openTrained(dit, { key: key(0), ...adapterOf(ditAdapter) });
-const classifier = await openTrained(vit, { key: key(0), ...adapterOf(vitAdapter) });
+const generator = await opened(dit, ditAdapter);
+const classifier = await opened(vit, vitAdapter);
 const classes = generator.model.labels!;
-const places = classes.map((label) => classifier.model.labels!.indexOf(label));
-if (places.includes(-1)) throw new Error(`the classifier knows ${classifier.model.labels}, not ${classes}`);
-const labels = Int32Array.from({ length: Number(count) }, (_, i) => i % classes.length);
-const { values, shape: [, ...picture] } = await sampleClasses(generator, labels, 0, { samplingSteps: 25 });
-const size = picture.reduce((product, each) => product * each, 1);
-const { shape, apply: prepare } = evaluationTransform(transformOptions(squareImages(classifier.model)));
+const strange = classes.filter((label) => !classifier.model.labels!.includes(label));
+if (strange.length > 0) throw new Error(`the classifier knows ${classifier.model.labels}, not ${strange}`);
 let right = 0;
-for (let from = 0; from < labels.length; from += 100) {
-  const some = labels.slice(from, from + 100);
-  const pixels = Array.from(some, (label, i) => {
-    const one = imageGrid(values.slice((from + i) * size, (from + i + 1) * size), [1, ...picture], { padding: 0 });
-    return [...prepare({ ...one, label }, key(0))];
-  });
-  const logits = apply(classifier.layer as Layer, classifier.params)(tf.tensor(pixels.flat(), [some.length, ...shape]));
-  (await tf.argMax(logits, -1).data()).forEach((seen, i) => right += seen === places[some[i]] ? 1 : 0);
+for (let i = 0; i < Number(count); i++) {
+  const wanted = classes[i % classes.length];
+  const [best] = await classifier.predict(await generator.predict(wanted, i), 0) as readonly { label: string }[];
+  if (best.label === wanted) right++;
 }
 console.log(
-  `${right} of ${labels.length} pictures are seen as what they should be: ${
-    (100 * right / labels.length).toFixed(1)
-  } %`,
+  `${right} of ${count} pictures are seen as what they should be: ${(100 * right / Number(count)).toFixed(1)} %`,
 );
 Deno.exit(0);

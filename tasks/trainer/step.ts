@@ -74,6 +74,8 @@ export function trainStep(
 /**
  * A step in two halves, between which gradients may be added to those of others: `gradient` adds a part's, weighed, to a sum;
  * `update` takes the sum.
+ *
+ * @internal
  */
 export interface StepHalves {
   /**

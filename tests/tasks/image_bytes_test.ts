@@ -41,10 +41,10 @@ Deno.test("bytes and their tables give the numbers that a transform gives, bit b
   }];
   for (const options of others) {
     for (const channels of [1, 3]) {
-      for (const  of of[evaluationTransform, trainingTransform]) {
+      for (const make of [evaluationTransform, trainingTransform]) {
         const image = picture(channels);
-        const numbers = of(options);
-        const bytes = of({ ...options, packed: true });
+        const numbers = make(options);
+        const bytes = make({ ...options, packed: true });
         const [depth, height, width] = numbers.shape;
         assertEquals(bytes.shape, [depth, height, width / 4]);
         const words = new Int32Array(bytes.apply(image, key(3)).buffer);
