@@ -7,7 +7,8 @@ globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive:
 const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 
 Deno.test("one command trains what Figure 9 needs and draws it, for classification and depth", async () => {
-  for (const [task, kinds] of [["image-classification", ["q", "fc2"]], ["depth", ["fc1", "fc2"]]] as const) {
+  const tasks = [["image-classification", ["q", "fc2"]], ["depth", ["fc1", "fc2"]]] as const;
+  await Promise.all(tasks.map(async ([task, kinds]) => {
     const out = `${folder}/${task}`;
     const micro = ["--micro", "--task", task, "--steps", "1", "--backend", "wasm", "--out", out];
     const table = await output("align", ...micro);
@@ -19,7 +20,7 @@ Deno.test("one command trains what Figure 9 needs and draws it, for classificati
     const { mtime } = await Deno.stat(`${out}/lora/summary.json`);
     assertEquals(await output("align", ...micro), table);
     assertEquals((await Deno.stat(`${out}/lora/summary.json`)).mtime, mtime);
-  }
+  }));
 });
 
 Deno.test("align says which runs it lacks", async () => {

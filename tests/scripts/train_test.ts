@@ -221,12 +221,13 @@ for (const backend of await available("wasm", "tensorflow", "cpu")) {
 
 Deno.test("a second signal ends a run at once", async () => {
   const run = `${folder}/twice`;
-  // A step takes about a second.
-  const settings = ["--backend", "cpu", "--batch-size", "24", "--steps", "9", "--checkpoint-every", "0"];
+  // A step takes about two seconds.
+  const settings = ["--backend", "cpu", "--batch-size", "48", "--steps", "9", "--checkpoint-every", "0"];
   const running = start("train", "--data", "mnist", ...settings, "--out", run);
   await reached(run, 1, running);
   running.process.kill("SIGINT");
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  // Long enough for the first to be seen, and much shorter than what is left of the step.
+  await new Promise((resolve) => setTimeout(resolve, 20));
   running.process.kill("SIGINT");
   const { code, err } = await running.outcome;
   assertEquals([code, err.includes("error: ")], [130, false]);

@@ -115,6 +115,8 @@ async function descend(task: string, run: Run, { optimiser: kind = sgd(), steps 
 
 for (const backend of await available("wasm", "tensorflow")) {
   for (const [task, run] of Object.entries(runs)) {
+    // Steps as graphs are the engine's affair: one task shows them, for each shape takes seconds to build.
+    if (backend === "tensorflow" && task !== "image-classification") continue;
     Deno.test(`${task}: a step in parts of any size is the whole step, loss and parameters (${backend})`, async () => {
       const { engine } = await useBackend(backend);
       await withoutLeaks(async () => {
