@@ -6,7 +6,6 @@
  *
  * @module
  */
-/// <reference lib="deno.worker" />
 import { type MpiKind, openMpi, type Request } from "./library.ts";
 
 /** What the thread is to watch. */
@@ -20,6 +19,15 @@ export interface Watch {
   /** What to say to people when it ends, after the reason. */
   readonly advice: string;
 }
+
+/** This thread's side of its channel. */
+interface Channel {
+  onmessage: ((event: MessageEvent) => void) | null;
+  postMessage(word: Word): void;
+  close(): void;
+}
+
+const channel = globalThis as unknown as Channel;
 
 /** Told to the thread at the end: first to say no more, then, when nobody does, to listen no more. */
 export type Word = "hush" | "stop";
@@ -111,14 +119,15 @@ function start({ library, rank, size, advice }: Watch): void {
       outgoing?.cancel();
     }
   };
-  self.onmessage = ({ data: word }: MessageEvent<Word>) => {
+  channel.onmessage = ({ data: word }: MessageEvent<Word>) => {
     isLeaving = true;
     if (word === "stop") stop();
-    self.postMessage(word);
-    if (word === "stop") self.close();
+    channel.postMessage(word);
+    if (word === "stop") channel.close();
   };
 }
 
-if (typeof WorkerGlobalScope !== "undefined" && self instanceof WorkerGlobalScope) {
-  self.onmessage = ({ data }: MessageEvent<Watch>) => start(data);
+// In a thread alone: the process itself takes names and types from here.
+if ("WorkerGlobalScope" in globalThis) {
+  channel.onmessage = ({ data }: MessageEvent<Watch>) => start(data);
 }
