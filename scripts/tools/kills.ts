@@ -5,7 +5,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import { taskNames } from "../../tasks/mod.ts";
+import { taskKind, taskNames } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
 import { integer, main, text } from "../cli/mod.ts";
 import { chances } from "./fuzz/mutate.ts";
@@ -18,13 +18,15 @@ await main(
     flags: {
       count: integer({ help: "Kills in all", min: 1, default: 100 }),
       seed: integer({ help: "Decides the moments and the signals", min: 0, default: 0 }),
-      tasks: text({ help: "What is trained (default: every task)", value: "NAME,..." }),
+      tasks: text({ help: "What is trained (default: every task with data of its own)", value: "NAME,..." }),
       backends: text({ help: "Engines (default: wasm)", value: "NAME,..." }),
       keep: text({ help: "Where the folders of runs stay (default: nowhere)", value: "DIR" }),
     },
   },
   attempt(async ({ options: { count, seed, keep, ...options } }) => {
-    const names = options.tasks?.split(",") ?? taskNames;
+    // A default that is a file's name is for the user to bring.
+    const isBuiltIn = (name: string) => !/\.\w+$/.test(taskKind(name).data);
+    const names = options.tasks?.split(",") ?? taskNames.filter(isBuiltIn);
     const backends = options.backends?.split(",") ?? ["wasm"];
     const jobs: readonly Job[] = backends.flatMap((backend) =>
       [false, true].flatMap((sweep) => names.map((task) => ({ task, backend, sweep })))
