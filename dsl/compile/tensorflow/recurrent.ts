@@ -12,14 +12,13 @@ import {
   type GraphSession,
   type Handle,
   handleOf,
-  type Made,
+  lending,
   openSession,
   tensorOf,
 } from "../../engine/tensorflow_graph/session.ts";
 import { type StoredForm, storedForm } from "../../engine/stored.ts";
 import { flatten, type Params, type Tree } from "../../tree.ts";
 import type { Program, ValueId, ValueType } from "../program.ts";
-import { heldAs, holderOf } from "./stored.ts";
 import type { Recurrent, RecurrentFunction, RecurrentOptions } from "../recurrence.ts";
 import { trace } from "../trace.ts";
 import { after } from "./feed.ts";
@@ -28,7 +27,8 @@ import { lower } from "./lower.ts";
 import { inType, type Operand, T } from "./lowering.ts";
 import { prepareGraph } from "./prepare.ts";
 import { canFuse, FUSE_FROM } from "./probe.ts";
-import { calledWhole, storedConstant, variable } from "./step_graph.ts";
+import { calledWhole } from "./step_graph.ts";
+import { fixedVariables, namesOf, typeIn, variable } from "./variables.ts";
 
 /** A function's program and what its values are. */
 interface RecurrentProgram {
@@ -90,16 +90,10 @@ function recurrentGraph(
 ): RecurrentGraph {
   const graph = graphBuilder();
   const halved = precision === "bf16" ? halve(program, parameters + kept) : nothingHalved;
-  const formAt = (i: number) => i < parameters ? forms[i] : storedConstant(program, fixedValues[i]);
-  const typeOf = (value: ValueId) => ({
-    shape: program.types[value].shape,
-    type: halved.values.has(value) ? ELEMENT.bfloat16 : elementOf(program.types[value].dtype),
-  });
-  const closedOver = [...program.constants].filter(([, { kind }]) => kind === "tensor").map(([value]) => value);
-  const fixedValues = [...program.inputs.slice(0, parameters), ...closedOver];
+  const typeOf = typeIn(program, halved);
   const keptValues = program.inputs.slice(parameters, parameters + kept);
   const inputValues = program.inputs.slice(parameters + kept);
-  const fixed = fixedValues.map((value, i) => variable(graph, `fixed${i}`, holderOf(typeOf(value), formAt(i))));
+  const fixed = fixedVariables(graph, program, typeOf, parameters, forms);
   const state = keptValues.map((value, i) => variable(graph, `kept${i}`, typeOf(value)));
   const input = inputValues.map((value, i): Operand => {
     const { shape, type } = typeOf(value);
@@ -107,14 +101,14 @@ function recurrentGraph(
     return { name, shape, type };
   });
   const given = new Map<ValueId, Operand>([
-    ...fixedValues.map((value, i) => [value, heldAs(fixed[i].value.name, typeOf(value), formAt(i))] as const),
+    ...fixed.given,
     ...keptValues.map((value, i) => [value, state[i].value] as const),
     ...inputValues.map((value, i) => [value, input[i]] as const),
   ]);
   const source = { program, given, halved };
   let outputs: readonly Operand[];
   if (whole && canFuse()) {
-    outputs = calledWhole(graph, source, fixedValues);
+    outputs = calledWhole(graph, source, fixed.values);
   } else {
     const place = lower(graph, source, canFuse() ? FUSE_FROM : Infinity, inputValues);
     outputs = program.outputs.map(place);
@@ -149,13 +143,7 @@ function recurrentGraph(
       ...made.map((node) => `^${node}`),
     ], { T: T(type) });
   });
-  const names = (variables: readonly ReturnType<typeof variable>[]) => ({
-    uploads: variables.map(({ upload }) => upload),
-    values: variables.map(({ value }) => value.name),
-    types: variables.map(({ value }) => value.type),
-    uploaded: variables.map(({ assigned }) => assigned),
-  });
-  const [ofFixed, ofKept] = [names(fixed), names(state)];
+  const [ofFixed, ofKept] = [namesOf(fixed.variables), namesOf(state)];
   return {
     graph: graph.graph,
     uploads: { fixed: ofFixed.uploads, kept: ofKept.uploads },
@@ -176,15 +164,6 @@ interface Open {
   readonly session: GraphSession;
   readonly graph: RecurrentGraph;
   readonly names: readonly string[];
-}
-
-/** Runs with handles that are freed afterwards. */
-function lending<Result>(made: readonly Made[], f: (handles: readonly Handle[]) => Result): Result {
-  try {
-    return f(made.map(({ id }) => id));
-  } finally {
-    for (const { id } of made) freeHandle(id);
-  }
 }
 
 function upload({ session, graph }: Open, kind: "fixed" | "kept", handles: readonly Handle[]): void {

@@ -11,6 +11,7 @@ import {
   type GraphSession,
   type Handle,
   handleOf,
+  lending,
   type Made,
   openSession,
   storedOf,
@@ -71,15 +72,6 @@ function programOf<Batch extends Params>(
     loss: moving + metrics.indexOf("loss"),
     metrics,
   };
-}
-
-/** Runs with handles that are freed afterwards. */
-function lending<Result>(made: readonly Made[], f: (handles: readonly Handle[]) => Result): Result {
-  try {
-    return f(made.map(({ id }) => id));
-  } finally {
-    for (const { id } of made) freeHandle(id);
-  }
 }
 
 function feeds(names: readonly string[], handles: readonly Handle[]): ReadonlyMap<string, Handle> {

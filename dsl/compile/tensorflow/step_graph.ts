@@ -5,32 +5,20 @@
  */
 import {
   ELEMENT,
-  elementOf,
   type ElementType,
   type Graph,
   type GraphBuilder,
   graphBuilder,
 } from "../../engine/tensorflow_graph/graph.ts";
 import type { Precision } from "../../engine/precision.ts";
-import { type StoredForm, storedForm } from "../../engine/stored.ts";
+import type { StoredForm } from "../../engine/stored.ts";
 import type { Program, ValueId } from "../program.ts";
 import { after, type Feed, feedOf } from "./feed.ts";
 import { functionBuilder, type NodeSink, outputsOf } from "./function_builder.ts";
 import { halve, nothingHalved } from "./half.ts";
 import { lower, lowerWhole, type Source } from "./lower.ts";
 import { inType, type Operand, T } from "./lowering.ts";
-import { heldAs, holderOf } from "./stored.ts";
-
-/**
- * What a tensor that a program closes over is stored as.
- *
- * @param program The program
- * @param value The constant
- */
-export function storedConstant({ constants }: Program, value: ValueId): StoredForm | undefined {
-  const constant = constants.get(value);
-  return constant?.kind === "tensor" ? storedForm(constant.tensor) : undefined;
-}
+import { fixedVariables, namesOf, typeIn, variable } from "./variables.ts";
 
 /** A step's program and what its values are. */
 export interface StepProgram {
@@ -79,43 +67,6 @@ export interface StepGraph {
   readonly metrics: string;
 }
 
-/** A variable of the session. */
-export interface Variable {
-  /** Its resource. */
-  readonly handle: string;
-  /** Takes in its value. */
-  readonly upload: string;
-  /** To be waited for after feeding it. */
-  readonly assigned: string;
-  /** Its value. */
-  readonly value: Operand;
-}
-
-/**
- * A variable of the session, what takes it in and what reads it.
- *
- * @param graph Where to
- * @param name A name that nothing else has
- * @param type Its shape and element type
- */
-export function variable(
-  graph: GraphBuilder,
-  name: string,
-  { shape, type }: { readonly shape: readonly number[]; readonly type: ElementType },
-): Variable {
-  const dtype = { dtype: T(type) };
-  const handle = graph.add("VarHandleOp", [], {
-    ...dtype,
-    shape: { shape },
-    shared_name: { text: name },
-    container: { text: "" },
-  }, name);
-  const upload = graph.add("Placeholder", [], { ...dtype, shape: { shape } }, `${name}_upload`);
-  const assigned = graph.add("AssignVariableOp", [handle, upload], dtype, `${name}_set`);
-  const value = graph.add("ReadVariableOp", [handle], dtype, `${name}_value`);
-  return { handle, upload, assigned, value: { name: value, shape, type } };
-}
-
 /**
  * Lets nodes run only where a condition holds, and gives a node that follows either way.
  *
@@ -157,29 +108,48 @@ function asNodes(graph: GraphBuilder, step: StepProgram, source: Source, fuseFro
   };
 }
 
-/** The step as one compiled function, which keeps the state where the loss is not finite. */
-function asFunction(graph: GraphBuilder, step: StepProgram, source: Source): Computed {
-  const { program, fixed, moving, loss } = step;
+/**
+ * Calls what is made of a program as one compiled function.
+ *
+ * @param graph Where to
+ * @param source The program, where its inputs are found, and what is in bfloat16
+ * @param fixed Inputs that stay the same
+ * @param make The function's results, of the program's and of its inputs within the function
+ * @returns Names of the results
+ */
+function called(
+  graph: GraphBuilder,
+  source: Source,
+  fixed: readonly ValueId[],
+  make: (results: readonly Operand[], given: Source["given"], body: NodeSink) => readonly Operand[],
+): readonly string[] {
   const operands = [...source.given.values()];
   const body = functionBuilder();
   const given = new Map([...source.given].map(([value, operand], i) => [value, { ...operand, name: `input${i}` }]));
-  const closedOver = [...program.constants.keys()];
-  const place = lowerWhole(body, { ...source, given }, [...program.inputs.slice(0, fixed), ...closedOver]);
-  const results = program.outputs.map(place);
-  const isFinite = body.add("IsFinite", [results[loss].name], { T: T(results[loss].type) });
-  const next = program.inputs.slice(fixed, fixed + moving).map((value, i): Operand => {
-    const [before, after] = [given.get(value)!, results[i]];
-    return { ...after, name: body.add("SelectV2", [isFinite, after.name, before.name], { T: T(after.type) }) };
-  });
-  const metrics = { name: vector(body, results.slice(moving)), shape: [], type: ELEMENT.float32 };
-  const made = body.finish(operands.map(({ type }) => type), [...next, metrics]);
+  const place = lowerWhole(body, { ...source, given }, fixed);
+  const results = make(source.program.outputs.map(place), given, body);
+  const made = body.finish(operands.map(({ type }) => type), results);
   const node = graph.add("PartitionedCall", operands.map(({ name }) => name), {
     Tin: { types: made.inputs },
     Tout: { types: made.outputs.map(({ type }) => type) },
     f: { function: graph.define(made) },
     _XlaMustCompile: { bool: true },
   });
-  const names = outputsOf(node, moving + 1);
+  return outputsOf(node, results.length);
+}
+
+/** The step as one compiled function, which keeps the state where the loss is not finite. */
+function asFunction(graph: GraphBuilder, step: StepProgram, source: Source): Computed {
+  const { program, fixed, moving, loss } = step;
+  const closedOver = [...program.constants.keys()];
+  const names = called(graph, source, [...program.inputs.slice(0, fixed), ...closedOver], (results, given, body) => {
+    const isFinite = body.add("IsFinite", [results[loss].name], { T: T(results[loss].type) });
+    const next = program.inputs.slice(fixed, fixed + moving).map((value, i): Operand => {
+      const [before, after] = [given.get(value)!, results[i]];
+      return { ...after, name: body.add("SelectV2", [isFinite, after.name, before.name], { T: T(after.type) }) };
+    });
+    return [...next, { name: vector(body, results.slice(moving)), shape: [], type: ELEMENT.float32 }];
+  });
   return { moving: names.slice(0, moving), metrics: names[moving] };
 }
 
@@ -191,20 +161,9 @@ function asFunction(graph: GraphBuilder, step: StepProgram, source: Source): Com
  * @param fixed Inputs that stay the same
  */
 export function calledWhole(graph: GraphBuilder, source: Source, fixed: readonly ValueId[]): readonly Operand[] {
-  const operands = [...source.given.values()];
-  const body = functionBuilder();
-  const given = new Map([...source.given].map(([value, operand], i) => [value, { ...operand, name: `input${i}` }]));
-  const place = lowerWhole(body, { ...source, given }, fixed);
-  const results = source.program.outputs.map(place);
-  const made = body.finish(operands.map(({ type }) => type), results);
-  const node = graph.add("PartitionedCall", operands.map(({ name }) => name), {
-    Tin: { types: made.inputs },
-    Tout: { types: made.outputs.map(({ type }) => type) },
-    f: { function: graph.define(made) },
-    _XlaMustCompile: { bool: true },
-  });
-  const names = outputsOf(node, results.length);
-  return results.map((result, i) => ({ ...result, name: names[i] }));
+  let outputs: readonly Operand[] = [];
+  const names = called(graph, source, fixed, (results) => outputs = results);
+  return outputs.map((output, i) => ({ ...output, name: names[i] }));
 }
 
 /**
@@ -219,22 +178,14 @@ export function stepGraph(step: StepProgram, { fuseFrom, precision, whole, words
   const { program, fixed, moving, forms } = step;
   const graph = graphBuilder();
   const halved = precision === "bf16" ? halve(program, fixed) : nothingHalved;
-  const typeOf = (value: ValueId) => ({
-    shape: program.types[value].shape,
-    type: halved.values.has(value) ? ELEMENT.bfloat16 : elementOf(program.types[value].dtype),
-  });
-  const closedOver = [...program.constants].filter(([, { kind }]) => kind === "tensor").map(([value]) => value);
-  const fixedValues = [...program.inputs.slice(0, fixed), ...closedOver];
+  const typeOf = typeIn(program, halved);
   const movingValues = program.inputs.slice(fixed, fixed + moving);
   const batchValues = program.inputs.slice(fixed + moving);
-  const formAt = (i: number) => i < fixed ? forms?.[i] : storedConstant(program, fixedValues[i]);
-  const fixedVariables = fixedValues.map((value, i) =>
-    variable(graph, `fixed${i}`, holderOf(typeOf(value), formAt(i)))
-  );
+  const state = fixedVariables(graph, program, typeOf, fixed, forms);
   const movingVariables = movingValues.map((value, i) => variable(graph, `moving${i}`, typeOf(value)));
   const batch = batchValues.map((value, i) => feedOf(graph, `batch${i}`, typeOf(value), words));
   const given = new Map<ValueId, Operand>([
-    ...fixedValues.map((value, i) => [value, heldAs(fixedVariables[i].value.name, typeOf(value), formAt(i))] as const),
+    ...state.given,
     ...movingValues.map((value, i) => [value, movingVariables[i].value] as const),
     ...batchValues.map((value, i) => [value, batch[i].value] as const),
   ]);
@@ -247,16 +198,11 @@ export function stepGraph(step: StepProgram, { fuseFrom, precision, whole, words
   const moved = computed.onlyIf === undefined
     ? assign([])
     : [onlyIf(graph, computed.onlyIf, (wait) => assign([`^${wait}`]))];
-  const names = (variables: readonly Variable[]) => ({
-    uploads: variables.map(({ upload }) => upload),
-    values: variables.map(({ value }) => value.name),
-    uploaded: variables.map(({ assigned }) => assigned),
-  });
-  const [ofFixed, ofMoving] = [names(fixedVariables), names(movingVariables)];
+  const [ofFixed, ofMoving] = [namesOf(state.variables), namesOf(movingVariables)];
   return {
     graph: graph.graph,
     uploads: { fixed: ofFixed.uploads, moving: ofMoving.uploads },
-    fixedTypes: fixedVariables.map(({ value }) => value.type),
+    fixedTypes: ofFixed.types,
     uploaded: {
       fixed: after(graph, ofFixed.uploaded, "fixed_uploaded"),
       moving: after(graph, ofMoving.uploaded, "moving_uploaded"),

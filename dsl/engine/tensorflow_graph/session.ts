@@ -96,6 +96,20 @@ export function freeHandle(handle: Handle): void {
 }
 
 /**
+ * Does something with tensors that are freed afterwards.
+ *
+ * @param made The tensors
+ * @param f What is done with their handles
+ */
+export function lending<Result>(made: readonly Made[], f: (handles: readonly Handle[]) => Result): Result {
+  try {
+    return f(made.map(({ id }) => id));
+  } finally {
+    for (const { id } of made) freeHandle(id);
+  }
+}
+
+/**
  * A tensor as tfjs's, which frees it: float32, int32 and bool only.
  *
  * @param made The tensor
