@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isGranted } from "./permission.ts";
 
 /** Root of the package: of a checkout, or where a registry has it. */
 const root = new URL("../", import.meta.url);
@@ -11,7 +12,7 @@ const root = new URL("../", import.meta.url);
 export function isInCheckout(): boolean {
   if (root.protocol !== "file:" || globalThis.Deno === undefined) return false;
   // Asking where that is must not be what a user is asked about.
-  if (Deno.permissions.querySync({ name: "read", path: "." }).state !== "granted") return true;
+  if (!isGranted({ name: "read", path: "." })) return true;
   return `${Deno.cwd()}/`.startsWith(decodeURIComponent(root.pathname));
 }
 

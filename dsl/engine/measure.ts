@@ -5,6 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { writeJson } from "../files/write.ts";
+import { grantedVariable, isGranted } from "../permission.ts";
 import type { BackendName } from "./interface.ts";
 
 /** Seconds that an engine takes for what training is made of. */
@@ -80,16 +81,10 @@ export function figuresText({ product, step }: Figures): string {
   return `product ${milliseconds(product)} ms, small step ${milliseconds(step)} ms`;
 }
 
-/** A variable of the environment, without asking for a permission. */
-function variable(name: string): string | undefined {
-  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
-  return state === "granted" ? Deno.env.get(name) : undefined;
-}
-
 /** Where figures are remembered, in the user's cache; nothing where it is not known. */
 export function figuresFile(): string | undefined {
-  const home = variable("HOME") ?? variable("USERPROFILE");
-  const caches = variable("XDG_CACHE_HOME") ?? (home === undefined ? undefined : `${home}/.cache`);
+  const home = grantedVariable("HOME") ?? grantedVariable("USERPROFILE");
+  const caches = grantedVariable("XDG_CACHE_HOME") ?? (home === undefined ? undefined : `${home}/.cache`);
   return caches === undefined ? undefined : `${caches}/onelora/backends.json`;
 }
 
@@ -127,7 +122,7 @@ export async function figuresOf(
 }
 
 async function readRemembered(file: string): Promise<Readonly<Record<string, unknown>>> {
-  if (Deno.permissions.querySync({ name: "read", path: file }).state !== "granted") return {};
+  if (!isGranted({ name: "read", path: file })) return {};
   try {
     const found: unknown = JSON.parse(await Deno.readTextFile(file));
     return typeof found === "object" && found !== null ? found as Record<string, unknown> : {};
@@ -137,7 +132,7 @@ async function readRemembered(file: string): Promise<Readonly<Record<string, unk
 }
 
 async function remember(file: string, figures: Readonly<Record<string, unknown>>): Promise<void> {
-  if (Deno.permissions.querySync({ name: "write", path: file }).state !== "granted") return;
+  if (!isGranted({ name: "write", path: file })) return;
   try {
     await Deno.mkdir(file.slice(0, file.lastIndexOf("/")), { recursive: true });
     await writeJson(file, figures);

@@ -6,6 +6,7 @@
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { grantedVariable, isGranted } from "../../dsl/permission.ts";
 
 /** Root of the package. */
 const root = new URL("../../", import.meta.url).href;
@@ -28,15 +29,10 @@ function canRestrict(): boolean {
   }
 }
 
-function isGranted(descriptor: Deno.PermissionDescriptor): boolean {
-  return Deno.permissions.querySync(descriptor).state === "granted";
-}
-
 /** Where Deno's cache may have native code of packages, as the commands' permissions name it. */
 function caches(): readonly string[] {
   const within = (variable: string, ...parts: readonly string[]) => {
-    if (!isGranted({ name: "env", variable })) return [];
-    const value = Deno.env.get(variable);
+    const value = grantedVariable(variable);
     return value === undefined || value === "" ? [] : [join(value, ...parts, "npm")];
   };
   return [

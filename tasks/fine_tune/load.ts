@@ -5,6 +5,7 @@
  */
 import { cpus } from "node:os";
 import process from "node:process";
+import { isGranted } from "../../dsl/permission.ts";
 
 /** Milliseconds of all processors since the machine started, and those of this process. */
 function times(): { readonly busy: number; readonly all: number; readonly own: number } {
@@ -21,7 +22,7 @@ function times(): { readonly busy: number; readonly all: number; readonly own: n
  * that may not be asked (`--allow-sys=cpus`) or is not known
  */
 export function watchLoad(): () => number | undefined {
-  const isAllowed = Deno.permissions.querySync({ name: "sys", kind: "cpus" }).state === "granted";
+  const isAllowed = isGranted({ name: "sys", kind: "cpus" });
   const begun = isAllowed ? times() : undefined;
   return () => {
     if (begun === undefined) return undefined;

@@ -6,6 +6,7 @@
 import process from "node:process";
 import { engineInUse } from "../../dsl/engine/mod.ts";
 import { nvidia } from "../../dsl/engine/nvidia.ts";
+import { isGranted } from "../../dsl/permission.ts";
 
 /** What a run took at its peak. */
 export interface Memory {
@@ -51,10 +52,6 @@ export function watchMemory(): {
 }
 
 /** Whether something may be asked without asking the user. */
-function isGranted(permission: Deno.PermissionDescriptor): boolean {
-  return Deno.permissions.querySync(permission).state === "granted";
-}
-
 /** The only card of the machine; with several it is not known which one the engine took. */
 function card(): { readonly memory: number; readonly used: number } | undefined {
   const cards = isGranted({ name: "ffi" }) ? nvidia()?.cards ?? [] : [];
