@@ -8,6 +8,7 @@ import { guarded } from "../../dsl/files/file.ts";
 import type { Json } from "../config.ts";
 import type { AddedToken } from "../companions/tokens.ts";
 import type { TextTokenizer } from "./text_tokenizer.ts";
+import { quoted } from "./tokenizer/component.ts";
 
 /** SentencePiece itself, compiled to WebAssembly. */
 const LIBRARY = "npm:@agnai/sentencepiece-js@1.1.1";
@@ -77,10 +78,10 @@ async function openContinuing(Library: new () => Processor, path: string): Promi
 
 /** A pattern that finds the longest added token first, with the white space that it takes. */
 function patternOf(added: readonly AddedToken[]): RegExp {
-  const quoted = [...added].sort((a, b) => b.content.length - a.content.length).map(({ content, lstrip, rstrip }) =>
-    `${lstrip ? "\\s*" : ""}${content.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}${rstrip ? "\\s*" : ""}`
+  const tokens = [...added].sort((a, b) => b.content.length - a.content.length).map(({ content, lstrip, rstrip }) =>
+    `${lstrip ? "\\s*" : ""}${quoted(content)}${rstrip ? "\\s*" : ""}`
   );
-  return new RegExp(`(${quoted.join("|")})`);
+  return new RegExp(`(${tokens.join("|")})`);
 }
 
 async function loadLibrary(): Promise<new () => Processor> {

@@ -7,17 +7,13 @@ import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { checkHeldOut, type HeldOut } from "../data/validation.ts";
 import { type ReasoningExample, splitExamples } from "./example.ts";
 import { wordProblems } from "./problems.ts";
-import { readRows } from "./rows.ts";
+import { isText, readRows } from "./rows.ts";
 
 /** The columns of a published format, and what they say. */
 interface Format {
   readonly columns: readonly string[];
   /** The example of a row, or what is wrong with it. */
   readonly example: (row: Readonly<Record<string, unknown>>) => ReasoningExample | string;
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === "string" && value.trim() !== "";
 }
 
 function lacking(row: Readonly<Record<string, unknown>>, names: readonly string[]): string | undefined {

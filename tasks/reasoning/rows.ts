@@ -17,6 +17,11 @@ export type SourceRow =
   }
   & ({ readonly value: unknown } | { readonly fault: string });
 
+/** Whether a value of a row is a text that says something. */
+export function isText(value: unknown): value is string {
+  return typeof value === "string" && value.trim() !== "";
+}
+
 /** A file's text, piece by piece; what is no UTF-8 is an error, not other characters. */
 export async function* textOf(path: string): AsyncGenerator<string, void, void> {
   const file = await guarded(`reading ${path}`, "a readable file", () => Deno.open(path));

@@ -6,6 +6,7 @@
 import { OneloraError } from "../../dsl/error.ts";
 import { isObject } from "../../dsl/files/json.ts";
 import type { ChatMessage } from "../../models/mod.ts";
+import { isText } from "../reasoning/rows.ts";
 import type { Chat, TextExample } from "./example.ts";
 
 /** Values by column, or by the name that a shape has for it. */
@@ -19,10 +20,6 @@ interface Shape {
   readonly may?: readonly string[];
   /** The example of a row, or what is wrong with it. */
   readonly read: (row: TextRow) => TextExample | string;
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === "string" && value.trim() !== "";
 }
 
 /** The value of the first of several columns that a row has. */

@@ -167,16 +167,16 @@ export async function train(
     free(initial.frozen, initial.trained, initial.optimiser);
     throw error;
   });
-  const { precision, reporter: { line }, shared, inParts, join } = settings;
+  const { precision, reporter: { line }, inParts, join } = settings;
+  const shared = settings.shared !== undefined && settings.shared.ranks.size > 1 ? settings.shared : undefined;
   const seen = planner(step, state, settings);
   const options = { precision, steps: settings.steps, onFallback: line, onCompile: line };
-  using stepper = shared === undefined || shared.ranks.size === 1
+  using stepper = shared === undefined
     ? aloneStepper({ resident: startResident(step, state, options), inParts, join })
     : sharedStepper(state, { ...shared, join, options });
   // Several processes are interrupted where all of them know.
-  const signal = shared === undefined || shared.ranks.size === 1 ? settings.signal : undefined;
-  using _heeding = heeding(signal === undefined ? settings.signal : undefined);
-  return await endedBy(signal, () => course(task, stepper, progress, seen, settings));
+  using _heeding = heeding(shared && settings.signal);
+  return await endedBy(shared ? undefined : settings.signal, () => course(task, stepper, progress, seen, settings));
 }
 
 /** The steps of a run from where it stands. */

@@ -1,16 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
-import * as tf from "@tensorflow/tfjs-core";
-import { init, key, OneloraError, type Params, useBackend } from "../../dsl/mod.ts";
-import {
-  asLanguageModel,
-  generateAll,
-  llama,
-  llamaPresets,
-  loadParams,
-  openModel,
-  openTokenizer,
-  saveModel,
-} from "../../models/mod.ts";
+import { key, OneloraError, type Params, useBackend } from "../../dsl/mod.ts";
+import { asLanguageModel, generateAll, loadParams, openModel, openTokenizer } from "../../models/mod.ts";
 import {
   alpacaPrompt,
   encodeExamples,
@@ -22,29 +12,15 @@ import {
   runTask,
   splitExamples,
   taskKind,
-  wordProblemTokenizer,
 } from "../../tasks/mod.ts";
 import { linesOf } from "../support/command.ts";
 import { withoutLeaks } from "../support/compare.ts";
+import { writeSmallLlama } from "../support/small_llama.ts";
 
 const folder = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
 const reasoning = taskKind("reasoning");
 let made: Promise<void> | undefined;
-
-/** A folder with a very small random model for the built-in problems' tokenizer. */
-async function make(): Promise<void> {
-  const preset = await openModel("llama-micro");
-  const sized = { hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 8 };
-  const config = { ...llamaPresets["llama-micro"], layers: 1, hidden: 16, heads: 2, headSize: 8, keyValueHeads: 1 };
-  const layer = llama({ ...config, intermediate: 32 });
-  const params = init(layer, key(1));
-  await saveModel({ ...preset, layer, config: { ...preset.config, ...sized, intermediate_size: 32 } }, params, folder);
-  for (const [name, content] of Object.entries(wordProblemTokenizer().files)) {
-    await Deno.writeTextFile(`${folder}/${name}`, JSON.stringify(content));
-  }
-  tf.dispose(Object.values(params));
-}
 
 const settings: Run = {
   model: folder,
@@ -72,7 +48,7 @@ const quiet = { line: () => {}, start: () => {}, progress: () => {}, finish: () 
 
 async function run(changes: Partial<Run> = {}, surroundings: Partial<RunSurroundings> = {}) {
   await useBackend("wasm");
-  made ??= make();
+  made ??= writeSmallLlama(folder);
   await made;
   return await runTask(reasoning, { ...settings, ...changes }, { reporter: quiet, ...surroundings });
 }

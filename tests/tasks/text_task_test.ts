@@ -1,14 +1,15 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { apply, init, key, OneloraError, type Params, useBackend } from "../../dsl/mod.ts";
-import { asLanguageModel, llama, llamaPresets, loadParams, openModel, saveModel } from "../../models/mod.ts";
-import { fineTune, type Run, runTask, taskKind, wordProblemTokenizer } from "../../tasks/mod.ts";
+import { apply, key, OneloraError, type Params, useBackend } from "../../dsl/mod.ts";
+import { asLanguageModel, loadParams, openModel } from "../../models/mod.ts";
+import { fineTune, type Run, runTask, taskKind } from "../../tasks/mod.ts";
 import { padExamples } from "../../tasks/reasoning/encode.ts";
 import { reasoningObjective, tokenTensors } from "../../tasks/reasoning/objective.ts";
 import { openTextData } from "../../tasks/text/open.ts";
 import { packTexts } from "../../tasks/text/pack.ts";
 import { prepareTexts } from "../../tasks/text/prepare.ts";
 import { withoutLeaks } from "../support/compare.ts";
+import { writeSmallLlama } from "../support/small_llama.ts";
 
 const folder = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
@@ -35,19 +36,10 @@ const lines = (rows: readonly object[]) => rows.map((row) => JSON.stringify(row)
 /** A very small random model with a chat template, and files to learn from. */
 async function make(): Promise<void> {
   await useBackend("wasm");
-  const preset = await openModel("llama-micro");
-  const sized = { hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 8 };
-  const config = { ...llamaPresets["llama-micro"], layers: 1, hidden: 16, heads: 2, headSize: 8, keyValueHeads: 1 };
-  const layer = llama({ ...config, intermediate: 32 });
-  const params = init(layer, key(1));
-  await saveModel({ ...preset, layer, config: { ...preset.config, ...sized, intermediate_size: 32 } }, params, folder);
-  for (const [name, content] of Object.entries(wordProblemTokenizer().files)) {
-    await Deno.writeTextFile(`${folder}/${name}`, JSON.stringify(content));
-  }
+  await writeSmallLlama(folder);
   await Deno.writeTextFile(`${folder}/chat_template.jinja`, TEMPLATE);
   await Deno.writeTextFile(`${folder}/chats.jsonl`, lines(chats));
   await Deno.writeTextFile(`${folder}/questions.jsonl`, lines(questions));
-  tf.dispose(Object.values(params));
 }
 
 const settings: Run = {
