@@ -8,6 +8,7 @@ import { writeWhole } from "../../dsl/files/write.ts";
 import type { Layer } from "../../dsl/layer.ts";
 import { oneCycleMomentum } from "../../dsl/optimise/mod.ts";
 import type { Params } from "../../dsl/tree.ts";
+import { Interruption } from "../../dsl/turn.ts";
 import type { Model } from "../../models/mod.ts";
 import { type ImageSource, readColourImage } from "../data/own.ts";
 import { splitTraining } from "../data/validation.ts";
@@ -61,7 +62,7 @@ async function show(
     }
   } catch (error) {
     // Pictures are an extra: without the encoder a run is as good.
-    if (!(error instanceof OneloraError)) throw error;
+    if (!(error instanceof OneloraError) || error instanceof Interruption) throw error;
     reporter.line(`no pictures: ${error.message}`);
   }
 }

@@ -10,6 +10,7 @@ import type { Layer } from "../../dsl/layer.ts";
 import { fold, key } from "../../dsl/random.ts";
 import { firstBefore } from "../../dsl/ranks.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
+import { Interruption } from "../../dsl/turn.ts";
 import { asConditionalDiffusion, type ConditionalDiffusion, type Model } from "../../models/mod.ts";
 import { matchClasses, sameClasses, someNames } from "../data/classes.ts";
 import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
@@ -246,6 +247,7 @@ async function open(
       try {
         await showSamples(test, options, params, folder);
       } catch (error) {
+        if (error instanceof Interruption) throw error;
         reporter.line(`no pictures: ${(error as Error).message}`);
       }
     },

@@ -159,6 +159,24 @@ Deno.test("callbacks are told, an abort is heard, and without a folder nothing i
   });
 });
 
+Deno.test("a run that is interrupted when only its pictures are missing is not over, and makes them when it goes on", async () => {
+  const micro = { steps: 1, limit: 4, batchSize: 2, backend: "wasm" } as const;
+  for (const task of ["depth", "generation"] as const) {
+    const out = `${folder}/pictures-of-${task}`;
+    const controller = new AbortController();
+    const running = () =>
+      fineTune({
+        ...{ ...micro, task, samples: 4, out, signal: controller.signal },
+        // The only one, at the end.
+        onEvaluation: () => controller.abort(),
+      });
+    await assertRejects(running, OneloraError, "an interrupt after the last step; allowed: continuing with");
+    using _resumed = await fineTune({ resume: out });
+    const pictures = Array.from(Deno.readDirSync(`${out}/pictures`), ({ name }) => name);
+    assert(pictures.some((name) => name.endsWith(".png")), task);
+  }
+});
+
 Deno.test("a run in a folder tells of its checkpoints, and goes on where it was left", async () => {
   await withoutLeaks(async () => {
     const out = `${folder}/run`;
