@@ -194,7 +194,8 @@ async function course(
     shared: { ranks } = { ranks: alone },
     parametersOf = ({ frozen, trained }: TrainState) => ({ ...frozen, ...trained }),
   } = settings;
-  using folder = recording(out, reached.step);
+  // A step whose evaluation is still to be made is logged with it, again if a session was killed after it had.
+  using folder = recording(out, reached.record === undefined ? reached.step : reached.step - 1);
   const observer = together([reporting(reporter), folder, ...settings.observers ?? []]);
   const batches = task.batches(reached.position);
   const [started, times] = [performance.now(), [...folder.times]];
