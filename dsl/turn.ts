@@ -18,12 +18,17 @@ export class Interruption extends OneloraError {
 /** Milliseconds of computing after which the event loop has its turn. */
 const TURN = 20;
 
-const signals = new AsyncLocalStorage<AbortSignal | undefined>();
+/** What ends the work that is done within it, until that is over: what the work has begun may outlive it. */
+interface Scope {
+  signal?: AbortSignal;
+}
+
+const scopes = new AsyncLocalStorage<Scope>();
 let last = performance.now();
 
 /** Throws where the signal of {@linkcode endedBy} has come. */
 function check(): void {
-  if (signals.getStore()?.aborted) throw new Interruption();
+  if (scopes.getStore()?.signal?.aborted) throw new Interruption();
 }
 
 /**
@@ -61,5 +66,10 @@ export async function endedBy<Result>(
   signal: AbortSignal | undefined,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  return await signals.run(signal, work);
+  const scope: Scope = { signal };
+  try {
+    return await scopes.run(scope, work);
+  } finally {
+    scope.signal = undefined;
+  }
 }
