@@ -60,6 +60,8 @@ export function interruptible(
       await ready.promise;
     },
     during: (reporter) => {
+      // By the first step, in which an engine may leave this thread no time to start it, it is there.
+      thread ??= start();
       let isListening = false;
       return {
         ...reporter,
