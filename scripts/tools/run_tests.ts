@@ -7,15 +7,22 @@
 
 import { denoCommand } from "../cli/deno.ts";
 
-/** Passes a child's output on and returns the last of it. */
-async function passOn(output: ReadableStream<Uint8Array>): Promise<string> {
-  const decoder = new TextDecoder();
-  let last = "";
-  for await (const chunk of output) {
-    for (let sent = 0; sent < chunk.length;) sent += await Deno.stdout.write(chunk.subarray(sent));
-    last = (last + decoder.decode(chunk, { stream: true })).slice(-10_000);
+const encoder = new TextEncoder();
+
+/** Writes all of a text, in as many parts as standard output takes. */
+async function print(text: string): Promise<void> {
+  const bytes = encoder.encode(text);
+  for (let sent = 0; sent < bytes.length;) sent += await Deno.stdout.write(bytes.subarray(sent));
+}
+
+/** Reads a child's output, shown as it comes where `show` says so. */
+async function read(output: ReadableStream<Uint8Array>, show: boolean): Promise<string> {
+  let all = "";
+  for await (const text of output.pipeThrough(new TextDecoderStream())) {
+    all += text;
+    if (show) await print(text);
   }
-  return last;
+  return all;
 }
 
 /** The counts of deno's closing line, `ok | 12 passed (3 steps) | 0 failed (2s)`. */
@@ -35,22 +42,52 @@ const APART = "tests/dsl/engine_backends_test.ts";
 // Tests fetch packages that only some need, which have a lock file of their own.
 const locked = ["--unstable-npm-lazy-caching", "--lock=on_demand.lock", "--frozen"];
 
-/** Runs `deno test` with these arguments. */
-async function run(...args: readonly string[]): Promise<{ passed: number; failed: number; code: number }> {
+interface Result {
+  readonly code: number;
+  readonly passed: number;
+  readonly failed: number;
+}
+
+/** Runs `deno test` with these arguments; its output is shown as it comes, or whole at the end. */
+async function run(args: readonly string[], live = true): Promise<Result> {
   const child = new Deno.Command(await denoCommand(), {
     args: ["test", "-P", ...locked, ...args],
     stdout: "piped",
+    stderr: live ? "inherit" : "piped",
     ...(Deno.stdout.isTerminal() ? { env: { FORCE_COLOR: "1" } } : {}),
   }).spawn();
-  const [output, { code }] = await Promise.all([passOn(child.stdout), child.status]);
+  const errors = live ? Promise.resolve("") : read(child.stderr, false);
+  const [output, { code }] = await Promise.all([read(child.stdout, live), child.status]);
+  if (!live) await print(output + await errors);
   // Without a closing line no test ran, for instance because a file does not compile.
   return { code, passed: 0, failed: code === 0 ? 0 : 1, ...tally(output) };
 }
 
-// The whole suite leaves types to `deno check`, which takes a quarter of the time.
-const results = Deno.args.length > 0
-  ? [await run(...Deno.args)]
-  : [await run("--no-check", `--ignore=${APART}`), await run("--no-check", APART)];
+/** The test files of a folder, in the order of their names. */
+function testFiles(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].sort((a, b) => a.name < b.name ? -1 : 1).flatMap(({ name, isDirectory }) =>
+    isDirectory ? testFiles(`${folder}/${name}`) : name.endsWith("_test.ts") ? [`${folder}/${name}`] : []
+  );
+}
+
+/** How many files share a process: few enough that all processes end at about the same time. */
+const BATCH = 6;
+
+/** The whole suite in as many processes as there are cores, at most four: each test file needs about one core. */
+async function runAll(): Promise<Result[]> {
+  const files = testFiles("tests").filter((file) => file !== APART);
+  const batches = [[APART]];
+  for (let i = 0; i < files.length; i += BATCH) batches.push(files.slice(i, i + BATCH));
+  const results: Result[] = [];
+  // The whole suite leaves types to `deno check`, which takes a quarter of the time.
+  const worker = async () => {
+    for (let batch; (batch = batches.shift());) results.push(await run(["--no-check", ...batch], false));
+  };
+  await Promise.all(Array.from({ length: Math.min(navigator.hardwareConcurrency, 4) }, worker));
+  return results;
+}
+
+const results = Deno.args.length > 0 ? [await run(Deno.args)] : await runAll();
 const sum = (of: "passed" | "failed") => results.reduce((total, each) => total + each[of], 0);
 console.log(`${sum("passed")} passed, ${sum("failed")} failed`);
 Deno.exit(Math.max(...results.map(({ code }) => code)));
