@@ -38,6 +38,8 @@ interface Findings {
   })[];
   /** MPI libraries, by which mpirun and srun start training in several processes. */
   readonly mpi: readonly MpiLibrary[];
+  /** MPI libraries that are there and cannot be opened, and why. */
+  readonly mpiUnusable: readonly string[];
   /** What `auto` takes. */
   readonly chosen: BackendName;
   /** How to get a faster one; empty where there is none. */
@@ -86,6 +88,7 @@ async function examine(): Promise<Findings> {
   }
   const memory = ifAllowed(() => Deno.systemMemoryInfo());
   const cards = nvidia();
+  const mpiUnusable: string[] = [];
   return {
     nvidia: cards && { ...cards, missing: missingCuda(nativeFolder()) },
     deno: Deno.version.deno,
@@ -93,14 +96,15 @@ async function examine(): Promise<Findings> {
     cpu: { name: ifAllowed(() => cpus()[0]?.model), cores: navigator.hardwareConcurrency },
     memory: memory && { total: memory.total, available: memory.available },
     backends,
-    mpi: findMpi(),
+    mpi: findMpi((why) => void mpiUnusable.push(why)),
+    mpiUnusable,
     chosen: report.chosen,
     advice: report.advice,
   };
 }
 
 /** The findings in words. */
-function inWords({ deno, target, cpu, memory, nvidia, backends, mpi, chosen, advice }: Findings): string {
+function inWords({ deno, target, cpu, memory, nvidia, backends, mpi, mpiUnusable, chosen, advice }: Findings): string {
   const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   const rows = backends.map(({ name, works, why, gigaflops, seconds }) => {
     const speed = gigaflops === undefined
@@ -121,7 +125,8 @@ function inWords({ deno, target, cpu, memory, nvidia, backends, mpi, chosen, adv
     "backends    (speed of a large float32 product; what a product of 512 x 512 and a step of six small layers take)",
     ...rows,
     `mpi         ${
-      mpi.map(({ version, path }) => `${version} (${path})`).join(", ") || "none: several processes train with one"
+      [...mpi.map(({ version, path }) => `${version} (${path})`), ...mpiUnusable].join(", ") ||
+      "none: several processes train with one"
     }`,
     `--backend auto takes ${chosen}: tensorflow where it works, else the faster of webgpu and wasm, else cpu`,
     ...(advice === "" ? [] : [`faster: ${advice}`]),

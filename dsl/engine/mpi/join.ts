@@ -195,16 +195,14 @@ function refused(launch: Launch, found: string): OneloraError {
 export async function joinRanks(advice: string = "starting again"): Promise<Joined> {
   const launch = launchOf();
   if (launch === undefined || launch.size === 1) return { ranks: alone, leave: () => Promise.resolve() };
-  const found = findMpi();
+  const unusable: string[] = [];
+  const found = findMpi((why) => void unusable.push(why));
   const library = launch.kinds.map((kind) => found.find((each) => each.kind === kind)).find((each) =>
     each !== undefined
   );
   if (library === undefined) {
-    const others = found.map(({ version }) => version).join(", ");
-    throw refused(
-      launch,
-      others === "" ? "no MPI library, or no permission to open one (`--allow-ffi`)" : `only ${others}`,
-    );
+    const others = [...found.map(({ version }) => `only ${version}`), ...unusable].join(", ");
+    throw refused(launch, others || "no MPI library, or no permission to open one (`--allow-ffi`)");
   }
   if (launch.local !== undefined) takeCard(launch.local);
   const mpi = openMpi(library);

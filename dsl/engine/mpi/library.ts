@@ -74,6 +74,7 @@ const NAMES: readonly (readonly [name: string, kind?: MpiKind])[] = [
   ["libmpich.so.12"],
   ["libmpi.so.12"],
   ["libmpi.dylib"],
+  ["libmpi_abi.so.1", "abi"],
   ["libmpi_abi.so.0", "abi"],
 ];
 
@@ -115,10 +116,20 @@ function inLine(version: string): string {
   return firstLine(new Error(version)).split(",")[0].replace(/\s+/g, " ").replace(" Version:", "").trim();
 }
 
+/** Why a library that is there cannot be opened; undefined where there is none, or none that may be opened. */
+function reason(path: string, error: unknown): string | undefined {
+  if (error instanceof Deno.errors.NotCapable) return undefined;
+  const line = firstLine(error).replace(/^(Could not open library: )+/, "");
+  const isMissing = line.startsWith(`${path}: cannot open shared object file`) || /\(no such file\)/.test(line);
+  return isMissing ? undefined : line;
+}
+
 /**
  * The MPI libraries of this machine, as far as they may be opened. Nothing is started.
+ *
+ * @param unusable Told of each that is there and cannot be opened: its path and why
  */
-export function findMpi(): readonly MpiLibrary[] {
+export function findMpi(unusable: (why: string) => void = () => {}): readonly MpiLibrary[] {
   const chosen = variable(MPI_FOLDER);
   const folders = chosen === undefined ? FOLDERS : [chosen];
   const found: MpiLibrary[] = [];
@@ -130,8 +141,9 @@ export function findMpi(): readonly MpiLibrary[] {
         const told = kind ??
           (Object.keys(abis) as MpiKind[]).find((each) => each !== "abi" && abis[each].says.test(version));
         if (told !== undefined) found.push({ kind: told, path, version: inLine(version) });
-      } catch {
-        // Not there, or not to be opened.
+      } catch (error) {
+        const why = reason(path, error);
+        if (why !== undefined) unusable(`${path} cannot be opened: ${why}`);
       }
     }
   }
