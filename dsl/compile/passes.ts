@@ -121,6 +121,50 @@ export function mergeEqual(program: Program): Program {
   return rewritten(program, calls, instead);
 }
 
+/** The value that a value is another shape of. */
+export function rootsOf({ calls }: Program): (value: ValueId) => ValueId {
+  const sources = new Map(calls.filter(isAlias).map(({ inputs: [input], outputs: [output] }) => [output, input]));
+  const find = (value: ValueId): ValueId => sources.has(value) ? find(sources.get(value)!) : value;
+  return find;
+}
+
+/**
+ * Finds the vector that values are all the parts of, in order.
+ *
+ * @param program The program
+ * @returns The vector's value, if there is one
+ */
+export function vectorsIn({ calls, types }: Program): (parts: readonly ValueId[]) => ValueId | undefined {
+  const splits = new Map(
+    calls.filter(({ kernel, inputs: [vector] }) => kernel === "SplitV" && types[vector].shape.length === 1)
+      .flatMap((call) => call.outputs.map((value) => [value, call] as const)),
+  );
+  return (parts) => {
+    const split = splits.get(parts[0]);
+    return `${split?.outputs}` === `${parts}` ? split!.inputs[0] : undefined;
+  };
+}
+
+/** Whether a call joins tensors to a vector. */
+export function isJoining({ kernel, outputs: [output] }: Call, { types }: Program): boolean {
+  return kernel === "Concat" && types[output].shape.length === 1;
+}
+
+/**
+ * Leaves out joining a vector's parts again, whatever shapes they were given in between.
+ *
+ * @param program The program
+ */
+export function joinParted(program: Program): Program {
+  const [rootOf, vectorOf] = [rootsOf(program), vectorsIn(program)];
+  const instead = new Map<ValueId, ValueId>();
+  for (const call of program.calls) {
+    const vector = isJoining(call, program) ? vectorOf(call.inputs.map(rootOf)) : undefined;
+    if (vector !== undefined) instead.set(call.outputs[0], vector);
+  }
+  return rewritten(program, program.calls, instead);
+}
+
 /** How many times each value is read, results included. */
 function readers(program: Program): ReadonlyMap<ValueId, number> {
   const uses = new Map<ValueId, number>();
@@ -230,4 +274,4 @@ export function hoistConstants(program: Program): Hoisted {
 }
 
 /** The passes every program goes through, whatever runs it. */
-export const simplify: Pass = flow(forwardCopies, removeDead, mergeEqual, forwardCopies, removeDead);
+export const simplify: Pass = flow(forwardCopies, removeDead, mergeEqual, joinParted, forwardCopies, removeDead);

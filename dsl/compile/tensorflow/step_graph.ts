@@ -11,28 +11,15 @@ import {
   graphBuilder,
 } from "../../engine/tensorflow_graph/graph.ts";
 import type { Precision } from "../../engine/precision.ts";
-import type { StoredForm } from "../../engine/stored.ts";
-import type { Program, ValueId } from "../program.ts";
+import type { ValueId } from "../program.ts";
 import { after, type Feed, feedOf } from "./feed.ts";
 import { functionBuilder, type NodeSink, outputsOf } from "./function_builder.ts";
 import { halve, nothingHalved } from "./half.ts";
 import { lower, lowerWhole, type Source } from "./lower.ts";
 import { inType, type Operand, T } from "./lowering.ts";
-import { fixedVariables, namesOf, typeIn, variable } from "./variables.ts";
-
-/** A step's program and what its values are. */
-export interface StepProgram {
-  /** Inputs: fixed state, moving state, batch. Outputs: moving state, metrics. */
-  readonly program: Program;
-  /** How many inputs are fixed. */
-  readonly fixed: number;
-  /** How many inputs, and outputs, are moving. */
-  readonly moving: number;
-  /** What fixed inputs are stored as, those that are. */
-  readonly forms?: readonly (StoredForm | undefined)[];
-  /** Number of the output that decides whether the state moves on: only if it is finite. */
-  readonly loss: number;
-}
+import type { StepProgram } from "./step_program.ts";
+import { fixedVariables, namesOf, typeIn, variable, vectorVariable } from "./variables.ts";
+import { joinState } from "./vectors.ts";
 
 /** How a step becomes a graph. */
 export interface StepGraphOptions {
@@ -174,22 +161,28 @@ export function calledWhole(graph: GraphBuilder, source: Source, fixed: readonly
  * @param options See {@linkcode StepGraphOptions}
  * @throws OneloraError for kernels and types that TensorFlow graphs are not made of here
  */
-export function stepGraph(step: StepProgram, { fuseFrom, precision, whole, words }: StepGraphOptions): StepGraph {
-  const { program, fixed, moving, forms } = step;
+export function stepGraph(given: StepProgram, { fuseFrom, precision, whole, words }: StepGraphOptions): StepGraph {
   const graph = graphBuilder();
-  const halved = precision === "bf16" ? halve(program, fixed) : nothingHalved;
+  const halved = precision === "bf16" ? halve(given.program, given.fixed) : nothingHalved;
+  const { step, members } = joinState(given);
+  const { program, fixed, moving, forms } = step;
   const typeOf = typeIn(program, halved);
+  const tensors = given.program.inputs.slice(fixed, fixed + given.moving);
   const movingValues = program.inputs.slice(fixed, fixed + moving);
   const batchValues = program.inputs.slice(fixed + moving);
   const state = fixedVariables(graph, program, typeOf, fixed, forms);
-  const movingVariables = movingValues.map((value, i) => variable(graph, `moving${i}`, typeOf(value)));
+  const movingVariables = movingValues.map((value, i) =>
+    members[i].length === 1
+      ? variable(graph, `moving${i}`, typeOf(value))
+      : vectorVariable(graph, `moving${i}`, members[i].map((each) => typeOf(tensors[each])))
+  );
   const batch = batchValues.map((value, i) => feedOf(graph, `batch${i}`, typeOf(value), words));
-  const given = new Map<ValueId, Operand>([
+  const operands = new Map<ValueId, Operand>([
     ...state.given,
     ...movingValues.map((value, i) => [value, movingVariables[i].value] as const),
     ...batchValues.map((value, i) => [value, batch[i].value] as const),
   ]);
-  const source = { program, given, halved };
+  const source = { program, given: operands, halved };
   const computed = whole ? asFunction(graph, step, source) : asNodes(graph, step, source, fuseFrom);
   const assign = (wait: readonly string[]) =>
     movingVariables.map(({ handle, value }, i) =>
@@ -198,7 +191,7 @@ export function stepGraph(step: StepProgram, { fuseFrom, precision, whole, words
   const moved = computed.onlyIf === undefined
     ? assign([])
     : [onlyIf(graph, computed.onlyIf, (wait) => assign([`^${wait}`]))];
-  const [ofFixed, ofMoving] = [namesOf(state.variables), namesOf(movingVariables)];
+  const [ofFixed, ofMoving] = [namesOf(state.variables), namesOf(movingVariables, members.flat())];
   return {
     graph: graph.graph,
     uploads: { fixed: ofFixed.uploads, moving: ofMoving.uploads },
