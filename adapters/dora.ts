@@ -11,6 +11,7 @@ import { addLowRank, type LinearBase, scaleRows } from "../dsl/linear_form.ts";
 import type { LowRank } from "../dsl/ops/low_rank.ts";
 import { type Adapter, at, stage, trainable } from "./adapter.ts";
 import {
+  loraDropout,
   loraFactors,
   loraFields,
   type LoraOptions,
@@ -58,7 +59,8 @@ function magnitudeOverNorm(m: tf.Tensor1D, norms: () => tf.Tensor1D): tf.Tensor1
 
 /**
  * y = m / n * (W0 + s B A) x + b0, n the row norms of W0 + s B A. `m` [d] starts as the row norms of W0.
- * r (k + d) + d parameters per layer.
+ * r (k + d) + d parameters per layer. With dropout, a training step computes W0 x + (m / n - 1) * W0 x~ + m / n * s B A x~ + b0
+ * where x~ = mask * x / (1 - p), as PEFT does.
  *
  * @param options As LoRA's
  */
@@ -73,14 +75,16 @@ export function dora(options: LoraOptions = {}): Adapter {
         m: trainable([shape.outFeatures], derived(["weight"], (weight) => tf.sqrt(squaredRowNorms(weight)))),
         norms: parameter([shape.outFeatures], derived(["weight"], squaredRowNorms)),
       },
-      reform: (param) => {
-        const update = loraUpdate(param, loraScale(options));
+      draws: (options.dropout ?? 0) > 0,
+      reform: (param, draw) => {
+        const dropout = loraDropout(options, draw);
+        const update = loraUpdate(param, loraScale(options), dropout);
         // |W0|^2 is kept from the start unless W0 moves too.
         const squared = ({ weight, trainsWeight }: LinearBase) =>
           trainsWeight ? squaredRowNorms(weight) : param("norms");
         const gain = (base: LinearBase) =>
           magnitudeOverNorm(param("m") as tf.Tensor1D, () => rowNorms(base.weight, squared(base), update));
-        return flow(addLowRank(update), scaleRows(gain));
+        return flow(addLowRank(update), scaleRows(gain, dropout));
       },
     }),
   };

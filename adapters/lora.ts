@@ -6,16 +6,18 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { flow } from "fp-ts/function";
+import type { Draw } from "../dsl/draw.ts";
 import { between, gaussian, zeros } from "../dsl/initialise.ts";
 import type { Json } from "../dsl/files/json.ts";
 import type { AnyLayer, ParamSpec } from "../dsl/layer.ts";
 import type { LinearShape } from "../dsl/linear.ts";
 import { addBias, addLowRank } from "../dsl/linear_form.ts";
+import type { Dropout } from "../dsl/ops/dropout.ts";
 import type { LowRank } from "../dsl/ops/low_rank.ts";
 import { type Adapter, at, stage, trainable } from "./adapter.ts";
 import { lowRankRows, type WeightUpdate } from "./weight_update.ts";
 import { type Fields, peftRank } from "./exchange/fields.ts";
-import { flag, type Method, method, positiveNumber, type Setting, type ValuesOf, wholeNumber } from "./method.ts";
+import { flag, type Method, method, positiveNumber, type Setting, share, type ValuesOf, wholeNumber } from "./method.ts";
 
 /** Options of {@linkcode lora}. */
 export interface LoraOptions {
@@ -27,6 +29,18 @@ export interface LoraOptions {
   readonly rankStabilised?: boolean;
   /** A bias [d] beside B, trained from zero and scaled by s too. */
   readonly bias?: boolean;
+  /** Share of the numbers of x that a training step drops out before A (default 0); evaluations drop none. */
+  readonly dropout?: number;
+}
+
+/**
+ * What a training step drops out of x before A.
+ *
+ * @param options See {@linkcode LoraOptions}
+ * @param draw Where its draws come from; an evaluation has no such
+ */
+export function loraDropout({ dropout: rate = 0 }: LoraOptions, draw: Draw | undefined): Dropout | undefined {
+  return draw === undefined || rate === 0 ? undefined : { rate, draw };
 }
 
 /**
@@ -56,9 +70,10 @@ export function loraFactors({ inFeatures, outFeatures }: LinearShape, rank: numb
  *
  * @param param The adapter's parameters
  * @param scale s
+ * @param dropout What is dropped out of x before A
  */
-export function loraUpdate(param: (name: string) => Tensor, scale: number): LowRank {
-  return { up: param("B"), down: param("A"), scale, trainsDown: true };
+export function loraUpdate(param: (name: string) => Tensor, scale: number, dropout?: Dropout): LowRank {
+  return { up: param("B"), down: param("A"), scale, trainsDown: true, dropout };
 }
 
 /** LoRA of an embedding table [V, D]: ΔW = s (B A)^T, `A` [r, V] = 0, `B` [D, r] ~ N(0, 1), as PEFT has it. */
@@ -88,6 +103,7 @@ function convolutionUpdate(shape: readonly number[], options: LoraOptions): Weig
       A: trainable([rank, ...kernel], between(1 / Math.sqrt(size))),
       B: trainable([outChannels, rank, ...kernel.slice(1).map(() => 1)], zeros),
     },
+    dropout: options.dropout,
     delta: (param) => {
       const up = tf.reshape(param("B"), [outChannels, rank]) as tf.Tensor2D;
       const down = tf.reshape(param("A"), [rank, size]) as tf.Tensor2D;
@@ -104,7 +120,7 @@ function loraWeight({ kind, params }: AnyLayer, options: LoraOptions): WeightUpd
 }
 
 /**
- * y = W0 x + s B A x + b0. r (k + d) parameters per layer.
+ * y = W0 x + s B A x + b0. r (k + d) parameters per layer. With dropout, x before A is mask * x / (1 - p) in a training step.
  *
  * @param options See {@linkcode LoraOptions}
  */
@@ -118,8 +134,9 @@ export function lora(options: LoraOptions = {}): Adapter {
         ...loraFactors(shape, options.rank ?? 1),
         ...(options.bias ? { bias: trainable([shape.outFeatures], zeros) } : {}),
       },
-      reform: (param) => {
-        const update = addLowRank(loraUpdate(param, loraScale(options)));
+      draws: (options.dropout ?? 0) > 0,
+      reform: (param, draw) => {
+        const update = addLowRank(loraUpdate(param, loraScale(options), loraDropout(options, draw)));
         return options.bias ? flow(update, addBias(tf.mul(param("bias"), loraScale(options)) as tf.Tensor1D)) : update;
       },
     }),
@@ -132,10 +149,12 @@ export const loraSettings: {
   readonly rank: Setting<number>;
   readonly alpha: Setting<number>;
   readonly rslora: Setting<boolean>;
+  readonly dropout: Setting<number>;
 } = {
   rank: wholeNumber("rank r (default 1)"),
   alpha: positiveNumber("numerator of the scale (default: the rank)"),
   rslora: flag("scale alpha / sqrt(r) instead of alpha / r"),
+  dropout: share("share of its inputs that a training step drops out (default 0)"),
 };
 
 /** Values of {@linkcode loraSettings}. */
@@ -146,8 +165,8 @@ export type LoraValues = ValuesOf<typeof loraSettings>;
  *
  * @param values What the specification says
  */
-export function loraOptions({ rank, alpha, rslora }: LoraValues): LoraOptions {
-  return { rank, alpha, rankStabilised: rslora };
+export function loraOptions({ rank, alpha, rslora, dropout }: LoraValues): LoraOptions {
+  return { rank, alpha, rankStabilised: rslora, dropout };
 }
 
 /**
@@ -156,13 +175,13 @@ export function loraOptions({ rank, alpha, rslora }: LoraValues): LoraOptions {
  * @param values The settings
  * @param useDora Which of the two
  */
-export function loraFields({ rank = 1, alpha = rank, rslora = false }: LoraValues, useDora: boolean): Json {
+export function loraFields({ rank = 1, alpha = rank, rslora = false, dropout = 0 }: LoraValues, useDora: boolean): Json {
   return {
     bias: "none",
     fan_in_fan_out: false,
     init_lora_weights: true,
     lora_alpha: alpha,
-    lora_dropout: 0,
+    lora_dropout: dropout,
     r: rank,
     use_dora: useDora,
     use_rslora: rslora,
@@ -174,14 +193,17 @@ export function loraFields({ rank = 1, alpha = rank, rslora = false }: LoraValue
  *
  * @param fields The file's
  * @param useDora Which of the two
- * @throws OneloraError for a rank or alpha that cannot be
+ * @throws OneloraError for a rank, alpha or dropout that cannot be
  */
 export function loraValues(fields: Fields, useDora: boolean): LoraValues | undefined {
   if (fields.flag("use_dora") !== useDora) return undefined;
   const rank = peftRank(fields);
   const alpha = fields.number("lora_alpha");
   if (alpha === undefined || !(alpha > 0)) throw fields.wrong("lora_alpha", "a positive number");
-  return { rank, alpha, ...(fields.flag("use_rslora") ? { rslora: true } : {}) };
+  const dropout = fields.number("lora_dropout") ?? 0;
+  if (!(dropout >= 0 && dropout < 1)) throw fields.wrong("lora_dropout", "a number at least 0 and below 1");
+  const others = { ...(fields.flag("use_rslora") ? { rslora: true } : {}), ...(dropout > 0 ? { dropout } : {}) };
+  return { rank, alpha, ...others };
 }
 
 /** LoRA and rsLoRA, described. */

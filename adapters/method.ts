@@ -64,6 +64,19 @@ export function positiveNumber(help: string): Setting<number> {
 }
 
 /**
+ * A setting that takes a number from 0 to below 1.
+ *
+ * @param help What it decides
+ */
+export function share(help: string): Setting<number> {
+  const read = (text: string | undefined) => {
+    const number = text === undefined || text.trim() === "" ? NaN : Number(text);
+    return number >= 0 && number < 1 ? number : undefined;
+  };
+  return { help, value: "X", allowed: "a number at least 0 and below 1", read };
+}
+
+/**
  * A setting that is on where its name stands alone.
  *
  * @param help What it switches on

@@ -44,6 +44,7 @@ export {
   type Settings,
   type SettingValue,
   type SettingValues,
+  share,
   type ValuesOf,
   wholeNumber,
 } from "./method.ts";

@@ -15,6 +15,8 @@ export interface MethodOptions {
   readonly rank?: number;
   /** LoRA's and DoRA's alpha (default: the rank). */
   readonly alpha?: number;
+  /** Share of their inputs that LoRA and DoRA drop out in training steps (default 0). */
+  readonly dropout?: number;
   /** Which linear layers (default `all-linear`). */
   readonly target?: string;
   /** Further layers, with settings of their own. */
@@ -122,7 +124,7 @@ function readSettings(method: Method, text: string): SettingValues {
  * ```
  */
 export function parseMethods(spec: string, options: MethodOptions = {}): readonly ChosenMethod[] {
-  const { target = "all-linear", groups = [] } = options;
+  const { target = "all-linear", groups = [], dropout } = options;
   const places = [{ target, rank: options.rank, alpha: options.alpha }, ...groups];
   const chosen = spec.split("+").map((part) => {
     const [typed, ...rest] = part.trim().split(":");
@@ -131,7 +133,7 @@ export function parseMethods(spec: string, options: MethodOptions = {}): readonl
     const [method, implied] = named;
     const typedSettings = readSettings(method, rest.join(":"));
     const changes = places.map((place) => {
-      const common = Object.entries(given({ rank: place.rank, alpha: place.alpha }))
+      const common = Object.entries(given({ rank: place.rank, alpha: place.alpha, dropout }))
         .filter(([key]) => Object.hasOwn(method.settings, key))
         .map(([key, value]) => [key, readSetting(method, key, `${value}`)] as const);
       const settings = { ...implied, ...Object.fromEntries(common), ...typedSettings };
@@ -140,6 +142,13 @@ export function parseMethods(spec: string, options: MethodOptions = {}): readonl
     const change: ModelChange = (model) => changes.reduce((changed, each) => each.change(changed), model);
     return { name: method.name, options: changes[0].settings, change };
   });
+  if ((dropout ?? 0) > 0 && !chosen.some(({ options }) => options.dropout !== undefined)) {
+    throw new OneloraError({
+      attempted: `setting dropout ${dropout}`,
+      found: `adapter "${spec}"`,
+      allowed: `a method that drops something out: ${methodsWith("dropout").join(", ")}`,
+    }, { exitCode: 2 });
+  }
   const twice = chosen.find(({ name }, i) => chosen.findIndex((other) => other.name === name) !== i);
   if (twice !== undefined) {
     throw new OneloraError({
@@ -154,7 +163,7 @@ export function parseMethods(spec: string, options: MethodOptions = {}): readonl
 }
 
 /**
- * The specification of one method with settings; rank and alpha stay options of all methods.
+ * The specification of one method with settings; rank, alpha and dropout stay options of all methods.
  *
  * @param method The method
  * @param values Its settings
@@ -171,8 +180,12 @@ export function specify(
   { name, aliases = {} }: Method,
   values: Readonly<Record<string, SettingValue | undefined>>,
 ): MethodOptions & { readonly adapter: string } {
-  const { rank, alpha, ...own } = values;
-  const shared = { rank: asNumber(rank), alpha: asNumber(alpha) };
+  const { rank, alpha, dropout, ...own } = values;
+  const shared = {
+    rank: asNumber(rank),
+    alpha: asNumber(alpha),
+    ...(dropout === undefined ? {} : { dropout: asNumber(dropout) }),
+  };
   const settings = given(own);
   const same = (implied: Readonly<Record<string, SettingValue | undefined>>) => {
     const others = given(implied);

@@ -6,8 +6,9 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { AnyLayer, Layer, ParamSpec, Self } from "../dsl/layer.ts";
+import { dropOut } from "../dsl/ops/dropout.ts";
 import { embedding } from "../dsl/ops/embedding.ts";
-import { join } from "../dsl/tree.ts";
+import { join, type Params } from "../dsl/tree.ts";
 
 /** A ΔW, as it sits on one layer. */
 export interface WeightUpdate {
@@ -17,6 +18,8 @@ export interface WeightUpdate {
   readonly params: Readonly<Record<string, ParamSpec>>;
   /** ΔW, of the weight's shape. */
   readonly delta: (param: (name: string) => tf.Tensor) => tf.Tensor;
+  /** Share of the inputs' numbers that a training step drops out before ΔW, of layers that are linear in their weight. */
+  readonly dropout?: number;
   /** Rows of ΔW by their index, [...] -> [..., D], where that is cheaper than all of it (embeddings). */
   readonly rows?: (param: (name: string) => tf.Tensor, ids: tf.Tensor) => tf.Tensor;
 }
@@ -59,13 +62,22 @@ function updatedForward(layer: AnyLayer, update: WeightUpdate): Layer<readonly u
       const [ids] = inputs as [tf.Tensor];
       return tf.add(base(self, ids) as tf.Tensor, update.rows(ownParams(update, self.param), ids));
     }
-    const weight = tf.add(self.param("weight"), deltaOf(update, self.param));
-    const inner: Self = {
-      ...self.withParams({ [join(self.path, "weight")]: weight }),
+    const delta = deltaOf(update, self.param);
+    const at = (name: string) => join(self.path, name);
+    const within = (params: Params): Self => ({
+      ...self.withParams(params),
       // Whatever is trained, the gradient must reach the sum.
       trainable: (name) => name === "weight" || self.trainable(name),
-    };
-    return base(inner, ...inputs);
+    });
+    const { dropout: rate = 0 } = update;
+    const draw = rate > 0 ? self.draw(update.name) : undefined;
+    if (draw === undefined) {
+      return base(within({ [at("weight")]: tf.add(self.param("weight"), delta) }), ...inputs);
+    }
+    const [x, ...others] = inputs as [tf.Tensor];
+    const noBias = layer.params.bias === undefined ? {} : { [at("bias")]: tf.zeros([...layer.params.bias.shape]) };
+    const change = base(within({ [at("weight")]: delta, ...noBias }), dropOut(x, { rate, draw }), ...others);
+    return tf.add(base(self, ...inputs) as tf.Tensor, change as tf.Tensor);
   };
 }
 
@@ -83,6 +95,7 @@ export function updateWeight(layer: AnyLayer, update: WeightUpdate): AnyLayer {
     ...layer,
     params: { ...layer.params, ...Object.fromEntries(added) },
     forward: updatedForward(layer, update),
+    draws: (update.dropout ?? 0) > 0,
     update,
   };
   return updated as AnyLayer;

@@ -7,6 +7,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { type Draw, drawAt } from "./draw.ts";
 import { OneloraError } from "./error.ts";
 import { draw, type Initialiser } from "./initialise.ts";
 import { storedForm } from "./engine/stored.ts";
@@ -48,6 +49,8 @@ export interface Self<Param extends string = string, Part extends string = strin
   param(name: Param): tf.Tensor;
   /** Whether training changes that parameter. */
   trainable(name: Param): boolean;
+  /** A source of random numbers, in a training step. */
+  draw(name: string): Draw | undefined;
   /** Trainable parameters of the layer and all its parts, by path. */
   trained(): Params;
   /** The same layer with other tensors at some paths. */
@@ -66,6 +69,8 @@ export interface Layer<Inputs extends readonly unknown[] = readonly [tf.Tensor],
   readonly params: Readonly<Record<string, ParamSpec>>;
   /** Its parts by name. */
   readonly parts: Readonly<Record<string, AnyLayer>>;
+  /** Whether its function draws random numbers in a training step. */
+  readonly draws?: boolean;
   /** The function: `forward(self, ...inputs)`. */
   readonly forward: (self: Self, ...inputs: Inputs) => Output;
 }
@@ -169,6 +174,7 @@ function selfAt(layer: AnyLayer, params: Params, path: Path, options: ApplyOptio
       return tensor;
     },
     trainable: (name) => layer.params[name]?.trainable ?? false,
+    draw: (name) => drawAt(params, join(path, name)),
     trained: () =>
       Object.fromEntries(
         [...walk(layer, path)].flatMap(([at, { params: own }]) =>
@@ -308,6 +314,15 @@ export function unfreeze(
 export function isTrainable(model: AnyLayer): (path: Path) => boolean {
   const tree = specs(model);
   return (path) => tree[path]?.trainable ?? false;
+}
+
+/**
+ * Whether a training step of this model draws random numbers.
+ *
+ * @param model The model
+ */
+export function drawsAnything(model: AnyLayer): boolean {
+  return [...walk(model)].some(([, { draws }]) => draws === true);
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 import type * as tf from "@tensorflow/tfjs-core";
+import type { Draw } from "./draw.ts";
 import { OneloraError } from "./error.ts";
 import { between, type Initialiser, zeros } from "./initialise.ts";
 import { type AnyLayer, type Layer, parameter, type ParamSpec, type Self } from "./layer.ts";
@@ -27,8 +28,10 @@ export interface Fitted {
   readonly stage: number;
   /** Its parameters by name. */
   readonly params: Readonly<Record<string, ParamSpec>>;
-  /** What it does, given its parameters. */
-  readonly reform: (param: (name: string) => tf.Tensor) => Reform;
+  /** What it does, given its parameters and, in a training step, a source of random numbers. */
+  readonly reform: (param: (name: string) => tf.Tensor, draw?: Draw) => Reform;
+  /** Whether it draws random numbers in a training step. */
+  readonly draws?: boolean;
 }
 
 /** A linear layer: y = W x + b, and whatever adapters make of it. */
@@ -96,9 +99,17 @@ export function isLinear(layer: AnyLayer): layer is LinearLayer {
  *
  * @param adapters The adapters
  * @param param The layer's parameters by name
+ * @param draw Sources of random numbers by adapter, in a training step
  */
-export function changeOf(adapters: readonly Fitted[], param: (name: string) => tf.Tensor): LinearChange {
-  return adapters.reduce((change, { name, reform }) => reform((own) => param(`${name}.${own}`))(change), unchanged);
+export function changeOf(
+  adapters: readonly Fitted[],
+  param: (name: string) => tf.Tensor,
+  draw: (name: string) => Draw | undefined = () => undefined,
+): LinearChange {
+  return adapters.reduce(
+    (change, { name, reform }) => reform((own) => param(`${name}.${own}`), draw(name))(change),
+    unchanged,
+  );
 }
 
 /**
@@ -124,7 +135,9 @@ export function adaptLinear(layer: LinearLayer, adapter: Fitted): LinearLayer {
   return {
     ...layer,
     adapters,
+    draws: adapters.some(({ draws }) => draws === true),
     params: { ...layer.params, ...Object.fromEntries(added) },
-    forward: (self, x) => evaluate(formOf(baseOf(self, layer.shape.bias), changeOf(adapters, self.param)))(x),
+    forward: (self, x) =>
+      evaluate(formOf(baseOf(self, layer.shape.bias), changeOf(adapters, self.param, self.draw)))(x),
   };
 }

@@ -3,6 +3,8 @@
  *
  *     y = gain * ((W + sum of ΔW) (inputScale * x)) + bias
  *
+ * In a training step numbers of x may be dropped out before a ΔW, see {@linkcode LowRank} and {@linkcode scaleRows}.
+ *
  * An adapter is a pure function of the changes to it, a {@linkcode Reform}. It never sees W, except that a gain may be
  * computed of it, whose value merging keeps; so that evaluation, merging and unmerging, defined once, here, for every
  * method and every combination, cannot disagree.
@@ -13,12 +15,14 @@ import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "./error.ts";
 import {
   cheaper,
+  droppedProduct,
   type Evaluation,
   type LowRank,
   lowRankMatrix,
   lowRankProduct,
   scaledLowRankProduct,
 } from "./ops/low_rank.ts";
+import { type Dropout, dropOut } from "./ops/dropout.ts";
 
 /** ΔW that is not a product of thin matrices but has a cheap way to act on rows (MoRA). */
 export interface RowOperator {
@@ -41,6 +45,14 @@ export interface LinearBase {
 /** A gain that depends on W0 (DoRA's magnitudes over row norms): [d]. */
 export type RowGain = (base: LinearBase) => tf.Tensor1D;
 
+/** A gain of rows that acts on numbers some of which are dropped out. */
+export interface DroppedGain<Gain> {
+  /** The gain. */
+  readonly gain: Gain;
+  /** What is dropped out. */
+  readonly dropout: Dropout;
+}
+
 /** A step in the making of a bias: a sum with, or a product by, a vector [d]. */
 export type BiasStep = { readonly add: tf.Tensor1D } | { readonly scale: tf.Tensor1D };
 
@@ -54,6 +66,8 @@ export interface LinearChange {
   readonly inputScale?: tf.Tensor1D;
   /** [d]; ones if absent. */
   readonly gain?: RowGain;
+  /** What acts on numbers some of which are dropped out, in a training step. */
+  readonly dropped?: DroppedGain<RowGain>;
   /** What becomes of b0, in order. */
   readonly bias: readonly BiasStep[];
 }
@@ -101,12 +115,15 @@ export function scaleOutput(gamma: tf.Tensor1D): Reform {
 }
 
 /**
- * W -> diag(gain) W, bias excluded.
+ * W -> diag(gain) W, bias excluded. With dropout, of which x~ is what is left of x, W x + ΔW x~ becomes
+ * W x + (gain - 1) * W x~ + gain * ΔW x~, as in PEFT's DoRA.
  *
  * @param gain [d], or a function of W0 that gives it
+ * @param dropout What is dropped out of x before the gain, in a training step
  */
-export function scaleRows(gain: tf.Tensor1D | RowGain): Reform {
+export function scaleRows(gain: tf.Tensor1D | RowGain, dropout?: Dropout): Reform {
   const own: RowGain = typeof gain === "function" ? gain : () => gain;
+  if (dropout !== undefined) return (change) => ({ ...change, dropped: { gain: own, dropout } });
   return (change) => {
     const { gain: before } = change;
     return { ...change, gain: before === undefined ? own : (base) => tf.mul(before(base), own(base)) };
@@ -139,6 +156,8 @@ export interface LinearForm {
   readonly inputScale?: tf.Tensor1D;
   /** [d]; ones if absent. */
   readonly gain?: tf.Tensor1D;
+  /** What acts on numbers some of which are dropped out, before `gain`. */
+  readonly dropped?: DroppedGain<tf.Tensor1D>;
   /** [d]; zeros if absent. */
   readonly bias?: tf.Tensor1D;
 }
@@ -163,6 +182,7 @@ export function formOf(base: LinearBase, change: LinearChange = unchanged): Line
     operators: change.operators,
     inputScale: change.inputScale,
     gain: change.gain?.(base),
+    dropped: change.dropped && { ...change.dropped, gain: change.dropped.gain(base) },
     bias: change.bias.reduce(stepped, base.bias),
   };
 }
@@ -178,6 +198,8 @@ export function evaluate(form: LinearForm): (x: tf.Tensor) => tf.Tensor {
     const [outFeatures, inFeatures] = form.weight.shape;
     const rows = x.size / inFeatures;
     const flat = scaledColumns(tf.reshape(x, [rows, inFeatures]) as tf.Tensor2D, form.inputScale);
+    const isDropping = form.dropped !== undefined || form.lowRank.some(({ dropout }) => dropout !== undefined);
+    if (isDropping) return tf.reshape(affine(droppedOut(form, flat), form), [...x.shape.slice(0, -1), outFeatures]);
     const rank = form.lowRank.reduce((sum, { up }) => sum + up.shape[1]!, 0);
     const { gain, bias } = form;
     const evaluation = cheaper(rows, outFeatures, inFeatures, rank);
@@ -198,6 +220,28 @@ function scaledColumns(x: tf.Tensor2D, scale: tf.Tensor1D | undefined): tf.Tenso
 function affine(z: tf.Tensor, { gain, bias }: LinearForm): tf.Tensor {
   const scaled = gain === undefined ? z : tf.mul(z, gain);
   return bias === undefined ? scaled : tf.add(scaled, bias);
+}
+
+/**
+ * U x + sum of ΔW x~, where U is W with every ΔW of which nothing is dropped out; with a dropped gain g
+ * U x + (g - 1) * U x~ + g * sum of ΔW x~.
+ */
+function droppedOut(form: LinearForm, x: tf.Tensor2D): tf.Tensor {
+  const whole = { ...form, lowRank: form.lowRank.filter(({ dropout }) => dropout === undefined) };
+  const rank = whole.lowRank.reduce((sum, { up }) => sum + up.shape[1]!, 0);
+  const [outFeatures, inFeatures] = form.weight.shape;
+  const product = (x: tf.Tensor2D) => unscaled(whole, x, cheaper(x.shape[0], outFeatures, inFeatures, rank));
+  const updates = form.lowRank.flatMap((update) =>
+    update.dropout === undefined ? [] : [droppedProduct(x, update, update.dropout)]
+  );
+  const { dropped } = form;
+  if (dropped === undefined) return updates.reduce<tf.Tensor>((sum, each) => tf.add(sum, each), product(x));
+  const { gain } = dropped;
+  const left = product(dropOut(x, dropped.dropout) as tf.Tensor2D);
+  return updates.reduce<tf.Tensor>(
+    (sum, each) => tf.add(sum, tf.mul(each, gain)),
+    tf.add(product(x), tf.mul(left, tf.sub(gain, 1))),
+  );
 }
 
 /** (W + ΔW) x. */

@@ -14,6 +14,7 @@ export { startResident } from "./compile/resident.ts";
 export { registerRule, type Rule, type RuleArguments } from "./compile/shapes.ts";
 export type { PureStep, Resident, ResidentOptions, StepState } from "./compile/step.ts";
 export { type Differentiated, type Objective, valueAndGradients } from "./differentiate.ts";
+export { type Draw, drawing, drawWords } from "./draw.ts";
 export { type BackendReport, type BackendTrial, inspectBackends, useBackend } from "./engine/engine.ts";
 export type { BackendName, Device, Engine, EngineKind, OpenOptions, Running } from "./engine/interface.ts";
 export { backendNames } from "./engine/kinds.ts";
@@ -68,6 +69,7 @@ export {
   addLowRank,
   addOperator,
   type BiasStep,
+  type DroppedGain,
   evaluate,
   formOf,
   type LinearBase,
@@ -97,6 +99,7 @@ export {
   patchify,
 } from "./ops/conv.ts";
 export type { Sides } from "./ops/correlate.ts";
+export type { Dropout } from "./ops/dropout.ts";
 export { embedding } from "./ops/embedding.ts";
 export { withGradient } from "./ops/gradient.ts";
 export { interpolate, type InterpolateOptions, type InterpolationMode, type Target } from "./ops/interpolate.ts";

@@ -96,6 +96,7 @@ export function formatConfig(
     ? {
       adapter: spec.adapter,
       alpha: spec.alpha ?? null,
+      ...(spec.dropout === undefined ? {} : { dropout: spec.dropout }),
       ...(spec.groups === undefined ? {} : { groups: spec.groups }),
       ...(spec.whole === undefined ? {} : { whole: spec.whole }),
       base_model_name_or_path: baseModel,
@@ -236,6 +237,7 @@ function ownMethod(fields: Fields): AdapterSpec {
     adapter: fields.string("adapter") ?? "",
     rank: fields.number("rank"),
     alpha: fields.number("alpha"),
+    ...(fields.number("dropout") === undefined ? {} : { dropout: fields.number("dropout") }),
     target: fields.string("target"),
     groups: ownGroups(fields),
     whole: ownWhole(fields),

@@ -67,7 +67,7 @@ const LORA: Readonly<Record<string, Treatment>> = {
   loftq_config: idle("is for initialisation"),
   lora_alpha: read,
   lora_bias: read,
-  lora_dropout: idle("is for training"),
+  lora_dropout: read,
   lora_ga_config: idle("is for initialisation"),
   megatron_config: off("is for Megatron's layers"),
   megatron_core: idle("names a Python module"),

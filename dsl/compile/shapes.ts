@@ -239,6 +239,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   Standardise: ({ inputs: { x } }) => [x, { shape: [...x.shape.slice(0, -1), 1], dtype: "float32" }],
   StandardiseGrad: floating,
   AdamwStep: ({ inputs: { p, m, v } }) => [p, m, v],
+  DropoutMask: ({ attrs }) => one(attrs.shape as number[], "float32"),
   // Images.
   ResizeBilinear: ({ inputs: { images }, attrs }) =>
     one([images.shape[0], ...(attrs.size as number[]), images.shape[3]], "float32"),

@@ -6,6 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { productPrecision } from "../engine/kernels.ts";
+import { type Dropout, dropoutMask, withWords } from "./dropout.ts";
 import { withGradient } from "./gradient.ts";
 
 /** ΔW = scale * up diag(mid) down, of shape [d, k] and rank r. */
@@ -20,6 +21,8 @@ export interface LowRank {
   readonly scale: number;
   /** Whether `down` needs a gradient; if so x is kept for it. */
   readonly trainsDown: boolean;
+  /** What is dropped out of x before `down`, in a training step. */
+  readonly dropout?: Dropout;
 }
 
 /** How {@linkcode lowRankProduct} forms W x + ΔW x. */
@@ -122,6 +125,35 @@ function factorGradients(
       ...(trainsDown ? [tf.matMul(dc, x, true)] : []),
     ],
   };
+}
+
+/**
+ * y = ΔW (mask * x) / (1 - p): a low-rank update of numbers some of which are dropped out. It cannot be merged into W, which sees
+ * all of them.
+ *
+ * Gradients as of {@linkcode lowRankProduct} at mask * x, and dx = mask * dx. Neither the mask nor the masked numbers are kept.
+ *
+ * @param x [n, k]
+ * @param update The factors
+ * @param dropout Rate and source
+ * @returns [n, d]
+ */
+export function droppedProduct(x: tf.Tensor2D, update: LowRank, dropout: Dropout): tf.Tensor2D {
+  const own = { ...update, scale: update.scale / (1 - dropout.rate) };
+  const masked = (of: tf.Tensor, words: tf.Tensor) =>
+    tf.mul(of, dropoutMask(x.shape, withWords(dropout, words))) as tf.Tensor2D;
+  const { words } = dropout.draw;
+  return withGradient([x, ...trainedFactors([own])], (save) => {
+    const compressed = compress(masked(x, words), own.down);
+    save(compressed, words, ...tensorsOf(own), ...keptInput(x, [own]));
+    return tf.matMul(compressed, scaledUp(own), false, true);
+  }, (dy, [compressed, words, ...saved]) => {
+    const [kept] = restored([own], saved);
+    const input = own.trainsDown ? masked(saved[saved.length - 1], words) : x;
+    const { dc, ofFactors } = factorGradients(kept, dy as tf.Tensor2D, compressed as tf.Tensor2D, input);
+    const dx = kept.down === "sum" ? tf.broadcastTo(dc, x.shape) : tf.matMul(dc, kept.down as tf.Tensor2D);
+    return [masked(dx, words), ...ofFactors];
+  }) as tf.Tensor2D;
 }
 
 /** What becomes of the product: y = gain * z + bias. */

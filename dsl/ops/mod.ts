@@ -8,6 +8,7 @@ export * from "./attention.ts";
 export * from "./bytes.ts";
 export * from "./conv.ts";
 export * from "./correlate.ts";
+export * from "./dropout.ts";
 export * from "./embedding.ts";
 export * from "./gradient.ts";
 export * from "./interpolate.ts";

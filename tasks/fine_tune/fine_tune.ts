@@ -193,7 +193,7 @@ async function trained(
   const opened = { model, data, facts, signal };
   const { baseline: plain } = kind;
   const baseline = options.baseline
-    ? await runTask(kind, { ...run, adapter: plain.adapter, timeLimit: undefined }, {
+    ? await runTask(kind, { ...run, adapter: plain.adapter, dropout: undefined, timeLimit: undefined }, {
       ...opened,
       reporter: reporterOf(options, plain.name),
     })

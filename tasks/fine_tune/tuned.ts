@@ -168,8 +168,12 @@ export async function load<Name extends TaskName = "image-classification">(
   });
   const task = options.task ?? notes?.task;
   const kind = typeof task === "string" ? taskKind(task) : requireTask(model, `loading ${folder}`);
-  const { adapter, rank, alpha, target = "all-linear" } = await readAdapterConfig(inside, model.layer, model.modules);
-  const method = { adapter, rank, alpha, target };
+  const { adapter, rank, alpha, dropout, target = "all-linear" } = await readAdapterConfig(
+    inside,
+    model.layer,
+    model.modules,
+  );
+  const method = { adapter, rank, alpha, dropout, target };
   const own = { ...kind.recipe(model.name, "").own, ...settingsIn(kind, notes?.settings) };
   return tuned({ model, layer, params }, { kind, method, own });
 }

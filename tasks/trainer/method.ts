@@ -23,11 +23,11 @@ export const NO_METHOD = "none";
  */
 export function methodOn(
   model: Pick<Model, "layer">,
-  { adapter, rank, alpha, target }: MethodSettings,
+  { adapter, rank, alpha, dropout, target }: MethodSettings,
   besides: readonly string[] = [],
 ): Layer {
   if (adapter === NO_METHOD) return model.layer;
-  return adapt(joinMethods(adapter, besides), { rank, alpha, target })(model.layer);
+  return adapt(joinMethods(adapter, besides), { rank, alpha, dropout, target })(model.layer);
 }
 
 /**

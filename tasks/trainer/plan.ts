@@ -4,10 +4,11 @@
  * @module
  */
 import { type PlanOptions, planStep, type StepPlan, typesOf, type ValueType } from "../../dsl/compile/mod.ts";
-import { isTrainable, type Layer, type ParamSpec, specs } from "../../dsl/layer.ts";
+import { drawsAnything, isTrainable, type Layer, type ParamSpec, specs } from "../../dsl/layer.ts";
 import { adamw, type Optimiser } from "../../dsl/optimise/mod.ts";
-import { mapTree, type Params, partition } from "../../dsl/tree.ts";
+import { mapTree, type Params, partition, type Tree } from "../../dsl/tree.ts";
 import type { Model } from "../../models/mod.ts";
+import { drawingObjective, DRAWS } from "./draws.ts";
 import { underRun } from "./method.ts";
 import { trainStep } from "./step.ts";
 import type { BatchSize, TaskKind } from "./task.ts";
@@ -30,11 +31,13 @@ export interface TrainingPlanOptions extends BatchSize, Pick<PlanOptions, "backe
  */
 export function planTask(kind: TaskKind, model: Model, layer: Layer, options: TrainingPlanOptions): StepPlan {
   const { backend, precision, optimiser = adamw() } = options;
-  const { batch, objective } = kind.step(model, underRun(layer, options), options);
+  const planned = kind.step(model, underRun(layer, options), options);
+  const words: Tree<ValueType> = drawsAnything(layer) ? { [DRAWS]: { shape: [2], dtype: "int32" } } : {};
+  const batch = { ...planned.batch, ...words };
   const parameters = mapTree<ParamSpec, ValueType>(({ shape }) => ({ shape, dtype: "float32" }))(specs(layer));
   const { kept: trained, rest: frozen } = partition<ValueType>(isTrainable(layer))(parameters);
   let gradients: Params = {};
-  const step = trainStep(objective, {
+  const step = trainStep(drawingObjective(planned.objective), {
     ...optimiser,
     update: (found, state, params, rate) => optimiser.update(gradients = found, state, params, rate),
   });

@@ -29,6 +29,7 @@ import type { DataFacts } from "../data/record.ts";
 import { softwareVersions } from "../report/versions.ts";
 import { type Identity, loadCheckpoint } from "./checkpoint.ts";
 import { originsOf } from "./decay.ts";
+import { drawingTask } from "./draws.ts";
 import { type LrFactors, lrFactorsOf } from "./lr_factor.ts";
 import { NO_METHOD } from "./method.ts";
 import type { Reporter } from "./observe.ts";
@@ -131,7 +132,8 @@ export async function runTask<Own extends object>(
   // As many parts as make one for every process.
   const parts = ranks.size === 1 ? run : { ...run, accumulate: (run.accumulate ?? 1) * ranks.size };
   const held = validation === undefined ? undefined : kind.holdOut(data, validation);
-  const prepared = await kind.open(parts, { model, data: held?.training ?? data }, surroundings.reporter);
+  const opened = await kind.open(parts, { model, data: held?.training ?? data }, surroundings.reporter);
+  const prepared = drawingTask(opened, opened.layer, run.seed);
   const judge = held && {
     examples: validation!,
     // Read once, when everything is decided.

@@ -33,6 +33,11 @@ export const methodSettings: SettingsOf<MethodSettings> = {
   }),
   rank: integer({ help: `Rank of ${methodsWith("rank").join(", ")} (default 1)`, min: 1 }),
   alpha: number({ help: `Alpha of ${methodsWith("alpha").join(", ")} (default: the rank)`, above: 0 }),
+  dropout: number({
+    help: `Share of their inputs that ${methodsWith("dropout").join(", ")} drop out in training steps (default 0)`,
+    min: 0,
+    below: 1,
+  }),
   target: text({
     help: "Which linear layers: all-linear (heads and embedders excepted), qkv, or a path pattern",
     value: "PATTERN",

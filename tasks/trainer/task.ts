@@ -27,6 +27,8 @@ export interface MethodSettings {
   readonly rank?: number;
   /** LoRA's alpha. */
   readonly alpha?: number;
+  /** Share of their inputs that LoRA and DoRA drop out in training steps. */
+  readonly dropout?: number;
   /** Which linear layers. */
   readonly target: string;
 }

@@ -204,9 +204,9 @@ Deno.test("a folder that cannot be written, and parameters that are not there, a
 
 Deno.test("configurations as Python and Windows write them: NaN, a byte order mark, UTF-16", async () => {
   await withFolder(async (folder) => {
-    await altered(folder, { lora_dropout: 0 });
+    await altered(folder, { peft_version: 0 });
     const path = `${folder}/adapter_config.json`;
-    const text = (await Deno.readTextFile(path)).replace(/"lora_dropout": ?0/, '"lora_dropout": NaN');
+    const text = (await Deno.readTextFile(path)).replace(/"peft_version": ?0/, '"peft_version": NaN');
     assert(text.includes("NaN"));
     const marked = `\uFEFF${text}`;
     const utf16 = new Uint8Array(Uint16Array.from(marked, (each) => each.charCodeAt(0)).buffer);

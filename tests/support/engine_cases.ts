@@ -5,6 +5,9 @@
  */
 
 import * as tf from "@tensorflow/tfjs-core";
+import { drawAt, drawing, drawWords } from "../../dsl/draw.ts";
+import { dropOut } from "../../dsl/ops/dropout.ts";
+import { key } from "../../dsl/random.ts";
 
 /** Numbers in [-1, 1) without structure, the same on every run. */
 function numbers(shape: number[], phase: number): tf.Tensor {
@@ -26,6 +29,10 @@ function withGradients(f: (...inputs: tf.Tensor[]) => tf.Tensor, ...shapes: numb
 
 /** What models and their gradients are made of. */
 export const modelCases: Readonly<Record<string, Case>> = {
+  "dropout": withGradients((x) => {
+    const draw = drawAt(drawing({}, drawWords(key(5))), "case")!;
+    return dropOut(x, { rate: 0.4, draw });
+  }, [6, 7]),
   "matrix product": withGradients((a, b) => tf.matMul(a, b, false, true), [3, 4], [5, 4]),
   "batched matrix product": withGradients((a, b) => tf.matMul(a, b), [2, 3, 4], [2, 4, 5]),
   "broadcast sum and product": withGradients((a, b) => tf.mul(tf.add(a, b), b), [2, 3, 4], [4]),

@@ -1,4 +1,4 @@
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
 import { dispose, mul, type Tensor } from "@tensorflow/tfjs-core";
 import {
   accumulate,
@@ -14,6 +14,7 @@ import {
 import type { Ranks } from "../../dsl/ranks.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { type Run, taskKind, train, trainStep } from "../../tasks/mod.ts";
+import { drawingTask } from "../../tasks/trainer/draws.ts";
 import { stepHalves } from "../../tasks/trainer/step.ts";
 import { available } from "../support/available.ts";
 import { smallCifar } from "../support/command.ts";
@@ -62,7 +63,9 @@ const quiet = { line: () => {}, start: () => {}, progress: () => {}, finish: () 
 /** The task, ready to train. */
 async function opened(task: string, run: Run) {
   const kind = taskKind(task);
-  return await kind.open(run, { model: await openModel(run.model), data: await kind.openData(run.data, run) }, quiet);
+  const data = await kind.openData(run.data, run);
+  const prepared = await kind.open(run, { model: await openModel(run.model), data }, quiet);
+  return drawingTask(prepared, prepared.layer, run.seed);
 }
 
 /** How a run is taken, where not as `descend` does it by itself. */
@@ -155,6 +158,25 @@ for (const backend of await available("wasm", "tensorflow")) {
       });
     });
   }
+}
+
+for (const task of ["image-classification", "depth"]) {
+  Deno.test(`${task}: with dropout, every part draws its own, and processes draw what one that accumulates does`, async () => {
+    await useBackend("wasm");
+    await withoutLeaks(async () => {
+      const run = { ...runs[task], dropout: 0.5, accumulate: 2 };
+      const way = { steps: 2 };
+      const found = await descend(task, run, way);
+      assertEquals(await descend(task, run, way), found);
+      const [first] = await Promise.all(ranksInMemory(2).map((ranks) => descend(task, run, { ...way, ranks })));
+      assertEquals(first, found);
+      // What losses are made of is the task's affair: one shows what is drawn.
+      if (task === "depth") return;
+      for (const other of [{ ...run, seed: 1 }, { ...run, dropout: 0 }, { ...run, dropout: 0.4 }]) {
+        assertNotEquals((await descend(task, other, way)).reached, found.reached);
+      }
+    });
+  });
 }
 
 /** The largest difference of two runs' parameters, in a tensor's scale, and in that of all. */

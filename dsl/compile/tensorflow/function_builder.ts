@@ -16,7 +16,7 @@ import type { LoweringArguments, Operand } from "./lowering.ts";
 const OUTPUT: ReadonlyMap<string, string> = new Map([
   ..."AddV2 Mul Sub RealDiv FloorDiv FloorMod Maximum Minimum SquaredDifference Pow Greater GreaterEqual Less LessEqual"
     .split(" ").map((op) => [op, "z"] as const),
-  ..."Equal NotEqual LogicalAnd LogicalOr BitwiseAnd RightShift".split(" ").map((op) => [op, "z"] as const),
+  ..."Equal NotEqual LogicalAnd LogicalOr BitwiseAnd BitwiseXor RightShift".split(" ").map((op) => [op, "z"] as const),
   ..."Abs Cast Ceil Cos Erf Exp Expm1 Floor IsFinite IsInf IsNan Log Log1p LogicalNot Neg OnesLike Reciprocal Round Rsqrt"
     .split(" ").map((op) => [op, "y"] as const),
   ..."Sigmoid Sign Sin Sqrt Square Tanh Transpose ZerosLike".split(" ").map((op) => [op, "y"] as const),

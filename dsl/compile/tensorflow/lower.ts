@@ -12,12 +12,13 @@ import { fuse, type LowerCall } from "./functions.ts";
 import { type Halved, isMoving } from "./half.ts";
 import { computing } from "./kernels.ts";
 import { inType, type Lowering, type Operand } from "./lowering.ts";
+import { masking } from "./masking.ts";
 import { dependents, schedule, type Unit } from "./schedule.ts";
 import { canFuse } from "./probe.ts";
 import { shaping } from "./shaping.ts";
 import { holderOf, unpacked } from "./stored.ts";
 
-const RULES: Readonly<Record<string, Lowering>> = { ...computing, ...shaping };
+const RULES: Readonly<Record<string, Lowering>> = { ...computing, ...shaping, ...masking };
 
 /** Names of the kernels that can be lowered. */
 export const lowerableKernels: readonly string[] = Object.keys(RULES);
