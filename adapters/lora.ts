@@ -17,7 +17,16 @@ import type { LowRank } from "../dsl/ops/low_rank.ts";
 import { type Adapter, at, stage, trainable } from "./adapter.ts";
 import { lowRankRows, type WeightUpdate } from "./weight_update.ts";
 import { type Fields, peftRank } from "./exchange/fields.ts";
-import { flag, type Method, method, positiveNumber, type Setting, share, type ValuesOf, wholeNumber } from "./method.ts";
+import {
+  flag,
+  type Method,
+  method,
+  positiveNumber,
+  type Setting,
+  share,
+  type ValuesOf,
+  wholeNumber,
+} from "./method.ts";
 
 /** Options of {@linkcode lora}. */
 export interface LoraOptions {
@@ -175,7 +184,10 @@ export function loraOptions({ rank, alpha, rslora, dropout }: LoraValues): LoraO
  * @param values The settings
  * @param useDora Which of the two
  */
-export function loraFields({ rank = 1, alpha = rank, rslora = false, dropout = 0 }: LoraValues, useDora: boolean): Json {
+export function loraFields(
+  { rank = 1, alpha = rank, rslora = false, dropout = 0 }: LoraValues,
+  useDora: boolean,
+): Json {
   return {
     bias: "none",
     fan_in_fan_out: false,

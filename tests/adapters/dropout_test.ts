@@ -151,8 +151,7 @@ for (const [name, spec] of Object.entries(methods)) {
       const x = tf.randomNormal([3, 12], 0, 1, "float32", 3);
       const expected = apply(layer, params)(x);
       const [draws, sum] = [400, tf.zeros(expected.shape)];
-      const mean = Array.from({ length: draws }, (_, i) =>
-        apply(layer, drawing(params, drawWords(fold(key(9), i))))(x))
+      const mean = Array.from({ length: draws }, (_, i) => apply(layer, drawing(params, drawWords(fold(key(9), i))))(x))
         .reduce((total, y) => tf.add(total, tf.div(y, draws)), sum);
       assertClose(mean, expected, 0.06, "mean");
       const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))({ ...params });
@@ -226,7 +225,9 @@ Deno.test("dropout is a setting of LoRA and DoRA and of specifications with one 
   }
   const model = await openModel(`${root}/vit-rgb`);
   const size = { batch: 2, length: 0, backend: "cpu" } as const;
-  const [with_, without] = ["lora:dropout=0.5", "lora"].map((spec) => planTraining(model, adapt(spec)(model.layer), size));
+  const [with_, without] = ["lora:dropout=0.5", "lora"].map((spec) =>
+    planTraining(model, adapt(spec)(model.layer), size)
+  );
   assert(with_.peakBytes >= without.peakBytes);
 });
 

@@ -12,9 +12,10 @@ import type { Halved } from "./half.ts";
 
 /** Kernels that compute each element from the elements in the same place. */
 const ELEMENTWISE: ReadonlySet<string> = new Set([
-  ..."Abs Add AddN Cast ClipByValue Cos DropoutMask Elu Equal Erf Exp Expm1 Greater GreaterEqual LeakyRelu Less LessEqual".split(
-    " ",
-  ),
+  ..."Abs Add AddN Cast ClipByValue Cos DropoutMask Elu Equal Erf Exp Expm1 Greater GreaterEqual LeakyRelu Less LessEqual"
+    .split(
+      " ",
+    ),
   ..."Log Log1p LogicalAnd LogicalNot LogicalOr Maximum Minimum Multiply Neg NotEqual Pow RealDiv Reciprocal".split(
     " ",
   ),
