@@ -46,7 +46,7 @@ export const OneloraError: typeof dsl.OneloraError = dsl.OneloraError;
  * - `lora`: y = W0 x + s B A x
  * - `dora`: y = m / ‖W0 + s B A‖ * (W0 + s B A) x
  * - `vera`: y = W0 x + b * (B (d * (A x))), A and B fixed and shared
- * - `mora1`, `mora6`: y = W0 x + f(M g(x)), M square
+ * - `miss`: y = W0 x + D^T s(x), s(x) the sums of r shards; `mora1`, `mora6`: y = W0 x + f(M g(x)), M square
  * - `bitfit`: y = W0 x + b0 + β; `scale`: y = γ (W0 x + b0); `ia3`: y = l * (W0 x + b0), or W0 (l * x) + b0
  *
  * On the whole model, `pipe(model, methods.norms)`: `difffit()`, `norms`, `head`, `labels`, `all`.

@@ -34,4 +34,5 @@ export const bitfitMethod: Method = method({
   aliases: { bias: {} },
   settings: {},
   build: (_, target) => at(target, bitfit()),
+  isLinear: true,
 });

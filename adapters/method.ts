@@ -151,6 +151,8 @@ export interface MethodDescription<S extends Settings> {
   readonly settings: S;
   /** What it does to a model's linear layers at `target`, or to the model. */
   build(values: ValuesOf<S>, target: string): ModelChange;
+  /** Whether what it adds to a layer is linear in what it trains, so that adapters of it are weighted by their parameters. */
+  readonly isLinear?: true;
   /** How PEFT stores it, if PEFT has it. */
   readonly peft?: PeftFormat<ValuesOf<S>>;
   /** The layers that it trains whole and that PEFT saves as `modules_to_save`. */

@@ -8,6 +8,7 @@ export * from "./difffit.ts";
 export * from "./dora.ts";
 export * from "./ia3.ts";
 export * from "./lora.ts";
+export * from "./miss.ts";
 export * from "./mora.ts";
 export * from "./one_lora.ts";
 export * from "./parts.ts";

@@ -16,6 +16,13 @@ export {
   stage,
   trainable,
 } from "./adapter.ts";
+export { type PlacedAdapter, type Stack, stackAdapters } from "./combine/stack.ts";
+export {
+  combineAdapters,
+  type CombinedAdapter,
+  type CombineOptions,
+  type DescribedAdapter,
+} from "./combine/weighted.ts";
 export { type ParameterCounts, parameterCounts } from "./count.ts";
 export { type AdapterConfig, type AdapterSpec, readAdapterConfig } from "./exchange/config.ts";
 export type { Fields } from "./exchange/fields.ts";
@@ -48,6 +55,7 @@ export {
   type ValuesOf,
   wholeNumber,
 } from "./method.ts";
+export type { MissOptions } from "./miss.ts";
 export type { MoraOptions } from "./mora.ts";
 export type { OneLoraOptions } from "./one_lora.ts";
 export { adapt, type ChosenMethod, type LayerGroup, methodNames, type MethodOptions, parseMethods } from "./spec.ts";

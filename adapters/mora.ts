@@ -124,6 +124,7 @@ export const mora1Method: Method = method({
   summary: "a square matrix between sums of features and their repetition",
   settings,
   build: (options, target) => at(target, mora1(options)),
+  isLinear: true,
 });
 
 /** MoRA type 6, described. */
@@ -132,4 +133,5 @@ export const mora6Method: Method = method({
   summary: "a square matrix that acts on rotated rows of features",
   settings,
   build: (options, target) => at(target, mora6(options)),
+  isLinear: true,
 });

@@ -53,14 +53,15 @@ export const oneLoraMethod: Method = method({
   aliases: { "1lora-random": { compression: "random" } },
   settings: { compression: oneOf(["sum", "random"], "the ones, or a fixed random vector in their place") },
   build: (options, target) => at(target, oneLora(options)),
+  isLinear: true,
   peft: {
     type: "MISS",
     tensors: { b: { key: "miss_block", shape: (shape) => [1, ...shape] } },
     loraB: "b",
     fields: () => ({ bias: "none", init_weights: true, mini_r: 1, miss_dropout: 0, r: 1 }),
     values(fields) {
-      if (peftRank(fields) !== 1) throw fields.wrong("r", "1, which is 1LoRA");
-      return {};
+      // More shards are another method.
+      return peftRank(fields) === 1 ? {} : undefined;
     },
   },
 });

@@ -123,6 +123,7 @@ export type {
   OutputOf,
   OwnSettings,
 } from "./fine_tune/options.ts";
+export type { Served, ServeOptions, Used } from "./fine_tune/served.ts";
 export { load, type LoadOptions, type Predictor, type Tuned } from "./fine_tune/tuned.ts";
 export { type Autoencoder, openAutoencoder } from "./generation/autoencoder.ts";
 export { type DiffusionLoss, diffusionLoss, qSample } from "./generation/diffusion.ts";

@@ -4,27 +4,20 @@
  * @module
  */
 import { dispose, type Tensor, tidy } from "@tensorflow/tfjs-core";
-import { adapt, mergeParams, readAdapterConfig } from "../adapters/mod.ts";
-import { readAdapterHeader, readAdapterParams, untiesWeights } from "../adapters/exchange/load.ts";
+import { mergeParams } from "../adapters/mod.ts";
+import { stackAdapters } from "../adapters/combine/stack.ts";
 import { OneloraError } from "../dsl/error.ts";
 import { init, type Layer, specs } from "../dsl/layer.ts";
 import { type Key, key } from "../dsl/random.ts";
 import type { Params, Path } from "../dsl/tree.ts";
-import {
-  type DescriptionOptions,
-  type HubOptions,
-  loadParams,
-  type Model,
-  openCheckpoint,
-  openModel,
-} from "../models/mod.ts";
+import { type HubOptions, loadParams, type Model, openModel } from "../models/mod.ts";
 import type { Holding } from "../models/checkpoint/load.ts";
-import { labelNames } from "../models/config.ts";
+import { adapterFolder, fitted, type PlacedFolder, placeFolder } from "./place.ts";
 
 /** Options of {@linkcode openTrained}. */
 export interface OpenOptions {
-  /** Folder of an adapter to place on the model. */
-  readonly adapter?: string;
+  /** Folder of an adapter to place on the model, an adapter's or a run's; of several, the sum of their updates. */
+  readonly adapter?: string | readonly string[];
   /** First values of what no file holds. */
   readonly key: Key;
   /**
@@ -51,35 +44,41 @@ export interface OpenedModel {
   readonly part?: string;
 }
 
-/** What an adapter's head is for, where it is not what the model's own is for. */
-type HeadOptions = Pick<DescriptionOptions, "labels" | "problem">;
-
-/** The classes that an adapter's head is for: by name if its folder has names, else as many as the head has. */
-async function classesOf(adapter: string, model: Model): Promise<HeadOptions> {
-  if (model.labels === undefined || model.classPart === undefined) return {};
-  const { shapes, labels, problem } = await readAdapterHeader(adapter, model.modules, { open: openCheckpoint });
-  const rows = shapes[`${model.classPart.path}.weight`]?.[0];
-  if (rows === undefined) return {};
-  const count = rows - model.classPart.extraRows;
-  const named = labels?.length === count ? labels : count === model.labels.length ? undefined : labelNames(count);
-  return { ...(named && { labels: named }), ...(problem && { problem }) };
-}
-
-/** The model that an adapter goes on: with its classes, and with the head untied where the adapter has it apart. */
-async function fitted(adapter: string, model: Model): Promise<Model> {
-  const sized = model.with(await classesOf(adapter, model));
-  const isUntied = await untiesWeights(adapter, sized.layer, sized.modules, { open: openCheckpoint });
-  return isUntied ? sized.with({ untied: true }) : sized;
-}
-
 /** Replaces tensors of a tree, disposing those that give way. */
 function overlay(base: Params, above: Params): Params {
   for (const path of Object.keys(above)) base[path]?.dispose();
   return { ...base, ...above };
 }
 
+/** Adapters from their folders on one model; on an error nothing of them is left. */
+export async function placeFolders(
+  folders: readonly string[],
+  model: Model,
+  base: Params,
+): Promise<readonly PlacedFolder[]> {
+  const placed: PlacedFolder[] = [];
+  try {
+    for (const folder of folders) placed.push(await placeFolder(folder, model, base));
+    return placed;
+  } catch (error) {
+    dispose(placed.map(({ params }) => params as Record<Path, Tensor>));
+    throw error;
+  }
+}
+
+/** The model that adapters go on, and their folders. */
+export async function fittedTo(
+  published: Model,
+  adapter: OpenOptions["adapter"],
+): Promise<{ readonly model: Model; readonly folders: readonly string[] }> {
+  const folders = await Promise.all([adapter ?? []].flat().map(adapterFolder));
+  let model = published;
+  for (const folder of folders) model = await fitted(folder, model);
+  return { model, folders };
+}
+
 /**
- * Opens a model by preset name or folder with all its parameters, and an adapter folder on it. The head gets the adapter's
+ * Opens a model by preset name or folder with all its parameters, and adapter folders on it. The head gets the adapter's
  * classes, whatever the model's own were.
  *
  * @param name What `openModel` takes: preset name, Hugging Face folder, `hf:ORG/NAME`, PRESET=FILE; or an opened model
@@ -99,13 +98,19 @@ function overlay(base: Params, above: Params): Params {
 export async function openTrained(name: string | Model, options: OpenOptions): Promise<OpenedModel> {
   const { adapter, hub } = options;
   const published = typeof name === "string" ? await openModel(name, { hub }) : name;
-  const model = adapter === undefined ? published : await fitted(adapter, published);
+  const { model, folders } = await fittedTo(published, adapter);
   const base = await loadParams(model, options.key, model.layer, options.holding);
-  if (adapter === undefined) return { model, layer: model.layer, ...base };
+  if (folders.length === 0) return { model, layer: model.layer, ...base };
+  const placed: (readonly PlacedFolder[])[] = [];
   try {
-    const config = await readAdapterConfig(adapter, model.layer, model.modules);
-    const layer = adapt(config.adapter, config)(model.layer);
-    const read = await readAdapterParams(adapter, layer, model.modules, { open: openCheckpoint, base: base.params });
+    placed.push(await placeFolders(folders, model, base.params));
+    const [[first, ...others]] = placed;
+    const { layer, params: read } = others.length === 0 ? first : await stackAdapters(model.layer, [first, ...others]);
+    // What several trained whole alike is there several times.
+    const unused = placed[0].flatMap(({ params }) =>
+      Object.values<Tensor>(params).filter((tensor) => !Object.values(read).includes(tensor))
+    );
+    dispose(unused);
     // What an adapter computes from the base weights (DoRA's norms) is in no file.
     const params = init(layer, options.key, overlay(base.params, read));
     return {
@@ -116,7 +121,7 @@ export async function openTrained(name: string | Model, options: OpenOptions): P
       part: base.part,
     };
   } catch (error) {
-    dispose(base.params as Record<Path, Tensor>);
+    dispose([base.params, ...placed.flat().map(({ params }) => params)] as Record<Path, Tensor>[]);
     throw error;
   }
 }

@@ -57,6 +57,6 @@ Deno.test("what a user composes is reachable from the root", () => {
   const names = ["adapt", "at", "everyLinear", "fineTune", "load", "loadAdapter", "loadParams", "merge", "methods"];
   const others = ["OneloraError", "openModel", "parameterCounts", "save", "useBackend"];
   assertEquals(Object.keys(root).sort(), [...names, ...others].sort());
-  const placed = ["bitfit", "difffit", "dora", "ia3", "lora", "mora1", "mora6", "oneLora", "scale", "vera"];
+  const placed = ["bitfit", "difffit", "dora", "ia3", "lora", "miss", "mora1", "mora6", "oneLora", "scale", "vera"];
   assertEquals(Object.keys(root.methods).sort(), [...placed, "all", "head", "labels", "norms"].sort());
 });

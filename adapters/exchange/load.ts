@@ -9,6 +9,7 @@ import type { AnyLayer } from "../../dsl/layer.ts";
 import { agree, type HostTensor, readAgreeing, toTensor } from "../../dsl/safetensors/mod.ts";
 import type { Params, Path, Tree } from "../../dsl/tree.ts";
 import { adapt } from "../spec.ts";
+import { type BaseSample, readSample } from "./base.ts";
 import { type AdapterConfig, readAdapterConfig, readLayout } from "./config.ts";
 import { type Fields, readFields } from "./fields.ts";
 import {
@@ -126,15 +127,18 @@ export interface AdapterHeader {
   readonly labels?: readonly string[];
   /** What they are to an image, `problem_type` of the model's configuration, likewise. */
   readonly problem?: string;
+  /** Some of the base model's weights, likewise. */
+  readonly base?: BaseSample;
 }
 
-/** What a file's metadata say of classes; of text that is not this package's own, nothing. */
-function classesIn(metadata: string | undefined): Pick<AdapterHeader, "labels" | "problem"> {
+/** What a file's metadata say of classes and base; of text that is not this package's own, nothing. */
+function notesIn(metadata: string | undefined): Omit<AdapterHeader, "shapes"> {
   try {
-    const { labels, problem } = JSON.parse(metadata ?? "{}");
+    const { labels, problem, base } = JSON.parse(metadata ?? "{}");
     return {
       labels: Array.isArray(labels) && labels.every((label) => typeof label === "string") ? labels : undefined,
       problem: typeof problem === "string" ? problem : undefined,
+      base: readSample(base),
     };
   } catch {
     return {};
@@ -156,7 +160,7 @@ export async function readAdapterHeader(
   await using checkpoint = await openTensors(folder, open);
   return {
     shapes: Object.fromEntries(checkpoint.names.map((key) => [identify(key, names), checkpoint.info(key).shape])),
-    ...classesIn(checkpoint.metadata.onelora),
+    ...notesIn(checkpoint.metadata.onelora),
   };
 }
 

@@ -14,6 +14,7 @@ import { type NamedSource, writeSafetensors } from "../../dsl/safetensors/mod.ts
 import { join, type Params } from "../../dsl/tree.ts";
 import { loraMethod } from "../lora.ts";
 import { joinMethods } from "../spec.ts";
+import type { BaseSample } from "./base.ts";
 import { type AdapterSpec, formatConfig, VERSION } from "./config.ts";
 import { methodsOfWhole, type ModuleNames, OWN_LAYOUT, peftMethodOf, type Slot, slots, stored } from "./format.ts";
 
@@ -33,6 +34,8 @@ export interface SaveAdapterOptions {
   readonly labels?: readonly string[];
   /** What they are to an image, `problem_type` of the model's configuration, likewise. */
   readonly problem?: string;
+  /** Some of the base model's weights, by which it is known again: {@linkcode sampleBase}. */
+  readonly base?: BaseSample;
   /** `lora` writes 1LoRA as LoRA of rank one (A of ones, B = b), which every LoRA loader takes. */
   readonly as?: "lora";
 }
@@ -134,7 +137,13 @@ export async function saveAdapter(folder: string, options: SaveAdapterOptions): 
     await writeSafetensors(`${folder}/adapter_model.safetensors`, entries, {
       metadata: {
         format: "pt",
-        onelora: JSON.stringify({ version: VERSION, ...spec, labels: options.labels, problem: options.problem }),
+        onelora: JSON.stringify({
+          version: VERSION,
+          ...spec,
+          labels: options.labels,
+          problem: options.problem,
+          base: options.base,
+        }),
       },
     });
     await writeJson(`${folder}/adapter_config.json`, config);

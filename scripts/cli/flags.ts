@@ -8,7 +8,17 @@ import { type Either, left, right } from "fp-ts/Either";
 import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { allowedWords, isWithin, kebab, type Setting } from "../../tasks/trainer/setting.ts";
 
-export { allowedWords, boolean, choice, integer, kebab, number, required, text } from "../../tasks/trainer/setting.ts";
+export {
+  allowedWords,
+  boolean,
+  choice,
+  integer,
+  kebab,
+  list,
+  number,
+  required,
+  text,
+} from "../../tasks/trainer/setting.ts";
 
 /** One flag: a setting. */
 export type Flag<T> = Setting<T>;

@@ -9,10 +9,21 @@ import { type OpenedModel, openTrained } from "../../tasks/mod.ts";
 import { fetched } from "./fetched.ts";
 
 /**
+ * The folders that `--adapter` names: one, or several between commas.
+ *
+ * @param text What is written there
+ */
+export async function adapterFolders(text: string): Promise<readonly string[]> {
+  // A folder may have a comma in its name.
+  if (await Deno.stat(text).then(({ isDirectory }) => isDirectory, () => false)) return [text];
+  return text.split(",").map((each) => each.trim()).filter((each) => each !== "");
+}
+
+/**
  * Opens a model, with an adapter if one is named, and says on stderr what of it is in no file and what was chosen of one.
  *
  * @param name What `--model` takes
- * @param adapter The adapter's folder
+ * @param adapter What `--adapter` takes
  * @param seed Seed of what is in no file
  * @param holding What weights are kept as in the engine
  */
@@ -22,7 +33,8 @@ export async function openNoting(
   seed: number = 0,
   holding: Holding = {},
 ): Promise<OpenedModel> {
-  const opened = await openTrained(await fetched(name), { adapter, key: key(seed), holding });
+  const folders = adapter === undefined ? undefined : await adapterFolders(adapter);
+  const opened = await openTrained(await fetched(name), { adapter: folders, key: key(seed), holding });
   const { initialised, params, part } = opened;
   for (const note of opened.model.notes) console.error(`note: ${note}`);
   if (part !== undefined) console.error(`note: "${part}" is what was taken of ${name}`);

@@ -9,7 +9,7 @@ import { quantisations } from "../../dsl/quantise.ts";
 import { presetNames, type Qkv } from "../../models/mod.ts";
 import { type Settings, type TaskKind, taskKinds, taskNames } from "../../tasks/mod.ts";
 import { methodSettings, ownSettings, runSettings } from "../../tasks/trainer/settings.ts";
-import { choice, type Flag, type Flags, integer, kebab, type Options, text } from "./mod.ts";
+import { choice, type Flag, type Flags, integer, kebab, list, type Options, text } from "./mod.ts";
 
 /** What `--model` takes, in words. */
 export const modelHelp: string =
@@ -42,7 +42,11 @@ export const backendFlag = {
 /** A model and an adapter folder on it. */
 export const trainedFlags = {
   model: text({ help: modelHelp, value: "NAME|DIR" }),
-  adapter: text({ help: "Folder of an adapter for it: a run's adapter/, or one of Hugging Face PEFT", value: "DIR" }),
+  adapter: list({
+    help:
+      "Folder of an adapter for it: a run's, or one of Hugging Face PEFT; of several (DIR,DIR) the sum of their updates",
+    value: "DIR",
+  }),
 };
 
 /** Weights in fewer bits. */

@@ -12,17 +12,26 @@ import { ggufAdapter, ggufLanguage } from "../../models/gguf/language.ts";
 import { type GgufType, writeGguf } from "../../models/gguf/file.ts";
 import { ggufVocabulary } from "../../models/gguf/vocabulary.ts";
 import { readAdapterConfig } from "../../adapters/mod.ts";
+import { openModel } from "../../models/mod.ts";
+import { openConverted } from "../../tasks/combine.ts";
 import { mergeOpened, type OpenedModel } from "../../tasks/mod.ts";
+import { adapterFolder } from "../../tasks/place.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, main, required, text } from "../cli/mod.ts";
-import { openNoting } from "../cli/opened.ts";
+import { fetched } from "../cli/fetched.ts";
+import { newOrEmpty } from "../cli/new_folder.ts";
+import { adapterFolders, openNoting } from "../cli/opened.ts";
 import { trainedFlags, usage } from "../cli/options.ts";
 
 const flags = {
   model: required(trainedFlags.model),
   adapter: trainedFlags.adapter,
-  to: choice({ help: "The other program's format", allowed: ["gguf"] as const, default: "gguf" }),
-  out: required(text({ help: "The file, which must not be there yet", value: "FILE" })),
+  to: choice({
+    help: "The other program's format: gguf of a model, or an adapter as another method of PEFT",
+    allowed: ["gguf", "peft-lora", "peft-miss"] as const,
+    default: "gguf",
+  }),
+  out: required(text({ help: "The file, or folder of an adapter, which must not be there yet", value: "FILE|DIR" })),
   dtype: choice({
     help: "What weights are stored as; norms and biases are float32",
     allowed: ["f32", "f16", "bf16"] as readonly GgufType[],
@@ -102,14 +111,36 @@ async function exportAdapter({ model, layer, params }: OpenedModel, adapter: str
 
 await main(
   { name: "export", summary: "Writes a model, or an adapter alone, as another program's file.", flags },
-  attempt(async ({ options: { model: name, adapter, out, dtype, adapterAlone } }) => {
-    if (adapterAlone && adapter === undefined) throw usage("exporting an adapter", "no --adapter", "--adapter DIR");
-    await refuseExisting(out);
+  attempt(async ({ options: { model: name, adapter, to, out, dtype, adapterAlone }, given }) => {
+    const isConversion = to !== "gguf";
+    if ((adapterAlone || isConversion) && adapter === undefined) {
+      throw usage("exporting an adapter", "no --adapter", "--adapter DIR");
+    }
+    const several = adapter === undefined ? [] : await adapterFolders(adapter);
+    if ((adapterAlone || isConversion) && several.length > 1) {
+      throw usage(
+        "exporting an adapter",
+        `${several.length} of them`,
+        "one; `deno task merge --adapter-alone` makes one",
+      );
+    }
+    if (isConversion && given.has("dtype")) throw usage(`--dtype ${dtype}`, `--to ${to}`, "--to gguf");
+    if (isConversion) await newOrEmpty(`writing ${out}`, out);
+    else await refuseExisting(out);
     // Plain memory rather than an engine's, as for merging.
     await useBackend("cpu");
+    if (isConversion) {
+      const converted = await openConverted(await openModel(await fetched(name)), several[0], to);
+      try {
+        await converted.save(out);
+      } finally {
+        dispose(converted.params as Record<string, Tensor>);
+      }
+      return console.log(out);
+    }
     const opened = await openNoting(name, adapter);
     try {
-      if (adapterAlone) await exportAdapter(opened, adapter!, out);
+      if (adapterAlone) await exportAdapter(opened, await adapterFolder(several[0]), out);
       else (await exportModel(opened, out, dtype)).forEach((note) => console.error(`note: ${note}`));
       console.log(out);
     } finally {

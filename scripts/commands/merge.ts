@@ -1,55 +1,94 @@
 /**
- * `deno task merge`: a model with an adapter's changes in its own weights, as a plain Hugging Face folder.
+ * `deno task merge`: a model with an adapter's changes in its own weights, as a plain Hugging Face folder; or several adapters
+ * as one.
  *
  * @module
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { combinations } from "../../adapters/combine/weighted.ts";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
-import { saveModel } from "../../models/mod.ts";
+import { openModel, saveModel } from "../../models/mod.ts";
 import { copyCompanions } from "../../models/companions/files.ts";
-import { mergeOpened } from "../../tasks/mod.ts";
+import { openCombined } from "../../tasks/combine.ts";
+import { mergeOpened, type OpenedModel } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
-import { main, required, text } from "../cli/mod.ts";
-import { openNoting } from "../cli/opened.ts";
-import { quantiseFlag, trainedFlags } from "../cli/options.ts";
+import { fetched } from "../cli/fetched.ts";
+import { boolean, choice, integer, list, main, type Options, required, text } from "../cli/mod.ts";
+import { newOrEmpty } from "../cli/new_folder.ts";
+import { adapterFolders, openNoting } from "../cli/opened.ts";
+import { quantiseFlag, trainedFlags, usage } from "../cli/options.ts";
 
 const flags = {
   model: required(trainedFlags.model),
   adapter: required(trainedFlags.adapter),
+  weights: list({ help: "A weight for each adapter; without any, updates are summed", value: "X,X" }),
+  combination: choice({
+    help: "How weights apply, as in PEFT's add_weighted_adapter: linear weighs parameters, which for LoRA is an " +
+      "approximation, cat is the exact sum of updates, svd that sum to a rank (default: linear, svd with --svd-rank)",
+    allowed: combinations,
+  }),
+  svdRank: integer({ help: "Rank that singular values bring the weighted sum to", min: 1 }),
+  adapterAlone: boolean({ help: "Write one adapter made of those, instead of a model" }),
   ...quantiseFlag,
-  out: required(text({ help: "Folder of the merged model, new or empty", value: "DIR" })),
+  out: required(text({ help: "Folder of the merged model or adapter, new or empty", value: "DIR" })),
 };
 
-/** Refuses a folder with anything in it, so that no model is ever written over, least of all the one that is read. */
-async function newOrEmpty(folder: string): Promise<void> {
-  const refuse = (found: string, cause?: unknown) =>
-    new OneloraError({ attempted: `merging into ${folder}`, found, allowed: "a new or empty folder" }, { cause });
-  try {
-    for await (const { name } of Deno.readDir(folder)) throw refuse(`"${name}" in it`);
-  } catch (cause) {
-    if (cause instanceof Deno.errors.NotFound) return;
-    throw cause instanceof OneloraError ? cause : refuse((cause as Error).message, cause);
+/** The weights of a command line. */
+function weightsOf(written: string): readonly number[] {
+  return written.split(",").map((each) => {
+    const weight = each.trim() === "" ? NaN : Number(each);
+    if (Number.isFinite(weight)) return weight;
+    throw usage("reading --weights", JSON.stringify(each), "numbers with commas between, one for each adapter");
+  });
+}
+
+/** A model with the adapters weighted, or summed. */
+async function opened(
+  { model: name, adapter, weights, combination, svdRank: rank, adapterAlone, quantise }: Options<typeof flags>,
+): Promise<OpenedModel & { readonly save?: (folder: string) => Promise<void> }> {
+  if (weights === undefined && combination === undefined && rank === undefined && !adapterAlone) {
+    return await openNoting(name, adapter, undefined, { quantise });
   }
+  if (quantise !== undefined) throw usage(`--quantise ${quantise}`, "weighted adapters", "one of the two");
+  const how = combination ?? (rank === undefined ? weights === undefined ? "cat" : "linear" : "svd");
+  const folders = await adapterFolders(adapter);
+  return await openCombined(await openModel(await fetched(name)), folders, {
+    weights: weights === undefined ? undefined : weightsOf(weights),
+    combination: how,
+    rank,
+  });
 }
 
 await main(
-  { name: "merge", summary: "Folds an adapter into its model's weights, as a plain Hugging Face folder.", flags },
-  attempt(async ({ options: { model: name, adapter, out, quantise } }) => {
-    await newOrEmpty(out);
+  {
+    name: "merge",
+    summary:
+      "Folds adapters into their model's weights, as a plain Hugging Face folder, or makes one adapter of several.",
+    flags,
+  },
+  attempt(async ({ options }) => {
+    const { model: name, out, adapterAlone } = options;
+    await newOrEmpty(`merging into ${out}`, out);
     // Plain memory rather than an engine's: a model and its merged weights may be more than wasm can address.
     await useBackend("cpu");
-    const opened = await openNoting(name, adapter, undefined, { quantise });
-    if (opened.model.folder === undefined) {
+    const { save, ...found } = await opened(options);
+    if (adapterAlone) {
+      await save!(out);
+      dispose(found.params as Record<string, Tensor>);
+      console.log(`merged adapter: ${out}`);
+      return;
+    }
+    if (found.model.folder === undefined) {
       throw new OneloraError({
         attempted: `merging into ${name}`,
         found: "no weights",
         allowed: "a model with weights",
       });
     }
-    const merged = await mergeOpened(opened);
+    const merged = await mergeOpened(found);
     await saveModel(merged.model, merged.params, out);
-    await copyCompanions(opened.model.folder, out);
-    dispose([opened.params, merged.params] as Record<string, Tensor>[]);
+    await copyCompanions(found.model.folder, out);
+    dispose([found.params, merged.params] as Record<string, Tensor>[]);
     console.log(`merged model: ${out}`);
   }),
 );

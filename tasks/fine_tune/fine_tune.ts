@@ -5,6 +5,7 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { saveAdapter } from "../../adapters/mod.ts";
+import { sampleBase } from "../../adapters/exchange/base.ts";
 import type { StepPlan } from "../../dsl/compile/mod.ts";
 import { type BackendReport, engineInUse, isEngineChosen, useBackend } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
@@ -12,7 +13,7 @@ import { claimFolder } from "../../dsl/files/claim.ts";
 import { firstBefore, fromFirst, ranksInUse } from "../../dsl/ranks.ts";
 import { mapTree } from "../../dsl/tree.ts";
 import { endedBy, Interruption } from "../../dsl/turn.ts";
-import type { Model } from "../../models/mod.ts";
+import { type Model, openModel } from "../../models/mod.ts";
 import { pinModel } from "../../models/open.ts";
 import type { Examples } from "../data/own.ts";
 import { checkData, recordData } from "../data/record.ts";
@@ -23,6 +24,7 @@ import { NO_METHOD } from "../trainer/method.ts";
 import { type Reporter, silent } from "../trainer/observe.ts";
 import { interrupted } from "../trainer/train.ts";
 import { runTask } from "../trainer/run.ts";
+import { startingFrom } from "../trainer/start.ts";
 import { type GivenSettings, resolveRun } from "../trainer/settings.ts";
 import type { Run, RunResult, RunSettings, TaskKind } from "../trainer/task.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
@@ -193,10 +195,14 @@ async function trained(
   const opened = { model, data, facts, signal };
   const { baseline: plain } = kind;
   const baseline = options.baseline
-    ? await runTask(kind, { ...run, adapter: plain.adapter, dropout: undefined, timeLimit: undefined }, {
-      ...opened,
-      reporter: reporterOf(options, plain.name),
-    })
+    ? await runTask(
+      kind,
+      { ...run, adapter: plain.adapter, dropout: undefined, from: undefined, timeLimit: undefined },
+      {
+        ...opened,
+        reporter: reporterOf(options, plain.name),
+      },
+    )
     : undefined;
 
   const [otherLoad, memory] = [watchLoad(), watchMemory()];
@@ -222,7 +228,9 @@ async function trained(
       if (out === undefined || run.adapter === NO_METHOD) return;
       const { modules: names, labels, problem } = model.model;
       const { layer, params } = model;
-      await saveAdapter(`${out}/adapter`, { layer, params, spec: run, names, labels, problem, baseModel: run.model });
+      const base = await sampleBase(layer, params);
+      const facts = { names, labels, problem, base, baseModel: run.model };
+      await saveAdapter(`${out}/adapter`, { layer, params, spec: run, ...facts });
     },
   });
   const result = await running.catch((error) => {
@@ -247,6 +255,12 @@ async function trained(
   }
 }
 
+/** A run with the method of the adapter that it starts from. */
+async function started(kind: TaskKind, run: Run, given: Model | undefined, options: AnyOptions): Promise<Run> {
+  const model = given ?? await openModel(run.model, { hub: options.hub });
+  return await startingFrom(run, model, new Set(Object.keys(settingsOf(options))), kind.besides(model));
+}
+
 async function start(options: AnyOptions): Promise<FineTuned<TaskName>> {
   const { resume } = options;
   const ranks = ranksInUse();
@@ -264,10 +278,11 @@ async function start(options: AnyOptions): Promise<FineTuned<TaskName>> {
   const kind = taskKind(name);
   const model = typeof options.model === "object" ? options.model : undefined;
   // The run's folder says which commit it began from.
-  const pinned = {
+  const named = {
     ...run,
     model: model === undefined ? await firstBefore(() => pinModel(run.model, options.hub)) : run.model,
   };
+  const pinned = resume !== undefined || named.from === undefined ? named : await started(kind, named, model, options);
   const under = typeof out === "object" ? out.under : undefined;
   const folder = place ?? (under && newFolder(under, `${pinned.model}-${pinned.data}-${pinned.adapter}`));
   using late = early === undefined && folder !== undefined ? await claimFolder(folder, "train") : undefined;

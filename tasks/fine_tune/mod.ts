@@ -14,4 +14,5 @@ export type {
   OwnSettings,
 } from "./options.ts";
 export { readRunConfig, type SavedRun } from "./config.ts";
+export type { Served, ServeOptions, Used } from "./served.ts";
 export { load, type LoadOptions, type Predictor, type Tuned, type TunedFacts } from "./tuned.ts";

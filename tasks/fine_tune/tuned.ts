@@ -4,23 +4,22 @@
  * @module
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
-import { readAdapterConfig, saveAdapter } from "../../adapters/mod.ts";
+import { type AdapterSpec, readAdapterConfig, saveAdapter } from "../../adapters/mod.ts";
+import { sampleBase } from "../../adapters/exchange/base.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { guarded } from "../../dsl/files/file.ts";
-import { isObject, parseSettings } from "../../dsl/files/json.ts";
-import { readText, SETTINGS_BYTES } from "../../dsl/files/read.ts";
-import { writeJson } from "../../dsl/files/write.ts";
 import { key } from "../../dsl/random.ts";
 import { mapTree, type Params } from "../../dsl/tree.ts";
 import { type HubOptions, type Model, saveModel } from "../../models/mod.ts";
 import { copyCompanions } from "../../models/companions/files.ts";
 import { requireTask, taskKind, type TaskName } from "../kinds.ts";
 import { mergeOpened, openTrained } from "../open.ts";
+import { adapterFolder } from "../place.ts";
 import { NO_METHOD } from "../trainer/method.ts";
-import { ownSettings } from "../trainer/settings.ts";
 import type { MethodSettings, TaskKind } from "../trainer/task.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
+import { jsonOf, notesOf, settingsIn, writeNotes } from "./notes.ts";
 import type { InputOf, OutputOf } from "./options.ts";
+import { serve, type Served, type ServeOptions } from "./served.ts";
 
 /** A model that predicts and is saved; disposing it frees its tensors. */
 export interface Predictor<Name extends TaskName> extends TrainedModel, Disposable {
@@ -38,15 +37,12 @@ export interface Tuned<Name extends TaskName> extends Predictor<Name> {
   readonly merge: () => Promise<Predictor<Name>>;
 }
 
-/** What this package adds to an adapter's folder. */
-const NOTES = "onelora.json";
-
 /** What there is to know of a trained model besides its tensors. */
 export interface TunedFacts {
   /** The task. */
   readonly kind: TaskKind;
   /** The method. */
-  readonly method: MethodSettings;
+  readonly method: MethodSettings & AdapterSpec;
   /** The task's own settings. */
   readonly own: object;
 }
@@ -74,11 +70,6 @@ async function merged<Name extends TaskName>(
   };
 }
 
-/** Settings that JSON keeps. */
-function plain(own: object): object {
-  return Object.fromEntries(Object.entries(own).filter(([, value]) => typeof value !== "object"));
-}
-
 /**
  * A trained model in hand.
  *
@@ -98,8 +89,9 @@ export function tuned<Name extends TaskName>(trained: TrainedModel, facts: Tuned
         throw new OneloraError({ attempted: `saving into ${folder}`, found: `the adapter ${NO_METHOD}`, allowed });
       }
       const { modules: names, labels, problem, name: baseModel } = model;
-      await saveAdapter(folder, { layer, params, spec: method, names, labels, problem, baseModel });
-      await writeJson(`${folder}/${NOTES}`, { task: kind.name, settings: plain(own) }, { within: folder });
+      const base = await sampleBase(layer, params);
+      await saveAdapter(folder, { layer, params, spec: method, names, labels, problem, base, baseModel });
+      await writeNotes(folder, kind, own);
     },
     merge: () => merged(trained, facts),
     [Symbol.dispose]: freed(params),
@@ -116,47 +108,42 @@ export interface LoadOptions<Name extends TaskName> {
   readonly hub?: HubOptions;
 }
 
-async function json(path: string): Promise<Readonly<Record<string, unknown>> | undefined> {
-  const text = await readText(path, SETTINGS_BYTES).catch((error) => {
-    if (error.cause instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  });
-  if (text === undefined) return undefined;
-  const found = await guarded(`reading ${path}`, "a JSON object", () => parseSettings(text));
-  if (isObject(found)) return found as Readonly<Record<string, unknown>>;
-  throw new OneloraError({ attempted: `reading ${path}`, found: "no JSON object", allowed: "a JSON object" });
-}
-
-/** The settings of a task that a folder has. */
-function settingsIn(kind: TaskKind, settings: unknown): object {
-  const given = isObject(settings) ? settings as Readonly<Record<string, unknown>> : {};
-  return Object.fromEntries(
-    Object.keys(ownSettings(kind)).flatMap((name) => name in given ? [[name, given[name]]] : []),
-  );
-}
-
 /**
  * Opens a fine-tuned model again: what `save` of a fine-tuned model wrote, a run's folder, or an adapter of Hugging Face
- * PEFT. It predicts as it did.
+ * PEFT. It predicts as it did. With `adapters`, a base model is loaded once, and `use` takes adapters by name.
  *
  * @param folder The folder
  * @param options See {@linkcode LoadOptions}
  * @throws OneloraError for a folder without an adapter, an adapter that names no model, and one of another model
  */
-export async function load<Name extends TaskName = "image-classification">(
+export function load<Name extends TaskName = "image-classification">(
   folder: string,
-  options: LoadOptions<Name> = {},
-): Promise<Tuned<Name>> {
-  const inside = await json(`${folder}/adapter_config.json`) === undefined ? `${folder}/adapter` : folder;
-  const config = await json(`${inside}/adapter_config.json`);
+  options?: LoadOptions<Name> & { readonly adapters?: undefined },
+): Promise<Tuned<Name>>;
+/** Loads a base model once, and adapters for it by name. */
+export function load<Name extends TaskName = "image-classification">(
+  base: string | Model,
+  options: ServeOptions<Name> & { readonly adapters: Readonly<Record<string, string>> },
+): Promise<Served<Name>>;
+export function load<Name extends TaskName>(
+  given: string | Model,
+  options: LoadOptions<Name> | ServeOptions<Name> = {},
+): Promise<Tuned<Name> | Served<Name>> {
+  if ("adapters" in options && options.adapters !== undefined) return serve(given, options);
+  return opened(given as string, options);
+}
+
+async function opened<Name extends TaskName>(folder: string, options: LoadOptions<Name>): Promise<Tuned<Name>> {
+  const inside = await adapterFolder(folder);
+  const config = await jsonOf(`${inside}/adapter_config.json`);
   if (config === undefined) {
     throw new OneloraError({
       attempted: `loading ${folder}`,
       found: "no adapter_config.json",
-      allowed: "what `save` wrote, a run's folder, or an adapter of PEFT",
+      allowed: "what `save` wrote, a run's folder, an adapter of PEFT, or a base model and `adapters`",
     });
   }
-  const notes = await json(`${inside}/${NOTES}`);
+  const notes = await notesOf(inside);
   const base = options.model ?? config.base_model_name_or_path;
   if (typeof base !== "string" && typeof base !== "object") {
     throw new OneloraError({ attempted: `loading ${folder}`, found: "no base model", allowed: "`model`" });
@@ -168,12 +155,8 @@ export async function load<Name extends TaskName = "image-classification">(
   });
   const task = options.task ?? notes?.task;
   const kind = typeof task === "string" ? taskKind(task) : requireTask(model, `loading ${folder}`);
-  const { adapter, rank, alpha, dropout, target = "all-linear" } = await readAdapterConfig(
-    inside,
-    model.layer,
-    model.modules,
-  );
-  const method = { adapter, rank, alpha, dropout, target };
+  const { target = "all-linear", ...spec } = await readAdapterConfig(inside, model.layer, model.modules);
+  const method = { ...spec, target };
   const own = { ...kind.recipe(model.name, "").own, ...settingsIn(kind, notes?.settings) };
   return tuned({ model, layer, params }, { kind, method, own });
 }

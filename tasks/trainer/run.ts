@@ -39,6 +39,7 @@ import { inPrecision } from "./precision.ts";
 import { movingOfFirst } from "./shared.ts";
 import type { TrainedModel } from "./prediction.ts";
 import { free, stepHalves, trainStep } from "./step.ts";
+import { adapterDigest, startFrom } from "./start.ts";
 import type { ParametersOf, PreparedTask, Run, RunResult, RunSurroundings, TaskKind } from "./task.ts";
 import { BEST, train, type TrainResult } from "./train.ts";
 
@@ -145,6 +146,7 @@ export async function runTask<Own extends object>(
   try {
     return await runPrepared(prepared, run, ranks, { ...surroundings, judge }, kind.compact === undefined ? {} : run, {
       ...identityOf(kind, run, kind.dataFacts(data)),
+      ...run.from === undefined ? {} : { fromSha256: await adapterDigest(run.from) },
       ...surroundings.facts,
     });
   } finally {
@@ -196,7 +198,8 @@ async function runPrepared(
   const factor = parseSchedule(run.schedule)({ steps, warmup });
   const parametersOf = resultOf(run);
   const { params: published, part } = await loadParams(source, key(run.seed), layer, holding);
-  const params = await inPrecision(layer, published, run.precision);
+  const started = run.from === undefined ? published : await startFrom(run.from, model, layer, published);
+  const params = await inPrecision(layer, started, run.precision);
   const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
   // Copies: the trainer frees what it is given when the engine has taken it over.
   const origins = mapTree((tensor: Tensor) => tensor.clone())(run.weightDecay === 0 ? {} : originsOf(layer, params));

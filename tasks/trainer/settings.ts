@@ -48,6 +48,10 @@ export const methodSettings: SettingsOf<MethodSettings> = {
 /** The settings of every run. */
 export const runSettings: SettingsOf<RunSettings> = {
   ...methodSettings,
+  from: text({
+    help: "Start from the parameters of this adapter, or run, whose method is taken where none is given",
+    value: "DIR",
+  }),
   epochs: number({ aside: true, help: "Passes over the training data", above: 0 }),
   steps: integer({ aside: true, help: "Steps, instead of epochs", min: 1 }),
   batchSize: fromRecipe(integer({ help: "Examples a step", min: 1 })),

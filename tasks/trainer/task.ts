@@ -35,6 +35,8 @@ export interface MethodSettings {
 
 /** The settings that every task has. */
 export interface RunSettings extends MethodSettings {
+  /** Folder of an adapter, or of a run, whose parameters are the first ones; its method is the run's. */
+  readonly from?: string;
   /** Passes over the training data, if `steps` is not given. */
   readonly epochs?: number;
   /** Steps. */

@@ -20,5 +20,6 @@ export const methods: Readonly<Record<string, string>> = {
   "1lora+bias+scale+norms": "1lora+bias+scale+norms",
   "bitfit+norms": "bitfit+norms",
   all: "all",
+  "miss-r4": "miss:rank=4",
   ia3: "ia3:feedforward=encoder.layer.*.output.dense",
 };

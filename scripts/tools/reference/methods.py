@@ -1,6 +1,6 @@
 """Every adapter method on a model of any family, at a random point and over ten AdamW steps.
 
-LoRA, rsLoRA, DoRA, VeRA and IA3 are Hugging Face PEFT's; the rest are the modules of adapted_linear.py.
+LoRA, rsLoRA, DoRA, VeRA, IA3 and MiSS are Hugging Face PEFT's; the rest are the modules of adapted_linear.py.
 """
 
 import copy
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Callable
 
 import torch
-from peft import IA3Config, LoraConfig, PeftConfig, VeraConfig, get_peft_model
+from peft import IA3Config, LoraConfig, MissConfig, PeftConfig, VeraConfig, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
@@ -28,6 +28,7 @@ PEFT_NAMES = {
     "lora_B.default.weight": "B",
     "vera_lambda_b.default": "b",
     "vera_lambda_d.default": "d",
+    "miss_block.default": "D",
 }
 
 
@@ -205,6 +206,7 @@ METHODS = {
     "bitfit+norms": by_hand(bias=True, train=is_norm),
     "all": by_hand(train=lambda path: True),
     "ia3": by_peft("ia3", IA3Config(feedforward_modules=["fc2"])),
+    "miss-r4": by_peft("miss", MissConfig(r=4), rank=4),
 }
 
 

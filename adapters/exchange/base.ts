@@ -1,0 +1,91 @@
+/**
+ * The base model of an adapter, known again by some of its weights: names and folders change, and two models of one shape
+ * take each other's adapters without a word.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { storedForm } from "../../dsl/engine/stored.ts";
+import { OneloraError } from "../../dsl/error.ts";
+import { isObject } from "../../dsl/files/json.ts";
+import { type AnyLayer, walk } from "../../dsl/layer.ts";
+import { join, type Params, type Path } from "../../dsl/tree.ts";
+
+/** The first values of some of a model's weights, by path. */
+export type BaseSample = Readonly<Record<Path, readonly number[]>>;
+
+/** How many weights, and values of each. */
+const [WEIGHTS, VALUES] = [128, 2];
+/** Relative difference of two copies of a weight, one of which was bfloat16 for a time. */
+const ROUNDING = 2 ** -7;
+/** Below this, half precision has few digits. */
+const TINY = 1e-5;
+
+/** Weights that an adapter leaves as they are, heads excepted, which may be new. */
+function frozenWeights(layer: AnyLayer, params: Params): readonly Path[] {
+  return [...walk(layer)].flatMap(([owner, { params: own, role }]) =>
+    role === "head" || role === "labels" ? [] : Object.entries(own).flatMap(([name, spec]) => {
+      const path = join(owner, name);
+      const isPlain = spec.adapter === undefined && spec.shared === undefined && !spec.trainable;
+      return isPlain && params[path] !== undefined && storedForm(params[path]) === undefined ? [path] : [];
+    })
+  );
+}
+
+async function firstValues(tensor: tf.Tensor, count: number): Promise<readonly number[]> {
+  const first = tf.tidy(() => tf.slice(tf.reshape(tensor, [tensor.size]), 0, Math.min(count, tensor.size)));
+  const values = Array.from(await first.data(), (value) => Number(value.toPrecision(6)));
+  first.dispose();
+  return values;
+}
+
+/**
+ * What an adapter remembers of its base.
+ *
+ * @param layer The adapted model
+ * @param params Its parameters, those of the base among them
+ */
+export async function sampleBase(layer: AnyLayer, params: Params): Promise<BaseSample> {
+  const paths = frozenWeights(layer, params);
+  const step = Math.max(1, paths.length / WEIGHTS);
+  const chosen = [...new Set(Array.from({ length: WEIGHTS }, (_, i) => paths[Math.floor(i * step)]))];
+  const sample: Record<Path, readonly number[]> = {};
+  for (const path of chosen) if (path !== undefined) sample[path] = await firstValues(params[path], VALUES);
+  return sample;
+}
+
+/**
+ * A sample as a file has it; nothing of what is none.
+ *
+ * @param value What stands there
+ */
+export function readSample(value: unknown): BaseSample | undefined {
+  const isNumbers = (each: unknown) => Array.isArray(each) && each.every((one) => typeof one === "number");
+  return isObject(value) && Object.values(value).every(isNumbers) ? value as BaseSample : undefined;
+}
+
+/**
+ * Compares a model with what an adapter remembers of its base, to the rounding of bfloat16.
+ *
+ * @param folder The adapter's
+ * @param sample What it remembers
+ * @param params The model's parameters
+ * @throws OneloraError naming a weight that is another
+ */
+export async function checkBase(folder: string, sample: BaseSample, params: Params): Promise<void> {
+  for (const [path, values] of Object.entries(sample)) {
+    const own = params[path];
+    if (own === undefined || storedForm(own) !== undefined) continue;
+    const found = await firstValues(own, values.length);
+    const isSame = values.every((value, i) =>
+      Math.abs(found[i] - value) <= ROUNDING * Math.max(Math.abs(value), Math.abs(found[i])) + TINY
+    );
+    if (isSame) continue;
+    const text = (some: readonly number[]) => some.map((each) => each.toPrecision(4)).join(", ");
+    throw new OneloraError({
+      attempted: `loading ${folder}`,
+      found: `an adapter of another base model: there "${path}" begins ${text(values)}, here ${text(found)}`,
+      allowed: "the model that it was trained on",
+    });
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * Adapters from folders, placed on a model whose parameters are there.
+ *
+ * @module
+ */
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { adapt, type AdapterConfig, readAdapterConfig } from "../adapters/mod.ts";
+import type { PlacedAdapter } from "../adapters/combine/stack.ts";
+import { checkBase } from "../adapters/exchange/base.ts";
+import { readAdapterHeader, readAdapterParams, untiesWeights } from "../adapters/exchange/load.ts";
+import type { Layer } from "../dsl/layer.ts";
+import type { Params } from "../dsl/tree.ts";
+import { type DescriptionOptions, type Model, openCheckpoint } from "../models/mod.ts";
+import { labelNames } from "../models/config.ts";
+
+/** What an adapter's head is for, where it is not what the model's own is for. */
+type HeadOptions = Pick<DescriptionOptions, "labels" | "problem">;
+
+/** The classes that an adapter's head is for: by name if its folder has names, else as many as the head has. */
+async function classesOf(adapter: string, model: Model): Promise<HeadOptions> {
+  if (model.labels === undefined || model.classPart === undefined) return {};
+  const { shapes, labels, problem } = await readAdapterHeader(adapter, model.modules, { open: openCheckpoint });
+  const rows = shapes[`${model.classPart.path}.weight`]?.[0];
+  if (rows === undefined) return {};
+  const count = rows - model.classPart.extraRows;
+  const named = labels?.length === count ? labels : count === model.labels.length ? undefined : labelNames(count);
+  return { ...(named && { labels: named }), ...(problem && { problem }) };
+}
+
+/**
+ * The model that an adapter goes on: with its classes, and with the head untied where the adapter has it apart.
+ *
+ * @param adapter The adapter's folder
+ * @param model The model as it is published
+ */
+export async function fitted(adapter: string, model: Model): Promise<Model> {
+  const sized = model.with(await classesOf(adapter, model));
+  const isUntied = await untiesWeights(adapter, sized.layer, sized.modules, { open: openCheckpoint });
+  return isUntied ? sized.with({ untied: true }) : sized;
+}
+
+/**
+ * The folder of an adapter: what is named, or `adapter/` in it, as a run's folder has it.
+ *
+ * @param folder An adapter's or a run's folder
+ */
+export async function adapterFolder(folder: string): Promise<string> {
+  const isThere = async (path: string) =>
+    await Deno.stat(`${path}/adapter_config.json`).then(({ isFile }) => isFile, () => false);
+  return !await isThere(folder) && await isThere(`${folder}/adapter`) ? `${folder}/adapter` : folder;
+}
+
+/** An adapter of a folder on a model. */
+export interface PlacedFolder extends PlacedAdapter {
+  /** What it is. */
+  readonly spec: AdapterConfig;
+  /** The adapted model. */
+  readonly layer: Layer;
+}
+
+/**
+ * Reads an adapter for a model.
+ *
+ * @param folder The adapter's folder
+ * @param model The model that it goes on
+ * @param base The model's own parameters, with which what the folder knows of them is compared
+ * @param name What messages call it (default: its folder)
+ * @throws OneloraError for an adapter of another model
+ */
+export async function placeFolder(
+  folder: string,
+  model: Pick<Model, "layer" | "modules">,
+  base: Params,
+  name: string = folder,
+): Promise<PlacedFolder> {
+  const { base: sample = {} } = await readAdapterHeader(folder, model.modules, { open: openCheckpoint });
+  const spec = await readAdapterConfig(folder, model.layer, model.modules);
+  const layer = adapt(spec.adapter, spec)(model.layer);
+  const params = await readAdapterParams(folder, layer, model.modules, { open: openCheckpoint, base });
+  try {
+    await checkBase(folder, sample, base);
+  } catch (error) {
+    Object.values<Tensor>(params).forEach((tensor) => tensor.dispose());
+    throw error;
+  }
+  return { name, spec, layer, params };
+}
