@@ -30,9 +30,9 @@ async function namesOf(entry: string): Promise<readonly string[]> {
 const ceilings: Readonly<Record<string, number>> = {
   "mod.ts": 20,
   "dsl/mod.ts": 220,
-  "adapters/mod.ts": 75,
+  "adapters/mod.ts": 80,
   "models/mod.ts": 105,
-  "tasks/mod.ts": 275,
+  "tasks/mod.ts": 280,
 };
 
 Deno.test("every entry exports what is meant to be used, and no more names than it may", async () => {

@@ -13,7 +13,6 @@ import { type HubOptions, loadParams, type Model, openModel } from "../../models
 import { substituteOf } from "../../models/checkpoint/keys.ts";
 import { requireTask, taskKind, type TaskName } from "../kinds.ts";
 import { adapterFolder, fitted, placeFolder } from "../place.ts";
-import { ownSettings } from "../trainer/settings.ts";
 import type { TaskKind } from "../trainer/task.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
 import { notesOf, settingsIn } from "./notes.ts";

@@ -106,7 +106,9 @@ Deno.test("settings of PEFT that are not known are named; what changes nothing i
       await assertNames(folder, `"${field}"`, JSON.stringify(value), `${folder}/adapter_config.json`);
     }
     await altered(folder, { r: 2 }, undefined, "miss");
-    await assertNames(folder, `"r"`, "1LoRA");
+    await assertNames(folder, "miss_block", "[2,30]");
+    await altered(folder, { r: 0 }, undefined, "miss");
+    await assertNames(folder, `"r"`, "a positive integer");
     await altered(folder, { init_weights: "bat" }, undefined, "miss");
     await assertNames(folder, `"init_weights"`, "bat");
     await altered(folder, { modules_to_save: ["layernorm"] });
