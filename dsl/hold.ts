@@ -6,8 +6,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "./compile/mod.ts";
 import { engineInUse } from "./engine/in_use.ts";
-import { type StoredForm, storedForm } from "./engine/stored.ts";
-import { dequantised, quantise } from "./quantise.ts";
+import { storedForm } from "./engine/stored.ts";
+import { dequantised, type Quantisation, quantise, type Quantised } from "./quantise.ts";
 import { fromBfloat16, type HostTensor, toBfloat16, toFloat32 } from "./safetensors/dtype.ts";
 
 /**
@@ -17,7 +17,7 @@ import { fromBfloat16, type HostTensor, toBfloat16, toFloat32 } from "./safetens
  * @param form What to keep it as; bf16 is rounded to the nearest, ties to even
  * @throws OneloraError for a shape that the form has not
  */
-export function held(host: HostTensor, form: StoredForm): tf.Tensor {
+export function held(host: HostTensor, form: "bf16" | Quantisation): tf.Tensor {
   const { shape } = host;
   const { hold } = engineInUse();
   if (form === "bf16") {
@@ -25,8 +25,17 @@ export function held(host: HostTensor, form: StoredForm): tf.Tensor {
     if (hold === undefined) return tf.tensor(fromBfloat16(bits), [...shape]);
     return hold(new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength), form, shape);
   }
-  const quantised = quantise(form, shape, toFloat32(host));
-  return hold?.(quantised.bytes, form, shape) ?? tf.tensor(dequantised(quantised), [...shape]);
+  return heldQuantised(quantise(form, shape, toFloat32(host)));
+}
+
+/**
+ * A quantised matrix as a tensor; elsewhere than in an engine that can keep it, its numbers in float32.
+ *
+ * @param quantised The matrix
+ */
+export function heldQuantised(quantised: Quantised): tf.Tensor {
+  const { bytes, form, shape } = quantised;
+  return engineInUse().hold?.(bytes, form, shape) ?? tf.tensor(dequantised(quantised), [...shape]);
 }
 
 /**

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { type BlockForm, blockLayout, fromBlockParts, isBlockForm } from "./blocks.ts";
 import { OneloraError } from "./error.ts";
 import { sizeOf } from "./tree.ts";
 
@@ -64,13 +65,13 @@ function dynamicValues(): Float32Array {
 /** A matrix in fewer bits. */
 export interface Quantised {
   /** Its form. */
-  readonly form: Quantisation;
+  readonly form: Quantisation | BlockForm;
   /** Dimensions of what it stands for. */
   readonly shape: readonly number[];
   /**
    * All that it is, little-endian. int8: float32 max|w| / 127 of each row, then q + 128 of each number. nf4: float32 mean of
    * the maxima, float32 max of each outer block, one byte each maximum, then of each byte the low four bits a number of the
-   * first half, the high ones its counterpart in the second.
+   * first half, the high ones its counterpart in the second. In ggml's blocks: what {@linkcode blockLayout} says.
    */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
@@ -100,6 +101,16 @@ export function layoutOf(form: Quantisation, shape: readonly number[]): Layout {
   const at = scales * 4 + blocks;
   const codes = form === "nf4" ? size / 2 : size;
   return { scales: [0, scales], maxima: [scales * 4, blocks], codes: [at, codes], bytes: at + codes };
+}
+
+/**
+ * Bytes of a quantised matrix.
+ *
+ * @param form Its form
+ * @param shape Its dimensions
+ */
+export function quantisedBytes(form: Quantisation | BlockForm, shape: readonly number[]): number {
+  return isBlockForm(form) ? blockLayout(form, shape).bytes : layoutOf(form, shape).bytes;
 }
 
 /**
@@ -202,6 +213,7 @@ function roundEven(value: number): number {
  * @param quantised The matrix
  */
 export function dequantised({ form, shape, bytes }: Quantised): Float32Array {
+  if (isBlockForm(form)) return fromBlockParts(form, shape, bytes);
   const { scales: [, count], maxima: [atMaxima], codes: [at] } = layoutOf(form, shape);
   const scales = new Float32Array(bytes.buffer, bytes.byteOffset, count);
   const values = new Float32Array(sizeOf(shape));

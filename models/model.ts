@@ -16,6 +16,8 @@ export interface Model extends Description {
   readonly process?: DiffusionProcess;
   /** Folder with its weights, or the file that they are, if it has any. */
   readonly folder?: string;
+  /** File of its weights, if they are not in the folder. */
+  readonly weights?: string;
   /** The repository that its weights come from when they are first needed, if it is one of the hub's. */
   readonly repository?: ModelRepository;
   /** The same model described with other options. */
@@ -31,7 +33,7 @@ export interface Model extends Description {
  */
 export function modelOf(
   description: Description,
-  place: Pick<Model, "name" | "folder" | "repository">,
+  place: Pick<Model, "name" | "folder" | "weights" | "repository">,
   beside: Companions = {},
 ): Model {
   const notes = [...description.notes, ...beside.notes ?? []];

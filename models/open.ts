@@ -20,6 +20,8 @@ import { depthAnythingFamily } from "./depth_anything/depth_anything.ts";
 import { ditFamily } from "./dit/dit.ts";
 import type { Description, DescriptionOptions, Family } from "./family.ts";
 import { fetchModel } from "./hub/fetch.ts";
+import { isGguf } from "./gguf/checkpoint.ts";
+import { unpackGguf } from "./gguf/unpack.ts";
 import type { HubOptions } from "./hub/settings.ts";
 import { fits } from "./checkpoint/load.ts";
 import { inceptionFamily } from "./inception/inception_v3.ts";
@@ -72,7 +74,8 @@ export interface OpenModelOptions extends DescriptionOptions {
 export const presetNames: readonly string[] = families.flatMap(({ presets }) => presets);
 
 /** What names a model, in words. */
-const NAMES = `a preset (${presetNames.join(", ")}), a Hugging Face folder with config.json and model.safetensors, ` +
+const NAMES =
+  `a preset (${presetNames.join(", ")}), a Hugging Face folder with config.json and model.safetensors, a GGUF file, ` +
   "hf:ORG/NAME of Hugging Face's hub, or PRESET=FILE with weights of one's own";
 
 /** What may have been meant by a file of weights: the presets whose names and shapes it has. */
@@ -168,7 +171,7 @@ export async function pinModel(name: string, options: HubOptions = {}): Promise<
  * Opens a model's description; reads no weights (but for whether they have a head of their own), and of a model on Hugging
  * Face's hub downloads none.
  *
- * @param name A preset name; a Hugging Face folder; `hf:ORG/NAME`, with `/FOLDER` and `@REVISION` where needed; or a preset and
+ * @param name A preset name; a Hugging Face folder; a GGUF file of a language model; `hf:ORG/NAME`, with `/FOLDER` and `@REVISION` where needed; or a preset and
  *   its weights joined by `=`, `dit-xl-2=DiT-XL-2-256x256.pt`: files of original repositories have no configuration beside them
  * @param options See {@linkcode OpenModelOptions}
  * @throws OneloraError (exit code 2) if it is none of these
@@ -177,7 +180,10 @@ export async function openModel(name: string, options: OpenModelOptions = {}): P
   const [preset, given] = presetAndWeights(name) ?? (familyOf(name) === undefined ? [undefined, name] : [name]);
   const hub = options.hub ?? {};
   const fetched = given === undefined ? undefined : await fetchModel(given, { ...hub, weights: false });
-  const folder = fetched?.folder ?? given ?? await shippedFolder(preset!);
+  const unpacked = preset === undefined && fetched === undefined && isGguf(given!)
+    ? await unpackGguf(given!)
+    : undefined;
+  const folder = unpacked ?? fetched?.folder ?? given ?? await shippedFolder(preset!);
   const repository = fetched === undefined ? {} : { repository: { name: fetched.name, options: hub } };
   const place = fetched?.name ?? given;
   const full = preset === undefined ? place! : place === undefined ? preset : `${preset}=${place}`;
@@ -185,9 +191,15 @@ export async function openModel(name: string, options: OpenModelOptions = {}): P
   const described = preset === undefined || (given === undefined && folder !== undefined)
     ? await openFolder(folder!, options)
     : familyOf(preset)!.preset(preset, options);
-  const isUntied = folder !== undefined && await hasOwnHead(folder, described);
+  // A GGUF file has a head of its own or none.
+  const isUntied = unpacked === undefined && folder !== undefined && await hasOwnHead(folder, described);
   const description = isUntied ? described.with({ untied: true }) : described;
   refuseImpossible(full, description.layer);
   const beside = folder === undefined ? {} : await openCompanions(folder, description);
-  return modelOf(description, { name: full, folder, ...repository }, beside);
+  return modelOf(description, {
+    name: full,
+    folder,
+    ...(unpacked === undefined ? {} : { weights: given }),
+    ...repository,
+  }, beside);
 }

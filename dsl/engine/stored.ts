@@ -5,10 +5,11 @@
  * @module
  */
 import type * as tf from "@tensorflow/tfjs-core";
+import type { BlockForm } from "../blocks.ts";
 import type { Quantisation } from "../quantise.ts";
 
 /** What a tensor is kept as. */
-export type StoredForm = "bf16" | Quantisation;
+export type StoredForm = "bf16" | Quantisation | BlockForm;
 
 const forms = new WeakMap<object, StoredForm>();
 

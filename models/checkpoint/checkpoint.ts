@@ -1,5 +1,5 @@
 /**
- * Checkpoints of either kind, safetensors and PyTorch's own, by file or folder.
+ * Checkpoints of any kind, safetensors, PyTorch's own and GGUF, by file or folder.
  *
  * @module
  */
@@ -8,7 +8,11 @@ import { OneloraError } from "../../dsl/error.ts";
 import { guarded, openRanged } from "../../dsl/files/file.ts";
 import { parseJson } from "../../dsl/files/json.ts";
 import { openSafetensors } from "../../dsl/safetensors/mod.ts";
+import { type BlockCheckpoint, isGguf, openGguf } from "../gguf/checkpoint.ts";
 import { openPytorch, type PytorchCheckpoint } from "./pytorch/reader.ts";
+
+/** A checkpoint of any kind. */
+export type WeightsCheckpoint = PytorchCheckpoint & Partial<Pick<BlockCheckpoint, "formOf" | "readBlocks">>;
 
 /** What PyTorch's files end in. */
 const PYTORCH = [".pt", ".pth", ".bin", ".ckpt"];
@@ -34,7 +38,7 @@ function isPytorch(name: string): boolean {
  * @param name Its name or path
  */
 export function isWeights(name: string): boolean {
-  return isPytorch(name) || name.endsWith(".safetensors");
+  return isPytorch(name) || name.endsWith(".safetensors") || isGguf(name);
 }
 
 /**
@@ -112,13 +116,13 @@ async function openShards(index: string): Promise<PytorchCheckpoint> {
 }
 
 /**
- * Opens weights: a safetensors file, a file of `torch.save`, the index of either's shards, or a folder with one of them. Needs
+ * Opens weights: a safetensors file, a file of `torch.save`, a GGUF file, the index of either's shards, or a folder with one of them. Needs
  * `--allow-read`.
  *
  * @param path File or folder
  * @throws OneloraError for what is missing or malformed, and for a folder without a clear choice
  */
-export async function openCheckpoint(path: string): Promise<PytorchCheckpoint> {
+export async function openCheckpoint(path: string): Promise<WeightsCheckpoint> {
   const { isDirectory } = await guarded(
     `reading ${path}`,
     "a file of weights or a folder with one",
@@ -129,6 +133,7 @@ export async function openCheckpoint(path: string): Promise<PytorchCheckpoint> {
     : [];
   const chosen = weightsAmong(names.filter((each) => !each.isDirectory).map(({ name }) => name));
   const file = isDirectory ? chosen : path;
+  if (!isDirectory && isGguf(path)) return await openGguf(path);
   // Its own words for folders without a clear choice are safetensors'.
   if (file === undefined || !isPytorch(basename(file).replace(INDEX, ""))) return await openSafetensors(path);
   const at = isDirectory ? join(path, file) : file;

@@ -6,8 +6,8 @@
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
-import type { StoredForm } from "../../dsl/engine/stored.ts";
-import { held } from "../../dsl/hold.ts";
+import { held, heldQuantised } from "../../dsl/hold.ts";
+import { type Quantisation, unfitFor } from "../../dsl/quantise.ts";
 import { init, type Layer, specs, walk } from "../../dsl/layer.ts";
 import { isLinear } from "../../dsl/linear.ts";
 import { hostArray, type HostTensor, toFloat32 } from "../../dsl/safetensors/dtype.ts";
@@ -27,7 +27,7 @@ import {
   writeSafetensors,
 } from "../../dsl/safetensors/mod.ts";
 import { glob, join, type Params, type Path, sizeOf } from "../../dsl/tree.ts";
-import { openCheckpoint } from "./checkpoint.ts";
+import { openCheckpoint, type WeightsCheckpoint } from "./checkpoint.ts";
 import { divisions, gatherRows, published, type Rows, shapeOfRows } from "../fusion.ts";
 import { fetchModel } from "../hub/fetch.ts";
 import { keyOf, keysOf, pathOf, substituteOf } from "./keys.ts";
@@ -102,6 +102,26 @@ function locate(
   return rows;
 }
 
+/**
+ * Where a model's weights are: beside its other files, or elsewhere.
+ *
+ * @param model The model
+ */
+export function placeOf({ weights, folder }: Pick<Model, "folder" | "weights">): string | undefined {
+  return folder === undefined ? undefined : weights ?? folder;
+}
+
+/** Refuses to quantise what is quantised. */
+function refuseTwice({ name }: Model, { names, formOf }: WeightsCheckpoint, { quantise }: Holding): void {
+  const form = quantise && names.map((each) => formOf?.(each)).find((each) => each !== undefined);
+  if (form === undefined) return;
+  throw new OneloraError({
+    attempted: `loading ${name} in ${quantise}`,
+    found: `weights in ${form.toUpperCase()} already`,
+    allowed: "the weights as they are, or a file of floats",
+  }, { exitCode: 2 });
+}
+
 /** Rows of tensors in plain memory, one after the other. */
 function gatherHosts(rows: readonly Rows[], hosts: readonly HostTensor[]): HostTensor {
   const isAlike = hosts.every(({ dtype }) => dtype === hosts[0].dtype);
@@ -126,11 +146,17 @@ function gatherHosts(rows: readonly Rows[], hosts: readonly HostTensor[]): HostT
 /** Reads rows of a checkpoint's tensors as one tensor. */
 async function readRows(
   model: Model,
-  checkpoint: Checkpoint,
+  checkpoint: WeightsCheckpoint,
   keys: Keys,
   rows: readonly Rows[],
-  form: StoredForm | undefined,
+  form: "bf16" | Quantisation | undefined,
+  isFrozen: boolean,
 ): Promise<Tensor> {
+  const [{ path: whole, share }] = rows;
+  const [key] = keys.get(whole)!;
+  if (isFrozen && rows.length === 1 && share === undefined && checkpoint.formOf?.(key) !== undefined) {
+    return heldQuantised(await checkpoint.readBlocks!(key));
+  }
   const hosts: HostTensor[] = [];
   for (const { path } of rows) hosts.push(await readAgreeing(checkpoint, keys.get(path)!, `loading ${model.name}`));
   const host = gatherHosts(rows, hosts);
@@ -142,13 +168,21 @@ export interface Holding {
   /** bf16: frozen weights that are matrices or tables are kept in it (default float32). */
   readonly precision?: Precision;
   /** Frozen weights of linear layers other than heads are kept in this (default: as all others). */
-  readonly quantise?: "int8" | "nf4";
+  readonly quantise?: Quantisation;
 }
 
-/** What each parameter is kept as. */
-function formsOf(layer: Layer, { precision = "float32", quantise }: Holding): ReadonlyMap<Path, StoredForm> {
+/**
+ * What each parameter is kept as.
+ *
+ * @param layer The layer, adapted or not
+ * @param holding See {@linkcode Holding}
+ */
+export function formsOf(
+  layer: Layer,
+  { precision = "float32", quantise }: Holding,
+): ReadonlyMap<Path, "bf16" | Quantisation> {
   const all = specs(layer);
-  const kept = new Map<Path, StoredForm>();
+  const kept = new Map<Path, "bf16" | Quantisation>();
   for (const [path, { shape, trainable }] of Object.entries(all)) {
     if (precision === "bf16" && shape.length > 1 && !trainable) kept.set(path, "bf16");
   }
@@ -212,21 +246,26 @@ export async function loadParams(
   model: Model,
   key: Key,
   layer: Layer = model.layer,
-  holding: { readonly precision?: Precision; readonly quantise?: "int8" | "nf4" } = {},
+  holding: Holding = {},
 ): Promise<Loaded> {
   const wanted = specs(layer);
   const given: Record<Path, Tensor> = {};
   let part: string | undefined;
-  if (model.folder !== undefined) {
-    const { repository, folder } = model;
+  const place = placeOf(model);
+  if (place !== undefined) {
+    const { repository } = model;
     if (repository !== undefined) await fetchModel(repository.name, repository.options);
-    await using checkpoint = await openCheckpoint(folder);
+    await using checkpoint = await openCheckpoint(place);
+    refuseTwice(model, checkpoint, holding);
     part = checkpoint.part;
     const keys = resolve(model, checkpoint);
     const sources = sourcesOf(model, checkpoint, layer, keys);
     const forms = formsOf(layer, holding);
     try {
-      for (const [path, rows] of sources) given[path] = await readRows(model, checkpoint, keys, rows, forms.get(path));
+      for (const [path, rows] of sources) {
+        const isFrozen = wanted[path].trainable !== true && wanted[path].shape.length === 2;
+        given[path] = await readRows(model, checkpoint, keys, rows, forms.get(path), isFrozen);
+      }
     } catch (error) {
       dispose(given);
       throw error;
@@ -255,10 +294,11 @@ export interface SaveOptions {
 const TORCH_TYPES: Readonly<Record<SavedType, string>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 
 /** The element type of each parameter in a model's file; what is not there gets the type that most of it has. */
-async function storedTypes(model: Pick<Model, "keys" | "folder">): Promise<(path: Path) => SavedType> {
-  if (model.folder === undefined) return () => "F32";
+async function storedTypes(model: Pick<Model, "keys" | "folder" | "weights">): Promise<(path: Path) => SavedType> {
+  const place = placeOf(model);
+  if (place === undefined) return () => "F32";
   // A folder that has a configuration and no weights yet has no types either.
-  const opened = await openCheckpoint(model.folder).catch((error) => {
+  const opened = await openCheckpoint(place).catch((error) => {
     if (error instanceof OneloraError) return undefined;
     throw error;
   });
@@ -270,7 +310,8 @@ async function storedTypes(model: Pick<Model, "keys" | "folder">): Promise<(path
     const path = pathOf(model.keys, key);
     if (path === undefined) continue;
     const info = checkpoint.info(key);
-    const type = info.dtype === "F16" || info.dtype === "BF16" ? info.dtype : "F32";
+    const isInBlocks = checkpoint.formOf?.(key) !== undefined;
+    const type = isInBlocks ? "BF16" : info.dtype === "F16" || info.dtype === "BF16" ? info.dtype : "F32";
     types.set(path, type);
     bytes[type] += info.bytes;
   }
@@ -294,7 +335,7 @@ function configFor({ config }: Description, dtype: SavedType | undefined): Json 
  * @param options See {@linkcode SaveOptions}
  */
 export async function saveModel(
-  model: Description & Pick<Model, "folder">,
+  model: Description & Pick<Model, "folder" | "weights">,
   params: Params,
   folder: string,
   { dtype: given }: SaveOptions = {},

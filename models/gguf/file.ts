@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { BLOCKS, toQ8Blocks } from "../../dsl/blocks.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { type Sink, writeWhole } from "../../dsl/files/write.ts";
 import { toBfloat16, toFloat16 } from "../../dsl/safetensors/dtype.ts";
@@ -18,7 +19,7 @@ export type GgufValue =
   | { readonly float32s: readonly number[] };
 
 /** Types of numbers in tensors. */
-export type GgufType = "f32" | "f16" | "bf16";
+export type GgufType = "f32" | "f16" | "bf16" | "q8_0";
 
 /** A tensor to be written. */
 export interface GgufTensor {
@@ -33,10 +34,13 @@ export interface GgufTensor {
 }
 
 const KINDS = { uint32: 4, int32: 5, float32: 6, boolean: 7, string: 8, array: 9 } as const;
+const { q8_0 } = BLOCKS;
+/** Their numbers, and bytes of a number. */
 const TYPES: Readonly<Record<GgufType, { readonly code: number; readonly bytes: number }>> = {
   f32: { code: 0, bytes: 4 },
   f16: { code: 1, bytes: 2 },
   bf16: { code: 30, bytes: 2 },
+  q8_0: { code: q8_0.code, bytes: q8_0.bytes / q8_0.size },
 };
 /** Tensors begin at multiples of so many bytes. */
 const ALIGNMENT = 32;
@@ -83,10 +87,11 @@ function growing() {
   return { uint32, uint64, text, value, whole };
 }
 
-const ENCODERS: Readonly<Record<GgufType, (values: Float32Array) => ArrayBufferView>> = {
+const ENCODERS: Readonly<Record<GgufType, (values: Float32Array, shape: readonly number[]) => ArrayBufferView>> = {
   f32: (values) => values,
   f16: toFloat16,
   bf16: toBfloat16,
+  q8_0: (values, shape) => toQ8Blocks(shape, values),
 };
 
 /**
@@ -134,7 +139,7 @@ export async function writeGguf(
         const found = `${values.length} numbers of "${tensor.name}"`;
         throw new OneloraError({ attempted: `writing ${path}`, found, allowed: `${countOf(tensor)}` });
       }
-      const { buffer, byteOffset, byteLength } = ENCODERS[tensor.type](values);
+      const { buffer, byteOffset, byteLength } = ENCODERS[tensor.type](values, tensor.shape);
       await write(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength));
       await fill(write, byteLength);
     }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { unfitForBlocks } from "../../dsl/blocks.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Json } from "../config.ts";
 import type { LlamaConfig } from "../llama/config.ts";
@@ -61,33 +62,72 @@ function architectureOf({ config }: Pick<Model, "config">): string {
   return ARCHITECTURES[config.model_type as string] ?? "llama";
 }
 
+/** What llama.cpp calls each layer, and each of a block's. */
+const PATHS: ReadonlyMap<string, string> = new Map(
+  [...Object.entries(BLOCK), ...Object.entries(WHOLE)].map(([path, name]) => [name, path]),
+);
+
 /**
- * Rows of queries and keys in llama.cpp's order, where pairs that turn together are neighbours instead of halves; those of Qwen2
- * stay as they are.
+ * The path of a parameter by llama.cpp's name of it; undefined for one that it is not.
  *
- * @param values [rows, ...] numbers
- * @param rows Rows
- * @param heads Heads that they are of
+ * @param name E.g. `blk.3.attn_q.weight`
  */
-function interleaved(values: Float32Array, rows: number, heads: number): Float32Array {
-  const [width, half] = [values.length / rows, rows / heads / 2];
-  const moved = new Float32Array(values.length);
+export function pathOfGguf(name: string): string | undefined {
+  const [, block, layer, kind] = /^(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)$/.exec(name) ?? [];
+  const path = layer === undefined ? undefined : PATHS.get(layer);
+  if (path === undefined || (block === undefined) !== (path in WHOLE)) return undefined;
+  return `${block === undefined ? path : `model.layers.${Number(block)}.${path}`}.${kind}`;
+}
+
+/**
+ * Rows of queries and keys in another order: llama.cpp's, where pairs that turn together are neighbours, or that of halves,
+ * as Hugging Face's files have them.
+ *
+ * @param bytes Rows of any numbers
+ * @param rows How many
+ * @param heads Heads that they are of
+ * @param order The order wanted
+ */
+export function turned(
+  bytes: Uint8Array,
+  rows: number,
+  heads: number,
+  order: "pairs" | "halves",
+): Uint8Array<ArrayBuffer> {
+  const [width, half] = [bytes.length / rows, rows / heads / 2];
+  const moved = new Uint8Array(bytes.length);
   for (let head = 0; head < heads; head++) {
     for (let i = 0; i < half; i++) {
       for (const part of [0, 1]) {
-        const from = head * 2 * half + part * half + i;
-        const to = head * 2 * half + 2 * i + part;
-        moved.set(values.subarray(from * width, (from + 1) * width), to * width);
+        const inHalves = head * 2 * half + part * half + i;
+        const inPairs = head * 2 * half + 2 * i + part;
+        const [from, to] = order === "pairs" ? [inHalves, inPairs] : [inPairs, inHalves];
+        moved.set(bytes.subarray(from * width, (from + 1) * width), to * width);
       }
     }
   }
   return moved;
 }
 
-/** Heads whose rows are put in another order, if a layer's are. */
+/** Rows of numbers in llama.cpp's order. */
+function interleaved({ buffer, byteOffset, byteLength }: Float32Array, rows: number, heads: number): Float32Array {
+  return new Float32Array(turned(new Uint8Array(buffer, byteOffset, byteLength), rows, heads, "pairs").buffer);
+}
+
+/** Heads whose rows are put in another order, if a layer's are; those of Qwen2 stay as they are. */
 function turning(path: string, architecture: string, { heads, keyValueHeads }: LlamaConfig): number | undefined {
   if (architecture === "qwen2") return undefined;
   return path.endsWith(".q_proj") ? heads : path.endsWith(".k_proj") ? keyValueHeads : undefined;
+}
+
+/**
+ * Heads whose rows are in another order in llama.cpp's files, if a layer's are.
+ *
+ * @param path The layer's path
+ * @param config The model's `config.json`
+ */
+export function turningHeads(path: string, config: Json): number | undefined {
+  return turning(path, architectureOf({ config }), languageConfig(config));
 }
 
 /** What a model is to llama.cpp. */
@@ -154,7 +194,7 @@ export function ggufLanguage(model: Model, type: GgufType): GgufLanguage {
   }
   const uint32 = (value: number): GgufValue => ({ uint32: value });
   const own = (name: string, value: GgufValue) => [`${architecture}.${name}`, value] as const;
-  const fileTypes: Readonly<Record<GgufType, number>> = { f32: 0, f16: 1, bf16: 32 };
+  const fileTypes: Readonly<Record<GgufType, number>> = { f32: 0, f16: 1, bf16: 32, q8_0: 7 };
   return {
     notes: window === undefined || window >= config.positions
       ? []
@@ -184,7 +224,7 @@ export function ggufLanguage(model: Model, type: GgufType): GgufLanguage {
       return {
         name: `${ggufName(layer)}.${path.endsWith(".bias") ? "bias" : "weight"}`,
         shape,
-        type: shape.length === 1 ? "f32" : type,
+        type: shape.length === 1 ? "f32" : type === "q8_0" && unfitForBlocks(type, shape) !== undefined ? "f16" : type,
         data: async () => heads === undefined ? await data() : interleaved(await data(), shape[0], heads),
       };
     },

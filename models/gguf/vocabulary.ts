@@ -14,7 +14,7 @@ import { chatTemplateText } from "../llama/chat.ts";
 import type { GgufValue } from "./file.ts";
 
 /** llama.cpp's kinds of tokens. */
-const KIND = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+export const KIND = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 function refused(found: string, allowed: string): never {
   throw new OneloraError({ attempted: "writing a tokenizer as GGUF", found, allowed });
@@ -25,22 +25,60 @@ const LLAMA3 =
   "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 const QWEN2 = LLAMA3.replace("\\p{N}{1,3}", "\\p{N}");
 
+/** How a text is cut before bytes are merged. */
+export interface Cutting {
+  /** `pre_tokenizer` of `tokenizer.json`. */
+  readonly steps: Json;
+  /** Whether letters and their marks are joined first. */
+  readonly composes: boolean;
+  /** Whether a text begins with the token for it where the file does not say. */
+  readonly begins: boolean;
+  /** Whether a word that is a token is taken as it is. */
+  readonly ignoresMerges: boolean;
+}
+
+const letters = (regex: boolean): Json => ({
+  type: "ByteLevel",
+  add_prefix_space: false,
+  trim_offsets: true,
+  use_regex: regex,
+});
+
+const split = (pattern: string): Json => ({
+  type: "Sequence",
+  pretokenizers: [{ type: "Split", pattern: { Regex: pattern }, behavior: "Isolated", invert: false }, letters(false)],
+});
+
+const plainly = { composes: false, begins: false, ignoresMerges: false };
+
+/** Ways to cut texts by llama.cpp's name. */
+export const cuttings: Readonly<Record<string, Cutting>> = {
+  "gpt-2": { ...plainly, steps: letters(true) },
+  "smollm": {
+    ...plainly,
+    steps: { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: true }, letters(true)] },
+  },
+  "llama-bpe": { ...plainly, steps: split(LLAMA3), begins: true, ignoresMerges: true },
+  "qwen2": { ...plainly, steps: split(QWEN2), composes: true },
+};
+
 /** llama.cpp's name of how a text is cut before bytes are merged, by what `tokenizer.json` says. */
 function cutting(json: Json): string {
   const { pre_tokenizer: whole } = json;
-  const steps = isObject(whole) && whole.type === "Sequence" ? whole.pretokenizers as readonly Json[] : [whole as Json];
-  const [first, second] = steps;
-  const isBytes = (step: Json | undefined, regex: boolean) =>
-    step?.type === "ByteLevel" && step.add_prefix_space === false && (step.use_regex ?? true) === regex;
-  if (steps.length === 1 && isBytes(first, true)) return "gpt-2";
-  if (steps.length === 2 && first.type === "Digits" && first.individual_digits === true && isBytes(second, true)) {
-    return "smollm";
-  }
-  const pattern = isObject(first?.pattern) ? first.pattern.Regex : undefined;
-  if (steps.length === 2 && first.type === "Split" && first.behavior === "Isolated" && isBytes(second, false)) {
-    if (pattern === LLAMA3) return "llama-bpe";
-    if (pattern === QWEN2) return "qwen2";
-  }
+  const stepsOf = (part: unknown) =>
+    isObject(part) && part.type === "Sequence" ? part.pretokenizers as readonly Json[] : [part as Json];
+  // What is the same whether it is said or not.
+  const told = (part: unknown) =>
+    JSON.stringify(
+      stepsOf(part).map((step) => ({
+        ...step,
+        trim_offsets: undefined,
+        invert: step?.invert ?? (step?.type === "Split" ? false : undefined),
+        use_regex: step?.use_regex ?? (step?.type === "ByteLevel" ? true : undefined),
+      })).map((step) => Object.fromEntries(Object.entries(step).sort(([a], [b]) => a < b ? -1 : 1))),
+    );
+  const known = Object.entries(cuttings).find(([, { steps }]) => told(steps) === told(whole));
+  if (known !== undefined) return known[0];
   refused(
     `a way to cut texts that has no name there: ${JSON.stringify(whole).slice(0, 200)}`,
     "those of GPT-2, SmolLM, Llama 3, Qwen2",

@@ -13,7 +13,9 @@ import { choice, type Flag, type Flags, integer, kebab, list, type Options, text
 
 /** What `--model` takes, in words. */
 export const modelHelp: string =
-  `Preset (${presetNames.join(", ")}), Hugging Face folder, hf:ORG/NAME[/FOLDER][@REVISION] of ` +
+  `Preset (${
+    presetNames.join(", ")
+  }), Hugging Face folder, GGUF file of a language model, hf:ORG/NAME[/FOLDER][@REVISION] of ` +
   "Hugging Face's hub, or PRESET=FILE with weights of an original repository, such as dit-xl-2=DiT-XL-2-256x256.pt";
 
 /** The form of query, key and value, which decides what a method adds to them. */

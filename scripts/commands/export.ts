@@ -34,7 +34,7 @@ const flags = {
   out: required(text({ help: "The file, or folder of an adapter, which must not be there yet", value: "FILE|DIR" })),
   dtype: choice({
     help: "What weights are stored as; norms and biases are float32",
-    allowed: ["f32", "f16", "bf16"] as readonly GgufType[],
+    allowed: ["f32", "f16", "bf16", "q8_0"] as readonly GgufType[],
     default: "f16" as GgufType,
   }),
   adapterAlone: boolean({ help: "Write the adapter alone, as LoRA: 1lora and lora" }),

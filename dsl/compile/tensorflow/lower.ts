@@ -3,8 +3,16 @@
  *
  * @module
  */
+import { isBlockForm } from "../../blocks.ts";
 import { OneloraError } from "../../error.ts";
-import { ELEMENT, elementOf, type ElementType, type GraphBuilder } from "../../engine/tensorflow_graph/graph.ts";
+import { sizeOf } from "../../tree.ts";
+import {
+  ELEMENT,
+  elementOf,
+  type ElementType,
+  type GraphBuilder,
+  type GraphFunction,
+} from "../../engine/tensorflow_graph/graph.ts";
 import type { Call, Program, ValueId } from "../program.ts";
 import { clustersOf } from "./clusters.ts";
 import { functionBuilder, type NodeSink, outputsOf } from "./function_builder.ts";
@@ -16,6 +24,7 @@ import { masking } from "./masking.ts";
 import { dependents, schedule, type Unit } from "./schedule.ts";
 import { canFuse } from "./probe.ts";
 import { shaping } from "./shaping.ts";
+import { type BlockOperand, type ChosenRows, hasWholeRows, unpackedBlocks } from "./blocks.ts";
 import { holderOf, unpacked } from "./stored.ts";
 
 const RULES: Readonly<Record<string, Lowering>> = { ...computing, ...shaping, ...masking };
@@ -54,6 +63,23 @@ export interface Source {
 /** Makes numbers of a quantised matrix once some nodes are done; their name. */
 type Unpack = (operand: Operand, type: ElementType, after: readonly string[]) => string;
 
+/** Makes numbers of some rows of a matrix in blocks; their name. */
+type UnpackRows = (operand: BlockOperand, type: ElementType, rows: ChosenRows) => string;
+
+/** How what is stored in another form becomes numbers. */
+interface Unpacking {
+  readonly all: Unpack;
+  readonly rows: UnpackRows;
+}
+
+/** Where they are made among the other nodes. */
+function inPlace(sink: NodeSink): Unpacking {
+  return {
+    all: (operand, type) => unpacked(sink, operand, type),
+    rows: (operand, type, rows) => unpackedBlocks(sink, operand, type, rows),
+  };
+}
+
 /** Turns calls into nodes, one after the other. */
 interface Emitter {
   /** Where a value is found, which has been made. */
@@ -73,7 +99,7 @@ interface Emitter {
 function emitter(
   { program, given, halved }: Source,
   { add, constant: numbers }: NodeSink,
-  unpack: Unpack = (operand, type) => unpacked({ add, constant: numbers }, operand, type),
+  unpacking: Unpacking = inPlace({ add, constant: numbers }),
 ): Emitter {
   const { types } = program;
   const values = new Map(given);
@@ -113,8 +139,23 @@ function emitter(
   let before: string | undefined;
   const made = (operand: Operand, type: ElementType, others: readonly Operand[]): Operand => {
     const waits = [...new Set(others.filter(({ stored }) => stored === undefined).map(({ name }) => nodeOf(name)))];
-    const name = unpack(operand, type, before === undefined ? waits : [...waits, before]);
+    const name = unpacking.all(operand, type, before === undefined ? waits : [...waits, before]);
     return { name, shape: operand.shape, type };
+  };
+  /** Rows looked up in a table in blocks: only those are made into numbers. */
+  const lookedUp = ({ kernel, inputs, attrs, outputs: [output] }: Call): Operand | undefined => {
+    if (kernel !== "GatherV2") return undefined;
+    const [table, at] = inputs.map(place);
+    const { stored, type } = table;
+    if (stored === undefined || !isBlockForm(stored) || !hasWholeRows(stored, table.shape)) return undefined;
+    if (Number(attrs.axis ?? 0) !== 0 || Number(attrs.batchDims ?? 0) !== 0) return undefined;
+    const count = sizeOf(at.shape);
+    const reshaped = (of: string, to: readonly number[], type: ElementType) =>
+      add("Reshape", [of, numbers(ELEMENT.int32, [to.length], to)], { T: { type }, Tshape: { type: ELEMENT.int32 } });
+    const rows = { name: reshaped(at.name, [count], ELEMENT.int32), count };
+    const made = unpacking.rows({ ...table, stored }, type, rows);
+    const { shape } = types[output];
+    return { name: reshaped(made, shape, type), shape, type };
   };
   /** A call's inputs in the types it computes in. */
   const inputsOf = (call: Call): readonly Operand[] => {
@@ -134,6 +175,12 @@ function emitter(
     place,
     asNumbers: (operand) => operand.stored === undefined ? operand : made(operand, operand.type, []),
     call: (call) => {
+      const found = lookedUp(call);
+      if (found !== undefined) {
+        const [value] = call.outputs;
+        const wanted = halved.values.has(value) ? ELEMENT.bfloat16 : elementOf(types[value].dtype);
+        return void values.set(value, converted(found, wanted));
+      }
       const inputs = inputsOf(call);
       const names = lowerCall(call, inputs, add, numbers);
       if (call.inputs.some((value) => place(value).stored !== undefined)) before = nodeOf(names[0]);
@@ -184,20 +231,29 @@ export function lower(
     inStretch.add(last);
     return last;
   };
-  const unpack: Unpack = (operand, type, after) => {
-    const held = holderOf(operand, operand.stored);
-    const body = functionBuilder();
-    const name = unpacked(body, { ...operand, name: "input0" }, type);
-    const made = body.finish([held.type], [{ ...operand, name, type }]);
-    if (!canFuse()) return unpacked({ add, constant: graph.constant }, operand, type);
-    return add("PartitionedCall", [operand.name, ...after.map((node) => `^${node}`)], {
+  const called = (made: GraphFunction, inputs: readonly string[]) =>
+    add("PartitionedCall", inputs, {
       Tin: { types: made.inputs },
-      Tout: { types: [type] },
+      Tout: { types: made.outputs.map(({ type }) => type) },
       f: { function: graph.define(made) },
       _XlaMustCompile: { bool: true },
     });
+  const compiled: Unpacking = {
+    all: (operand, type, after) => {
+      const body = functionBuilder();
+      const name = unpacked(body, { ...operand, name: "input0" }, type);
+      const made = body.finish([holderOf(operand, operand.stored).type], [{ ...operand, name, type }]);
+      return called(made, [operand.name, ...after.map((node) => `^${node}`)]);
+    },
+    rows: (operand, type, { name, count }) => {
+      const body = functionBuilder();
+      const made = unpackedBlocks(body, { ...operand, name: "input0" }, type, { name: "input1", count });
+      const types = [holderOf(operand, operand.stored).type, ELEMENT.int32];
+      return called(body.finish(types, [{ ...operand, name: made, type }]), [operand.name, name]);
+    },
   };
-  const emit = emitter(source, { add, constant: graph.constant }, unpack);
+  const sink = { add, constant: graph.constant };
+  const emit = emitter(source, sink, canFuse() ? compiled : inPlace(sink));
   const emitCluster = (cluster: Unit["calls"], exported: readonly ValueId[]) => {
     const { inputs, outputs, body } = fuse(program, cluster, exported, halved.values, emit.lowerCall);
     const operands = inputs.map(emit.place).map(emit.asNumbers);
@@ -205,12 +261,7 @@ export function lower(
     // What depends on the state alone could be computed at the step's start, and would be kept until it is used.
     const varies = inputs.some((value) => varying.has(value));
     const waits = varies || turn === undefined ? [] : [`^${turn}`];
-    const node = add("PartitionedCall", [...operands.map(({ name }) => name), ...waits], {
-      Tin: { types: made.inputs },
-      Tout: { types: made.outputs.map(({ type }) => type) },
-      f: { function: graph.define(made) },
-      _XlaMustCompile: { bool: true },
-    });
+    const node = called(made, [...operands.map(({ name }) => name), ...waits]);
     if (varies) turn = node;
     const names = outputsOf(node, outputs.length);
     outputs.forEach((value, k) =>

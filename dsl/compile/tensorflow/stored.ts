@@ -6,7 +6,9 @@
 import { ELEMENT, type ElementType } from "../../engine/tensorflow_graph/graph.ts";
 import { storedType } from "../../engine/tensorflow_graph/session.ts";
 import type { StoredForm } from "../../engine/stored.ts";
-import { DYNAMIC_VALUES, layoutOf, NF4_BLOCK, NF4_OUTER_BLOCK, NF4_VALUES } from "../../quantise.ts";
+import { isBlockForm } from "../../blocks.ts";
+import { DYNAMIC_VALUES, layoutOf, NF4_BLOCK, NF4_OUTER_BLOCK, NF4_VALUES, quantisedBytes } from "../../quantise.ts";
+import { unpackedBlocks } from "./blocks.ts";
 import type { NodeSink } from "./function_builder.ts";
 import { INT32, inType, type Operand, T } from "./lowering.ts";
 
@@ -26,7 +28,7 @@ export interface NodeType {
  */
 export function holderOf(wanted: NodeType, form: StoredForm | undefined): NodeType {
   if (form === undefined) return wanted;
-  return { shape: form === "bf16" ? wanted.shape : [layoutOf(form, wanted.shape).bytes], type: storedType(form) };
+  return { shape: form === "bf16" ? wanted.shape : [quantisedBytes(form, wanted.shape)], type: storedType(form) };
 }
 
 /**
@@ -50,8 +52,10 @@ export function heldAs(name: string, wanted: NodeType, form: StoredForm | undefi
  * @param type The numbers' type; they are computed in float32
  * @returns Name of the numbers
  */
-export function unpacked(sink: NodeSink, { name, shape, stored }: Operand, type: ElementType): string {
+export function unpacked(sink: NodeSink, operand: Operand, type: ElementType): string {
   const { add, constant } = sink;
+  const { name, shape, stored } = operand;
+  if (isBlockForm(stored!)) return unpackedBlocks(sink, { ...operand, stored }, type);
   const { scales, maxima, codes } = layoutOf(stored!, shape);
   const float = ELEMENT.float32;
   const ints = (values: readonly number[]) => constant(ELEMENT.int32, [values.length], values);

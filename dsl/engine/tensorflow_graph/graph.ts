@@ -7,7 +7,17 @@ import type { DataType as TfjsType } from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../error.ts";
 
 /** TensorFlow's element types by name (tensorflow/core/framework/types.proto). */
-export const ELEMENT = { float32: 1, int32: 3, uint8: 4, int64: 9, bool: 10, bfloat16: 14, resource: 20 } as const;
+export const ELEMENT = {
+  float32: 1,
+  int32: 3,
+  uint8: 4,
+  int8: 6,
+  half: 19,
+  int64: 9,
+  bool: 10,
+  bfloat16: 14,
+  resource: 20,
+} as const;
 
 /** Number of an element type. */
 export type ElementType = typeof ELEMENT[keyof typeof ELEMENT];

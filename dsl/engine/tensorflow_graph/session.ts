@@ -118,20 +118,13 @@ export function tensorOf(made: Made): tf.Tensor {
   return nodeBackend().createOutputTensor(made);
 }
 
-/** How stored tensors lie in TensorFlow. */
-const STORED: Readonly<Record<StoredForm, ElementType>> = {
-  bf16: ELEMENT.bfloat16,
-  int8: ELEMENT.uint8,
-  nf4: ELEMENT.uint8,
-};
-
 /**
- * The element type that a stored tensor has in TensorFlow.
+ * The element type that a stored tensor has in TensorFlow: quantised ones are bytes.
  *
  * @param form Its form
  */
 export function storedType(form: StoredForm): ElementType {
-  return STORED[form];
+  return form === "bf16" ? ELEMENT.bfloat16 : ELEMENT.uint8;
 }
 
 /**

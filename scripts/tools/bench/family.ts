@@ -8,9 +8,7 @@ import { adapt } from "../../../adapters/mod.ts";
 import {
   adamw,
   compile,
-  init,
   isTrainable,
-  key,
   mapTree,
   type Params,
   partition,
@@ -25,6 +23,7 @@ import type { BatchTensors } from "../../../tasks/mod.ts";
 import { example } from "./example.ts";
 import type { FamilyJob } from "./family_job.ts";
 import { answer, measureStep, type ReadyStep, type StepAnswer } from "./job.ts";
+import { randomParams } from "./random_weights.ts";
 
 async function prepare(job: FamilyJob, note: (line: string) => void): Promise<ReadyStep> {
   const { model, what, method, precision, rate, weightDecay } = job;
@@ -32,7 +31,7 @@ async function prepare(job: FamilyJob, note: (line: string) => void): Promise<Re
   const layer = adapt(method)(described.layer);
   const { batch: types, objective } = taskStep(described, layer, job);
   const batch = mapTree(example)(types);
-  const params = init(layer, key(0));
+  const params = randomParams(layer, job);
   if (what === "forward") {
     const forward = compile((all: Params, given: Params) => ({ loss: objective(all, given).loss }), { graph: true });
     return async () => {

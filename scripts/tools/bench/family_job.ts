@@ -5,6 +5,7 @@
  * @module
  */
 import type { Precision } from "../../../dsl/mod.ts";
+import type { Quantisation } from "../../../dsl/quantise.ts";
 import { type Json, openModel } from "../../../models/mod.ts";
 import type { StepJob } from "./job.ts";
 
@@ -22,38 +23,50 @@ export interface FamilyJob extends Omit<StepJob, "kind" | "config" | "folder"> {
   readonly what: "step" | "forward";
   /** Tokens of each example, for language models. */
   readonly length: number;
+  /** What frozen weights of linear layers are kept as (default: as all others). */
+  readonly quantise?: Quantisation;
   /** Weights are random. */
   readonly folder?: undefined;
 }
 
-/** The largest published sizes that a machine of 24 GB trains. */
+/** The largest published sizes that a machine of 24 GB trains; some only where they are asked for by name. */
 const SIZES: readonly {
   readonly model: string;
   readonly what: FamilyJob["what"];
   readonly batch: number;
   readonly length: number;
   readonly precision: Precision;
+  readonly quantise?: Quantisation;
+  readonly byName?: true;
 }[] = [
   { model: "depth-anything-large", what: "forward", batch: 1, length: 0, precision: "float32" },
   { model: "depth-anything-large", what: "step", batch: 1, length: 0, precision: "float32" },
   { model: "dit-xl-2", what: "step", batch: 2, length: 0, precision: "float32" },
   { model: "tinyllama-1.1b", what: "step", batch: 1, length: 256, precision: "bf16" },
+  { model: "llama-2-7b", what: "step", batch: 1, length: 256, precision: "bf16", quantise: "nf4", byName: true },
+  { model: "llama-2-13b", what: "step", batch: 1, length: 256, precision: "bf16", quantise: "nf4", byName: true },
 ];
 
 /**
  * The jobs.
  *
  * @param common Settings of all
- * @param models Only these presets, if given
+ * @param own What differs from the usual of a model: only these presets, another method, other weights
  */
 export async function familyJobs(
   common: Pick<FamilyJob, "backend" | "rate" | "weightDecay" | "warmup" | "repeats">,
-  models?: readonly string[],
+  own: {
+    readonly models?: readonly string[];
+    readonly method?: string;
+    readonly quantise?: Quantisation;
+  } = {},
 ): Promise<readonly { readonly model: string; readonly job: FamilyJob }[]> {
-  const wanted = SIZES.filter(({ model }) => models?.includes(model) ?? true);
-  return await Promise.all(wanted.map(async ({ model, ...size }) => {
+  const wanted = SIZES.filter(({ model, byName }) => own.models?.includes(model) ?? byName === undefined);
+  return await Promise.all(wanted.map(async ({ model, byName: _byName, ...size }) => {
     const { family, config } = await openModel(model);
-    const job: FamilyJob = { ...common, ...size, kind: "family", model, family, config, method: "1lora" };
-    return { model: size.what === "forward" ? `${model} forward` : model, job };
+    const { method = "1lora", quantise = size.quantise } = own;
+    const job: FamilyJob = { ...common, ...size, quantise, kind: "family", model, family, config, method };
+    const kept = quantise === undefined ? model : `${model} in ${quantise}`;
+    return { model: size.what === "forward" ? `${model} forward` : kept, job };
   }));
 }

@@ -8,7 +8,9 @@ import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { loadAdapter } from "../../../adapters/mod.ts";
 import { readJsonFile } from "../../../dsl/files/python_json.ts";
 import { openSafetensors, toTensor } from "../../../dsl/mod.ts";
+import { openCheckpoint } from "../../../models/checkpoint/checkpoint.ts";
 import { openPytorch } from "../../../models/checkpoint/pytorch/reader.ts";
+import { writeGguf } from "../../../models/gguf/file.ts";
 import { openChatTemplate } from "../../../models/llama/chat.ts";
 import { openTokenizer } from "../../../models/llama/tokenizer.ts";
 import { openSentencePiece } from "../../../models/llama/sentencepiece.ts";
@@ -85,6 +87,32 @@ export const targets: Readonly<Record<string, Target>> = {
   safetensors: {
     seeds: files("safetensors/every_type.safetensors", "bitfit.safetensors"),
     read: named("model.safetensors", whole),
+  },
+  gguf: {
+    seeds: async (folder) => {
+      const path = `${folder}/seed.gguf`;
+      const [name, number] = ["llama.", (uint32: number) => ({ uint32 })];
+      const sizes = { block_count: 1, context_length: 8, embedding_length: 32, feed_forward_length: 32 };
+      const metadata = [
+        ["general.architecture", "llama"],
+        ...Object.entries(sizes).map(([key, size]) => [name + key, number(size)] as const),
+        ["llama.attention.head_count", number(2)],
+        ["llama.attention.layer_norm_rms_epsilon", { float32: 1e-5 }],
+        ["tokenizer.ggml.model", "llama"],
+        ["tokenizer.ggml.tokens", { strings: ["<s>", "a", "b", "ab"] }],
+        ["tokenizer.ggml.scores", { float32s: [0, 0, 0, -1] }],
+        ["tokenizer.ggml.token_type", { int32s: [3, 1, 1, 1] }],
+      ] as const;
+      const data = () => Promise.resolve(new Float32Array(128).fill(0.5));
+      await writeGguf(path, metadata, [{ name: "token_embd.weight", shape: [4, 32], type: "q8_0", data }]);
+      return [await Deno.readFile(path)];
+    },
+    read: named("model.gguf", async (path) => {
+      const { folder } = await openModel(path);
+      await openTokenizer(folder!);
+      await using checkpoint = await openCheckpoint(path);
+      for (const name of checkpoint.names) await checkpoint.read(name);
+    }),
   },
   index: {
     seeds: files("safetensors/sharded/model.safetensors.index.json"),

@@ -1,0 +1,95 @@
+/**
+ * A GGUF file as a checkpoint: one tensor at a time, under the names and in the order of rows that Hugging Face's files have.
+ *
+ * @module
+ */
+import { type BlockForm, fromBlocks, isBlockForm } from "../../dsl/blocks.ts";
+import { OneloraError } from "../../dsl/error.ts";
+import { openRanged, type RangedFile } from "../../dsl/files/file.ts";
+import { show } from "../../dsl/files/json.ts";
+import { dequantised, type Quantised } from "../../dsl/quantise.ts";
+import { hostArray } from "../../dsl/safetensors/dtype.ts";
+import type { Checkpoint } from "../../dsl/safetensors/mod.ts";
+import { ggufConfig } from "./config.ts";
+import { type GgufEntry, type GgufHeader, readGgufHeader } from "./header.ts";
+import { pathOfGguf, turned, turningHeads } from "./language.ts";
+
+/** A checkpoint that holds some tensors in blocks. */
+export interface BlockCheckpoint extends Checkpoint {
+  /** The form of a tensor in blocks; undefined for one of floats. */
+  readonly formOf: (name: string) => BlockForm | undefined;
+  /** Reads a tensor in blocks as it is. */
+  readonly readBlocks: (name: string) => Promise<Quantised>;
+}
+
+/**
+ * Whether a name is that of a GGUF file.
+ *
+ * @param name Its name or path
+ */
+export function isGguf(name: string): boolean {
+  return name.endsWith(".gguf");
+}
+
+/**
+ * Opens a GGUF file's tensors. Needs `--allow-read`.
+ *
+ * @param path The file
+ * @throws OneloraError for a malformed file, and a model that is not known here
+ */
+export async function openGguf(path: string): Promise<BlockCheckpoint> {
+  const file = await openRanged(path);
+  try {
+    return checkpointOf(file, await readGgufHeader(file));
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+function checkpointOf(file: RangedFile, header: GgufHeader): BlockCheckpoint {
+  const config = ggufConfig(header, file.path);
+  const names = new Map<string, string>();
+  for (const name of header.tensors.keys()) {
+    // It is part of the configuration.
+    if (name !== "rope_freqs.weight") names.set(pathOfGguf(name) ?? name, name);
+  }
+  const entryOf = (name: string): GgufEntry => {
+    const entry = header.tensors.get(names.get(name) ?? "");
+    if (entry !== undefined) return entry;
+    const allowed = `one of its ${names.size} tensors`;
+    throw new OneloraError({ attempted: `reading ${file.path}`, found: `no tensor ${show(name)}`, allowed });
+  };
+  /** The bytes of a tensor, its rows in the order that they have here. */
+  const bytesOf = async (name: string): Promise<Uint8Array<ArrayBuffer>> => {
+    const { at, bytes, shape } = entryOf(name);
+    const read = await file.read(at, bytes);
+    const heads = turningHeads(name.replace(/\.(weight|bias)$/, ""), config);
+    return heads === undefined ? read : turned(read, shape[0], heads, "halves");
+  };
+  const readBlocks = async (name: string): Promise<Quantised> => {
+    const { form, shape } = entryOf(name);
+    return { form: form as BlockForm, shape, bytes: fromBlocks(form as BlockForm, shape, await bytesOf(name)) };
+  };
+  const formOf = (name: string): BlockForm | undefined => {
+    const { form } = entryOf(name);
+    return isBlockForm(form) ? form : undefined;
+  };
+  return {
+    names: [...names.keys()],
+    metadata: {},
+    info: (name) => {
+      const { form, shape, bytes } = entryOf(name);
+      return { dtype: isBlockForm(form) ? "F32" : form, shape, bytes, file: file.path };
+    },
+    formOf,
+    readBlocks,
+    read: async (name) => {
+      const { form, shape } = entryOf(name);
+      if (isBlockForm(form)) return { dtype: "F32", shape, data: dequantised(await readBlocks(name)) };
+      return { dtype: form, shape, data: hostArray(form, (await bytesOf(name)).buffer) };
+    },
+    close: file.close,
+    [Symbol.asyncDispose]: file.close,
+  };
+}
