@@ -7,7 +7,7 @@ import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
 import { held, heldQuantised } from "../../dsl/hold.ts";
-import { type Quantisation, unfitFor } from "../../dsl/quantise.ts";
+import type { Quantisation } from "../../dsl/quantise.ts";
 import { init, type Layer, specs, walk } from "../../dsl/layer.ts";
 import { isLinear } from "../../dsl/linear.ts";
 import { hostArray, type HostTensor, toFloat32 } from "../../dsl/safetensors/dtype.ts";
