@@ -82,8 +82,12 @@ function kernelOf(name: string, backend: string): tf.KernelFunc {
   return found.kernelFunc;
 }
 
-/** Program constants as tensors of the current backend. */
-function constantTensors(program: Program): ReadonlyMap<ValueId, tf.Tensor> {
+/**
+ * A program's constants as tensors of the current backend; those made of numbers are kept.
+ *
+ * @param program The program
+ */
+export function constantTensors(program: Program): ReadonlyMap<ValueId, tf.Tensor> {
   return new Map([...program.constants].map(([value, constant]) => {
     if (constant.kind === "tensor") return [value, constant.tensor];
     const { shape, dtype } = program.types[value];
@@ -95,11 +99,12 @@ function constantTensors(program: Program): ReadonlyMap<ValueId, tf.Tensor> {
  * Prepares a program for the current backend: what depends on constants alone is computed now, once.
  *
  * @param program The program
+ * @param prepare What makes the rest ready
  * @throws OneloraError if the backend lacks one of its kernels
  */
-export function replayer(program: Program): Replayer {
+export function replayer(program: Program, prepare: (program: Program) => Replayer = plainReplayer): Replayer {
   const { prelude, handed, body } = hoistConstants(program);
-  if (handed.length === 0) return plainReplayer(program);
+  if (handed.length === 0) return prepare(program);
   const once = plainReplayer(prelude);
   const folded = tf.tidy(() => once.run([])).map((tensor) => tf.keep(tensor));
   once.dispose();
@@ -107,7 +112,7 @@ export function replayer(program: Program): Replayer {
     ...body.constants,
     ...handed.map((value, i) => [value, { kind: "tensor", tensor: folded[i] }] as const),
   ]);
-  const rest = plainReplayer({ ...body, constants });
+  const rest = prepare({ ...body, constants });
   return {
     run: rest.run,
     dispose: () => {
@@ -117,7 +122,13 @@ export function replayer(program: Program): Replayer {
   };
 }
 
-function plainReplayer(program: Program): Replayer {
+/**
+ * Prepares a program to be run call by call.
+ *
+ * @param program The program
+ * @throws OneloraError if the backend lacks one of its kernels
+ */
+export function plainReplayer(program: Program): Replayer {
   const engine = tf.engine();
   const backendName = tf.getBackend();
   const backend = tf.backend() as tf.KernelBackend & { disposeData(data: object, force?: boolean): boolean };

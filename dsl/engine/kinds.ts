@@ -9,6 +9,7 @@ import { prepareGraph } from "../compile/tensorflow/prepare.ts";
 import { graphReplayer } from "../compile/tensorflow/replay.ts";
 import { startRecurrentGraph } from "../compile/tensorflow/recurrent.ts";
 import { startGraph } from "../compile/tensorflow/resident.ts";
+import { replayAsList } from "../compile/wasm/replay.ts";
 import { openCpu } from "./cpu.ts";
 import { hold } from "./tensorflow_graph/session.ts";
 import type { BackendName, EngineKind, Running } from "./interface.ts";
@@ -60,7 +61,10 @@ const tensorflow: EngineKind = {
 const kinds: Readonly<Record<BackendName, EngineKind>> = {
   tensorflow,
   webgpu: replaying({ name: "webgpu", embedded: false, isMeasured: true, open: openWebgpu }),
-  wasm: replaying({ name: "wasm", embedded: true, open: (_, options) => openWasm(options) }),
+  wasm: {
+    ...replaying({ name: "wasm", embedded: true, open: (_, options) => openWasm(options) }),
+    replay: replayAsList,
+  },
   cpu: replaying({ name: "cpu", embedded: true, open: openCpu }),
 };
 

@@ -45,9 +45,28 @@ function describe(tensor: tf.TensorInfo): string {
   return `${tensor.dtype} [${tensor.shape.join(", ")}]`;
 }
 
+/** A kernel of ours, and where it runs. */
+export interface OwnKernel {
+  /** The kernel. */
+  readonly kernel: Kernel;
+  /** Where it runs. */
+  readonly heap: Heap;
+}
+
+const own = new WeakMap<tf.KernelFunc, OwnKernel>();
+
+/**
+ * The kernel of ours that tfjs calls by a function, if it is one.
+ *
+ * @param kernelFunc What tfjs calls
+ */
+export function ownKernelOf(kernelFunc: tf.KernelFunc): OwnKernel | undefined {
+  return own.get(kernelFunc);
+}
+
 /** The kernel as tfjs calls it, with tfjs's own for what it does not cover. */
 function adapted(kernelName: string, kernel: Kernel, heap: Heap, plain: tf.KernelConfig | undefined): tf.KernelFunc {
-  return ({ inputs, attrs, backend }) => {
+  const kernelFunc: tf.KernelFunc = ({ inputs, attrs, backend }) => {
     const given = inputs as Readonly<Record<string, tf.TensorInfo>>;
     const result = kernel(heap, { inputs: given, attrs: attrs ?? {} });
     if (result !== undefined) return result;
@@ -58,6 +77,8 @@ function adapted(kernelName: string, kernel: Kernel, heap: Heap, plain: tf.Kerne
       allowed: "float32 tensors",
     });
   };
+  own.set(kernelFunc, { kernel, heap });
+  return kernelFunc;
 }
 
 function replace(config: tf.KernelConfig): void {

@@ -8,8 +8,8 @@ import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import type * as tf from "@tensorflow/tfjs-core";
 import type { FunctionName, Functions } from "./functions.ts";
 import { fused, plain } from "./kernels.wasm.ts";
-import { type Pool, startPool } from "./pool.ts";
-import { MOST_CHUNKS } from "./serve.ts";
+import { type Callable, type CallList, type ListedCall, type Lists, makeList, regions } from "./list.ts";
+import { startPool, type WasmFunction } from "./pool.ts";
 import { size } from "./shape.ts";
 import { importShared } from "./shared.ts";
 import { splits } from "./split.ts";
@@ -43,6 +43,14 @@ export interface Heap {
     compile: () => Uint8Array<ArrayBuffer>,
     chunks: readonly (readonly number[])[],
   ) => void;
+  /** Number of a compiled function, for lists. */
+  readonly numberOf: (name: FunctionName) => number;
+  /** Number of a function that is compiled the first time it is needed; see `runOwn`. */
+  readonly numberOfOwn: (name: string, compile: () => Uint8Array<ArrayBuffer>) => number;
+  /** A list of calls that all threads share. */
+  readonly list: (calls: readonly ListedCall[]) => CallList;
+  /** Memory of all lists' values that live for a run only: runs follow each other, so that one place does for all. */
+  readonly arena: Arena;
   /** Address of `workBytes()` bytes that a kernel may use while it runs. */
   readonly work: number;
   /** Where a tensor's values are. */
@@ -51,10 +59,23 @@ export interface Heap {
   readonly output: (shape: readonly number[], dtype?: tf.DataType) => tf.TensorInfo;
   /** Gives a tensor made by `output` back. */
   readonly release: (tensor: tf.TensorInfo) => void;
-  /** A tensor's values in place, until memory next grows. */
-  readonly integers: (tensor: tf.TensorInfo) => Int32Array;
+  /**
+   * Whether a tensor's values are such that a kernel may go on; in a list, that is asked before each run, and it throws where
+   * they are not.
+   */
+  readonly check: (tensor: tf.TensorInfo, holds: (values: Int32Array) => boolean, message: string) => boolean;
   /** Ends the threads. */
   readonly close: () => void;
+}
+
+/** Memory that is there as long as someone holds it. */
+export interface Arena {
+  /** Begins to hold it. */
+  readonly hold: () => void;
+  /** Ends that; without a holder it is given back. */
+  readonly release: () => void;
+  /** Its address, once it has at least so many bytes. What was in it is lost. */
+  readonly reserve: (bytes: number) => number;
 }
 
 /** What is used here of the fields that tfjs-wasm keeps to itself. */
@@ -105,19 +126,49 @@ export function place(code: Uint8Array, address: number): number {
 /** Chunks of a call for each thread: a thread that is late leaves its part to the others. */
 const CHUNKS = 2;
 
+/** Most chunks of a call. */
+const MOST_CHUNKS = 64;
+
 /** Functions that share their calls with the pool's threads. */
-function shared(functions: Functions, names: readonly FunctionName[], pool: Pool, parts: number): Functions {
+function shared(
+  functions: Functions,
+  names: readonly FunctionName[],
+  run: ReturnType<typeof regions>,
+  parts: number,
+): Functions {
   const entries = names.map((name, called) => {
     const [own, split] = [functions[name], splits[name]];
     if (split === undefined) return [name, own] as const;
     return [name, (...args: readonly number[]) => {
       const chunks = split(args, parts);
       if (chunks.length < 2) return own(...args);
-      pool.run(called, chunks);
+      run(called, chunks);
       return 0;
     }] as const;
   });
   return Object.fromEntries(entries) as unknown as Functions;
+}
+
+/** An arena of some allocator's memory. */
+function makeArena({ allocate, free }: Pick<Lists, "allocate" | "free">): Arena {
+  let [address, length, holders] = [0, 0, 0];
+  const clear = () => {
+    if (length > 0) free(address);
+    [address, length] = [0, 0];
+  };
+  return {
+    hold: () => void holders++,
+    release: () => {
+      if (--holders === 0) clear();
+    },
+    reserve: (bytes) => {
+      if (bytes > length) {
+        clear();
+        [address, length] = [allocate(bytes), bytes];
+      }
+      return address;
+    },
+  };
 }
 
 /**
@@ -141,7 +192,17 @@ export async function openHeap(
   const [variant, code] = understood;
 
   // malloc gives multiples of 8; those of 64 keep a vector from straddling two cache lines.
-  const allocate = (bytes: number) => (inside.wasm._malloc(bytes + 63) + 63 & ~63) >>> 0;
+  const taken = new Map<number, number>();
+  const allocate = (bytes: number) => {
+    const whole = inside.wasm._malloc(bytes + 63) >>> 0;
+    const address = (whole + 63 & ~63) >>> 0;
+    taken.set(address, whole);
+    return address;
+  };
+  const free = (address: number) => {
+    inside.wasm._free(taken.get(address)!);
+    taken.delete(address);
+  };
   const isShared = memory.buffer instanceof SharedArrayBuffer;
   if (isShared) importShared(code);
   // Each thread has a block of its own, whose address is part of its code.
@@ -158,20 +219,34 @@ export async function openHeap(
   const parts = threads === 1 ? 1 : Math.min(MOST_CHUNKS, CHUNKS * threads);
   const names = Object.keys(instance.exports).filter((name) => name in splits) as FunctionName[];
   const others = Array.from({ length: isShared ? threads - 1 : 0 }, () => ({ code: placed(), work: work() }));
+  const callables: Callable[] = names.map((name) => ({ run: single[name], code: 0, length: 0 }));
+  const functionsOf: WasmFunction[] = names.map((name) => single[name]);
   const pool = others.length === 0
     ? undefined
-    : await startPool(memory, names, { functions: names.map((name) => single[name]), work: own }, others);
-  const functions = pool === undefined ? single : { ...single, ...shared(single, names, pool, parts) };
-  const compiled = new Map<string, { readonly run: (...args: readonly number[]) => number; readonly called: number }>();
-  const codes: number[] = [];
-  const added = (code: Uint8Array<ArrayBuffer>) => {
+    : await startPool(memory, names, { functions: functionsOf, work: own }, others);
+  const lists: Lists = {
+    callables,
+    pool,
+    work: own,
+    allocate,
+    free,
+    numbersAt: (address, count) => new Float64Array(memory.buffer as ArrayBuffer, address, count),
+  };
+  const run = regions(pool === undefined ? 0 : MOST_CHUNKS, lists);
+  const functions = pool === undefined ? single : { ...single, ...shared(single, names, run, parts) };
+  const numbers = new Map<string, number>();
+  const numberOfOwn = (name: string, compile: () => Uint8Array<ArrayBuffer>): number => {
+    const known = numbers.get(name);
+    if (known !== undefined) return known;
+    const code = compile();
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } });
-    const run = exports.run as (...args: readonly number[]) => number;
-    if (pool === undefined) return { run, called: -1 };
-    const address = inside.wasm._malloc(code.length);
-    codes.push(address);
-    new Uint8Array(memory.buffer, address >>> 0, code.length).set(code);
-    return { run, called: pool.add(run, address, code.length) };
+    const run = exports.run as WasmFunction;
+    const address = pool === undefined ? 0 : allocate(code.length);
+    if (pool !== undefined) new Uint8Array(memory.buffer, address, code.length).set(code);
+    const number = callables.push({ run, code: address, length: code.length }) - 1;
+    functionsOf[number] = run;
+    numbers.set(name, number);
+    return number;
   };
   const address = ({ dataId }: tf.TensorInfo) => backend.getMemoryOffset(dataId);
   return {
@@ -181,19 +256,22 @@ export async function openHeap(
     parts,
     isShared,
     runOwn: (name, compile, chunks) => {
-      if (!compiled.has(name)) compiled.set(name, added(compile()));
-      const { run, called } = compiled.get(name)!;
-      if (pool === undefined || chunks.length === 1) { for (const args of chunks) run(...args); }
-      else pool.run(called, chunks);
+      const called = numberOfOwn(name, compile);
+      if (pool === undefined || chunks.length === 1) { for (const args of chunks) callables[called].run(...args); }
+      else run(called, chunks);
     },
+    numberOf: (name) => names.indexOf(name),
+    numberOfOwn,
+    list: (calls) => makeList(calls, lists),
+    arena: makeArena(lists),
     work: own,
     address,
     output: (shape, dtype = "float32") => inside.makeOutput([...shape], dtype),
     release: ({ dataId }) => backend.disposeData(dataId),
-    integers: (tensor) => new Int32Array(inside.wasm.HEAPU8.buffer, address(tensor), size(tensor.shape)),
+    check: (tensor, holds) => holds(new Int32Array(inside.wasm.HEAPU8.buffer, address(tensor), size(tensor.shape))),
     close: () => {
       pool?.stop();
-      for (const address of codes) inside.wasm._free(address);
+      for (const number of numbers.values()) if (callables[number].code !== 0) free(callables[number].code);
     },
   };
 }

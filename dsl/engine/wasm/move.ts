@@ -171,7 +171,8 @@ export const movingKernels: Kernels = {
     if (!isWords(x) || indices.dtype !== "int32" || indices.shape.includes(0) || batchDims !== 0) return undefined;
     const [at] = tf.util.parseAxisParam(axis, x.shape);
     const length = x.shape[at];
-    if (!heap.integers(indices).every((index) => index >= 0 && index < length)) return undefined;
+    const areThere = (values: Int32Array) => values.every((index) => index >= 0 && index < length);
+    if (!heap.check(indices, areThere, `GatherV2: an index is not in [0, ${length - 1}]`)) return undefined;
     const [before, after] = [x.shape.slice(0, at), x.shape.slice(at + 1)];
     const out = heap.output([...before, ...indices.shape, ...after], x.dtype);
     const [from, list, to] = [x, indices, out].map(heap.address);

@@ -1,33 +1,28 @@
 /**
- * Threads that share a call of a kernel: the pool cuts it into chunks, and the calling thread takes chunks too, so that it
- * waits for chunks and never for threads. Threads that are not awake yet miss a region and nothing else.
+ * Threads that share lists of calls. The calling thread takes calls too, so that it waits for calls and never for threads:
+ * those that are not awake yet miss some and nothing else.
  *
  * @module
  */
 import { OneloraError } from "../../error.ts";
-import { CONTROL_BYTES, MOST_CHUNKS, serve, STATE, type ThreadData, WIDTH, Word } from "./serve.ts";
+import { CONTROL_BYTES, Field, serve, STRIDE, take, type ThreadData, Word } from "./serve.ts";
 
-/** An argument that stands for the work area of the thread that runs the chunk. */
+/** An argument that stands for the work area of the thread that makes the call. */
 export const OWN_WORK: number = NaN;
 
-/** Threads beside the calling one. */
+/** A function of a kernel. */
+export type WasmFunction = (...args: readonly number[]) => number;
+
+/** Threads, the calling one among them. */
 export interface Pool {
   /**
-   * Calls a function once for every list of arguments, on all threads.
+   * Makes calls of a list, on all threads.
    *
-   * @param called The function's place among the names, or that of one added to them
-   * @param chunks Arguments, at most {@linkcode MOST_CHUNKS} lists of {@linkcode WIDTH}
+   * @param address Where the list is in memory
+   * @param first The first call that is to be made; those before it count as done
+   * @param end The call after the last one
    */
-  readonly run: (called: number, chunks: readonly (readonly number[])[]) => void;
-  /**
-   * Adds a function.
-   *
-   * @param own The calling thread's
-   * @param address Where the code of a module that exports it as `run` stays in memory
-   * @param length The code's length
-   * @returns Its place
-   */
-  readonly add: (own: (...args: readonly number[]) => number, address: number, length: number) => number;
+  readonly run: (address: number, first: number, end: number) => void;
   /** Ends the threads. */
   readonly stop: () => void;
 }
@@ -39,7 +34,7 @@ export type Thread = Pick<ThreadData, "code" | "work">;
 async function start(data: ThreadData): Promise<void> {
   const { Worker } = await import("node:worker_threads");
   // A module as text needs no permission and no file.
-  const text = `import { workerData } from "node:worker_threads"; (${serve.toString()})(workerData);`;
+  const text = `import { workerData } from "node:worker_threads"; (${serve})(workerData, ${take});`;
   new Worker(new URL(`data:text/javascript,${encodeURIComponent(text)}`), { workerData: data }).unref();
 }
 
@@ -51,59 +46,47 @@ const SPINS = 5000;
  *
  * @param memory The memory that all work on
  * @param names Names of the kernels' functions
- * @param own The calling thread's functions, in the order of the names, and its work area
+ * @param own The calling thread's functions, those of the names first, and its work area
  * @param threads What each further thread is given
  */
 export async function startPool(
   memory: WebAssembly.Memory,
   names: readonly string[],
-  own: { readonly functions: readonly ((...args: readonly number[]) => number)[]; readonly work: number },
+  own: { readonly functions: readonly WasmFunction[]; readonly work: number },
   threads: readonly Thread[],
 ): Promise<Pool> {
   const control = new SharedArrayBuffer(CONTROL_BYTES);
-  const values = new SharedArrayBuffer(MOST_CHUNKS * WIDTH * Float64Array.BYTES_PER_ELEMENT);
   const words = new Int32Array(control);
-  const state = new BigInt64Array(control, STATE * BigInt64Array.BYTES_PER_ELEMENT, 1);
-  const given = new Float64Array(values);
-  await Promise.all(threads.map((thread) => start({ ...thread, memory, names, control, values })));
-  let region = 0;
-  const functions = [...own.functions];
-  const codes = new Map<number, readonly [address: number, length: number]>();
+  await Promise.all(threads.map((thread) => start({ ...thread, memory, names, control })));
+  const functionOf = (called: number) => own.functions[called];
+  let list = 0;
   return {
-    add(own, address, length) {
-      const called = functions.push(own) - 1;
-      codes.set(called, [address, length]);
-      return called;
-    },
-    run(called, chunks) {
-      const count = chunks.length;
-      chunks.forEach((args, i) => given.set(args, i * WIDTH));
-      words[Word.called] = called;
-      words[Word.arity] = chunks[0].length;
-      words[Word.done] = 0;
-      [words[Word.code], words[Word.codeLength]] = codes.get(called) ?? [0, 0];
-      region = (region + 1) & 0x7fffffff;
-      const first = BigInt(region) << 32n | BigInt(count) << 16n;
-      Atomics.store(state, 0, first);
-      Atomics.store(words, Word.region, region);
-      if (Atomics.load(words, Word.sleeping) > 0) Atomics.notify(words, Word.region);
-      while (true) {
-        const claimed = Number(Atomics.add(state, 0, 1n) - first);
-        if (claimed >= count) break;
-        functions[called](...chunks[claimed].map((value) => Number.isNaN(value) ? own.work : value));
-        Atomics.add(words, Word.done, 1);
-      }
-      for (let spins = 0; Atomics.load(words, Word.done) < count; spins++) {
+    run(address, first, end) {
+      list = (list + 1) & 0x7fffffff;
+      const tag = (list & 0xfff) << 20;
+      // No call of this list until all is said of it, and none of the one before.
+      Atomics.store(words, Word.next, tag | 0xfffff);
+      words[Word.address] = address;
+      words[Word.end] = end;
+      Atomics.store(words, Word.done, first);
+      Atomics.store(words, Word.next, tag | first);
+      Atomics.store(words, Word.list, list);
+      if (Atomics.load(words, Word.sleeping) > 0) Atomics.notify(words, Word.list);
+      take({ words, memory, list, work: own.work, functionOf });
+      for (let spins = 0; Atomics.load(words, Word.done) < end; spins++) {
         if (spins < SPINS) continue;
-        // A thread that has a chunk was put aside by the system: sleep until it has had its turn.
-        Atomics.store(words, Word.waiting, 1);
+        // A thread that has a call was put aside by the system: sleep until it has had its turn.
+        Atomics.add(words, Word.waiting, 1);
         const done = Atomics.load(words, Word.done);
-        if (done < count) Atomics.wait(words, Word.done, done, 1);
-        Atomics.store(words, Word.waiting, 0);
+        if (done < end) Atomics.wait(words, Word.done, done, 1);
+        Atomics.sub(words, Word.waiting, 1);
       }
       if (Atomics.exchange(words, Word.failed, 0) !== 0) {
+        const found = new Float64Array(memory.buffer)[address / 8 + first * STRIDE + Field.called];
         throw new OneloraError({
-          attempted: `computing ${names[called] ?? "a formula"} on several threads`,
+          attempted: `computing ${
+            end - first > 1 ? "a list of kernels" : names[found] ?? "a formula"
+          } on several threads`,
           found: "a part that failed",
           allowed: "parts within memory",
         });
@@ -111,8 +94,8 @@ export async function startPool(
     },
     stop() {
       Atomics.store(words, Word.ended, 1);
-      Atomics.add(words, Word.region, 1);
-      Atomics.notify(words, Word.region);
+      Atomics.add(words, Word.list, 1);
+      Atomics.notify(words, Word.list);
     },
   };
 }
