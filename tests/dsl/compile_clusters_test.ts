@@ -88,7 +88,7 @@ Deno.test("a program whose ends have moved computes the same", async () => {
   await withoutLeaks(() => {
     const inputs = types.map(({ shape }, i) => tf.randomNormal([...shape], 0, 1, "float32", i + 1));
     const program = trace(tails, types);
-    const [before, after] = [program, sinkTails(program)].map(replayer);
+    const [before, after] = [program, sinkTails(program)].map((program) => replayer(program));
     assertClose(after.run(inputs)[0], before.run(inputs)[0], 0, "moved");
     [before, after].forEach(({ dispose }) => dispose());
     return Promise.resolve();
