@@ -18,12 +18,14 @@ export {
 } from "./adapter.ts";
 export { type PlacedAdapter, type Stack, stackAdapters } from "./combine/stack.ts";
 export {
+  type Combination,
   combineAdapters,
   type CombinedAdapter,
   type CombineOptions,
   type DescribedAdapter,
 } from "./combine/weighted.ts";
 export { type ParameterCounts, parameterCounts } from "./count.ts";
+export type { BaseSample } from "./exchange/base.ts";
 export { type AdapterConfig, type AdapterSpec, readAdapterConfig } from "./exchange/config.ts";
 export type { Fields } from "./exchange/fields.ts";
 export type { AdapterLayout, ModuleNames } from "./exchange/format.ts";

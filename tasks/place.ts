@@ -50,6 +50,18 @@ export async function adapterFolder(folder: string): Promise<string> {
   return !await isThere(folder) && await isThere(`${folder}/adapter`) ? `${folder}/adapter` : folder;
 }
 
+/**
+ * The base model that an `adapter_config.json` names. PEFT's `ORG/NAME`, which is no folder here, is the hub's.
+ *
+ * @param config The file's fields
+ */
+export async function baseNamed(config: Readonly<Record<string, unknown>>): Promise<unknown> {
+  const { base_model_name_or_path: name, revision } = config;
+  if (typeof name !== "string" || !/^\w[\w.-]*\/\w[\w.-]*$/.test(name)) return name;
+  if (await Deno.stat(name).then(() => true, () => false)) return name;
+  return `hf:${name}${typeof revision === "string" && revision !== "" ? `@${revision}` : ""}`;
+}
+
 /** An adapter of a folder on a model. */
 export interface PlacedFolder extends PlacedAdapter {
   /** What it is. */

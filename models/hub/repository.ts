@@ -9,54 +9,11 @@ import { dirname } from "node:path";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
+import { type Listed, loadClient } from "./client.ts";
 import { type HubName, hubName, isCommit, staysBelow } from "./name.ts";
 import { NoAnswer, request } from "./request.ts";
 import type { Hub } from "./settings.ts";
 import { type HubFile, isThere, transfer } from "./transfer.ts";
-
-/** Hugging Face's client: it knows the addresses and pages of the hub's interface. */
-const LIBRARY = "npm:@huggingface/hub@2.17.5";
-
-/** What is used of it. */
-interface Client {
-  modelInfo(options: {
-    name: string;
-    revision: string;
-    additionalFields: readonly string[];
-    hubUrl: string;
-    fetch: typeof fetch;
-  }): Promise<{ readonly sha?: string }>;
-  listFiles(options: {
-    repo: string;
-    revision: string;
-    recursive: boolean;
-    hubUrl: string;
-    fetch: typeof fetch;
-  }): AsyncIterable<Listed>;
-}
-
-/** What it says of a file. */
-interface Listed {
-  readonly type: string;
-  readonly path: string;
-  readonly size: number;
-  readonly oid?: string;
-  readonly lfs?: { readonly oid: string; readonly size: number };
-}
-
-async function loadClient(): Promise<Client> {
-  try {
-    // Not a literal at the point of import: only users of the hub need it.
-    const specifier = LIBRARY;
-    return await import(specifier);
-  } catch (cause) {
-    throw new OneloraError({
-      attempted: `loading the hub's client ${LIBRARY}`,
-      found: (cause as Error).message.split("\n")[0],
-      allowed: "an npm registry in reach on first use",
-    }, { cause: new NoAnswer("no npm registry", { cause }) });
-  }
-}
 
 /** The folder of a repository in the cache. */
 function folderOf(hub: Hub, { repository }: Pick<HubName, "repository">): string {

@@ -10,6 +10,8 @@ import type { Hub } from "./settings.ts";
 const MOST_HOPS = 6;
 /** Milliseconds without a sign of life after which a server is given up. */
 const PATIENCE = 60_000;
+/** Bytes a millisecond of the slowest connection that something is sent by: nothing tells how far that is. */
+const SLOWEST = 20;
 
 /** The cause of an error where nothing answered. */
 export class NoAnswer extends Error {}
@@ -24,16 +26,21 @@ export interface Watch {
   readonly stop: () => void;
 }
 
-/** Watches for silence. */
-export function watch(): Watch {
+/**
+ * Watches for silence.
+ *
+ * @param sent Bytes that are sent meanwhile
+ */
+export function watch(sent: number = 0): Watch {
   const control = new AbortController();
-  const lapse = () => control.abort(new Error(`nothing for ${PATIENCE / 1000} s`));
-  let timer = setTimeout(lapse, PATIENCE);
+  const patience = Math.round(PATIENCE + sent / SLOWEST);
+  const lapse = () => control.abort(new Error(`nothing for ${patience / 1000} s`));
+  let timer = setTimeout(lapse, patience);
   return {
     signal: control.signal,
     renew: () => {
       clearTimeout(timer);
-      timer = setTimeout(lapse, PATIENCE);
+      timer = setTimeout(lapse, patience);
     },
     stop: () => clearTimeout(timer),
   };
@@ -50,9 +57,19 @@ export function reason(error: unknown): string {
 }
 
 /** What a refusal means. */
-function refused(attempted: string, { status, headers }: Response, url: URL, { token }: Hub): OneloraError {
+function refused(
+  attempted: string,
+  { status, headers }: Response,
+  url: URL,
+  { token }: Hub,
+  isWriting: boolean,
+): OneloraError {
   const code = headers.get("x-error-code") ?? "";
   const said = `HTTP status ${status}${code === "" ? "" : `, ${code}`}`;
+  if (isWriting && (status === 401 || status === 403)) {
+    const allowed = "HF_TOKEN=TOKEN that may write to a repository of that name";
+    return new OneloraError({ attempted, found: `no permission to write (${said})`, allowed });
+  }
   const page = `${url.origin}${url.pathname.split("/").slice(0, 3).join("/")}`;
   const signIn = token === undefined ? "HF_TOKEN=TOKEN of an account with access" : "a token with access in HF_TOKEN";
   const [found, allowed] = code === "GatedRepo"
@@ -76,6 +93,7 @@ function refused(attempted: string, { status, headers }: Response, url: URL, { t
  * @param address Address
  * @param attempted What the request is for
  * @param init As for `fetch`; an answer 416 to a range is returned
+ * @param accepted Other refusals that are returned
  * @throws OneloraError for refusals, and, with {@linkcode NoAnswer} as its cause, where there is no answer
  */
 export async function request(
@@ -83,6 +101,7 @@ export async function request(
   address: string,
   attempted: string,
   init: RequestInit = {},
+  accepted: readonly number[] = [],
 ): Promise<Response> {
   let url = new URL(address);
   for (let hops = 0; hops <= MOST_HOPS; hops++) {
@@ -91,7 +110,7 @@ export async function request(
     const trusted = url.origin === new URL(hub.endpoint).origin;
     if (trusted && hub.token !== undefined) headers.set("authorization", `Bearer ${hub.token}`);
     else headers.delete("authorization");
-    const silence = watch();
+    const silence = watch(init.body instanceof Blob ? init.body.size : 0);
     const signal = AbortSignal.any([silence.signal, ...(init.signal ? [init.signal] : [])]);
     const response = await fetch(url, { ...init, headers, signal, redirect: "manual" }).catch((error) => {
       const denied = error instanceof Deno.errors.NotCapable;
@@ -107,9 +126,9 @@ export async function request(
       url = new URL(location, url);
       continue;
     }
-    if (response.ok || response.status === 416) return response;
+    if (response.ok || response.status === 416 || accepted.includes(response.status)) return response;
     await response.body?.cancel();
-    throw refused(attempted, response, url, hub);
+    throw refused(attempted, response, url, hub, (init.method ?? "GET") !== "GET");
   }
   throw new OneloraError({ attempted, found: `more than ${MOST_HOPS} redirections`, allowed: "fewer" });
 }

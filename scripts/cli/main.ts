@@ -72,7 +72,7 @@ async function understood<F extends Flags>(
   command: Command<F>,
   args: readonly string[],
 ): Promise<Either<OneloraError, Parsed<F> | "help">> {
-  const spoken = splitArguments(command.flags, args);
+  const spoken = splitArguments(command.flags, args, command.bare);
   if (isLeft(spoken)) return spoken;
   const { help, config, written } = spoken.right;
   if (help) return right("help");

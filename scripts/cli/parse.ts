@@ -17,6 +17,8 @@ export interface Command<F extends Flags> {
   readonly summary: string;
   /** What it accepts. */
   readonly flags: F;
+  /** The flag whose name may be left out: an argument without a flag is its value. */
+  readonly bare?: Extract<keyof F, string>;
 }
 
 /** Values by flag name as they were written, before they are read. */
@@ -68,9 +70,14 @@ function normalised(flags: Flags, args: readonly string[]): readonly string[] {
  *
  * @param flags What is accepted, besides `--help` and `--config`
  * @param args The arguments, such as `Deno.args`
+ * @param bareFlag The flag that an argument without a flag is the value of, if there is one
  * @returns What was said, or a wrong-usage error: unknown or repeated flag, argument without a flag
  */
-export function splitArguments(flags: Flags, args: readonly string[]): Either<OneloraError, Spoken> {
+export function splitArguments(
+  flags: Flags,
+  args: readonly string[],
+  bareFlag?: string,
+): Either<OneloraError, Spoken> {
   const keys = new Map(Object.keys(flags).map((key) => [kebab(key), key]));
   const names = [...keys.keys(), "config", "help"];
   const strays: string[] = [];
@@ -84,7 +91,7 @@ export function splitArguments(flags: Flags, args: readonly string[]): Either<On
     },
   });
   const unknown = strays.find((arg) => arg.startsWith("-"));
-  const bare = [...strays, ...(parsed._ as string[])].at(0);
+  const [bare, ...others] = [...strays, ...(parsed._ as string[])];
   const texts = (name: string) => parsed[name] as string[];
   if (texts("help").length > 0) return right({ help: true, written: new Map() });
 
@@ -106,7 +113,9 @@ export function splitArguments(flags: Flags, args: readonly string[]): Either<On
         : unknownName("flag", flag, names.map((name) => `--${name}`)),
     );
   }
-  if (bare !== undefined) {
+  const isNamed = bareFlag === undefined || written.has(bareFlag) || others.length > 0;
+  if (bare !== undefined && !isNamed) written.set(bareFlag, { raw: bare, where: `--${kebab(bareFlag)}` });
+  else if (bare !== undefined) {
     const allowed = `flags (--name value): --${names.join(", --")}`;
     return left(misuse("reading the command line", `"${bare}" without a flag`, allowed));
   }

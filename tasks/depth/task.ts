@@ -142,6 +142,7 @@ export const monocularDepth: TaskKind<DepthSettings, DepthSplits, DepthPair, Ima
   data: "scenes-driving",
   dataForms: depthDataForms,
   settings: depthSettings,
+  hub: { pipeline: "depth-estimation", python: "transformers.AutoModelForDepthEstimation" },
   baseline: { adapter: NO_METHOD, name: "unadapted" },
   unfit: unfitDepth,
   models: "a model of depth",

@@ -13,7 +13,7 @@ import { type HubOptions, type Model, saveModel } from "../../models/mod.ts";
 import { copyCompanions } from "../../models/companions/files.ts";
 import { requireTask, taskKind, type TaskName } from "../kinds.ts";
 import { mergeOpened, openTrained } from "../open.ts";
-import { adapterFolder } from "../place.ts";
+import { adapterFolder, baseNamed } from "../place.ts";
 import { NO_METHOD } from "../trainer/method.ts";
 import type { MethodSettings, TaskKind } from "../trainer/task.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
@@ -144,7 +144,7 @@ async function opened<Name extends TaskName>(folder: string, options: LoadOption
     });
   }
   const notes = await notesOf(inside);
-  const base = options.model ?? config.base_model_name_or_path;
+  const base = options.model ?? await baseNamed(config);
   if (typeof base !== "string" && typeof base !== "object") {
     throw new OneloraError({ attempted: `loading ${folder}`, found: "no base model", allowed: "`model`" });
   }

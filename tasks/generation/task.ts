@@ -294,6 +294,7 @@ export const generation: TaskKind<GenerationSettings, ImageSplits, LabelledImage
   data: "mnist",
   dataForms: imageDataForms,
   settings: generationSettings,
+  hub: { pipeline: "unconditional-image-generation", python: "diffusers.DiTTransformer2DModel" },
   baseline: { adapter: NO_METHOD, name: "unadapted" },
   unfit: unfitGeneration,
   metricTitle: distanceTitle,

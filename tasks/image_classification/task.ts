@@ -145,6 +145,7 @@ export const imageClassification: TaskKind<
   dataForms: imageDataForms,
   settings: classificationSettings,
   // The comparison that shows what the adapter is for.
+  hub: { pipeline: "image-classification", python: "transformers.AutoModelForImageClassification" },
   baseline: { adapter: "head", name: "head only" },
   models: "a classifier of images",
   trains: ({ image, labels, signature: { outputs } }) =>

@@ -185,6 +185,7 @@ export const reasoning: TaskKind<ReasoningSettings, ReasoningData, PromptPair, s
   data: "word-problems-b",
   dataForms: reasoningDataForms,
   settings: reasoningSettings,
+  hub: { pipeline: "text-generation", python: "transformers.AutoModelForCausalLM" },
   baseline: { adapter: NO_METHOD, name: "unadapted" },
   models: "a llama model",
   compact: true,

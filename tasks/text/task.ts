@@ -164,6 +164,7 @@ export const texts: TaskKind<TextSettings, unknown, Readonly<Record<string, unkn
   data: "chats.jsonl",
   dataForms: textDataForms,
   settings: textSettings,
+  hub: { pipeline: "text-generation", python: "transformers.AutoModelForCausalLM" },
   baseline: { adapter: NO_METHOD, name: "unadapted" },
   models: "a llama model",
   trains: reasoning.trains,

@@ -211,6 +211,8 @@ export interface TaskKind<
   readonly dataForms: readonly string[];
   /** Its own settings. */
   readonly settings: SettingsOf<Own>;
+  /** What Hugging Face's hub (`pipeline_tag`) and Python (library and class) call it. */
+  readonly hub: { readonly pipeline: string; readonly python: string };
   /** What a default run is compared with. */
   readonly baseline: Baseline;
   /** The models that it trains, in words. */
