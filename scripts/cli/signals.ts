@@ -81,6 +81,44 @@ export function interruptible(
   };
 }
 
+/** Work of which signals end one piece at a time. */
+export interface Interruption extends Disposable {
+  /** Aborted by a signal that comes until this is disposed. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Pieces of work, each ended by the first signal that comes while it lasts; between them, and at a second one, a signal ends
+ * the process as ever.
+ *
+ * @returns Begins a piece, once signals are listened to
+ */
+export function interruptions(): () => Promise<Interruption> {
+  let thread: Worker | undefined;
+  let controller = new AbortController();
+  const ready = Promise.withResolvers<void>();
+  const start = (): Worker => {
+    const started = new Worker(new URL("./signal_thread.ts", import.meta.url), { type: "module" });
+    started.onmessage = ({ data }: MessageEvent<SignalName | "ready">) => {
+      if (data === "ready") return ready.resolve();
+      controller.abort();
+    };
+    started.onerror = (event) => {
+      event.preventDefault();
+      ready.resolve();
+    };
+    return started;
+  };
+  return async () => {
+    thread ??= start();
+    controller = new AbortController();
+    const listening: Listening = { finishing: "the answer", isSaid: false };
+    thread.postMessage(listening);
+    await ready.promise;
+    return { signal: controller.signal, [Symbol.dispose]: () => thread?.postMessage({}) };
+  };
+}
+
 /**
  * The exit code of a command: that of a signal, where one ended it.
  *

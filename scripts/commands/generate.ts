@@ -12,6 +12,7 @@ import { taskOf } from "../../tasks/kinds.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, integer, main, required, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
+import { standardTerminal } from "../cli/terminal.ts";
 import { backendFlag, ownFlags, ownOptions, quantiseFlag, trainedFlags, usage } from "../cli/options.ts";
 
 /** The tasks whose models make something. */
@@ -78,12 +79,11 @@ await main(
       return opened;
     };
     try {
-      const { said, file, data } = await kind.making.make(
-        described,
-        open,
-        { ...settings, seed },
-        json ? undefined : write,
-      );
+      const { making } = kind;
+      const all = { ...settings, seed };
+      const { said, file, data } = making.converse !== undefined && making.isConversation?.(all)
+        ? await making.converse(described, open, all, standardTerminal(json ? () => {} : write))
+        : await making.make(described, open, all, json ? undefined : write);
       console.error(`${said} (${chosen})`);
       if (json) console.log(JSON.stringify(data ?? { file }));
       else if (file !== undefined) console.log(file);

@@ -3,58 +3,20 @@
  *
  * @module
  */
-import { type Precision, precisions } from "../../dsl/engine/mod.ts";
+import { precisions } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { key } from "../../dsl/random.ts";
 import { asLanguageModel, type GenerationOptions, openChatTemplate } from "../../models/mod.ts";
-import { type GenerationDefaults, openGeneration } from "../../models/companions/generation.ts";
+import { openGeneration } from "../../models/companions/generation.ts";
 import { type Decoder, openDecoder } from "../../models/llama/decoder.ts";
 import { goOn } from "../../models/llama/generate.ts";
 import { settledText } from "../../models/llama/tokenizer.ts";
 import { boolean, choice, integer, number, text } from "../trainer/setting.ts";
 import type { Making } from "../trainer/prediction.ts";
+import { type ContinueSettings, generationOf } from "./continuation.ts";
+import { converse } from "./converse.ts";
 import { encodeOpen } from "./encode.ts";
 import { tokenizerOf } from "./questions.ts";
-
-/** How a text is continued. */
-export interface ContinueSettings {
-  /** Text to go on with, or what a user says in a chat. */
-  readonly prompt?: string;
-  /** Answer the prompt as a user's message, by the model's own chat template. */
-  readonly chat?: boolean;
-  /** Most tokens to add; by default as the model's generation_config.json says, else 128. */
-  readonly maxTokens?: number;
-  /** The logits' divisor; 0 takes the likeliest token; by default the model's own, else 0. */
-  readonly temperature?: number;
-  /** Sample among the likeliest tokens of this probability together; by default the model's own, else 1. */
-  readonly topP?: number;
-  /** Precision of weights and matrix products; bf16 is the tensorflow backend's (default float32). */
-  readonly precision?: Precision;
-}
-
-/** Tokens where neither the settings nor the model's files say how many. */
-const MOST_TOKENS = 128;
-
-/** How a text goes on: as the settings say, else as the model's files do, else by the likeliest tokens. */
-export function generationOf(
-  defaults: GenerationDefaults,
-  prompt: readonly number[],
-  { maxTokens, temperature, topP }: Pick<ContinueSettings, "maxTokens" | "temperature" | "topP">,
-): Omit<GenerationOptions, "key" | "end"> {
-  const { maxNewTokens, maxLength, minNewTokens, minLength = 0, suppress, suppressFirst } = defaults;
-  const room = maxLength === undefined ? undefined : Math.max(1, maxLength - prompt.length);
-  return {
-    maxTokens: maxTokens ?? maxNewTokens ?? room ?? MOST_TOKENS,
-    minTokens: minNewTokens ?? Math.max(0, minLength - prompt.length),
-    temperature: temperature ?? (defaults.sample ? defaults.temperature ?? 1 : 0),
-    topK: defaults.topK,
-    topP: topP ?? defaults.topP,
-    minP: defaults.minP,
-    repetitionPenalty: defaults.repetitionPenalty,
-    suppress,
-    suppressFirst,
-  };
-}
 
 function refused(attempted: string, found: string, allowed: string): OneloraError {
   return new OneloraError({ attempted, found, allowed }, { exitCode: 2 });
@@ -71,7 +33,11 @@ export const continuing: Making<ContinueSettings> = {
   summary: "goes on with a text, as it comes",
   settings: {
     prompt: text({ help: "text to go on with" }),
-    chat: boolean({ help: "answer the prompt as a user's message, by the model's own chat template" }),
+    chat: boolean({
+      help:
+        "answer the prompt as a user's message, by the model's own chat template; without a prompt, talk: a line a " +
+        "question, /reset, /quit, and Ctrl-C ends an answer",
+    }),
     maxTokens: integer({ help: "most tokens to add (default: the model's own, else 128)", min: 1 }),
     temperature: number({
       help: "the logits' divisor; 0 takes the likeliest token (default: the model's own, else 0)",
@@ -88,6 +54,8 @@ export const continuing: Making<ContinueSettings> = {
       default: "float32",
     }),
   },
+  isConversation: ({ prompt, chat }) => chat === true && prompt === undefined,
+  converse,
   make: async (described, open, { prompt, chat, seed, precision, ...given }, write) => {
     asLanguageModel(described, described.layer);
     if (prompt === undefined) throw refused("going on with a text", "no `prompt`", "`prompt: TEXT`");

@@ -71,6 +71,18 @@ export interface Made {
   readonly data?: Readonly<Record<string, unknown>>;
 }
 
+/** Who one talks with. */
+export interface Terminal {
+  /** What is said, line by line, until it ends. */
+  readonly lines: AsyncIterable<string>;
+  /** Writes an answer as it comes. */
+  readonly write: (text: string) => void;
+  /** Says something that is no answer. */
+  readonly note: (line: string) => void;
+  /** Begins an answer: its signal ends it, and nothing else. */
+  readonly answering: () => Promise<Disposable & { readonly signal: AbortSignal }>;
+}
+
 /** How a task's models make something anew: a text goes on, pictures are sampled. */
 export interface Making<Own extends object = object> {
   /** What a line of help says of it. */
@@ -90,5 +102,14 @@ export interface Making<Own extends object = object> {
     open: () => Promise<TrainedModel>,
     settings: Own & { readonly seed: number },
     write?: (text: string) => void,
+  ): Promise<Made>;
+  /** Whether these settings ask for a conversation instead. */
+  isConversation?(settings: Own): boolean;
+  /** Talks with someone, question by question. */
+  converse?(
+    model: Model,
+    open: () => Promise<TrainedModel>,
+    settings: Own & { readonly seed: number },
+    terminal: Terminal,
   ): Promise<Made>;
 }

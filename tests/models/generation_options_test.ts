@@ -10,7 +10,7 @@ import { apply, key, OneloraError } from "../../dsl/mod.ts";
 import { asLanguageModel, generateAll, type Json, loadParams, openModel, tokenDistribution } from "../../models/mod.ts";
 import { openGeneration } from "../../models/companions/generation.ts";
 import { processedLogits } from "../../models/llama/generate.ts";
-import { generationOf } from "../../tasks/reasoning/continue.ts";
+import { generationOf } from "../../tasks/reasoning/continuation.ts";
 import { withFolder } from "../support/data_folder.ts";
 
 const fixtures = new URL("../fixtures", import.meta.url).pathname;

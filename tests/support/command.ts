@@ -31,12 +31,13 @@ export interface Running {
 }
 
 /**
- * Starts a task of `deno.json`.
+ * The process of a task of `deno.json`.
  *
  * @param task Its name
+ * @param stdin What it reads
  * @param args Its arguments; backslashes and spaces stay as they are
  */
-export function start(task: string, ...args: readonly string[]): Running {
+export function spawn(task: string, stdin: "null" | "piped", args: readonly string[]): Deno.ChildProcess {
   const words = tasks[task].command.split(" ").map((word) =>
     word.replace(/\$(\w+)/g, (_, name) => Deno.env.get(name) ?? "")
   );
@@ -44,13 +45,13 @@ export function start(task: string, ...args: readonly string[]): Running {
   // What stands before sets variables that change nothing but speed.
   assert(at >= 0 && words.slice(0, at).every((word: string) => word.includes("=")), `${task} runs ${words[0]}`);
   const fixed = words.slice(at + 1);
-  const process = new Deno.Command(deno, {
-    args: [...fixed, ...args],
-    cwd: root,
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+  return new Deno.Command(deno, { args: [...fixed, ...args], cwd: root, stdin, stdout: "piped", stderr: "piped" })
+    .spawn();
+}
+
+/** Starts a task of `deno.json`, which reads nothing. */
+export function start(task: string, ...args: readonly string[]): Running {
+  const process = spawn(task, "null", args);
   const outcome = process.output().then(({ code, stdout, stderr }) => {
     const decoder = new TextDecoder();
     return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
