@@ -137,13 +137,22 @@ export function selfAttention(
  * @param channels C
  * @param patch Height p and width q of a patch
  * @param dim D
+ * @param bias Whether it has a bias (default true)
  */
-export function patchEmbedLayer(channels: number, patch: readonly [number, number], dim: number): Layer {
+export function patchEmbedLayer(
+  channels: number,
+  patch: readonly [number, number],
+  dim: number,
+  bias: boolean = true,
+): Layer {
   return defineLayer({
     kind: "convolution",
-    params: { weight: parameter([dim, channels, ...patch], gaussian(0.02)), bias: parameter([dim], zeros) },
+    params: {
+      weight: parameter([dim, channels, ...patch], gaussian(0.02)),
+      ...(bias ? { bias: parameter([dim], zeros) } : {}),
+    },
     parts: {},
-    forward: (self, x) => patchEmbed(x, self.param("weight"), self.param("bias")),
+    forward: (self, x) => patchEmbed(x, self.param("weight"), bias ? self.param("bias") : undefined),
   });
 }
 

@@ -28,7 +28,7 @@ export {
   type DepthAnythingSize,
 } from "./depth_anything/config.ts";
 export { depthAnything } from "./depth_anything/depth_anything.ts";
-export { dinov2, type Dinov2Config } from "./depth_anything/dinov2.ts";
+export { dinov2, type Dinov2Config } from "./dinov2/backbone.ts";
 export type { DiffusionProcess } from "./diffusion_process.ts";
 export { type DitConfig, type DitPreset, ditPresets } from "./dit/config.ts";
 export { asConditionalDiffusion, type ConditionalDiffusion, dit } from "./dit/dit.ts";

@@ -11,12 +11,14 @@ import { agree, unwrapped } from "../dsl/safetensors/mod.ts";
 import type { Path } from "../dsl/tree.ts";
 import { sizeOf } from "../dsl/tree.ts";
 import { autoencoderFamily } from "./autoencoder/autoencoder_kl.ts";
+import { clipFamily } from "./clip/clip.ts";
 import { isWeights, openCheckpoint } from "./checkpoint/checkpoint.ts";
 import { keyOf } from "./checkpoint/keys.ts";
 import { refuseQuantised } from "./companions/config.ts";
 import { openCompanions } from "./companions/open.ts";
 import { withPipelineLabels } from "./companions/scheduler.ts";
 import { depthAnythingFamily } from "./depth_anything/depth_anything.ts";
+import { dinov2Family, dinov2WithRegistersFamily } from "./dinov2/classifier.ts";
 import { ditFamily } from "./dit/dit.ts";
 import type { Description, DescriptionOptions, Family } from "./family.ts";
 import { fetchModel } from "./hub/fetch.ts";
@@ -29,6 +31,7 @@ import { llamaFamily } from "./llama/llama.ts";
 import { mistralFamily, qwen2Family, smollm3Family } from "./llama/siblings.ts";
 import { type Model, modelOf } from "./model.ts";
 import { shippedFolder } from "./checkpoint/shipped.ts";
+import { deitFamily } from "./vit/deit.ts";
 import { vitFamily } from "./vit/vit.ts";
 
 /**
@@ -52,6 +55,10 @@ async function hasOwnHead(folder: string, { keys, tied }: Description): Promise<
 /** Every family this package knows. */
 export const families: readonly Family[] = [
   vitFamily,
+  deitFamily,
+  dinov2Family,
+  dinov2WithRegistersFamily,
+  clipFamily,
   depthAnythingFamily,
   ditFamily,
   autoencoderFamily,

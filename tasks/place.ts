@@ -9,7 +9,7 @@ import type { PlacedAdapter } from "../adapters/combine/stack.ts";
 import { checkBase } from "../adapters/exchange/base.ts";
 import { readAdapterHeader, readAdapterParams, untiesWeights } from "../adapters/exchange/load.ts";
 import type { Layer } from "../dsl/layer.ts";
-import type { Params } from "../dsl/tree.ts";
+import { glob, type Params } from "../dsl/tree.ts";
 import { type DescriptionOptions, type Model, openCheckpoint } from "../models/mod.ts";
 import { labelNames } from "../models/config.ts";
 
@@ -20,7 +20,9 @@ type HeadOptions = Pick<DescriptionOptions, "labels" | "problem">;
 async function classesOf(adapter: string, model: Model): Promise<HeadOptions> {
   if (model.labels === undefined || model.classPart === undefined) return {};
   const { shapes, labels, problem } = await readAdapterHeader(adapter, model.modules, { open: openCheckpoint });
-  const rows = shapes[`${model.classPart.path}.weight`]?.[0];
+  // A model with two heads has as many rows in each.
+  const isRows = glob(`${model.classPart.path}.weight`);
+  const [rows] = Object.entries(shapes).find(([path]) => isRows(path))?.[1] ?? [];
   if (rows === undefined) return {};
   const count = rows - model.classPart.extraRows;
   const named = labels?.length === count ? labels : count === model.labels.length ? undefined : labelNames(count);

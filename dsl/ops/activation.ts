@@ -90,6 +90,22 @@ export function silu(x: tf.Tensor): tf.Tensor {
 }
 
 /**
+ * QuickGELU(x) = x sigmoid(1.702 x), an approximation of GELU that CLIP was trained with.
+ *
+ * @param x Any shape
+ */
+export function quickGelu(x: tf.Tensor): tf.Tensor {
+  return withGradient([x], (save) => {
+    save(x);
+    return tf.mul(x, tf.sigmoid(tf.mul(x, 1.702)));
+  }, (dy, [x]) => {
+    const v = tf.mul(x, 1.702);
+    const s = tf.sigmoid(v);
+    return [tf.mul(dy, tf.mul(s, tf.add(tf.mul(v, tf.sub(1, s)), 1)))];
+  });
+}
+
+/**
  * SwiGLU(x, y) = SiLU(x) y (Shazeer 2020). Keeps x and y alone.
  *
  * @param gate x, any shape
@@ -125,6 +141,7 @@ export const activations: Readonly<Record<string, Activation>> = {
   gelu: (x) => gelu(x),
   gelu_new: (x) => gelu(x, "tanh"),
   gelu_pytorch_tanh: (x) => gelu(x, "tanh"),
+  quick_gelu: quickGelu,
   relu,
   silu,
   swish: silu,

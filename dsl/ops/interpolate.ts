@@ -23,14 +23,18 @@ export interface InterpolateOptions {
   readonly mode: InterpolationMode;
   /** Whether the corner pixels' centres stay in place; not for `nearest` (default false). */
   readonly alignCorners?: boolean;
+  /**
+   * Whether a smaller image mixes all pixels that go into one of its own, as Pillow does, with a = -1/2; `bicubic` to a size alone
+   * (default false).
+   */
+  readonly antialias?: boolean;
 }
 
 /** Weights of the input pixels around a source coordinate, as [pixel, weight]. */
 type Taps = readonly (readonly [number, number])[];
 
-/** Cubic convolution with a = -3/4 at distance d (Keys 1981). */
-function cubic(d: number): number {
-  const a = -0.75;
+/** Cubic convolution with a = -3/4, or another, at distance d < 2 (Keys 1981). */
+function cubic(d: number, a = -0.75): number {
   return d <= 1 ? ((a + 2) * d - (a + 3)) * d * d + 1 : ((a * d - 5 * a) * d + 8 * a) * d - 4 * a;
 }
 
@@ -47,11 +51,24 @@ const taps: Readonly<Record<InterpolationMode, (source: number) => Taps>> = {
   },
 };
 
+/** Taps of an output pixel whose source is widened where the image becomes smaller; those outside are left out. */
+function widenedTaps(input: number, ratio: number, o: number): Taps {
+  const [centre, scale] = [ratio * (o + 0.5), Math.max(ratio, 1)];
+  const first = Math.max(Math.trunc(centre - 2 * scale + 0.5), 0);
+  const end = Math.min(Math.trunc(centre + 2 * scale + 0.5), input);
+  const weights = Array.from({ length: end - first }, (_, i) => {
+    const distance = Math.abs((i + first - centre + 0.5) / scale);
+    return distance < 2 ? cubic(distance, -0.5) : 0;
+  });
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return weights.map((weight, i) => [first + i, weight / total] as const);
+}
+
 /** The matrix of one axis, [1, out, in]: each row holds an output pixel's taps, those outside moved to the edge. */
 function axisMatrix(
   input: number,
   [output, step]: readonly [number, number],
-  { mode, alignCorners = false }: InterpolateOptions,
+  { mode, alignCorners = false, antialias = false }: InterpolateOptions,
 ): tf.Tensor3D {
   const corners = alignCorners && mode !== "nearest";
   const ratio = Math.fround(corners ? (output > 1 ? (input - 1) / (output - 1) : 0) : step);
@@ -59,7 +76,7 @@ function axisMatrix(
   const source = (o: number) => Math.fround(corners || mode === "nearest" ? ratio * o : ratio * (o + 0.5) - 0.5);
   const matrix = new Float32Array(output * input);
   for (let o = 0; o < output; o++) {
-    for (const [pixel, weight] of taps[mode](source(o))) {
+    for (const [pixel, weight] of antialias ? widenedTaps(input, step, o) : taps[mode](source(o))) {
       matrix[o * input + Math.min(Math.max(pixel, 0), input - 1)] += weight;
     }
   }

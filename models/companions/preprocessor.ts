@@ -244,11 +244,20 @@ function perChannel(reading: Reading, name: string, channels: number): readonly 
   throw wrongSetting(reading.file, name, value, `${channels} ${what}, one for each channel, or one number`);
 }
 
+/** The class that transformers takes for a family whose file names none, where it is not ViT's. */
+const DEFAULTS: Readonly<Record<string, string>> = {
+  depth_anything: "DPTImageProcessor",
+  deit: "DeiTImageProcessor",
+  dinov2: "BitImageProcessor",
+  dinov2_with_registers: "BitImageProcessor",
+  clip: "CLIPImageProcessor",
+};
+
 /** The processor's class: the file's, or the one that transformers takes for the family. */
 function classOf(json: Json, file: string, family: string): string {
   const written = json.image_processor_type ?? json.feature_extractor_type;
   if (written === undefined || written === null) {
-    return family === "depth_anything" ? "DPTImageProcessor" : "ViTImageProcessor";
+    return DEFAULTS[family] ?? "ViTImageProcessor";
   }
   const name = `${written}`.replace(/FeatureExtractor$/, "ImageProcessor").replace(/(ImageProcessor)(Fast|Pil)$/, "$1");
   if (Object.hasOwn(PROCESSORS, name)) return name;
@@ -304,8 +313,8 @@ export function readPreprocessor(
   const { channels } = image;
   const normalises = flag(reading, "do_normalize");
   // A model of any size takes what the file gives; the others take their own, and pictures must come to it.
-  const free = image.multipleOf !== undefined && resize !== undefined && "height" in resize;
   const last = lastSize(preparation);
+  const free = image.multipleOf === undefined ? undefined : last ?? (resize && "height" in resize ? resize : undefined);
   if (image.multipleOf === undefined && last !== undefined) {
     const { height, width } = last;
     if (height !== image.height || width !== image.width) {
@@ -320,7 +329,7 @@ export function readPreprocessor(
     notes,
     image: {
       ...image,
-      ...(free ? { height: resize.height, width: resize.width } : {}),
+      ...(free ? { height: free.height, width: free.width } : {}),
       mean: normalises ? perChannel(reading, "image_mean", channels) : Array<number>(channels).fill(0),
       std: normalises ? perChannel(reading, "image_std", channels) : Array<number>(channels).fill(1),
       preparation,

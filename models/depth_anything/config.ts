@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { activations } from "../../dsl/ops/activation.ts";
 import {
   booleanField,
   choiceField,
@@ -14,7 +13,8 @@ import {
   wholeField,
   wrongField,
 } from "../config.ts";
-import type { Dinov2Config } from "./dinov2.ts";
+import type { Dinov2Config } from "../dinov2/backbone.ts";
+import { readDinov2, writeDinov2 } from "../dinov2/config.ts";
 
 /** Sizes of a Depth Anything model. */
 export interface DepthAnythingConfig {
@@ -132,28 +132,11 @@ function readBackbone(json: Json): Dinov2Config {
   // An absent backbone is the small one; one that is there has the defaults of its own class.
   const absent = Object.keys(json).length === 0;
   choiceField(json, "model_type", ["dinov2"], "dinov2");
-  if (booleanField(json, "use_swiglu_ffn", false)) throw wrongField("use_swiglu_ffn", true, "false");
   if (booleanField(json, "reshape_hidden_states", false)) throw wrongField("reshape_hidden_states", true, "false");
-  const layers = wholeField(json, "num_hidden_layers", 12);
-  const image = wholeField(json, "image_size", absent ? 518 : 224);
-  const patch = wholeField(json, "patch_size", 14);
-  if (image < patch) throw wrongField("image_size", image, `at least the patch size ${patch}`);
-  const hidden = wholeField(json, "hidden_size", absent ? 384 : 768);
-  const heads = wholeField(json, "num_attention_heads", absent ? 6 : 12);
-  if (hidden % heads !== 0) throw wrongField("hidden_size", hidden, `a multiple of ${heads} heads`);
+  const sizes = readDinov2(json, absent ? { hidden_size: 384, num_attention_heads: 6, image_size: 518 } : {});
+  const { layers } = sizes;
   return {
-    hidden,
-    layers,
-    heads,
-    mlpRatio: numberField(json, "mlp_ratio", 4),
-    image,
-    patch,
-    channels: wholeField(json, "num_channels", 3),
-    eps: numberField(json, "layer_norm_eps", 1e-6),
-    activation: choiceField(json, "hidden_act", Object.keys(activations), "gelu"),
-    qkvBias: booleanField(json, "qkv_bias", true),
-    fusedQkv: booleanField(json, "fused_qkv", false),
-    maskToken: booleanField(json, "use_mask_token", true),
+    ...sizes,
     outputs: outputsField(json, layers, absent ? last4(layers) : [layers]),
     normalised: booleanField(json, "apply_layernorm", true),
     ...((json.interpolate_offset ?? undefined) === undefined
@@ -205,23 +188,11 @@ export function writeDepthAnything(config: DepthAnythingConfig): Json {
     architectures: ["DepthAnythingForDepthEstimation"],
     model_type: "depth_anything",
     backbone_config: {
-      model_type: "dinov2",
-      hidden_size: backbone.hidden,
-      num_hidden_layers: backbone.layers,
-      num_attention_heads: backbone.heads,
-      mlp_ratio: backbone.mlpRatio,
-      image_size: backbone.image,
-      patch_size: backbone.patch,
-      num_channels: backbone.channels,
-      layer_norm_eps: backbone.eps,
-      hidden_act: backbone.activation,
-      qkv_bias: backbone.qkvBias,
-      use_mask_token: backbone.maskToken,
+      ...writeDinov2(backbone),
       out_indices: backbone.outputs,
       out_features: backbone.outputs.map((index) => index === 0 ? "stem" : `stage${index}`),
       apply_layernorm: backbone.normalised,
       reshape_hidden_states: false,
-      ...(backbone.fusedQkv ? { fused_qkv: true } : {}),
       ...(backbone.interpolateOffset === undefined ? {} : { interpolate_offset: backbone.interpolateOffset }),
     },
     patch_size: backbone.patch,

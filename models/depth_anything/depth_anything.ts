@@ -10,10 +10,12 @@ import { convLayer, convTransposeLayer } from "../../dsl/layers.ts";
 import { relu } from "../../dsl/ops/activation.ts";
 import { interpolate } from "../../dsl/ops/interpolate.ts";
 import { type DepthAnythingConfig, depthAnythingPresets, readDepthAnything, writeDepthAnything } from "./config.ts";
-import { dinov2, dinov2Fusion, dinov2Modules, dinov2Originals } from "./dinov2.ts";
+import { dinov2 } from "../dinov2/backbone.ts";
+import { dinov2Fusion, dinov2Modules, dinov2Originals } from "../dinov2/keys.ts";
 import { type Family, family } from "../family.ts";
 import type { Rename } from "../checkpoint/keys.ts";
-import { depthAnythingSettings, dinov2Settings } from "./settings.ts";
+import { dinov2Settings } from "../dinov2/settings.ts";
+import { depthAnythingSettings } from "./settings.ts";
 
 /** Bilinear resampling that keeps the corners' centres in place, as everything in DPT does. */
 function resize(x: tf.Tensor, size: readonly [height: number, width: number]): tf.Tensor {
@@ -164,7 +166,7 @@ export function depthAnything(config: DepthAnythingConfig): Layer {
 
 /** How the original repository's files call the parameters. */
 const ORIGINALS: readonly Rename[] = [
-  ...dinov2Originals("backbone", "pretrained"),
+  ...dinov2Originals("backbone.", "pretrained."),
   ["neck.reassemble_stage.layers.*.projection", "depth_head.projects.*"],
   ["neck.reassemble_stage.layers.*.resize", "depth_head.resize_layers.*"],
   // Counted from one, and the fusions from the finest.
@@ -202,10 +204,10 @@ export const depthAnythingFamily: Family = family<DepthAnythingConfig>({
     prefix: "",
     unprefixed: [],
     ignored: BINS.map((name) => `${name}.**`),
-    modules: dinov2Modules("backbone"),
+    modules: dinov2Modules("backbone."),
     // The metric files wrap the model twice.
     originals: [...ORIGINALS, ...ORIGINALS.map(([here, there]): Rename => [here, `core.core.${there}`])],
-    fusions: [dinov2Fusion("backbone")],
+    fusions: [dinov2Fusion("backbone.")],
   }),
   signature: ({ backbone }) => ({
     inputs: [{ name: "pixel_values", kind: "float", shape: ["batch", backbone.channels, "height", "width"] }],

@@ -20,6 +20,7 @@ import {
   sideField,
   wholeField,
 } from "../config.ts";
+import type { KeyMap } from "../checkpoint/keys.ts";
 import { type Family, family } from "../family.ts";
 import { vitSettings } from "./settings.ts";
 
@@ -51,8 +52,14 @@ export interface VitConfig {
   readonly fusedQkv: boolean;
 }
 
-/** Class token, patches, positions: pixels [B, C, H, W] -> tokens [B, 1 + N, D]. */
-function embeddings(config: VitConfig): Layer {
+/**
+ * Class token, patches, positions: pixels [B, C, H, W] -> tokens [B, 1 + N, D], or [B, 2 + N, D] with the token of distillation
+ * after the class token.
+ *
+ * @param config Sizes
+ * @param distilled Whether there is such a token
+ */
+export function vitEmbeddings(config: VitConfig, distilled: boolean = false): Layer {
   // Rows and columns that no whole patch reaches are not seen, as in the reference's convolution.
   const [rows, columns] = config.image.map((side, axis) => Math.floor(side / config.patch[axis]));
   const seen = [rows * config.patch[0], columns * config.patch[1]];
@@ -61,7 +68,8 @@ function embeddings(config: VitConfig): Layer {
     kind: "embeddings",
     params: {
       cls_token: parameter([1, 1, config.hidden], zeros),
-      position_embeddings: parameter([1, patches + 1, config.hidden], gaussian(0.02)),
+      ...(distilled ? { distillation_token: parameter([1, 1, config.hidden], zeros) } : {}),
+      position_embeddings: parameter([1, patches + (distilled ? 2 : 1), config.hidden], gaussian(0.02)),
     },
     parts: { "patch_embeddings.projection": patchEmbedLayer(config.channels, config.patch, config.hidden) },
     forward: (self, pixels) => {
@@ -69,14 +77,19 @@ function embeddings(config: VitConfig): Layer {
       const whole = `${seen}` === `${config.image}`;
       const read = whole ? pixels : tf.slice(pixels, [0, 0, 0, 0], [batch, channels!, ...seen]);
       const tokens = self.call("patch_embeddings.projection", read);
-      const first = tf.broadcastTo(self.param("cls_token"), [pixels.shape[0], 1, config.hidden]);
-      return tf.add(tf.concat([first, tokens], 1), self.param("position_embeddings"));
+      const own = (["cls_token", ...(distilled ? ["distillation_token"] as const : [])] as const)
+        .map((name) => tf.broadcastTo(self.param(name), [pixels.shape[0], 1, config.hidden]));
+      return tf.add(tf.concat([...own, tokens], 1), self.param("position_embeddings"));
     },
   });
 }
 
-/** Pre-norm transformer block, [B, N, D] -> [B, N, D]: x += attention(norm x); x += mlp(norm x). */
-function block(config: VitConfig): Layer {
+/**
+ * Pre-norm transformer block, [B, N, D] -> [B, N, D]: x += attention(norm x); x += mlp(norm x).
+ *
+ * @param config Sizes
+ */
+export function vitBlock(config: VitConfig): Layer {
   const { hidden, intermediate, eps } = config;
   const separate = ["attention.query", "attention.key", "attention.value"] as const;
   return sequence(
@@ -108,8 +121,8 @@ export function vit(config: VitConfig): Layer {
     kind: "vit",
     params: {},
     parts: {
-      embeddings: embeddings(config),
-      "encoder.layer": stack(config.layers, () => block(config)),
+      embeddings: vitEmbeddings(config),
+      "encoder.layer": stack(config.layers, () => vitBlock(config)),
       layernorm: layerNormLayer(config.hidden, config.eps),
       classifier: linear(config.hidden, config.labels.length, { role: "head", weight: gaussian(0.02) }),
     },
@@ -142,6 +155,86 @@ const base: VitConfig = {
   fusedQkv: false,
 };
 
+/**
+ * Sizes by `config.json`.
+ *
+ * @param json The file
+ */
+export function readVit(json: Json): VitConfig {
+  return {
+    hidden: wholeField(json, "hidden_size", 768),
+    layers: wholeField(json, "num_hidden_layers", 12),
+    heads: wholeField(json, "num_attention_heads", 12),
+    intermediate: wholeField(json, "intermediate_size", 3072),
+    image: sideField(json, "image_size", 224),
+    patch: sideField(json, "patch_size", 16),
+    channels: wholeField(json, "num_channels", 3),
+    labels: labelsField(json),
+    eps: numberField(json, "layer_norm_eps", 1e-12),
+    activation: choiceField(json, "hidden_act", Object.keys(activations), "gelu"),
+    qkvBias: booleanField(json, "qkv_bias", true),
+    fusedQkv: false,
+  };
+}
+
+/**
+ * Names of classes as `config.json` has them.
+ *
+ * @param labels The names
+ */
+export function writeLabels(labels: readonly string[]): Json {
+  return {
+    id2label: Object.fromEntries(labels.map((label, i) => [`${i}`, label])),
+    label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
+  };
+}
+
+/**
+ * `config.json` of sizes.
+ *
+ * @param config The sizes
+ */
+export function writeVit(config: VitConfig): Json {
+  return {
+    architectures: ["ViTForImageClassification"],
+    model_type: "vit",
+    hidden_size: config.hidden,
+    num_hidden_layers: config.layers,
+    num_attention_heads: config.heads,
+    intermediate_size: config.intermediate,
+    image_size: sides(config.image),
+    patch_size: sides(config.patch),
+    num_channels: config.channels,
+    layer_norm_eps: config.eps,
+    hidden_act: config.activation,
+    qkv_bias: config.qkvBias,
+    ...writeLabels(config.labels),
+  };
+}
+
+/** How checkpoints call a ViT's parameters, and transformers >= 5.1 its modules. */
+export const vitKeys: KeyMap = {
+  prefix: "vit.",
+  unprefixed: ["classifier.**"],
+  // The pooler and the token of masked training are no part of the classifier.
+  ignored: ["pooler.**", "embeddings.mask_token"],
+  // transformers >= 5.1
+  modules: [
+    ["encoder.layer.*.attention.attention.query", "layers.*.attention.q_proj"],
+    ["encoder.layer.*.attention.attention.key", "layers.*.attention.k_proj"],
+    ["encoder.layer.*.attention.attention.value", "layers.*.attention.v_proj"],
+    ["encoder.layer.*.attention.output.dense", "layers.*.attention.o_proj"],
+    ["encoder.layer.*.intermediate.dense", "layers.*.mlp.fc1"],
+    ["encoder.layer.*.output.dense", "layers.*.mlp.fc2"],
+    ["encoder.layer.*", "layers.*"],
+  ],
+  fusions: [{
+    whole: "encoder.layer.*.attention.attention.qkv",
+    parts: ["query", "key", "value"].map((name) => `encoder.layer.*.attention.attention.${name}`),
+    published: "parts",
+  }],
+};
+
 /** ViT as a family of checkpoints. */
 export const vitFamily: Family = family<VitConfig>({
   name: "vit",
@@ -160,58 +253,10 @@ export const vitFamily: Family = family<VitConfig>({
     "vit-large": { ...base, hidden: 1024, layers: 24, heads: 16, intermediate: 4096 },
   },
   build: vit,
-  readConfig: (json: Json) => ({
-    hidden: wholeField(json, "hidden_size", 768),
-    layers: wholeField(json, "num_hidden_layers", 12),
-    heads: wholeField(json, "num_attention_heads", 12),
-    intermediate: wholeField(json, "intermediate_size", 3072),
-    image: sideField(json, "image_size", 224),
-    patch: sideField(json, "patch_size", 16),
-    channels: wholeField(json, "num_channels", 3),
-    labels: labelsField(json),
-    eps: numberField(json, "layer_norm_eps", 1e-12),
-    activation: choiceField(json, "hidden_act", Object.keys(activations), "gelu"),
-    qkvBias: booleanField(json, "qkv_bias", true),
-    fusedQkv: false,
-  }),
+  readConfig: readVit,
   settings: vitSettings,
-  writeConfig: (config) => ({
-    architectures: ["ViTForImageClassification"],
-    model_type: "vit",
-    hidden_size: config.hidden,
-    num_hidden_layers: config.layers,
-    num_attention_heads: config.heads,
-    intermediate_size: config.intermediate,
-    image_size: sides(config.image),
-    patch_size: sides(config.patch),
-    num_channels: config.channels,
-    layer_norm_eps: config.eps,
-    hidden_act: config.activation,
-    qkv_bias: config.qkvBias,
-    id2label: Object.fromEntries(config.labels.map((label, i) => [`${i}`, label])),
-    label2id: Object.fromEntries(config.labels.map((label, i) => [label, i])),
-  }),
-  keys: () => ({
-    prefix: "vit.",
-    unprefixed: ["classifier.**"],
-    // The pooler and the token of masked training are no part of the classifier.
-    ignored: ["pooler.**", "embeddings.mask_token"],
-    // transformers >= 5.1
-    modules: [
-      ["encoder.layer.*.attention.attention.query", "layers.*.attention.q_proj"],
-      ["encoder.layer.*.attention.attention.key", "layers.*.attention.k_proj"],
-      ["encoder.layer.*.attention.attention.value", "layers.*.attention.v_proj"],
-      ["encoder.layer.*.attention.output.dense", "layers.*.attention.o_proj"],
-      ["encoder.layer.*.intermediate.dense", "layers.*.mlp.fc1"],
-      ["encoder.layer.*.output.dense", "layers.*.mlp.fc2"],
-      ["encoder.layer.*", "layers.*"],
-    ],
-    fusions: [{
-      whole: "encoder.layer.*.attention.attention.qkv",
-      parts: ["query", "key", "value"].map((name) => `encoder.layer.*.attention.attention.${name}`),
-      published: "parts",
-    }],
-  }),
+  writeConfig: writeVit,
+  keys: () => vitKeys,
   headPath: "classifier",
   signature: ({ image, channels }) => ({
     inputs: [{ name: "pixel_values", kind: "float", shape: ["batch", channels, ...image] }],

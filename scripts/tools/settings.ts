@@ -9,7 +9,9 @@ import { preprocessorSettings } from "../../models/companions/preprocessor.ts";
 import { pipelineSettings, schedulerSettings } from "../../models/companions/scheduler.ts";
 import { specialTokensSettings, tokenizerSettings } from "../../models/companions/tokenizer.ts";
 import { autoencoderSettings } from "../../models/autoencoder/settings.ts";
-import { depthAnythingSettings, dinov2Settings } from "../../models/depth_anything/settings.ts";
+import { clipSettings, clipVisionSettings } from "../../models/clip/settings.ts";
+import { depthAnythingSettings } from "../../models/depth_anything/settings.ts";
+import { dinov2ClassifierSettings, dinov2Settings } from "../../models/dinov2/settings.ts";
 import { ditSettings } from "../../models/dit/settings.ts";
 import { llamaSettings } from "../../models/llama/settings.ts";
 import { mistralSettings, qwen2Settings, smollm3Settings } from "../../models/llama/siblings.ts";
@@ -17,7 +19,10 @@ import { vitSettings } from "../../models/vit/settings.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 
 const tables: Readonly<Record<string, Settings>> = {
-  "ViT, config.json": vitSettings,
+  "ViT and DeiT, config.json": vitSettings,
+  "DINOv2 without and with registers, config.json": dinov2ClassifierSettings,
+  "CLIP, config.json": clipSettings,
+  "CLIP, vision_config": clipVisionSettings,
   "Depth Anything, config.json": depthAnythingSettings,
   "DINOv2, backbone_config": dinov2Settings,
   "DiT, config.json": ditSettings,

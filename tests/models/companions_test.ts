@@ -9,7 +9,9 @@ import { generationSettings } from "../../models/companions/generation.ts";
 import { pipelineSettings } from "../../models/companions/scheduler.ts";
 import { specialTokensSettings, tokenizerSettings } from "../../models/companions/tokenizer.ts";
 import { autoencoderSettings } from "../../models/autoencoder/settings.ts";
-import { depthAnythingSettings, dinov2Settings } from "../../models/depth_anything/settings.ts";
+import { clipSettings, clipVisionSettings } from "../../models/clip/settings.ts";
+import { depthAnythingSettings } from "../../models/depth_anything/settings.ts";
+import { dinov2ClassifierSettings, dinov2Settings } from "../../models/dinov2/settings.ts";
 import { ditSettings } from "../../models/dit/settings.ts";
 import { llamaSettings } from "../../models/llama/settings.ts";
 import { vitSettings } from "../../models/vit/settings.ts";
@@ -22,7 +24,11 @@ Deno.test("every setting of transformers' and diffusers' configurations has a tr
   const keys = JSON.parse(await Deno.readTextFile(`${fixtures}/companion-keys.json`));
   const tables: Readonly<Record<string, Settings>> = {
     ViTConfig: vitSettings,
+    DeiTConfig: vitSettings,
     Dinov2Config: dinov2Settings,
+    Dinov2WithRegistersConfig: dinov2ClassifierSettings,
+    CLIPConfig: clipSettings,
+    CLIPVisionConfig: clipVisionSettings,
     DepthAnythingConfig: depthAnythingSettings,
     LlamaConfig: llamaSettings,
     DiTTransformer2DModel: ditSettings,

@@ -11,6 +11,7 @@ import re
 from common import FIXTURES  # first: it keeps the hub out
 
 from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, DiTPipeline, DiTTransformer2DModel
+from transformers import CLIPConfig, CLIPVisionConfig, DeiTConfig, Dinov2WithRegistersConfig
 from transformers import DepthAnythingConfig, Dinov2Config, GenerationConfig, LlamaConfig, PreTrainedConfig, ViTConfig
 from transformers import GPT2Tokenizer, LlamaTokenizer, PreTrainedTokenizerBase
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
@@ -103,7 +104,11 @@ out = {
     "config.json": {
         "PreTrainedConfig": config(PreTrainedConfig),
         "ViTConfig": config(ViTConfig),
+        "DeiTConfig": config(DeiTConfig),
         "Dinov2Config": config(Dinov2Config),
+        "Dinov2WithRegistersConfig": config(Dinov2WithRegistersConfig),
+        "CLIPConfig": config(CLIPConfig),
+        "CLIPVisionConfig": config(CLIPVisionConfig),
         "DepthAnythingConfig": config(DepthAnythingConfig),
         "LlamaConfig": config(LlamaConfig),
         "DiTTransformer2DModel": arguments(DiTTransformer2DModel),

@@ -11,8 +11,6 @@ import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from 
 import { linear } from "../../dsl/linear.ts";
 import { withGradient } from "../../dsl/ops/gradient.ts";
 import { interpolate, type Target } from "../../dsl/ops/interpolate.ts";
-import type { Fusion } from "../checkpoint/keys.ts";
-import type { Rename } from "../checkpoint/keys.ts";
 
 /** Sizes of a DINOv2. */
 export interface Dinov2Config {
@@ -49,12 +47,16 @@ export interface Dinov2Config {
    * by the factors (h + offset) / side of the grid, as the original code does (0.1), which shifts the samples slightly.
    */
   readonly interpolateOffset?: number;
+  /** Whether a smaller grid's position embeddings mix all those that go into them (default false). */
+  readonly antialias?: boolean;
+  /** Tokens between the class token and the patches that stand for nothing of the picture (default 0). */
+  readonly registers?: number;
 }
 
 /** The position embeddings of a grid of patches: [1, 1 + side², D] -> [1, 1 + h w, D], the class token's first. */
 function positionsFor(
   embeddings: tf.Tensor,
-  { image, patch, hidden, interpolateOffset }: Dinov2Config,
+  { image, patch, hidden, interpolateOffset, antialias }: Dinov2Config,
   grid: readonly [height: number, width: number],
 ): tf.Tensor {
   const side = Math.floor(image / patch);
@@ -64,19 +66,28 @@ function positionsFor(
     ? { size: grid }
     : { scaleFactor: [factor(grid[0]), factor(grid[1])] };
   const patches = tf.reshape(tf.slice(embeddings, [0, 1, 0], [1, side * side, hidden]), [1, side, side, hidden]);
-  const resampled = tf.reshape(interpolate(patches, target, { mode: "bicubic" }), [1, grid[0] * grid[1], hidden]);
+  const resampled = tf.reshape(interpolate(patches, target, { mode: "bicubic", antialias }), [
+    1,
+    grid[0] * grid[1],
+    hidden,
+  ]);
   return tf.concat([tf.slice(embeddings, [0, 0, 0], [1, 1, hidden]), resampled], 1);
 }
 
-/** Class token, patches, positions: pixels [B, C, p h, p w] -> tokens [B, 1 + h w, D]. */
-function embeddings(config: Dinov2Config): Layer {
-  const { hidden, patch, image } = config;
+/**
+ * Class token, registers, patches, positions of all but the registers: pixels [B, C, p h, p w] -> tokens [B, 1 + registers + h w, D].
+ *
+ * @param config Sizes
+ */
+export function dinov2Embeddings(config: Dinov2Config): Layer {
+  const { hidden, patch, image, registers = 0 } = config;
   const positions = Math.floor(image / patch) ** 2;
   return defineLayer({
     kind: "embeddings",
     params: {
       cls_token: parameter([1, 1, hidden], zeros),
       ...(config.maskToken ? { mask_token: parameter([1, hidden], zeros) } : {}),
+      ...(registers === 0 ? {} : { register_tokens: parameter([1, registers, hidden], zeros) }),
       position_embeddings: parameter([1, positions + 1, hidden], gaussian(0.02)),
     },
     parts: { "patch_embeddings.projection": patchEmbedLayer(config.channels, [patch, patch], hidden) },
@@ -89,7 +100,13 @@ function embeddings(config: Dinov2Config): Layer {
       const read = whole ? pixels : tf.slice(pixels, [0, 0, 0, 0], [batch, config.channels, down, across]);
       const tokens = self.call<tf.Tensor>("patch_embeddings.projection", read);
       const first = tf.broadcastTo(self.param("cls_token"), [batch, 1, hidden]);
-      return tf.add(tf.concat([first, tokens], 1), positionsFor(self.param("position_embeddings"), config, grid));
+      const placed = tf.add(
+        tf.concat([first, tokens], 1),
+        positionsFor(self.param("position_embeddings"), config, grid),
+      );
+      if (registers === 0) return placed;
+      const [own, patches] = tf.split(placed, [1, grid[0] * grid[1]], 1);
+      return tf.concat([own, tf.broadcastTo(self.param("register_tokens"), [batch, registers, hidden]), patches], 1);
     },
   });
 }
@@ -111,8 +128,12 @@ function layerScale(features: number): Layer {
   });
 }
 
-/** Pre-norm transformer block, [B, N, D] -> [B, N, D]: x += scale1 attention(norm1 x); x += scale2 mlp(norm2 x). */
-function block(config: Dinov2Config): Layer {
+/**
+ * Pre-norm transformer block, [B, N, D] -> [B, N, D]: x += scale1 attention(norm1 x); x += scale2 mlp(norm2 x).
+ *
+ * @param config Sizes
+ */
+export function dinov2Block(config: Dinov2Config): Layer {
   const { hidden, eps } = config;
   const wide = Math.trunc(hidden * config.mlpRatio);
   const separate = ["attention.query", "attention.key", "attention.value"] as const;
@@ -142,7 +163,7 @@ function encoder(config: Dinov2Config): Layer<readonly [tf.Tensor], readonly tf.
   const { outputs } = config;
   const last = Math.max(...outputs);
   return {
-    ...stack(config.layers, () => block(config)),
+    ...stack(config.layers, () => dinov2Block(config)),
     forward: (self, x) => {
       const states = [x];
       for (let i = 0; i < last; i++) states.push(self.call(`${i}`, states[i]));
@@ -174,7 +195,7 @@ export function dinov2(config: Dinov2Config): Layer<readonly [tf.Tensor], readon
     kind: "dinov2",
     params: {},
     parts: {
-      embeddings: embeddings(config),
+      embeddings: dinov2Embeddings(config),
       "encoder.layer": encoder(config),
       layernorm: layerNormLayer(hidden, config.eps),
     },
@@ -190,55 +211,4 @@ export function dinov2(config: Dinov2Config): Layer<readonly [tf.Tensor], readon
       });
     },
   });
-}
-
-/**
- * How the newest transformers calls the modules of a backbone in memory.
- *
- * @param at Where the backbone lives
- */
-export function dinov2Modules(at: string): readonly Rename[] {
-  const attention = `${at}.encoder.layer.*.attention`;
-  return [
-    [`${attention}.attention.query`, `${attention}.q_proj`],
-    [`${attention}.attention.key`, `${attention}.k_proj`],
-    [`${attention}.attention.value`, `${attention}.v_proj`],
-    [`${attention}.output.dense`, `${attention}.o_proj`],
-  ];
-}
-
-/**
- * The fused query, key and value projection of a backbone, which published files hold as three.
- *
- * @param at Where the backbone lives
- */
-export function dinov2Fusion(at: string): Fusion {
-  const attention = `${at}.encoder.layer.*.attention.attention`;
-  return {
-    whole: `${attention}.qkv`,
-    parts: [`${attention}.query`, `${attention}.key`, `${attention}.value`],
-    published: "parts",
-  };
-}
-
-/**
- * How the original repository's files call a backbone's parameters.
- *
- * @param here Where the backbone lives
- * @param there Where it lives in those files
- */
-export function dinov2Originals(here: string, there: string): readonly Rename[] {
-  const [block, original] = [`${here}.encoder.layer.*`, `${there}.blocks.*`];
-  return [
-    [`${here}.embeddings.cls_token`, `${there}.cls_token`],
-    [`${here}.embeddings.mask_token`, `${there}.mask_token`],
-    [`${here}.embeddings.position_embeddings`, `${there}.pos_embed`],
-    [`${here}.embeddings.patch_embeddings.projection`, `${there}.patch_embed.proj`],
-    [`${block}.attention.attention.qkv`, `${original}.attn.qkv`],
-    [`${block}.attention.output.dense`, `${original}.attn.proj`],
-    [`${block}.layer_scale1.lambda1`, `${original}.ls1.gamma`],
-    [`${block}.layer_scale2.lambda1`, `${original}.ls2.gamma`],
-    [block, original],
-    [`${here}.layernorm`, `${there}.norm`],
-  ];
 }
