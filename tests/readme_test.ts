@@ -1,5 +1,5 @@
 /**
- * What is documented runs: the TypeScript examples of the README and the tour in tasks/mod.ts.
+ * What is documented runs: the TypeScript examples of the README, the docs and the tour in tasks/mod.ts.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { denoCommand } from "../scripts/cli/deno.ts";
 
 Deno.test("the examples of the README and the tour run", async () => {
   const { success, stdout, stderr } = await new Deno.Command(await denoCommand(), {
-    args: ["test", "-P", "--no-lock", "--quiet", "--doc", "README.md", "tasks/mod.ts"],
+    args: ["test", "-P", "--no-lock", "--quiet", "--doc", "README.md", "docs/image-classification.md", "tasks/mod.ts"],
     cwd: new URL("../", import.meta.url),
   }).output();
   const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));

@@ -4,47 +4,27 @@
  * @module
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { init, key, mapTree, useBackend } from "../../dsl/mod.ts";
+import { key, useBackend } from "../../dsl/mod.ts";
 import {
   asLanguageModel,
   type ChatMessage,
   generateAll,
-  llama,
-  llamaPresets,
   loadParams,
   openChatTemplate,
   openModel,
   openTokenizer,
-  saveModel,
 } from "../../models/mod.ts";
-import { dispose, mul, type Tensor } from "@tensorflow/tfjs-core";
+import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { spawn } from "../support/command.ts";
+import { writeSmallChat } from "../support/small_chat.ts";
 
-const fixtures = new URL("../fixtures", import.meta.url).pathname;
-const TEMPLATE =
-  "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}";
 const model = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(model, { recursive: true }));
 
 /** A small random model for the fixtures' tokenizer, with a chat template. */
 async function make(positions: number): Promise<void> {
   await useBackend("wasm");
-  const preset = await openModel("llama-micro");
-  const sized = { hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 8 };
-  const config = { ...llamaPresets["llama-micro"], layers: 1, hidden: 16, heads: 2, headSize: 8, keyValueHeads: 1 };
-  const layer = llama({ ...config, vocabulary: 400, positions });
-  const written = {
-    ...{ ...preset.config, ...sized, intermediate_size: 256, vocab_size: 400, eos_token_id: 0 },
-    max_position_embeddings: positions,
-  };
-  const params = init(layer, key(1));
-  const strong = mapTree((tensor: Tensor) => mul(tensor, 8))(params);
-  await saveModel({ ...preset, layer, config: written }, strong, model);
-  dispose([params, strong] as Record<string, Tensor>[]);
-  for (const file of ["tokenizer.json", "tokenizer_config.json"]) {
-    await Deno.copyFile(`${fixtures}/tokenizer-bytes/${file}`, `${model}/${file}`);
-  }
-  await Deno.writeTextFile(`${model}/chat_template.jinja`, TEMPLATE);
+  await writeSmallChat(model, positions);
 }
 
 /** Starts a conversation. */
