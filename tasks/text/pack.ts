@@ -3,6 +3,9 @@
  *
  * @module
  */
+import { OneloraError } from "../../dsl/error.ts";
+import { languageConfig } from "../../models/llama/siblings.ts";
+import type { Model } from "../../models/mod.ts";
 import type { EncodedText } from "./encode.ts";
 
 /**
@@ -39,4 +42,27 @@ export function packTexts(examples: readonly EncodedText[], length: number): rea
       segments: join((i, n) => new Int32Array(examples[i].ids.length).fill(n + 1)),
     };
   });
+}
+
+/**
+ * Refuses packed rows that a model turns otherwise than the texts in them: dynamic scaling of rotary positions follows the length
+ * of a row, and a row of several texts is longer than each.
+ *
+ * @param model A language model
+ * @param rows The rows
+ * @param multiple What rows are padded to multiples of
+ * @throws OneloraError (exit code 2) for rows that are longer than the model's own texts under dynamic scaling
+ */
+export function refuseStretched(model: Pick<Model, "config">, rows: readonly EncodedText[], multiple: number): void {
+  const { rope: { scaling }, positions } = languageConfig(model.config);
+  if (scaling?.type !== "dynamic") return;
+  const longest = rows.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+  const padded = Math.ceil(longest / multiple) * multiple;
+  if (padded <= positions) return;
+  throw new OneloraError({
+    attempted: "packing texts (`--pack`)",
+    found:
+      `rows of ${padded} tokens, and rotary positions that are scaled by a row's length beyond ${positions} (rope_type "dynamic")`,
+    allowed: `rows of at most ${positions} (\`--length\`), or no \`--pack\``,
+  }, { exitCode: 2 });
 }

@@ -28,6 +28,7 @@ import { answersPage } from "./answers.ts";
 import type { TextExample } from "./example.ts";
 import { chooseAnswers } from "./likelihood.ts";
 import { holdOutTexts, openTextData, type TextData, textDataForms, textFacts } from "./open.ts";
+import { refuseStretched } from "./pack.ts";
 import { encodingFor, LENGTH, type ModelTexts, prepareTexts } from "./prepare.ts";
 import { promptOf } from "./encode.ts";
 import { previews } from "./preview.ts";
@@ -86,6 +87,8 @@ async function open(
   const texts = await prepareTexts(start, data, run, "validation");
   texts.notes.forEach((line) => reporter.line(`note: ${line}`));
   previews(texts.encoding.tokenizer, texts.train, run.own.preview ?? PREVIEWS).forEach((line) => reporter.line(line));
+  const multiple = lengthMultiple(texts.train, texts.validation);
+  if (run.own.pack) refuseStretched(model, texts.train, multiple);
   const layer = asLanguageModel(model, methodOn(model, run));
   return {
     model,
@@ -95,7 +98,7 @@ async function open(
     training: {
       deciding: { metric: "loss", better: "lower" },
       evaluate: async (params) => (await judge(layer, params, texts, run.evalBatch)).metrics,
-      batches: tokenBatches(texts.train, run, lengthMultiple(texts.train, texts.validation)),
+      batches: tokenBatches(texts.train, run, multiple),
     },
     show: async (params, folder) => {
       const said = await answers(layer, params, texts, run.evalBatch);

@@ -124,6 +124,31 @@ Deno.test("packed or not, the loss and its gradient are the same to 1e-5, and no
   assert(Number.isFinite(trained.metrics.loss));
 });
 
+Deno.test("rows that dynamic rotary positions would stretch are not packed", async () => {
+  await (made ??= make());
+  const path = `${folder}/config.json`;
+  const before = await Deno.readTextFile(path);
+  const dynamic = (positions: number) =>
+    Deno.writeTextFile(
+      path,
+      JSON.stringify({
+        ...JSON.parse(before),
+        max_position_embeddings: positions,
+        rope_parameters: { rope_type: "dynamic", factor: 2, rope_theta: 10000 },
+      }),
+    );
+  try {
+    await dynamic(200);
+    const own = { ...settings.own, length: 256, pack: true };
+    const error = await assertRejects(() => run({ steps: 1, own }), OneloraError, 'rope_type "dynamic"');
+    assertEquals(error.exitCode, 2);
+    await run({ steps: 1, own: { ...own, length: 190 } });
+    await run({ steps: 1, own: { ...own, pack: false } });
+  } finally {
+    await Deno.writeTextFile(path, before);
+  }
+});
+
 Deno.test("choices are judged by the likelihood of their tokens, one question at a time by hand", async () => {
   await run({ steps: 1 });
   const model = await openModel(folder);
