@@ -20,6 +20,7 @@ export type { BackendName, Device, Engine, EngineKind, OpenOptions, Running } fr
 export { backendNames } from "./engine/kinds.ts";
 export type { Precision } from "./engine/precision.ts";
 export { OneloraError, type Problem } from "./error.ts";
+export { memoryFiles } from "./files/store.ts";
 export { between, constant, derived, gaussian, type Initialiser, ones, zeros } from "./initialise.ts";
 export {
   type AnyLayer,

@@ -3,14 +3,15 @@
  *
  * @module
  */
+import { isPage } from "./host.ts";
 
 /**
- * Whether something is permitted already.
+ * Whether something is permitted already; nothing is in a page, where there is none of it.
  *
  * @param permission What
  */
 export function isGranted(permission: Deno.PermissionDescriptor): boolean {
-  return Deno.permissions.querySync(permission).state === "granted";
+  return !isPage() && Deno.permissions.querySync(permission).state === "granted";
 }
 
 /**

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { AsyncLocalStorage } from "node:async_hooks";
 import { OneloraError } from "./error.ts";
+import { builtinIfThere } from "./host.ts";
 
 /** Work that was ended by its signal. */
 export class Interruption extends OneloraError {
@@ -23,8 +23,59 @@ interface Scope {
   signal?: AbortSignal;
 }
 
-const scopes = new AsyncLocalStorage<Scope>();
+/** Where the scope of what is being done is kept. */
+interface Scopes {
+  readonly getStore: () => Scope | undefined;
+  readonly run: <Result>(scope: Scope, work: () => Promise<Result>) => Promise<Result>;
+}
+
+/**
+ * Scopes where nothing follows work through its promises, as in a page: work that its signal ends is done there one at a time,
+ * for nobody could tell whose turn it is.
+ *
+ * @returns Scopes that refuse a second signal beside the first
+ */
+export function oneScope(): Scopes {
+  let running: readonly Scope[] = [];
+  return {
+    getStore: () => running.at(-1),
+    run: async (scope, work) => {
+      const other = running.find(({ signal }) => signal !== undefined)?.signal;
+      if (scope.signal !== undefined && other !== undefined && scope.signal !== other) {
+        throw new OneloraError({
+          attempted: "starting work that a signal ends",
+          found: "other such work that has not ended",
+          allowed: "one at a time in a page, or one signal for all",
+        });
+      }
+      running = [...running, scope];
+      try {
+        return await work();
+      } finally {
+        running = running.filter((each) => each !== scope);
+      }
+    },
+  };
+}
+
+const hooks = builtinIfThere("node:async_hooks");
+const scopes: Scopes = hooks === undefined ? oneScope() : new hooks.AsyncLocalStorage<Scope>();
 let last = performance.now();
+
+/** Lets the event loop run once, timers and messages included. */
+export function immediate(): Promise<void> {
+  const timers = builtinIfThere("node:timers/promises");
+  if (timers !== undefined) return timers.setImmediate();
+  // A page's timers wait for milliseconds.
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    port1.close();
+    resolve();
+  };
+  port2.postMessage(undefined);
+  return promise;
+}
 
 /** Throws where the signal of {@linkcode endedBy} has come. */
 function check(): void {

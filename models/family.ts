@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isDeepStrictEqual } from "node:util";
+import { isEqual } from "../dsl/equal.ts";
 import type { ModuleNames } from "../adapters/exchange/format.ts";
 import { OneloraError } from "../dsl/error.ts";
 import type { AnyLayer, Layer } from "../dsl/layer.ts";
@@ -172,9 +172,7 @@ export function family<Config>(architecture: Architecture<Config>): Family {
     const { num_labels: count, ...kept } = keepFields(json, before, after);
     // The weights that are saved are those of this class, and as many as the names are the classes.
     const whole = after.architectures === undefined ? kept : { ...kept, architectures: after.architectures };
-    return count === undefined || !isDeepStrictEqual(before.id2label, after.id2label)
-      ? whole
-      : { ...whole, num_labels: count };
+    return count === undefined || !isEqual(before.id2label, after.id2label) ? whole : { ...whole, num_labels: count };
   };
   const notesOf = (json: Json): readonly string[] => {
     const { settings, nestedSettings = {} } = architecture;

@@ -6,6 +6,7 @@
 import { nearest, OneloraError, unknownName } from "../dsl/error.ts";
 import { show } from "../dsl/files/json.ts";
 import { type JsonFile, readJsonFile } from "../dsl/files/python_json.ts";
+import { isMissing } from "../dsl/files/store.ts";
 import { specs } from "../dsl/layer.ts";
 import { agree, unwrapped } from "../dsl/safetensors/mod.ts";
 import type { Path } from "../dsl/tree.ts";
@@ -114,9 +115,7 @@ async function readConfig(folder: string): Promise<JsonFile> {
     const hint = meant === undefined ? "" : ` (did you mean "${meant}"?)`;
     throw new OneloraError({
       attempted: `opening model "${folder}"`,
-      found: cause instanceof Deno.errors.NotFound || meant !== undefined
-        ? `no config.json there${hint}`
-        : (cause as Error).message,
+      found: isMissing(cause) || meant !== undefined ? `no config.json there${hint}` : (cause as Error).message,
       allowed: NAMES,
     }, { cause, exitCode: 2 });
   }

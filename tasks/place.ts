@@ -8,6 +8,7 @@ import { adapt, type AdapterConfig, readAdapterConfig } from "../adapters/mod.ts
 import type { PlacedAdapter } from "../adapters/combine/stack.ts";
 import { checkBase } from "../adapters/exchange/base.ts";
 import { readAdapterHeader, readAdapterParams, untiesWeights } from "../adapters/exchange/load.ts";
+import { isFileAt } from "../dsl/files/store.ts";
 import type { Layer } from "../dsl/layer.ts";
 import { glob, type Params } from "../dsl/tree.ts";
 import { type DescriptionOptions, type Model, openCheckpoint } from "../models/mod.ts";
@@ -47,8 +48,7 @@ export async function fitted(adapter: string, model: Model): Promise<Model> {
  * @param folder An adapter's or a run's folder
  */
 export async function adapterFolder(folder: string): Promise<string> {
-  const isThere = async (path: string) =>
-    await Deno.stat(`${path}/adapter_config.json`).then(({ isFile }) => isFile, () => false);
+  const isThere = async (path: string) => await isFileAt(`${path}/adapter_config.json`);
   return !await isThere(folder) && await isThere(`${folder}/adapter`) ? `${folder}/adapter` : folder;
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { basename } from "node:path";
+import { basename } from "../dsl/files/path.ts";
 import { OneloraError } from "../dsl/error.ts";
 import { guarded } from "../dsl/files/file.ts";
 import { isObject } from "../dsl/files/json.ts";

@@ -93,3 +93,11 @@ Deno.test("the trainer and the commands import no single task's folder, and name
   );
   assertEquals(registries.map(([path]) => path).sort(), ["tasks/kinds.ts", "tasks/mod.ts"]);
 });
+
+Deno.test("a page loads what users import: no room imports node's modules, which are asked for when they are needed", async () => {
+  const rooms = [...await sources()].filter(([path]) => /^(dsl|adapters|models|tasks)\//.test(path));
+  const NODE = /^(?:import(?! type)[^;]*?from|import) "node:/m;
+  const importing = rooms.filter(([, text]) => NODE.test(code(text).replaceAll(/`[^`]*`/g, "")));
+  assertEquals(importing.map(([path]) => path), []);
+  assert(NODE.test(`import { join } from "node:path";`) && !NODE.test(`import type { Hash } from "node:crypto";`));
+});

@@ -9,7 +9,7 @@ import { type AnyLayer, parameter } from "../../dsl/layer.ts";
 import { ones } from "../../dsl/initialise.ts";
 import { isLinear } from "../../dsl/linear.ts";
 import { guarded } from "../../dsl/files/file.ts";
-import { writeJson } from "../../dsl/files/write.ts";
+import { makeFolder, writeJson } from "../../dsl/files/write.ts";
 import { type NamedSource, writeSafetensors } from "../../dsl/safetensors/mod.ts";
 import { join, type Params } from "../../dsl/tree.ts";
 import { loraMethod } from "../lora.ts";
@@ -133,7 +133,7 @@ export async function saveAdapter(folder: string, options: SaveAdapterOptions): 
   const config = formatConfig(stores, spec, layer, written, names, options.baseModel);
   const allowed = "a folder that can be written";
   await guarded(`writing ${folder}`, allowed, async () => {
-    await Deno.mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await writeSafetensors(`${folder}/adapter_model.safetensors`, entries, {
       metadata: {
         format: "pt",

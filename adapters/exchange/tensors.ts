@@ -4,6 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
+import { isFileAt } from "../../dsl/files/store.ts";
 import { type Checkpoint, openSafetensors, toFloat32 } from "../../dsl/safetensors/mod.ts";
 import type { Params, Path } from "../../dsl/tree.ts";
 
@@ -29,10 +30,6 @@ export interface ReadAdapterOptions {
 const SAFETENSORS = "adapter_model.safetensors";
 const PICKLE = "adapter_model.bin";
 
-async function isFile(path: string): Promise<boolean> {
-  return await Deno.stat(path).then((found) => found.isFile, () => false);
-}
-
 /**
  * Opens an adapter's tensors, in either of the two files that PEFT writes.
  *
@@ -41,7 +38,7 @@ async function isFile(path: string): Promise<boolean> {
  */
 export async function openTensors(folder: string, open: ReadAdapterOptions["open"]): Promise<AdapterTensors> {
   const [safe, pickle] = [`${folder}/${SAFETENSORS}`, `${folder}/${PICKLE}`];
-  if (await isFile(safe) || !await isFile(pickle)) return await openSafetensors(safe);
+  if (await isFileAt(safe) || !await isFileAt(pickle)) return await openSafetensors(safe);
   if (open !== undefined) return await open(pickle);
   throw new OneloraError({
     attempted: `loading ${folder}`,

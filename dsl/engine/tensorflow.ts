@@ -5,12 +5,10 @@
  * @module
  */
 
-import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
-import { resolve } from "node:path";
-import process from "node:process";
 import * as tf from "@tensorflow/tfjs-core";
 import { commandLine } from "../command_line.ts";
+import { resolve } from "../files/path.ts";
+import { builtin } from "../host.ts";
 import { registerFallbackKernels } from "./fallback.ts";
 import type { Device } from "./interface.ts";
 import { hasNvidiaDriver, type Installation, type Loader, prepareCard } from "./tensorflow_environment.ts";
@@ -46,7 +44,7 @@ interface NodeBackend extends tf.KernelBackend {
 
 /** Loads a file of the installed tfjs-node. */
 function load(folder: string, path: string): unknown {
-  return createRequire(resolve(folder, "package.json"))(`./${path}`);
+  return builtin("node:module").createRequire(resolve(folder, "package.json"))(`./${path}`);
 }
 
 /**
@@ -67,7 +65,7 @@ export function tensorflowModule(path: string): unknown {
  */
 export function openTensorflow(folder: string = nativeFolder()): Promise<Device> {
   return Promise.resolve().then(() => {
-    if (!existsSync(resolve(folder, addonPath))) {
+    if (!builtin("node:fs").existsSync(resolve(folder, addonPath))) {
       throw new Error(`not installed (\`${commandLine("native")}\` installs it)`);
     }
     if (tf.findBackendFactory("tensorflow") === null) register(folder);
@@ -97,15 +95,18 @@ function installationIn(folder: string): Installation {
 
 /** Loads the library, the addon and tfjs-node's kernels. */
 function register(folder: string): void {
-  process.env.TF_CPP_MIN_LOG_LEVEL ??= "3";
-  const util: Record<string, unknown> = createRequire(resolve(folder, "package.json"))("util");
+  const { env } = builtin("node:process");
+  env.TF_CPP_MIN_LOG_LEVEL ??= "3";
+  const util: Record<string, unknown> = builtin("node:module").createRequire(resolve(folder, "package.json"))("util");
   for (const [name, replacement] of Object.entries(removedFromUtil)) util[name] ??= replacement;
   Reflect.set(globalThis, Symbol.for(sharedTfjs), tf);
   // One that was built by an earlier version loads the library as soon as it is loaded itself.
-  const loader = existsSync(resolve(folder, quietLoaderPath)) ? load(folder, quietLoaderPath) as Partial<Loader> : {};
+  const loader = builtin("node:fs").existsSync(resolve(folder, quietLoaderPath))
+    ? load(folder, quietLoaderPath) as Partial<Loader>
+    : {};
   if (loader.setDefault !== undefined) {
     if (hasNvidiaDriver(loader as Loader)) prepareCard(loader as Loader, folder, installationIn(folder));
-    if (process.env.TF_CPP_MIN_LOG_LEVEL === "3") loader.load!();
+    if (env.TF_CPP_MIN_LOG_LEVEL === "3") loader.load!();
   }
   const binding = load(folder, addonPath);
   load(folder, "dist/register_all_kernels.js");

@@ -4,9 +4,8 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import process from "node:process";
+import { join } from "../files/path.ts";
+import { builtin } from "../host.ts";
 
 /** What the loader beside the addon does before the library is there (scripts/commands/native/load_quietly.c). */
 export interface Loader {
@@ -45,7 +44,7 @@ function ifAllowed<T>(read: () => T): T | undefined {
 /** The user's cache folder, made if it is not there; none where it may not be made. */
 function cacheFolder(name: string): string | undefined {
   return ifAllowed(() => {
-    const { XDG_CACHE_HOME, HOME } = process.env;
+    const { XDG_CACHE_HOME, HOME } = builtin("node:process").env;
     const base = XDG_CACHE_HOME ?? (HOME === undefined ? undefined : join(HOME, ".cache"));
     if (base === undefined) return undefined;
     const folder = join(base, "onelora", name);
@@ -62,9 +61,10 @@ function cacheFolder(name: string): string | undefined {
  */
 export function takeCard(local: number): void {
   ifAllowed(() => {
-    const seen = process.env.CUDA_VISIBLE_DEVICES?.split(",");
-    if (seen === undefined) process.env.CUDA_VISIBLE_DEVICES = `${local}`;
-    else if (seen.length > 1) process.env.CUDA_VISIBLE_DEVICES = seen[local % seen.length];
+    const { env } = builtin("node:process");
+    const seen = env.CUDA_VISIBLE_DEVICES?.split(",");
+    if (seen === undefined) env.CUDA_VISIBLE_DEVICES = `${local}`;
+    else if (seen.length > 1) env.CUDA_VISIBLE_DEVICES = seen[local % seen.length];
   });
 }
 
@@ -90,13 +90,14 @@ const SYSTEM = ["/usr/local/cuda/lib64", "/usr/local/cuda-12/lib64", "/usr/lib/x
  * @param folder Where TensorFlow is installed
  */
 export function missingCuda(folder: string, systems: readonly string[] = SYSTEM): readonly string[] {
+  const { existsSync } = builtin("node:fs");
   const folders = [join(folder, cudaFolder, "lib"), ...systems];
   return cudaNames.filter((name) => !folders.some((each) => existsSync(join(each, name))));
 }
 
 /** Loads the libraries of a folder; those that need others of it come after them, whatever the order. */
 function preloadAll(loader: Loader, folder: string): void {
-  if (!existsSync(folder)) return;
+  if (!builtin("node:fs").existsSync(folder)) return;
   let waiting = Array.from(Deno.readDirSync(folder), ({ name }) => join(folder, name)).sort();
   for (let before = Infinity; waiting.length > 0 && waiting.length < before;) {
     before = waiting.length;
@@ -129,7 +130,7 @@ export function prepareCard(loader: Loader, folder: string, { version, cuda: for
   // A flag that a version does not know ends the process.
   const [major, minor] = version.split(".").map(Number);
   if (!(major > 2 || (major === 2 && minor >= 20))) return;
-  if (existsSync(join(cuda, "nvvm"))) loader.addFlag("XLA_FLAGS", `--xla_gpu_cuda_data_dir=${cuda}`);
+  if (builtin("node:fs").existsSync(join(cuda, "nvvm"))) loader.addFlag("XLA_FLAGS", `--xla_gpu_cuda_data_dir=${cuda}`);
   const [programs, measured] = ["xla", "autotune"].map((name) => cacheFolder(`${name}-${version}`));
   if (programs !== undefined) {
     loader.addFlag("TF_XLA_FLAGS", `--tf_xla_persistent_cache_directory=${programs}`);

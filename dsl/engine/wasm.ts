@@ -8,6 +8,7 @@ import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import { registerFallbackKernels } from "./fallback.ts";
 import { correctedFusedProduct } from "./fused_product.ts";
+import { isPage } from "../host.ts";
 import type { Device, OpenOptions } from "./interface.ts";
 import { type Allocator, refuseBeyond } from "./wasm/memory.ts";
 import { registerWasmKernels, type Registration } from "./wasm/mod.ts";
@@ -48,8 +49,12 @@ const MOST_THREADS = 16;
 
 /** Whether threads can share memory here; in a page it takes the headers of cross-origin isolation. */
 function canShare(): boolean {
-  return typeof SharedArrayBuffer === "function" &&
-    (globalThis as { readonly crossOriginIsolated?: boolean }).crossOriginIsolated !== false;
+  // A page's own thread may not wait for others; threads of a page may.
+  const { crossOriginIsolated, document } = globalThis as {
+    readonly crossOriginIsolated?: boolean;
+    readonly document?: unknown;
+  };
+  return typeof SharedArrayBuffer === "function" && crossOriginIsolated !== false && document === undefined;
 }
 
 /** The machine's cores, as far as they are known. */
@@ -59,7 +64,12 @@ function cores(): number {
 
 /** Makes the wasm backend ready: the cpu's kernels for those it lacks, ours for those that are slow. */
 export async function openWasm({ threads }: OpenOptions = {}): Promise<Device> {
-  await import("@tensorflow/tfjs-backend-wasm");
+  const { setWasmPaths } = await import("@tensorflow/tfjs-backend-wasm");
+  if (isPage()) {
+    // tfjs's own threads are not used, and its binaries lie beside the page's code.
+    tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
+    setWasmPaths(new URL("./", import.meta.url).href);
+  }
   const isReady = canShare() ? await sharingMemory(() => tf.setBackend("wasm")) : await tf.setBackend("wasm");
   if (isReady && registerFallbackKernels("wasm").length > 0) {
     const backend = tf.backend() as BackendWasm;

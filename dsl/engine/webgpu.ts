@@ -4,7 +4,7 @@
  * @module
  */
 
-import process from "node:process";
+import { builtinIfThere } from "../host.ts";
 import type { Device } from "./interface.ts";
 
 /** What is read of WebGPU's adapter: https://www.w3.org/TR/webgpu/#gpuadapterinfo. */
@@ -23,6 +23,8 @@ interface Adapter {
  * nothing here has a window. Without the permission to set the variable, it may print them.
  */
 function ignoreDesktop(): void {
+  const process = builtinIfThere("node:process");
+  if (process === undefined) return;
   try {
     process.env.NODEVICE_SELECT ??= "1";
   } catch (error) {

@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { parentPort, Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { firstLine, OneloraError, type Problem } from "../error.ts";
+import { builtin } from "../host.ts";
 
 /** How much a thread may take. */
 export interface Budget {
@@ -64,7 +65,10 @@ export function apart<Request, Answer>(module: URL, { megabytes }: Budget): Apar
     await ending?.terminate();
   };
   const askNow = async (request: Request, attempted: string, seconds: number): Promise<Answer> => {
-    const thread = worker ??= new Worker(startable(module), { resourceLimits: { maxOldGenerationSizeMb: megabytes } });
+    const threads = builtin("node:worker_threads");
+    const thread = worker ??= new threads.Worker(startable(module), {
+      resourceLimits: { maxOldGenerationSizeMb: megabytes },
+    });
     const { promise, resolve, reject } = Promise.withResolvers<Said<Answer>>();
     const allowed = `an answer within ${seconds} s and ${megabytes} MB`;
     const late = setTimeout(
@@ -118,6 +122,7 @@ export function serveApart<Request, Answer>(answer: (request: Request) => Promis
       return { message: error instanceof Error ? `${error.name}, ${error.message}` : String(error) };
     }
   };
+  const { parentPort } = builtin("node:worker_threads");
   parentPort!.on("message", async (request: Request) => {
     const message = await said(request);
     parentPort!.postMessage(message, [...buffersIn(message)]);

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { join } from "node:path";
 import { OneloraError } from "../error.ts";
 import { guarded } from "./file.ts";
 import { isObject, show } from "./json.ts";
+import { join } from "./path.ts";
 import { clearLeftovers, makeFolder, refuseLinks } from "./write.ts";
 
 /** A folder that is this process's own until it is disposed. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { messageOf, OneloraError } from "../error.ts";
+import { type Source, storeOf } from "./store.ts";
 
 /** An open file. */
 export interface RangedFile {
@@ -42,7 +43,7 @@ export async function guarded<Result>(
 /** Bytes asked for at a time: reads of gigabytes at once are several times slower. */
 const partBytes = 2 ** 20;
 
-/** Fills an array from byte `begin` on; a read may stop early, so it goes on until the array is full. */
+/** Fills an array; a read may stop early, so it goes on until the array is full. */
 async function fill(file: Deno.FsFile, begin: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
   await file.seek(begin, Deno.SeekMode.Start);
   let filled = 0;
@@ -50,6 +51,21 @@ async function fill(file: Deno.FsFile, begin: number, into: Uint8Array<ArrayBuff
     const count = await file.read(into.subarray(filled, filled + partBytes));
     if (count === null) throw new RangeError(`the file's end at byte ${begin + filled}`);
     filled += count;
+  }
+}
+
+/** A regular file of the disk. */
+async function openOnDisk(path: string, attempted: string): Promise<Source> {
+  // Opening a pipe would wait for a writer, so look first.
+  const { isFile } = await Deno.stat(path);
+  if (!isFile) throw new OneloraError({ attempted, found: "no regular file", allowed: "a readable file" });
+  const file = await Deno.open(path);
+  try {
+    const { size } = await file.stat();
+    return { bytes: size, fill: (begin, into) => fill(file, begin, into), close: () => file.close() };
+  } catch (error) {
+    file.close();
+    throw error;
   }
 }
 
@@ -61,24 +77,22 @@ async function fill(file: Deno.FsFile, begin: number, into: Uint8Array<ArrayBuff
  */
 export async function openRanged(path: string): Promise<RangedFile> {
   const attempted = `reading ${path}`;
-  const file = await guarded(attempted, "a readable file", async () => {
-    // Opening a pipe would wait for a writer, so look first.
-    const { isFile } = await Deno.stat(path);
-    if (!isFile) throw new OneloraError({ attempted, found: "no regular file", allowed: "a readable file" });
-    return await Deno.open(path);
-  });
-  const { size } = await file.stat();
+  const file = await guarded(
+    attempted,
+    "a readable file",
+    () => storeOf(path)?.open(path) ?? openOnDisk(path, attempted),
+  );
   let last: Promise<unknown> = Promise.resolve();
   let closed = false;
   return {
     path,
-    bytes: size,
+    bytes: file.bytes,
     read: (begin, length) => {
       const next = last.then(() =>
         guarded(attempted, `${length} bytes from byte ${begin} of an open file, in memory`, async () => {
           if (closed) throw new OneloraError({ attempted, found: "a closed file", allowed: "reads before close" });
           const into = new Uint8Array(length);
-          await fill(file, begin, into);
+          await file.fill(begin, into);
           return into;
         })
       );

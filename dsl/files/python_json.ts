@@ -8,6 +8,7 @@ import { OneloraError } from "../error.ts";
 import { guarded } from "./file.ts";
 import { checkNesting, isObject } from "./json.ts";
 import { readWhole, SETTINGS_BYTES } from "./read.ts";
+import { isNowhere } from "./store.ts";
 
 /** A number's text in the file, in the place of the number. */
 interface Spelling {
@@ -138,7 +139,7 @@ export async function readJsonIfThere(path: string): Promise<JsonFile | undefine
   } catch (error) {
     const cause = error instanceof OneloraError ? error.cause : undefined;
     // Beside a file of weights, which is no folder, there is nothing.
-    if (cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.NotADirectory) return undefined;
+    if (isNowhere(cause)) return undefined;
     throw error;
   }
 }

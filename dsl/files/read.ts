@@ -5,6 +5,7 @@
  */
 import { OneloraError } from "../error.ts";
 import { guarded } from "./file.ts";
+import { type Store, storeOf } from "./store.ts";
 
 /** Most bytes of a file of settings. */
 export const SETTINGS_BYTES: number = 2 ** 24;
@@ -12,6 +13,23 @@ export const SETTINGS_BYTES: number = 2 ** 24;
 export const TEXT_BYTES: number = 2 ** 28;
 /** Most bytes of a file of numbers or pictures that is read at once. */
 export const DATA_BYTES: number = 2 ** 31;
+
+function tooLarge(attempted: string, bytes: number, most: number): OneloraError {
+  return new OneloraError({ attempted, found: `${bytes} bytes`, allowed: `a file of at most ${most} bytes` });
+}
+
+/** A whole file of a store. */
+async function readStored(store: Store, path: string, attempted: string, most: number) {
+  const file = await store.open(path);
+  try {
+    if (file.bytes > most) throw tooLarge(attempted, file.bytes, most);
+    const bytes = new Uint8Array(file.bytes);
+    await file.fill(0, bytes);
+    return bytes;
+  } finally {
+    file.close();
+  }
+}
 
 /**
  * A whole file. Devices and pipes, which may have no end, are refused.
@@ -23,6 +41,8 @@ export const DATA_BYTES: number = 2 ** 31;
 export async function readWhole(path: string | URL, most: number = DATA_BYTES): Promise<Uint8Array<ArrayBuffer>> {
   const attempted = `reading ${path}`;
   return await guarded(attempted, "a readable file", async () => {
+    const store = storeOf(path);
+    if (store !== undefined) return await readStored(store, `${path}`, attempted, most);
     const { isFile, isDirectory, size } = await Deno.stat(path);
     if (!isFile) {
       throw new OneloraError({
@@ -31,9 +51,7 @@ export async function readWhole(path: string | URL, most: number = DATA_BYTES): 
         allowed: "a readable file",
       });
     }
-    if (size > most) {
-      throw new OneloraError({ attempted, found: `${size} bytes`, allowed: `a file of at most ${most} bytes` });
-    }
+    if (size > most) throw tooLarge(attempted, size, most);
     return await Deno.readFile(path);
   });
 }

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { Script } from "node:vm";
+import type { Script } from "node:vm";
 import { OneloraError } from "../error.ts";
+import { builtin } from "../host.ts";
 
 const WORK = Symbol.for("onelora.within");
 const place = globalThis as unknown as Record<symbol, (() => unknown) | undefined>;
-// The engine stops a script that takes too long, with whatever it has called.
-const script = new Script("globalThis[Symbol.for('onelora.within')]()");
+let script: Script | undefined;
 
 /**
  * The result of some work, which must come within a time. Work that is stopped has no time to tidy up.
@@ -28,6 +28,9 @@ const script = new Script("globalThis[Symbol.for('onelora.within')]()");
  * ```
  */
 export function within<Result>(seconds: number, attempted: string, work: () => Result): Result {
+  // The engine stops a script that takes too long, with whatever it has called.
+  const { Script } = builtin("node:vm");
+  script ??= new Script("globalThis[Symbol.for('onelora.within')]()");
   const outer = place[WORK];
   place[WORK] = work;
   try {

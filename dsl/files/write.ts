@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { dirname, join, relative, resolve, sep } from "node:path";
 import { OneloraError } from "../error.ts";
 import { guarded } from "./file.ts";
 import { show, writeNumbers } from "./json.ts";
+import { dirname, join, relative, resolve, sep } from "./path.ts";
+import { isInMemory, memoryFiles, memoryName } from "./store.ts";
 
 /** Takes bytes in order. */
 export type Sink = (bytes: Uint8Array) => Promise<void>;
@@ -96,6 +97,19 @@ function mark(file: Deno.FsFile): void {
   }
 }
 
+/** Puts a file into memory. */
+async function writeToMemory(path: string, content: Content): Promise<void> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  const keep = (bytes: Uint8Array) => {
+    // A copy: what is written may be changed afterwards.
+    parts.push(new Uint8Array(bytes));
+    return Promise.resolve();
+  };
+  if (typeof content === "function") await content(keep);
+  else await keep(typeof content === "string" ? new TextEncoder().encode(content) : content);
+  memoryFiles.set(memoryName(path), new Uint8Array(await new Blob(parts).arrayBuffer()));
+}
+
 /**
  * Writes a file: to a random new name in the same folder, to the disk, then to its own name in one step. A file of that name
  * is replaced; a link is refused.
@@ -109,6 +123,7 @@ export async function writeWhole(path: string, content: Content, bounds: Bounds 
   const attempted = `writing ${path}`;
   const allowed = "a file in a folder that exists and may be written, and room on the disk";
   await guarded(attempted, allowed, async () => {
+    if (isInMemory(path)) return await writeToMemory(path, content);
     refuseLinks(attempted, path, bounds);
     const temporary = temporaryIn(dirname(path));
     const file = await Deno.open(temporary, { write: true, createNew: true });
@@ -193,6 +208,7 @@ export function openAppend(path: string, first: Uint8Array, bounds: Bounds = {})
  * @throws OneloraError where something else has its name, or a link does inside of the folder that owns it
  */
 export async function makeFolder(folder: string, { within }: Bounds = {}): Promise<void> {
+  if (isInMemory(folder)) return;
   const attempted = `writing into ${folder}`;
   await guarded(attempted, "a folder that can be written", async () => {
     const link = within === undefined

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { basename, dirname, join } from "node:path";
 import { OneloraError } from "../error.ts";
 import { guarded, openRanged } from "../files/file.ts";
+import { basename, dirname, join } from "../files/path.ts";
+import { namesIn, statOf } from "../files/store.ts";
 import { maxHeaderBytes } from "./header.ts";
 import { isObject, parseJson, show } from "../files/json.ts";
 
@@ -29,7 +30,7 @@ function isPlain(name: unknown): name is string {
 
 /** Checks that every shard is there, so that one line names all that are missing. */
 async function checkPresent(attempted: string, files: readonly string[]): Promise<void> {
-  const there = await Promise.all(files.map((file) => Deno.stat(file).then(() => true, () => false)));
+  const there = await Promise.all(files.map((file) => statOf(file).then(() => true, () => false)));
   const missing = files.filter((_, position) => !there[position]);
   if (missing.length === 0) return;
   const found = `${missing.length} of ${files.length} shards missing: ${show(missing.map((file) => basename(file)))}`;
@@ -72,15 +73,11 @@ const modelNames = ["model", "diffusion_pytorch_model"];
 /** The file to read in a folder: a model's by its usual name, its index, or else the only index or safetensors file. */
 async function choose(folder: string): Promise<string> {
   const attempted = `reading ${folder}`;
-  const files = await guarded(attempted, "a readable folder", async () => {
-    const names: string[] = [];
-    for await (const { name, isDirectory } of Deno.readDir(folder)) if (!isDirectory) names.push(name);
-    return names.sort();
-  });
+  const usual = modelNames.flatMap((name) => [`${name}.safetensors`, `${name}${indexSuffix}`]);
+  const files = await guarded(attempted, "a readable folder", async () => (await namesIn(folder, usual)).toSorted());
   const single = files.filter((name) => name.endsWith(".safetensors"));
   const index = files.filter((name) => name.endsWith(indexSuffix));
-  const preferred = modelNames.flatMap((name) => [`${name}.safetensors`, `${name}${indexSuffix}`])
-    .find((name) => files.includes(name));
+  const preferred = usual.find((name) => files.includes(name));
   const only = index.length === 1 ? index[0] : index.length === 0 && single.length === 1 ? single[0] : undefined;
   const chosen = preferred ?? only;
   if (chosen !== undefined) return join(folder, chosen);
@@ -97,7 +94,7 @@ async function choose(folder: string): Promise<string> {
  *   names a file outside its folder
  */
 export async function locate(path: string): Promise<Place> {
-  const stat = () => Deno.stat(path);
+  const stat = () => statOf(path);
   const { isDirectory } = await guarded(`reading ${path}`, "a safetensors file, an index or a folder with one", stat);
   const file = isDirectory ? await choose(path) : path;
   return basename(file).endsWith(".json") ? await readIndex(file) : { path: file, files: [file] };

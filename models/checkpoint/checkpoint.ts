@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { basename, dirname, join } from "node:path";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded, openRanged } from "../../dsl/files/file.ts";
 import { parseJson } from "../../dsl/files/json.ts";
+import { basename, dirname, join } from "../../dsl/files/path.ts";
+import { namesIn, statOf } from "../../dsl/files/store.ts";
 import { openSafetensors } from "../../dsl/safetensors/mod.ts";
 import { type BlockCheckpoint, isGguf, openGguf } from "../gguf/checkpoint.ts";
 import { openPytorch, type PytorchCheckpoint } from "./pytorch/reader.ts";
@@ -24,6 +25,7 @@ const USUAL = [
   "pytorch_model.bin",
   "diffusion_pytorch_model.bin",
 ];
+const USUAL_FILES = USUAL.flatMap((name) => [name, `${name}${INDEX}`]);
 /** Largest index, bytes. */
 const MOST_INDEX_BYTES = 2 ** 27;
 
@@ -48,7 +50,7 @@ export function isWeights(name: string): boolean {
  * @param names The folder's files
  */
 export function weightsAmong(names: readonly string[]): string | undefined {
-  const usual = USUAL.flatMap((name) => [name, `${name}${INDEX}`]).find((name) => names.includes(name));
+  const usual = USUAL_FILES.find((name) => names.includes(name));
   const kinds = [
     (name: string) => name.endsWith(`.safetensors${INDEX}`),
     (name: string) => name.endsWith(".safetensors"),
@@ -126,12 +128,12 @@ export async function openCheckpoint(path: string): Promise<WeightsCheckpoint> {
   const { isDirectory } = await guarded(
     `reading ${path}`,
     "a file of weights or a folder with one",
-    () => Deno.stat(path),
+    () => statOf(path),
   );
   const names = isDirectory
-    ? await guarded(`reading ${path}`, "a readable folder", () => Array.fromAsync(Deno.readDir(path)))
+    ? await guarded(`reading ${path}`, "a readable folder", () => namesIn(path, USUAL_FILES))
     : [];
-  const chosen = weightsAmong(names.filter((each) => !each.isDirectory).map(({ name }) => name));
+  const chosen = weightsAmong(names);
   const file = isDirectory ? chosen : path;
   if (!isDirectory && isGguf(path)) return await openGguf(path);
   // Its own words for folders without a clear choice are safetensors'.

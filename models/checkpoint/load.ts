@@ -14,7 +14,7 @@ import { hostArray, type HostTensor, toFloat32 } from "../../dsl/safetensors/dty
 import type { Key } from "../../dsl/random.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { formatPythonJson } from "../../dsl/files/python_json.ts";
-import { writeWhole } from "../../dsl/files/write.ts";
+import { makeFolder, writeWhole } from "../../dsl/files/write.ts";
 import {
   type Checkpoint,
   type DType,
@@ -359,7 +359,7 @@ export async function saveModel(
     return keysOf(model.keys, path).map((key) => [key, { dtype, shape, data }]);
   });
   await guarded(`writing ${folder}`, "a folder that can be written", async () => {
-    await Deno.mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await writeSafetensors(`${folder}/${model.weightsFile}`, entries, { metadata: { format: "pt" } });
     await writeWhole(`${folder}/config.json`, formatPythonJson(configFor(model, given), model.configText));
   });

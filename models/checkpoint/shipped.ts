@@ -4,6 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
+import { isPage } from "../../dsl/host.ts";
 
 /** Files of every model. */
 const MODEL = ["config.json", "model.safetensors"];
@@ -34,7 +35,8 @@ async function download(from: URL, files: readonly string[]): Promise<string> {
 }
 
 /**
- * The folder of a preset's weights, if this package ships them. Used from a registry, it is downloaded (2 MB).
+ * The folder of a preset's weights, if this package ships them. Used from a registry, it is downloaded (2 MB). In a page it is
+ * `weights/PRESET` beside the folder of the code: of `https://HOST/code/app.js`, `https://HOST/weights/PRESET`.
  *
  * @param preset Preset name
  */
@@ -42,6 +44,7 @@ export async function shippedFolder(preset: string): Promise<string | undefined>
   const files = SHIPPED[preset];
   if (files === undefined) return undefined;
   const from = new URL(`../weights/${preset}/`, import.meta.url);
+  if (isPage()) return from.href.slice(0, -1);
   if (from.protocol !== "file:") return await download(from, files);
   const folder = decodeURIComponent(from.pathname).replace(/\/$/, "");
   try {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { isDeepStrictEqual } from "node:util";
+import { isEqual } from "../../dsl/equal.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { isObject, show } from "../../dsl/files/json.ts";
 import type { Json } from "../config.ts";
@@ -127,7 +127,7 @@ export function keepFields(json: Json, before: Json, after: Json): Json {
     const [was, is, here] = [before[name], after[name], json[name]];
     if (!(name in after)) delete kept[name];
     else if (isObject(was) && isObject(is) && isObject(here)) kept[name] = keepFields(here, was, is);
-    else if (!(name in json) || !isDeepStrictEqual(was, is)) kept[name] = is;
+    else if (!(name in json) || !isEqual(was, is)) kept[name] = is;
   }
   return kept;
 }

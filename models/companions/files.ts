@@ -3,8 +3,11 @@
  *
  * @module
  */
-import { basename, dirname, join } from "node:path";
+import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
+import { basename, dirname, join } from "../../dsl/files/path.ts";
+import { readWhole } from "../../dsl/files/read.ts";
+import { isNowhere } from "../../dsl/files/store.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 
 /** Their names, as Hugging Face's libraries write them. */
@@ -59,12 +62,11 @@ export async function copyCompanions(from: string, to: string): Promise<void> {
         "a file that can be read, and a folder that can be written",
         async () => {
           try {
-            await writeWhole(`${to}/${name}`, await Deno.readFile(place));
+            await writeWhole(`${to}/${name}`, await readWhole(place));
             return true;
           } catch (error) {
             // Beside a file of weights, which is no folder, there are none.
-            const { NotFound, NotADirectory } = Deno.errors;
-            if (!(error instanceof NotFound || error instanceof NotADirectory)) throw error;
+            if (!(error instanceof OneloraError && isNowhere(error.cause))) throw error;
             return false;
           }
         },

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { join } from "node:path";
 import { isObject } from "../../dsl/files/json.ts";
+import { join } from "../../dsl/files/path.ts";
 import { readJsonIfThere } from "../../dsl/files/python_json.ts";
 import type { Json } from "../config.ts";
 import type { DiffusionProcess } from "../diffusion_process.ts";

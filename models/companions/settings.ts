@@ -10,7 +10,7 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import { show } from "../../dsl/files/json.ts";
-import { isDeepStrictEqual } from "node:util";
+import { isEqual } from "../../dsl/equal.ts";
 
 /** What becomes of a setting. */
 export type Treatment =
@@ -70,7 +70,7 @@ export function refused(why: string, values: readonly unknown[], ...names: reado
 }
 
 function isAmong(value: unknown, values: readonly unknown[]): boolean {
-  return value === null || value === undefined || values.some((each) => isDeepStrictEqual(each, value));
+  return value === null || value === undefined || values.some((each) => isEqual(each, value));
 }
 
 /**

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { join } from "node:path";
 import { OneloraError } from "../../dsl/error.ts";
+import { join } from "../../dsl/files/path.ts";
+import { isPage } from "../../dsl/host.ts";
 import { isWeights, readShards, weightsAmong } from "../checkpoint/checkpoint.ts";
 import { companions, pipelineFiles, pipelineOf } from "../companions/files.ts";
 import { type HubName, hubName, parseHubName } from "./name.ts";
@@ -91,6 +92,13 @@ async function bringWeights(hub: Hub, name: HubName, files: readonly HubFile[]):
 export async function fetchModel(name: string, options: FetchOptions = {}): Promise<FetchedModel | undefined> {
   const parsed = parseHubName(name);
   if (parsed === undefined) return undefined;
+  if (isPage()) {
+    throw new OneloraError({
+      attempted: `fetching ${name}`,
+      found: "a page, which has no cache",
+      allowed: "the address of the model's folder, such as https://huggingface.co/ORG/NAME/resolve/REVISION",
+    });
+  }
   const hub = await settle(options);
   const pinned = { ...parsed, revision: await commitOf(hub, parsed) };
   const files = await filesOf(hub, pinned);

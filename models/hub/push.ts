@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
+import { builtin } from "../../dsl/host.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { parseHubName } from "./name.ts";
 import { loadClient } from "./client.ts";
@@ -56,7 +56,9 @@ export function repositoryName(name: string): string {
  * @param file The file
  */
 export function listedFile({ path, bytes }: SentFile): string {
-  return `${path}  ${bytes.length} bytes  sha256 ${createHash("sha256").update(bytes).digest("hex")}`;
+  return `${path}  ${bytes.length} bytes  sha256 ${
+    builtin("node:crypto").createHash("sha256").update(bytes).digest("hex")
+  }`;
 }
 
 /** The `fetch` that the client uses, a repository that is there already included. */

@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { dirname } from "node:path";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
+import { dirname } from "../../dsl/files/path.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import { type Listed, loadClient } from "./client.ts";
 import { type HubName, hubName, isCommit, staysBelow } from "./name.ts";

@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { createHash, type Hash } from "node:crypto";
-import { dirname } from "node:path";
+import type { Hash } from "node:crypto";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
+import { dirname } from "../../dsl/files/path.ts";
+import { builtin } from "../../dsl/host.ts";
 import { reason, request, watch } from "./request.ts";
 import type { Hub } from "./settings.ts";
 
@@ -23,6 +24,7 @@ export interface HubFile {
 
 /** A hash of a file's kind with nothing of the file in it yet. */
 function begin({ size, digest: { algorithm } }: HubFile): Hash {
+  const { createHash } = builtin("node:crypto");
   return algorithm === "sha256" ? createHash("sha256") : createHash("sha1").update(`blob ${size}\0`);
 }
 

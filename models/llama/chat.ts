@@ -7,6 +7,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { readJsonIfThere } from "../../dsl/files/python_json.ts";
 import { readText, SETTINGS_BYTES } from "../../dsl/files/read.ts";
+import { isMissing } from "../../dsl/files/store.ts";
 import type { Json } from "../config.ts";
 import { loadJinja } from "./jinja.ts";
 
@@ -53,7 +54,7 @@ async function textIfThere(path: string): Promise<string | undefined> {
   try {
     return await readText(path, SETTINGS_BYTES);
   } catch (error) {
-    if (error instanceof OneloraError && error.cause instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof OneloraError && isMissing(error.cause)) return undefined;
     throw error;
   }
 }

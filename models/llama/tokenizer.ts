@@ -8,6 +8,7 @@ import { guarded } from "../../dsl/files/file.ts";
 import { checkNesting, isObject, show } from "../../dsl/files/json.ts";
 import { slowToMatch } from "../../dsl/files/pattern.ts";
 import { readText } from "../../dsl/files/read.ts";
+import { statOf } from "../../dsl/files/store.ts";
 import type { Json } from "../config.ts";
 import { parsePythonJson, readJsonIfThere } from "../../dsl/files/python_json.ts";
 import { readEnds } from "../companions/generation.ts";
@@ -59,7 +60,7 @@ function checkPatterns(path: string, part: unknown): void {
 
 /** Whether a file is there. */
 async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
+  return await statOf(path).then(() => true, () => false);
 }
 
 /**

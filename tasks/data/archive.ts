@@ -5,6 +5,7 @@
  */
 
 import type { ReadEntry } from "tar";
+import manifest from "../../deno.json" with { type: "json" };
 import { firstLine, OneloraError } from "../../dsl/error.ts";
 
 /** Bytes of all wanted members together; no published data set that is read this way has a quarter of it. */
@@ -28,7 +29,9 @@ export async function readArchive(
   let whole = true;
   try {
     // Only users of archives need the library and the permissions that it asks for when it is loaded.
-    const { list } = await import("tar");
+    // By its whole name, so that no bundler puts it into a page.
+    const specifier: string = manifest.imports.tar;
+    const { list } = await import(specifier) as typeof import("tar");
     await list({
       file: path,
       strict: true,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isDeepStrictEqual } from "node:util";
+import { isEqual } from "../../dsl/equal.ts";
 
 /** A data set's classes as a model's. */
 export interface ClassMatch {
@@ -49,7 +49,7 @@ const FORMS: readonly ((name: string) => readonly string[])[] = [
 /** The model's class that each of the data's is by name: the only one by the strictest way that has any; else -1. */
 function namedIndices(model: readonly string[], data: readonly string[]): Int32Array {
   // Two classes may have one name (ImageNet has two cranes), and yet be the same ones in the same order.
-  if (isDeepStrictEqual(model, data)) return Int32Array.from(data, (_, i) => i);
+  if (isEqual(model, data)) return Int32Array.from(data, (_, i) => i);
   const tables = FORMS.map((forms) => byForm(model, forms));
   return Int32Array.from(data, (name) => {
     for (const [i, table] of tables.entries()) {

@@ -6,6 +6,7 @@
 
 import { firstLine, OneloraError } from "../../dsl/error.ts";
 import { readWhole } from "../../dsl/files/read.ts";
+import { isFileAt } from "../../dsl/files/store.ts";
 
 /**
  * A whole file as bytes, at most 2 GiB of them.
@@ -22,7 +23,7 @@ export async function readBytes(path: string | URL): Promise<Uint8Array<ArrayBuf
  * @param path Where to look
  */
 export async function isFile(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(({ isFile }) => isFile, () => false);
+  return await isFileAt(path);
 }
 
 /** An entry of a folder, links followed. */

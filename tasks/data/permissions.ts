@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "../../dsl/files/path.ts";
+import { builtin } from "../../dsl/host.ts";
 import { grantedVariable, isGranted } from "../../dsl/permission.ts";
 
 /** Root of the package. */
@@ -62,6 +62,7 @@ function nativeCode(): boolean | "inherit" | string[] {
 export function restricted(reads: readonly string[] | undefined): WorkerOptions {
   const module: WorkerOptions = { type: "module" };
   if (reads === undefined || !canRestrict()) return module;
+  const { fileURLToPath } = builtin("node:url");
   const code = ROOMS.map((room) => fileURLToPath(new URL(room, root)));
   const read = [...reads, ...code, LDD].filter((path) => isGranted({ name: "read", path }));
   const permissions = {

@@ -5,6 +5,7 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
+import { isPage } from "../../dsl/host.ts";
 import { fold, type Key } from "../../dsl/random.ts";
 import { errorOf, type Request } from "./messages.ts";
 import type { Origin } from "./origin.ts";
@@ -58,7 +59,8 @@ const MOST = 4;
  */
 export function threadCount({ portable }: ExampleSource<unknown>, asked?: number): number {
   if (portable === undefined) return 0;
-  return asked ?? (portable.heavy ? Math.min(MOST, navigator.hardwareConcurrency - 1) : 0);
+  // A page has its own threads, and none of this package's.
+  return asked ?? (portable.heavy && !isPage() ? Math.min(MOST, navigator.hardwareConcurrency - 1) : 0);
 }
 
 /** Examples that a thread reads at a time, for their files are in memory until they are decoded. */

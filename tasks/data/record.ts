@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { isObject, parseSettings } from "../../dsl/files/json.ts";
 import { readText, SETTINGS_BYTES } from "../../dsl/files/read.ts";
+import { builtin } from "../../dsl/host.ts";
 
 /** What a task says of data that it has opened. */
 export interface DataFacts {
@@ -55,7 +55,7 @@ function* filesBelow(
  */
 export async function recordData(spec: string, { examples, classes, paths }: DataFacts): Promise<DataRecord> {
   const named = /^[\w-]+:(.+)$/s.exec(spec)?.[1];
-  const sum = createHash("sha256");
+  const sum = builtin("node:crypto").createHash("sha256");
   let [files, bytes] = [0, 0];
   for (const path of paths ?? (named === undefined ? [] : [named])) {
     await guarded(`reading ${path}`, "readable files", () => {

@@ -4,10 +4,9 @@
  * @module
  */
 
-import { setImmediate } from "node:timers/promises";
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, key, permutation } from "../../dsl/random.ts";
-import { turn } from "../../dsl/turn.ts";
+import { immediate, turn } from "../../dsl/turn.ts";
 import { type ExampleSource, type Readers, startReaders, threadCount } from "./readers.ts";
 
 export type { ExampleSource, Portable, Preparer } from "./readers.ts";
@@ -226,7 +225,7 @@ export async function* stream<Item>(
       // Started before the hand-over, so that decoding runs while the consumer computes.
       fill(ahead);
       // Where everything is in memory already, awaiting it never lets timers and signals (Ctrl-C) in; this does.
-      await setImmediate();
+      await immediate();
       await turn();
       yield group;
     }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { isDeepStrictEqual } from "node:util";
+import { isEqual } from "../../dsl/equal.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Origin } from "./origin.ts";
 import { restricted } from "./permissions.ts";
@@ -71,7 +71,7 @@ function startThread(reads: readonly string[] | undefined): Thread {
     reads,
     ask,
     open: async (origin, name) => {
-      const known = opened.findIndex((each) => isDeepStrictEqual(each, origin));
+      const known = opened.findIndex((each) => isEqual(each, origin));
       if (known >= 0) return known;
       const source = opened.push(origin) - 1;
       try {
@@ -115,7 +115,7 @@ export function closeWithThreads(close: () => void): void {
  * @param reads Files and folders that it is to read, and no others; undefined where they are not known
  */
 export function takeThread(reads?: readonly string[]): Thread {
-  const at = resting.findLastIndex((thread) => isDeepStrictEqual(thread.reads, reads));
+  const at = resting.findLastIndex((thread) => isEqual(thread.reads, reads));
   return at < 0 ? startThread(reads) : resting.splice(at, 1)[0];
 }
 

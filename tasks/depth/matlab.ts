@@ -5,8 +5,8 @@
  * @module
  */
 
-import { inflateSync } from "node:zlib";
 import { firstLine, OneloraError } from "../../dsl/error.ts";
+import { builtin } from "../../dsl/host.ts";
 
 const HEADER = 128;
 const MATRIX = 14;
@@ -80,7 +80,7 @@ export function readMatlabNumbers(bytes: Uint8Array, variable: string, name: str
   try {
     for (const element of elements(bytes.subarray(HEADER))) {
       const [array] = element.type === COMPRESSED
-        ? elements(inflateSync(element.content, { maxOutputLength: MOST_UNPACKED }))
+        ? elements(builtin("node:zlib").inflateSync(element.content, { maxOutputLength: MOST_UNPACKED }))
         : [element];
       if (array?.type !== MATRIX) continue;
       const [, , label, values] = elements(array.content);

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { basename, dirname, extname, join } from "node:path";
 import { OneloraError } from "../../dsl/error.ts";
+import { basename, dirname, extname, join } from "../../dsl/files/path.ts";
 import { makeFolder, writeWhole } from "../../dsl/files/write.ts";
 import type { PicturePrediction } from "../trainer/prediction.ts";
 import { depthKindOf, depthSteps, encodeDepthColours, encodeDepthPng } from "./encode.ts";

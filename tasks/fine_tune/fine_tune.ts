@@ -191,7 +191,7 @@ async function trained(
   const { signal, onStep, onEvaluation, onCheckpoint, onPlan } = ranksInUse().rank > 0
     ? { signal: options.signal }
     : options;
-  const facts = own === undefined ? undefined : { examplesSha256: digestOf([own.train, own.test ?? []]) };
+  const facts = own === undefined ? undefined : { examplesSha256: await digestOf([own.train, own.test ?? []]) };
   const opened = { model, data, facts, signal };
   const { baseline: plain } = kind;
   const baseline = options.baseline

@@ -3,15 +3,14 @@
  *
  * @module
  */
-import { cpus } from "node:os";
-import process from "node:process";
+import { builtin } from "../../dsl/host.ts";
 import { isGranted } from "../../dsl/permission.ts";
 
 /** Milliseconds of all processors since the machine started, and those of this process. */
 function times(): { readonly busy: number; readonly all: number; readonly own: number } {
-  const spent = cpus().map(({ times }) => times);
+  const spent = builtin("node:os").cpus().map(({ times }) => times);
   const busy = spent.reduce((sum, { user, nice, sys, irq }) => sum + user + nice + sys + irq, 0);
-  const { user, system } = process.cpuUsage();
+  const { user, system } = builtin("node:process").cpuUsage();
   return { busy, all: spent.reduce((sum, { idle }) => sum + idle, busy), own: (user + system) / 1000 };
 }
 

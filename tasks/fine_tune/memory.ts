@@ -3,14 +3,14 @@
  *
  * @module
  */
-import process from "node:process";
 import { engineInUse } from "../../dsl/engine/mod.ts";
 import { nvidia } from "../../dsl/engine/nvidia.ts";
+import { builtinIfThere } from "../../dsl/host.ts";
 import { isGranted } from "../../dsl/permission.ts";
 
 /** What a run took at its peak. */
 export interface Memory {
-  /** Peak resident memory of the process, in bytes. */
+  /** Peak resident memory of the process, in bytes; 0 in a page, which is not told. */
   readonly peakBytes: number;
   /** Memory of the card that is taken at that time, which TensorFlow does not give back before, in bytes. */
   readonly deviceBytes?: number;
@@ -51,7 +51,6 @@ export function watchMemory(): {
   };
 }
 
-/** Whether something may be asked without asking the user. */
 /** The only card of the machine; with several it is not known which one the engine took. */
 function card(): { readonly memory: number; readonly used: number } | undefined {
   const cards = isGranted({ name: "ffi" }) ? nvidia()?.cards ?? [] : [];
@@ -61,7 +60,7 @@ function card(): { readonly memory: number; readonly used: number } | undefined 
 /** What this process took so far; nothing is asked for that is not permitted. */
 export function peakMemory(): Memory {
   // Kibibytes, as getrusage has them.
-  const peakBytes = process.resourceUsage().maxRSS * 1024;
+  const peakBytes = (builtinIfThere("node:process")?.resourceUsage().maxRSS ?? 0) * 1024;
   if (engineInUse().device.kind === "gpu") {
     const found = card();
     return found === undefined

@@ -7,6 +7,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { isObject, parseSettings } from "../../dsl/files/json.ts";
 import { readText, SETTINGS_BYTES } from "../../dsl/files/read.ts";
+import { isMissing } from "../../dsl/files/store.ts";
 import { writeJson } from "../../dsl/files/write.ts";
 import { ownSettings } from "../trainer/settings.ts";
 import type { TaskKind } from "../trainer/task.ts";
@@ -16,7 +17,7 @@ const NOTES = "onelora.json";
 /** A JSON object of a file, if the file is there. */
 export async function jsonOf(path: string): Promise<Readonly<Record<string, unknown>> | undefined> {
   const text = await readText(path, SETTINGS_BYTES).catch((error) => {
-    if (error.cause instanceof Deno.errors.NotFound) return undefined;
+    if (isMissing(error.cause)) return undefined;
     throw error;
   });
   if (text === undefined) return undefined;

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { OneloraError } from "../../dsl/error.ts";
+import { builtinIfThere } from "../../dsl/host.ts";
 import type { Examples } from "../data/own.ts";
 import { taskKinds, type TaskName } from "../kinds.ts";
 import type { TaskKind } from "../trainer/task.ts";
@@ -58,13 +58,38 @@ export function checkExamples(kind: TaskKind, own: Own | undefined): void {
   }
 }
 
+/** A sum that grows with what it is of. */
+interface Sum {
+  readonly update: (part: string | Uint8Array<ArrayBuffer>) => Sum;
+  readonly hex: () => Promise<string>;
+}
+
+/** SHA-256: the runtime's own in Deno, that of a page's platform, which takes all at once, elsewhere. */
+function sha256(): Sum {
+  const hash = builtinIfThere("node:crypto")?.createHash("sha256");
+  const parts: (string | Uint8Array<ArrayBuffer>)[] = [];
+  const sum: Sum = {
+    update: (part) => {
+      if (hash === undefined) parts.push(part);
+      else hash.update(part);
+      return sum;
+    },
+    hex: async () => {
+      if (hash !== undefined) return hash.digest("hex");
+      const digest = await crypto.subtle.digest("SHA-256", await new Blob(parts).arrayBuffer());
+      return new Uint8Array(digest).toHex();
+    },
+  };
+  return sum;
+}
+
 /** SHA-256 of examples in memory; of files only their paths. */
-export function digestOf(examples: unknown): string {
-  const sum = createHash("sha256");
+export async function digestOf(examples: unknown): Promise<string> {
+  const sum = sha256();
   const add = (value: unknown): void => {
     if (ArrayBuffer.isView(value)) {
       sum.update(`${value.byteLength} bytes\n`).update(
-        new Uint8Array(value.buffer, value.byteOffset, value.byteLength),
+        new Uint8Array(value.buffer as ArrayBuffer, value.byteOffset, value.byteLength),
       );
     } else if (Array.isArray(value)) {
       sum.update(`${value.length} values\n`);
@@ -80,5 +105,5 @@ export function digestOf(examples: unknown): string {
     } else sum.update(`${typeof value} ${value}\n`);
   };
   add(examples);
-  return sum.digest("hex");
+  return await sum.hex();
 }

@@ -7,6 +7,7 @@ import { dispose } from "@tensorflow/tfjs-core";
 import type * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
+import { isFileAt } from "../../dsl/files/store.ts";
 import { apply } from "../../dsl/layer.ts";
 import { key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
@@ -31,7 +32,7 @@ export interface Autoencoder extends Disposable {
 
 /** Whether a folder holds a model. */
 async function holdsModel(folder: string): Promise<boolean> {
-  return await Deno.stat(`${folder}/config.json`).then(({ isFile }) => isFile, () => false);
+  return await isFileAt(`${folder}/config.json`);
 }
 
 /**

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { basename } from "node:path";
-import { Readable } from "node:stream";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
+import { basename } from "../../dsl/files/path.ts";
+import { builtin } from "../../dsl/host.ts";
 import { openParquet } from "../data/parquet.ts";
 import { readJson, type SourceRow, textOf } from "../reasoning/rows.ts";
 
@@ -26,6 +26,7 @@ async function* readCsv(path: string, delimiter: string): AsyncGenerator<SourceR
     () => import(specifier),
   );
   let count = 0;
+  const { Readable } = builtin("node:stream");
   const rows = Readable.from(textOf(path)).on("error", (error) => parser.emit("error", error));
   const parser = parse({ columns: true, bom: true, delimiter, skip_empty_lines: true });
   try {

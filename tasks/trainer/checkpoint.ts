@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { firstLine, OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { isObject, readNumbers, show, writeNumbers } from "../../dsl/files/json.ts";
+import { builtin } from "../../dsl/host.ts";
 import {
   type Checkpoint,
   fromTensor,
@@ -46,7 +46,7 @@ function canonical(value: unknown): string {
 
 /** SHA-256 of everything in a checkpoint, so that one that was edited or damaged is noticed. */
 function sumOf(identity: string, progress: string, tensors: Iterable<readonly [string, HostTensor]>): string {
-  const sum = createHash("sha256");
+  const sum = builtin("node:crypto").createHash("sha256");
   sum.update(`${identity}\n${progress}\n`);
   for (const [name, { dtype, shape, data }] of tensors) {
     sum.update(`${name} ${dtype} ${shape}\n`);

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import * as tf from "@tensorflow/tfjs-core";
 import { type Resident, type ResidentOptions, startResident } from "../../dsl/compile/mod.ts";
 import { engineInUse } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
+import { builtin } from "../../dsl/host.ts";
 import { fromFirst, gatherValues, type Ranks } from "../../dsl/ranks.ts";
 import { type Params, sizeOf, type Tree } from "../../dsl/tree.ts";
 import { advancePart } from "./advance.ts";
@@ -50,7 +50,7 @@ async function compare(ranks: Ranks, what: string, value: string): Promise<void>
 
 /** SHA-256 of the numbers of tensors, in the order of their names, or of the first of each. */
 async function digest(tensors: Params, most: number = Infinity): Promise<string> {
-  const sum = createHash("sha256");
+  const sum = builtin("node:crypto").createHash("sha256");
   for (const path of Object.keys(tensors).sort()) {
     const tensor = tensors[path];
     const some = tensor.size <= most ? undefined : tf.tidy(() => tf.slice(tf.reshape(tensor, [-1]), 0, most));

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { type AdapterConfig, readAdapterConfig } from "../../adapters/mod.ts";
 import { checkBase } from "../../adapters/exchange/base.ts";
@@ -11,6 +10,8 @@ import { readAdapterHeader, readAdapterParams } from "../../adapters/exchange/lo
 import { parseMethods } from "../../adapters/spec.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
+import { isFileAt } from "../../dsl/files/store.ts";
+import { builtin } from "../../dsl/host.ts";
 import { type Layer, specs } from "../../dsl/layer.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { type Model, openCheckpoint } from "../../models/mod.ts";
@@ -117,12 +118,12 @@ export async function startFrom(from: string, model: Model, layer: Layer, params
  */
 export async function adapterDigest(from: string): Promise<string> {
   const folder = await adapterFolder(from);
-  const sum = createHash("sha256");
+  const sum = builtin("node:crypto").createHash("sha256");
   const names = ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"];
   let count = 0;
   for (const name of names) {
     const path = `${folder}/${name}`;
-    if (!await Deno.stat(path).then(({ isFile }) => isFile, () => false)) continue;
+    if (!await isFileAt(path)) continue;
     sum.update(await guarded(`reading ${path}`, "an adapter's file", () => Deno.readFile(path)));
     count++;
   }

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers/promises";
 import { OneloraError } from "../../error.ts";
 import { takeCard } from "../tensorflow_environment.ts";
 import { alone, gatherValues, type Ranks, shareWith, together } from "../../ranks.ts";
+import { immediate } from "../../turn.ts";
 import {
   findMpi,
   type Mpi,
@@ -93,7 +93,7 @@ async function finished(mpi: Mpi, { isDone }: Request): Promise<void> {
       if (isDone()) return;
       mpi.sleep(PAUSE);
     }
-    await setImmediate();
+    await immediate();
   }
 }
 

@@ -223,7 +223,7 @@ export async function openHeap(
   const functionsOf: WasmFunction[] = names.map((name) => single[name]);
   const pool = others.length === 0
     ? undefined
-    : await startPool(memory, names, { functions: functionsOf, work: own }, others);
+    : startPool(memory, names, { functions: functionsOf, work: own }, others);
   const lists: Lists = {
     callables,
     pool,

@@ -5,6 +5,7 @@
  * @module
  */
 import { OneloraError } from "../../error.ts";
+import { builtinIfThere } from "../../host.ts";
 import { CONTROL_BYTES, Field, serve, STRIDE, take, type ThreadData, Word } from "./serve.ts";
 
 /** An argument that stands for the work area of the thread that makes the call. */
@@ -30,12 +31,21 @@ export interface Pool {
 /** What a thread needs besides what the pool shares. */
 export type Thread = Pick<ThreadData, "code" | "work">;
 
+/** The same in a page, which ends its threads when it ends. */
+function startInPage(data: ThreadData): void {
+  const text = `onmessage = ({ data }) => { (${serve})(data, ${take}); close(); };`;
+  const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+  new Worker(address).postMessage(data);
+  URL.revokeObjectURL(address);
+}
+
 /** A thread that runs {@linkcode serve} and does not keep the process alive. */
-async function start(data: ThreadData): Promise<void> {
-  const { Worker } = await import("node:worker_threads");
+function start(data: ThreadData): void {
+  const threads = builtinIfThere("node:worker_threads");
+  if (threads === undefined) return startInPage(data);
   // A module as text needs no permission and no file.
   const text = `import { workerData } from "node:worker_threads"; (${serve})(workerData, ${take});`;
-  new Worker(new URL(`data:text/javascript,${encodeURIComponent(text)}`), { workerData: data }).unref();
+  new threads.Worker(new URL(`data:text/javascript,${encodeURIComponent(text)}`), { workerData: data }).unref();
 }
 
 /** Turns of the loop in which the calling thread waits awake: some 50 microseconds. */
@@ -49,15 +59,15 @@ const SPINS = 5000;
  * @param own The calling thread's functions, those of the names first, and its work area
  * @param threads What each further thread is given
  */
-export async function startPool(
+export function startPool(
   memory: WebAssembly.Memory,
   names: readonly string[],
   own: { readonly functions: readonly WasmFunction[]; readonly work: number },
   threads: readonly Thread[],
-): Promise<Pool> {
+): Pool {
   const control = new SharedArrayBuffer(CONTROL_BYTES);
   const words = new Int32Array(control);
-  await Promise.all(threads.map((thread) => start({ ...thread, memory, names, control })));
+  for (const thread of threads) start({ ...thread, memory, names, control });
   const functionOf = (called: number) => own.functions[called];
   let list = 0;
   return {

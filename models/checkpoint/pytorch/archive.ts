@@ -11,14 +11,16 @@ import { unpickle } from "./pickle.ts";
 import { MOST_PICKLE_BYTES, type Saved, type Span } from "./record.ts";
 // @ts-types="@types/yauzl"
 import type { Entry } from "yauzl";
+import manifest from "../../../deno.json" with { type: "json" };
 
 /** Most members: many times what real checkpoints have. */
 const MOST_MEMBERS = 2 ** 18;
 
 /** Where the members of an archive lie, by name; yauzl is loaded when there is an archive to read. */
 async function members(file: RangedFile, attempted: string): Promise<ReadonlyMap<string, Span>> {
-  // @ts-types="@types/yauzl"
-  const { default: yauzl } = await import("yauzl");
+  // By its whole name, so that no bundler puts it into a page, which has no such archives.
+  const specifier: string = manifest.imports.yauzl;
+  const { default: yauzl } = await import(specifier) as { readonly default: typeof import("yauzl") };
   class Reader extends yauzl.RandomAccessReader {
     override read(
       buffer: Buffer,
