@@ -29,7 +29,7 @@ async function namesOf(entry: string): Promise<readonly string[]> {
 /** The most names of each entry, values and the types that their declarations name. */
 const ceilings: Readonly<Record<string, number>> = {
   "mod.ts": 20,
-  "dsl/mod.ts": 220,
+  "dsl/mod.ts": 225,
   "adapters/mod.ts": 82,
   "models/mod.ts": 105,
   "tasks/mod.ts": 280,
