@@ -50,7 +50,13 @@ function row(name: string, command: string): readonly string[] {
     `\`${name}\``,
     values(command, "allow-read")?.length === 0 ? "files" : "-",
     writes,
-    net === undefined ? "-" : net.includes("pypi.org") ? "registries" : "hub",
+    net === undefined
+      ? "-"
+      : net.includes("127.0.0.1")
+      ? "this machine"
+      : net.includes("pypi.org")
+      ? "registries"
+      : "hub",
     env === undefined ? "-" : variables.length === 0 ? "debug" : variables.join(", "),
     native,
     run?.map((each) => `\`${each}\``).join(", ") ?? "-",
