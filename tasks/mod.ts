@@ -132,6 +132,7 @@ export { type FeatureStatistics, frechetDistance, startFeatures, updateFeatures 
 export type { LatentEncoder } from "./generation/latents.ts";
 export type { CleanBatch } from "./generation/objective.ts";
 export { encodePng, type GridOptions, imageGrid, type Pixels } from "./generation/pictures.ts";
+export { sampleClasses } from "./generation/sample.ts";
 export {
   type DdimOptions,
   ddimStep,

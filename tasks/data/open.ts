@@ -10,12 +10,14 @@ import type { ImageSplits } from "./dataset.ts";
 import type { DataFacts } from "./record.ts";
 import { openFood } from "./food.ts";
 import { openImageTree } from "./image_tree.ts";
+import { openLetters } from "./letters.ts";
 import { openFashionMnist, openMnist } from "./mnist.ts";
 import { openParquetImages } from "./parquet_images.ts";
 import { turnedSplits } from "./turn.ts";
 
 const BUILT_IN: Readonly<Record<string, () => Promise<ImageSplits>>> = {
   "mnist": () => openMnist(),
+  "letters": () => Promise.resolve(openLetters()),
   "fashion-mnist": () => openFashionMnist(),
   "fashion-mnist-turned": async () => turnedSplits(await openFashionMnist()),
 };
@@ -36,11 +38,21 @@ export const imageDataForms: readonly string[] = [
 ];
 
 /**
+ * Whether the mirror image of a picture may be another thing: a letter, a digit, a shoe that points the other way.
+ *
+ * @param spec The data set
+ */
+export function isHanded(spec: string): boolean {
+  return spec === "letters" || spec.endsWith("mnist");
+}
+
+/**
  * Opens a data set; errors in the specification itself carry exit code 2.
  *
- * @param spec `mnist`, `fashion-mnist`, `fashion-mnist-turned` (four orientations, 40 classes), `cifar10:DIR`,
- * `cifar100:DIR`, `food101:DIR`, `images:DIR` (a folder a class), `parquet:DIR` (as on the Hugging Face hub), or an archive
- * of CIFAR's binary version as it is, `cifar10:FILE.tar.gz`, `cifar100:FILE.tar.gz`
+ * @param spec `mnist`, `letters` (86 written letters, drawn by this package), `fashion-mnist`, `fashion-mnist-turned` (four
+ * orientations, 40 classes), `cifar10:DIR`, `cifar100:DIR`, `food101:DIR`, `images:DIR` (a folder a class), `parquet:DIR`
+ * (as on the Hugging Face hub), or an archive of CIFAR's binary version as it is, `cifar10:FILE.tar.gz`,
+ * `cifar100:FILE.tar.gz`
  */
 export async function openImageData(spec: string): Promise<ImageSplits> {
   const colon = spec.indexOf(":");

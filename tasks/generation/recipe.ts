@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isHanded } from "../data/open.ts";
 import type { RunRecipe } from "../trainer/task.ts";
 import type { GenerationSettings } from "./settings.ts";
 
@@ -35,13 +36,8 @@ const RECIPES: Readonly<Record<string, Partial<RunRecipe<GenerationSettings>>>> 
   },
 };
 
-/** Fewer values are pictures whose mirror image is another thing: digits, letters. */
-function isMirrored(data: string): boolean {
-  return !data.endsWith("mnist");
-}
-
 /**
- * The default settings for a model and data. Digits are not mirrored.
+ * The default settings for a model and data. Digits and letters are not mirrored.
  *
  * @param model Preset name or folder
  * @param data The data set's specification
@@ -51,5 +47,5 @@ export function generationRecipeFor(
   data: string,
 ): RunRecipe<GenerationSettings> & { readonly own: GenerationSettings } {
   const { own, ...recipe } = RECIPES[model] ?? {};
-  return { ...published, ...recipe, own: { ...sampling, ...own, augment: isMirrored(data) } };
+  return { ...published, ...recipe, own: { ...sampling, ...own, augment: !isHanded(data) } };
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isHanded } from "../data/open.ts";
 import type { RunRecipe } from "../trainer/task.ts";
 import type { ClassificationSettings } from "./settings.ts";
 
@@ -17,11 +18,11 @@ const RECIPES: Readonly<Record<string, ModelRecipe>> = {
 };
 
 /**
- * The default settings for a model and data. Digits are not cropped and mirrored.
+ * The default settings for a model and data. Digits and letters are not cropped and mirrored.
  *
  * @param model Preset name or folder
  * @param data The data set's specification
  */
 export function recipeFor(model: string, data: string): RunRecipe<ClassificationSettings> {
-  return { ...RECIPES[model] ?? paper, own: { augment: !data.endsWith("mnist") } };
+  return { ...RECIPES[model] ?? paper, own: { augment: !isHanded(data) } };
 }

@@ -14,5 +14,5 @@ export interface ClassificationSettings {
 
 /** Their declarations. */
 export const classificationSettings: SettingsOf<ClassificationSettings> = {
-  augment: fromRecipe(boolean({ help: "crops and mirroring of images (default: true except for digits)" })),
+  augment: fromRecipe(boolean({ help: "crops and mirroring of images (default: true except for digits and letters)" })),
 };
