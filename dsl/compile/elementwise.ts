@@ -23,6 +23,7 @@ const OPS: Readonly<Record<string, FormulaOp>> = {
   GreaterEqual: "greaterEqual",
   Less: "less",
   LessEqual: "lessEqual",
+  Log: "log",
   LogicalAnd: "and",
   LogicalNot: "not",
   LogicalOr: "or",
@@ -180,10 +181,25 @@ function settingsOf(kernel: string, attrs: NamedAttrMap): readonly number[] {
   return kernel === "Step" ? [Number(attrs.alpha ?? 0)] : [];
 }
 
+/** The calls that read each value or another shape of it; -1 stands for the program's caller. */
+function readersOf(program: Program, rootOf: (value: ValueId) => ValueId): ReadonlyMap<ValueId, readonly number[]> {
+  const readers = new Map<ValueId, number[]>();
+  const note = (value: ValueId, reader: number) => {
+    const root = rootOf(value);
+    readers.set(root, [...readers.get(root) ?? [], reader]);
+  };
+  for (const value of program.outputs) note(value, -1);
+  program.calls.forEach((call, i) => {
+    if (!isAlias(call)) { for (const value of call.inputs) note(value, i); }
+  });
+  return readers;
+}
+
 /** Which calls are joined, given those that can be. */
 function draftsOf(program: Program, canJoin: (i: number) => boolean): readonly Draft[] {
   const { calls, types } = program;
   const rootOf = rootsOf(program);
+  const readers = readersOf(program, rootOf);
   const segment = segmentsOf(program);
   const home = new Map<ValueId, Draft>();
   const drafts = new Set<Draft>();
@@ -199,7 +215,9 @@ function draftsOf(program: Program, canJoin: (i: number) => boolean): readonly D
         const fits = !each.isClosed && each.size === size && each.segment === segment[i] &&
           i - each.calls[each.calls.length - 1] <= MOST_BETWEEN;
         const both: number[] = [...each.calls, ...own.calls].sort((a, b) => a - b);
-        if (!fits || formulaOf(program, both, rootOf, () => false) === undefined) continue;
+        const isRead = (value: ValueId) =>
+          readers.get(rootOf(value))?.some((reader) => !both.includes(reader)) ?? false;
+        if (!fits || formulaOf(program, both, rootOf, isRead) === undefined) continue;
         own.calls.splice(0, own.calls.length, ...both);
         drafts.delete(each);
         near.delete(each);

@@ -19,6 +19,7 @@ export type FormulaOp =
   | "inverseRoot"
   | "less"
   | "lessEqual"
+  | "log"
   | "maximum"
   | "minimum"
   | "multiply"

@@ -235,6 +235,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   // Our own.
   Gelu: floating,
   GeluGrad: floating,
+  MaskedSoftmax: floating,
+  Rotary: floating,
   SoftmaxGrad: floating,
   Standardise: ({ inputs: { x } }) => [x, { shape: [...x.shape.slice(0, -1), 1], dtype: "float32" }],
   StandardiseGrad: floating,

@@ -37,11 +37,24 @@ function softmaxGradient(dy: tf.Tensor, y: tf.Tensor): tf.Tensor {
   return tf.sub(weighted, tf.mul(y, tf.sum(weighted, -1, true)));
 }
 
+/** The softmax of scores [B, H, N, M] and what is added to them before. */
+function maskedSoftmax(scores: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
+  if (mask === undefined) return tf.softmax(scores);
+  const [batch, , queries, keys] = scores.shape;
+  const isLaid = mask.rank === 4 && mask.shape[1] === 1 && mask.shape[3] === keys &&
+    [1, batch].includes(mask.shape[0]) && [1, queries].includes(mask.shape[2]!);
+  const own = isLaid ? ownKernel("MaskedSoftmax", { logits: scores, mask }) : undefined;
+  return own === undefined ? tf.softmax(tf.add(scores, mask)) : own[0];
+}
+
+/** Most keys, in sizes of a head, for which probabilities are kept: they then take no more than some activations. */
+const KEPT = 2;
+
 /**
  * softmax(scale q k^T + mask) v (Vaswani et al. 2017). Query head h uses key head floor(h KV / H).
  *
  * Keeps scale q, k, v and the mask: the probabilities, N M numbers a head, are computed again for the gradient (Dao et al.
- * 2022), which costs a product of the size of q k^T.
+ * 2022), which costs a product of the size of q k^T. Where M <= 2 hd, they are kept instead.
  *
  * @param q Queries, [B, H, N, hd]
  * @param k Keys, [B, KV, M, hd]; KV divides H
@@ -70,17 +83,20 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: Att
 
   const probabilitiesOf = (scaled: tf.Tensor, k: tf.Tensor, mask?: tf.Tensor) => {
     const scores = apart(tf.matMul(scaled, k, false, true), keys);
-    return together(tf.softmax(mask === undefined ? scores : tf.add(scores, mask)), keys);
+    return together(maskedSoftmax(scores, mask), keys);
   };
 
   if (options.past !== undefined) return attentionAfter(options.past, q, k, v, { ...options, scale });
 
+  const isKept = keys <= KEPT * size;
   return withGradient([q, k, v], (save) => {
     const scaled = together(tf.mul(q, scale), size);
-    save(scaled, k, v, ...(options.mask === undefined ? [] : [options.mask]));
-    return apart(tf.matMul(probabilitiesOf(scaled, k, options.mask), v), size);
-  }, (dy, [scaled, k, v, mask]) => {
-    const probabilities = probabilitiesOf(scaled, k, mask);
+    const probabilities = probabilitiesOf(scaled, k, options.mask);
+    const mask = options.mask === undefined ? [] : [options.mask];
+    save(scaled, k, v, ...(isKept ? [probabilities] : mask));
+    return apart(tf.matMul(probabilities, v), size);
+  }, (dy, [scaled, k, v, kept]) => {
+    const probabilities = isKept ? kept : probabilitiesOf(scaled, k, kept);
     const dOutput = together(dy, size);
     const dScores = softmaxGradient(tf.matMul(dOutput, v, false, true), probabilities);
     return [

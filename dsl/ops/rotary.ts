@@ -5,6 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { ownKernel } from "../engine/kernels.ts";
 import { withGradient } from "./gradient.ts";
 
 /** Angles' cosines and signed sines, made by {@linkcode rotaryTable}. */
@@ -67,6 +68,15 @@ function swapHalves(x: tf.Tensor): tf.Tensor {
   return tf.concat([tf.slice(x, [...start.slice(1), half], size), tf.slice(x, start, size)], x.rank - 1);
 }
 
+/** x cos + swap(x) sin, or the difference on the way back. */
+function turned(x: tf.Tensor, cos: tf.Tensor, sin: tf.Tensor, back: boolean): tf.Tensor {
+  const isTable = [cos, sin].every(({ shape }) => `${shape}` === `${x.shape.slice(-2)}`);
+  const own = isTable ? ownKernel("Rotary", { x, cos, sin }, { back }) : undefined;
+  if (own !== undefined) return own[0];
+  const [kept, crossed] = [tf.mul(x, cos), tf.mul(swapHalves(x), sin)];
+  return back ? tf.sub(kept, crossed) : tf.add(kept, crossed);
+}
+
 /**
  * Rotates each pair (x_i, x_{i+hd/2}) by its angle: x cos + swap(x) sin. The gradient rotates back and keeps nothing of x.
  *
@@ -89,6 +99,6 @@ function swapHalves(x: tf.Tensor): tf.Tensor {
 export function rotary(x: tf.Tensor, cos: tf.Tensor, sin: tf.Tensor): tf.Tensor {
   return withGradient([x], (save) => {
     save(cos, sin);
-    return tf.add(tf.mul(x, cos), tf.mul(swapHalves(x), sin));
-  }, (dy, [cos, sin]) => [tf.sub(tf.mul(dy, cos), tf.mul(swapHalves(dy), sin))]);
+    return turned(x, cos, sin, false);
+  }, (dy, [cos, sin]) => [turned(dy, cos, sin, true)]);
 }

@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { adamw, attention, compile, gelu, layerNorm, type Params, rmsNorm, useBackend } from "../../dsl/mod.ts";
 import { hasKernel, ownKernel } from "../../dsl/engine/kernels.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { erf, numbers, onCpu, random, testKernels } from "../support/wasm_kernels.ts";
+import { assertUlps, erf, numbers, onCpu, random, testKernels } from "../support/wasm_kernels.ts";
 
 const lengths = [1, 2, 3, 4, 5, 7, 17, 50, 97];
 
@@ -114,4 +114,36 @@ Deno.test("a compiled function calls our kernels where the backend has them", as
   results.wasm.forEach((value, i) => assertAlmostEquals(value, results.cpu[i], 1e-5));
   step.dispose();
   x.dispose();
+});
+
+testKernels("a masked softmax is the softmax of the sum, whatever the mask is broadcast along", () => {
+  for (const size of lengths) {
+    for (const shape of [[1, 1, 1, size], [3, 1, 1, size], [1, 1, 5, size], [3, 1, 5, size]]) {
+      const [scores, mask] = [random([3, 2, 5, size], size), random(shape, 7)];
+      const own = ownKernel("MaskedSoftmax", { logits: scores, mask })![0];
+      assertEquals(own.dataSync(), tf.softmax(tf.add(scores, mask)).dataSync(), `${size} keys, mask [${shape}]`);
+    }
+  }
+});
+
+testKernels("the rotary kernel is two products and their sum, of every size and both ways", () => {
+  for (const size of [2, 4, 6, 8, 14, 24, 34]) {
+    const [x, cos, sin] = [random([2, 3, 5, size], size), random([5, size], 8), random([5, size], 9)];
+    const [left, right] = tf.split(x, 2, -1);
+    const crossed = tf.mul(tf.concat([right, left], -1), sin);
+    for (const [back, combine] of [[false, tf.add], [true, tf.sub]] as const) {
+      const own = ownKernel("Rotary", { x, cos, sin }, { back })![0];
+      assertEquals(own.dataSync(), combine(tf.mul(x, cos), crossed).dataSync(), `${size}, ${back}`);
+    }
+  }
+});
+
+testKernels("the logarithm is right to two units in the last place, at the ends too", () => {
+  const near1 = Float32Array.from({ length: 4001 }, (_, i) => 1 + (i - 2000) / 4e4);
+  const wide = Float32Array.from({ length: 4001 }, (_, i) => 2 ** ((i - 2000) / 13.5));
+  for (const values of [near1, wide, Float32Array.of(1e-40, 1.4e-45, 1.17549435e-38, 3.4e38, 1)]) {
+    assertUlps(tf.log(tf.tensor1d(values)).dataSync(), [...values].map(Math.log), 2, "log");
+  }
+  const special = tf.log(tf.tensor1d([0, -0, -1, Infinity, -Infinity, NaN])).dataSync();
+  assertEquals([...special], [-Infinity, -Infinity, NaN, Infinity, NaN, NaN]);
 });

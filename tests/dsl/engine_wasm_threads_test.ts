@@ -47,6 +47,7 @@ const cases: Readonly<Record<string, () => tf.Tensor | tf.Tensor[]>> = {
     tf.sum(random([40, 97, 67], 14), 1),
     tf.sum(random([997, 301], 13), 0),
     tf.max(random([997, 301], 13), 1),
+    tf.mean(random([1003, 77], 13), 0),
   ],
   "transpose":
     () => [tf.transpose(random([40, 77, 65], 15), [0, 2, 1]), tf.transpose(random([20, 30, 40, 8], 16), [0, 2, 1, 3])],
@@ -96,6 +97,15 @@ const cases: Readonly<Record<string, () => tf.Tensor | tf.Tensor[]>> = {
     return [y, scale, ...call("StandardiseGrad", { dy: random([997, 129], 24), y, scale }, { centred: true })];
   },
   "softmax's gradient": () => call("SoftmaxGrad", { dy: random([997, 67], 25), y: tf.softmax(random([997, 67], 12)) }),
+  "masked softmax": () =>
+    [[1, 1, 23, 27], [17, 1, 1, 27], [17, 1, 23, 27]].flatMap((mask) =>
+      call("MaskedSoftmax", { logits: random([17, 5, 23, 27], 44), mask: random(mask, 45) })
+    ),
+  "rotary": () =>
+    [false, true].flatMap((back) =>
+      call("Rotary", { x: random([13, 5, 29, 22], 46), cos: random([29, 22], 47), sin: random([29, 22], 48) }, { back })
+    ),
+  "logarithm": () => tf.log(tf.abs(random([100003], 49))),
   "adamw": () => {
     const numbers = { step: 0.01, floor: 1e-8, shrink: 0.99, fresh: 0.1 };
     const scalars = Object.fromEntries(Object.entries(numbers).map(([name, value]) => [name, tf.scalar(value)]));

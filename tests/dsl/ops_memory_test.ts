@@ -42,7 +42,7 @@ Deno.test("operations keep what their gradients need and no more", async () => {
   tf.tidy(() => {
     const features = tf.ones([8]);
     const { cos, sin } = rotaryTable(6, 8, 10000);
-    const keys = tf.ones([2, 3, 6, 8]);
+    const [keys, many] = [tf.ones([2, 3, 6, 8]), tf.ones([2, 3, 17, 8])];
     const labels = tf.tensor1d([1, 2, 3, 0], "int32");
     const target = tf.ones([4, 8]);
     const ids = tf.tensor1d([1, 1], "int32");
@@ -71,8 +71,9 @@ Deno.test("operations keep what their gradients need and no more", async () => {
     // The normalised values besides. (tfjs's own sum of two tensors, as with a bias, would keep both.)
     assertEquals(kept((x) => layerNorm(x, { weight: features }, 1e-6), [4, 8]), 2);
     assertEquals(kept((x) => rmsNorm(x, features, 1e-6), [4, 8]), 2);
-    // The scaled queries.
-    assertEquals(kept((x) => attention(x, keys, keys), [2, 3, 5, 8]), 1);
+    // The scaled queries; with few keys, the probabilities besides.
+    assertEquals(kept((x) => attention(x, many, many), [2, 3, 5, 8]), 1);
+    assertEquals(kept((x) => attention(x, keys, keys), [2, 3, 5, 8]), 2);
     // The probabilities, and two numbers per row.
     assertEquals(kept((x) => crossEntropy(x, labels), [4, 8]), 3);
     // The difference.

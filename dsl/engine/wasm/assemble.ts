@@ -30,6 +30,7 @@ const VECTOR = {
   maximum: 0xe9,
   pseudoMinimum: 0xea,
   pseudoMaximum: 0xeb,
+  fromIntegers: 0xfa,
   multiplyAdd: 0x105,
   negativeMultiplyAdd: 0x106,
 } as const;

@@ -3,11 +3,12 @@
  *
  * @module
  */
-import type { Formula, FormulaStep } from "../../compile/formula.ts";
+import type * as tf from "@tensorflow/tfjs-core";
+import type { Formula, FormulaOp, FormulaStep } from "../../compile/formula.ts";
 import { FunctionWriter } from "./assemble.ts";
-import type { Kernels } from "./kernel.ts";
-import type { Variant } from "./module.ts";
-import { size } from "./shape.ts";
+import type { Kernel, Kernels } from "./kernel.ts";
+import type { Heap, Variant } from "./module.ts";
+import { areFloats, size } from "./shape.ts";
 import { ranges } from "./split.ts";
 
 /** Arguments of a kernel before its tensors' addresses: first row, end of rows, first column, end of columns. */
@@ -60,6 +61,42 @@ class Maths {
     return write.vector("multiply", once, this.#powerOf2(write.vector("subtractIntegers", n, half)));
   }
 
+  /** ln x: x = m 2^e with m about 1, and a polynomial of m - 1 (Moshier's Cephes, logf). */
+  log(x: number): number {
+    const { write } = this;
+    // Numbers too small for a whole exponent are made larger first.
+    const isTiny = write.vector("less", x, write.constant(1.17549435e-38));
+    const scaled = write.vector("bitselect", write.vector("multiply", x, write.constant(2 ** 23)), x, isTiny);
+    const e = write.shifted(
+      write.vector("subtractIntegers", scaled, write.constant(0x3f3504f3, "integer")),
+      "right",
+      23,
+    );
+    const m = write.vector("subtractIntegers", scaled, write.shifted(e, "left", 23));
+    const added = write.vector("and", isTiny, write.constant(23));
+    const exponent = write.vector("subtract", write.vector("fromIntegers", e), added);
+    const r = write.vector("subtract", m, write.constant(1));
+    const [first, ...others] = [
+      ...[7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1],
+      ...[-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1],
+    ];
+    const polynomial = others.reduce(
+      (sum, next) => this.fma(sum, r, write.constant(next)),
+      write.constant(first),
+    );
+    const square = write.vector("multiply", r, r);
+    const cubic = write.vector("multiply", write.vector("multiply", polynomial, r), square);
+    const low = this.fma(exponent, write.constant(-2.1219444e-4), cubic);
+    const sum = write.vector("add", r, this.fnma(square, write.constant(0.5), low));
+    const result = this.fma(exponent, write.constant(0.693359375), sum);
+    const isInfinite = write.vector("equal", x, write.constant(Infinity));
+    const whole = write.vector("bitselect", x, result, isInfinite);
+    const isZero = write.vector("equal", x, write.constant(0));
+    const above = write.vector("bitselect", write.constant(-Infinity), whole, isZero);
+    const isThere = write.vector("greaterEqual", x, write.constant(0));
+    return write.vector("bitselect", above, write.constant(NaN), isThere);
+  }
+
   #expOfNegative(x: number): number {
     const { write } = this;
     const rounder = write.constant(12583039);
@@ -100,6 +137,8 @@ function writeStep(maths: Maths, step: FormulaStep, args: readonly number[]): nu
       return write.vector("divide", one(), x);
     case "inverseRoot":
       return write.vector("divide", one(), write.vector("root", x));
+    case "log":
+      return maths.log(x);
     case "number":
       return write.vector("and", x, one());
     case "relu":
@@ -195,24 +234,47 @@ function formulaOf(text: string): Formula {
   return known;
 }
 
-/** The kernel `Elementwise`: a list of inputs <formula, shapes> -> the formula's results. */
+/** Computes a formula of some tensors. */
+function compute(
+  heap: Heap,
+  text: string,
+  inputs: readonly tf.TensorInfo[],
+  shapes: Attributes["shapes"],
+): tf.TensorInfo[] {
+  const formula = formulaOf(text);
+  const { lengths } = formula;
+  const [rows, inner] = [size(lengths.slice(0, -1)), lengths[lengths.length - 1]];
+  const outputs = shapes.map((shape) => heap.output(shape));
+  const addresses = [...inputs, ...outputs].map(heap.address);
+  const parts = heap.parts;
+  const chunks = rows > 1
+    ? ranges(rows, parts, Math.ceil(least(formula) / inner), 1).map(([begin, end]) => [begin, end, 0, inner])
+    : ranges(inner, parts, least(formula), 16).map(([begin, end]) => [0, 1, begin, end]);
+  heap.runOwn(
+    text,
+    () => compileFormula(formula, heap.variant, heap.isShared),
+    chunks.map((bounds) => [...bounds, ...addresses]),
+  );
+  return outputs;
+}
+
+/** One operation on every element, as a kernel. */
+function unary(op: FormulaOp): Kernel {
+  return (heap, { inputs: { x } }) => {
+    if (!areFloats(x)) return undefined;
+    const formula: Formula = { lengths: [size(x.shape)], inputs: [[1]], steps: [{ op, args: [0] }], outputs: [1] };
+    return compute(heap, JSON.stringify(formula), [x], [x.shape])[0];
+  };
+}
+
+/**
+ * Kernels whose code is written when they are first called: `Elementwise`, a list of inputs <formula, shapes> -> the formula's
+ * results, and single operations.
+ */
 export const formulaKernels: Kernels = {
+  Log: unary("log"),
   Elementwise: (heap, { inputs, attrs }) => {
-    const { formula: text, shapes } = attrs as unknown as Attributes;
-    const formula = formulaOf(text);
-    const { lengths } = formula;
-    const [rows, inner] = [size(lengths.slice(0, -1)), lengths[lengths.length - 1]];
-    const outputs = shapes.map((shape) => heap.output(shape));
-    const addresses = [...Object.values(inputs), ...outputs].map(heap.address);
-    const parts = heap.parts;
-    const chunks = rows > 1
-      ? ranges(rows, parts, Math.ceil(least(formula) / inner), 1).map(([begin, end]) => [begin, end, 0, inner])
-      : ranges(inner, parts, least(formula), 16).map(([begin, end]) => [0, 1, begin, end]);
-    heap.runOwn(
-      text,
-      () => compileFormula(formula, heap.variant, heap.isShared),
-      chunks.map((bounds) => [...bounds, ...addresses]),
-    );
-    return outputs;
+    const { formula, shapes } = attrs as unknown as Attributes;
+    return compute(heap, formula, Object.values(inputs), shapes);
   },
 };

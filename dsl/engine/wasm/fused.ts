@@ -15,6 +15,7 @@ interface Attributes {
   readonly epsilon: number;
   readonly centred: boolean;
   readonly beta2: number;
+  readonly back: boolean;
 }
 
 function attributes({ attrs }: Call): Attributes {
@@ -33,6 +34,9 @@ function ofFloats(kernel: (...args: Parameters<Kernel>) => tf.TensorInfo | tf.Te
  * - `Gelu` {x} <approximation: "none" | "tanh"> -> y
  * - `GeluGrad` {dy, x} <approximation> -> dx
  * - `SoftmaxGrad` {dy, y} -> dx, over the last axis
+ * - `MaskedSoftmax` {logits, mask} -> softmax(logits + mask) over the last axis of [B, H, N, M], mask [B or 1, 1, N or 1, M]
+ * - `Rotary` {x, cos, sin} <back> -> x cos + swap(x) sin, or x cos - swap(x) sin on the way back, for x [..., N, hd] and cos, sin
+ *   [N, hd], where swap exchanges the halves of the last axis
  * - `Standardise` {x} <epsilon, centred> -> [y, scale] with y = (x - mean) scale and scale = 1 / sqrt(variance + epsilon)
  *   over the last axis, [..., 1]; without `centred` the mean counts as 0
  * - `StandardiseGrad` {dy, y, scale} <centred> -> dx
@@ -59,6 +63,26 @@ export const fusedKernels: Kernels = {
     const dx = heap.output(y.shape);
     heap.functions.softmaxGradient(heap.address(dy), heap.address(y), heap.address(dx), rows, width);
     return dx;
+  }),
+  MaskedSoftmax: ofFloats((heap, { inputs: { logits, mask } }) => {
+    const [, heads, queries, keys] = logits.shape;
+    const { rows, width } = asRows(logits.shape);
+    const out = heap.output(logits.shape);
+    const [batches, , seen] = mask.shape;
+    heap.functions.softmaxMasked(
+      ...[logits, mask, out].map(heap.address),
+      ...[rows, width, 0, heads * queries, batches > 1 ? seen * keys * 4 : 0, queries, seen > 1 ? keys * 4 : 0],
+    );
+    return out;
+  }),
+  Rotary: ofFloats((heap, call) => {
+    const { x, cos, sin } = call.inputs;
+    const { rows, width } = asRows(x.shape);
+    const out = heap.output(x.shape);
+    const positions = x.shape[x.shape.length - 2];
+    const back = Number(attributes(call).back);
+    heap.functions.rotate(...[x, cos, sin, out].map(heap.address), rows, width, 0, positions, back);
+    return out;
   }),
   Standardise: ofFloats((heap, call) => {
     const { x } = call.inputs;

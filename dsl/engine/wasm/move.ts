@@ -147,8 +147,13 @@ export const movingKernels: Kernels = {
     const { perm } = attrs as unknown as { readonly perm: readonly number[] };
     const { lengths, order } = simplify(x.shape, perm);
     const pattern = order.join();
-    if (!isWords(x) || order.length < 2) return undefined;
+    if (!isWords(x)) return undefined;
     const shape = perm.map((axis) => x.shape[axis]);
+    if (order.length < 2) {
+      const [out, width] = [heap.output(shape, x.dtype), size(shape)];
+      heap.functions.copyRows(heap.address(x), width * 4, heap.address(out), width * 4, 1, width);
+      return out;
+    }
     if (!["1,0", "0,2,1", "1,0,2", "0,2,1,3"].includes(pattern)) {
       const out = heap.output(shape, x.dtype);
       permuted(heap, x, out, lengths, order);

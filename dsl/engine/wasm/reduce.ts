@@ -54,7 +54,7 @@ function sum(mean: boolean): Kernel {
     const out = heap.output(remaining(x.shape, axes, keepDims));
     const [from, to, divisor] = [heap.address(x), heap.address(out), mean ? length : 1];
     if (after === 1) heap.functions.sumRows(from, to, before, length, divisor);
-    else heap.functions.sumColumns(from, to, before, length, after, divisor);
+    else heap.functions.sumColumns(from, to, before, length, after, divisor, after);
     return out;
   };
 }

@@ -96,16 +96,40 @@ const pair: Split = (args, parts) => {
   });
 };
 
-/** x, out, groups, rows, size, divisor: by groups. Within one, columns are added as fast as memory allows. */
-const columns: Split = ([x, out, groups, rows, size, divisor], parts) =>
-  ranges(groups, parts, Math.ceil(CHEAP / (rows * size)), 1).map(([begin, end]) => [
-    x + begin * rows * size * 4,
-    out + begin * size * 4,
-    end - begin,
-    rows,
-    size,
-    divisor,
-  ]);
+/** x, out, groups, rows, size, divisor, columns: by groups, or by the columns of a single one. */
+const columns: Split = ([x, out, groups, rows, size, divisor, width], parts) =>
+  groups > 1
+    ? ranges(groups, parts, Math.ceil(CHEAP / (rows * size)), 1).map(([begin, end]) => [
+      x + begin * rows * size * 4,
+      out + begin * size * 4,
+      end - begin,
+      rows,
+      size,
+      divisor,
+      width,
+    ])
+    : ranges(width, parts, Math.ceil(CHEAP / rows), 16).map(([begin, end]) => [
+      x + begin * 4,
+      out + begin * 4,
+      groups,
+      rows,
+      size,
+      divisor,
+      end - begin,
+    ]);
+
+/** By rows, whose number counts on in every part: `first` is its place. */
+function byCountedRows(rows: number, wide: readonly number[], first: number, least: number): Split {
+  const plain = byRows(rows, wide, [], least);
+  return (args, parts) => {
+    let done = args[first];
+    return plain(args, parts).map((part) => {
+      const counted = replaced(part, { [first]: done });
+      done += part[rows];
+      return counted;
+    });
+  };
+}
 
 /**
  * batch, a, step, b, step, out, rows, columns, depth, transposeA, transposeB, work, bias, relu, strides of a, b and out: by
@@ -241,8 +265,10 @@ export const splits: Readonly<Partial<Record<FunctionName, Split>>> = {
   multiply: pair,
   permute: permutation,
   repeat: batches(([, , , count, size]) => [size, count * size]),
+  rotate: byCountedRows(4, [0, 3], 6, CHEAP),
   softmax: byRows(2, [0, 1], [], COSTLY),
   softmaxGradient: byRows(3, [0, 1, 2], [], COSTLY),
+  softmaxMasked: byCountedRows(3, [0, 2], 5, COSTLY),
   squareRoot: quick,
   squaredDifference: pair,
   standardise: byRows(3, [0, 1], [2], COSTLY),

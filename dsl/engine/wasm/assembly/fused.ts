@@ -135,3 +135,52 @@ export function adamw(
     }
   }
 }
+
+/** x[j] cos[j] + x[k] sin[j], or the difference, as two products and a sum of them. */
+// @ts-ignore: decorator
+@inline
+function turned(x: v128, other: v128, cos: v128, sin: v128, back: bool): v128 {
+  const own = f32x4.mul(x, cos);
+  const crossed = f32x4.mul(other, sin);
+  return back ? f32x4.sub(own, crossed) : f32x4.add(own, crossed);
+}
+
+/**
+ * out = x cos + swap(x) sin, or x cos - swap(x) sin on the way back, where swap exchanges the halves of a row. Row r, counted
+ * from `first`, is at position r % positions of cos and sin.
+ */
+export function rotate(
+  x: usize,
+  cos: usize,
+  sin: usize,
+  out: usize,
+  rows: usize,
+  size: usize,
+  first: usize,
+  positions: usize,
+  back: bool,
+): void {
+  const half = (size / 2) * 4;
+  const whole = half & ~15;
+  const rest = (half / 4) & 3;
+  for (let row = first; row < first + rows; row++) {
+    const c = cos + (row % positions) * size * 4;
+    const s = sin + (row % positions) * size * 4;
+    let j: usize = 0;
+    for (; j < whole; j += 16) {
+      const left = v128.load(x + j);
+      const right = v128.load(x + half + j);
+      v128.store(out + j, turned(left, right, v128.load(c + j), v128.load(s + j), back));
+      v128.store(out + half + j, turned(right, left, v128.load(c + half + j), v128.load(s + half + j), back));
+    }
+    if (rest) {
+      const left = loadPart(x + j, rest);
+      const right = loadPart(x + half + j, rest);
+      storePart(out + j, turned(left, right, loadPart(c + j, rest), loadPart(s + j, rest), back), rest);
+      const at = half + j;
+      storePart(out + at, turned(right, left, loadPart(c + at, rest), loadPart(s + at, rest), back), rest);
+    }
+    x += size * 4;
+    out += size * 4;
+  }
+}

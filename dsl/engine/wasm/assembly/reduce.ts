@@ -83,18 +83,30 @@ function sumOf8(x: usize, stride: usize): v128 {
   return f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3));
 }
 
-/** out[g, j] = sum over i of x[g, i, j] / divisor, for x of `groups` x `rows` x `size`. */
-export function sumColumns(x: usize, out: usize, groups: usize, rows: usize, size: usize, divisor: f32): void {
+/**
+ * out[g, j] = sum over i of x[g, i, j] / divisor for the first `columns` of each row, for x of `groups` x `rows` x `size` and
+ * out of `groups` x `size`.
+ */
+export function sumColumns(
+  x: usize,
+  out: usize,
+  groups: usize,
+  rows: usize,
+  size: usize,
+  divisor: f32,
+  columns: usize,
+): void {
   const stride = size * 4;
-  const whole = (size & ~3) * 4;
+  const whole = (columns & ~3) * 4;
+  const end = columns * 4;
   const division = f32x4.splat(divisor);
   for (let g: usize = 0; g < groups; g++) {
-    memory.fill(out, 0, stride);
+    memory.fill(out, 0, end);
     let i: usize = 0;
     for (; i + 8 <= rows; i += 8) {
       let j: usize = 0;
       for (; j < whole; j += 16) v128.store(out + j, f32x4.add(v128.load(out + j), sumOf8(x + j, stride)));
-      for (; j < stride; j += 4) {
+      for (; j < end; j += 4) {
         const at = x + j;
         const at4 = at + 4 * stride;
         const s0 = f32.load(at) + f32.load(at + stride);
@@ -108,13 +120,13 @@ export function sumColumns(x: usize, out: usize, groups: usize, rows: usize, siz
     for (; i < rows; i++) {
       let j: usize = 0;
       for (; j < whole; j += 16) v128.store(out + j, f32x4.add(v128.load(out + j), v128.load(x + j)));
-      for (; j < stride; j += 4) f32.store(out + j, f32.load(out + j) + f32.load(x + j));
+      for (; j < end; j += 4) f32.store(out + j, f32.load(out + j) + f32.load(x + j));
       x += stride;
     }
     if (divisor != 1) {
       let j: usize = 0;
       for (; j < whole; j += 16) v128.store(out + j, f32x4.div(v128.load(out + j), division));
-      for (; j < stride; j += 4) f32.store(out + j, f32.load(out + j) / divisor);
+      for (; j < end; j += 4) f32.store(out + j, f32.load(out + j) / divisor);
     }
     out += stride;
   }
@@ -145,17 +157,47 @@ export function softmax(x: usize, out: usize, rows: usize, size: usize): void {
       for (; j < whole; j += 16) top = f32x4.pmax(top, v128.load(x + j));
       top = maxLanes(top);
 
+      // Before anything is written: out may be x.
+      const end = expOfNegative(f32x4.sub(v128.load(x + last), top));
       let total = f32x4.splat(0);
       for (j = 0; j < whole; j += 16) {
         const e = expOfNegative(f32x4.sub(v128.load(x + j), top));
         v128.store(out + j, e);
         total = f32x4.add(total, e);
       }
-      const end = expOfNegative(f32x4.sub(v128.load(x + last), top));
       const factor = f32x4.splat(1 / sumLanes(f32x4.add(total, v128.and(end, isNew))));
       for (j = 0; j < whole; j += 16) v128.store(out + j, f32x4.mul(v128.load(out + j), factor));
       v128.store(out + last, f32x4.mul(end, factor));
     }
+    x += size * 4;
+    out += size * 4;
+  }
+}
+
+/**
+ * The softmax of x + mask, row by row: row r, counted from `first`, has the row of the mask that lies
+ * r / period * outer + r % inner * step bytes behind its first.
+ */
+export function softmaxMasked(
+  x: usize,
+  mask: usize,
+  out: usize,
+  rows: usize,
+  size: usize,
+  first: usize,
+  period: usize,
+  outer: usize,
+  inner: usize,
+  step: usize,
+): void {
+  const whole = (size & ~3) * 4;
+  const rest = size & 3;
+  for (let row = first; row < first + rows; row++) {
+    const from = mask + (row / period) * outer + (row % inner) * step;
+    let j: usize = 0;
+    for (; j < whole; j += 16) v128.store(out + j, f32x4.add(v128.load(x + j), v128.load(from + j)));
+    if (rest) storePart(out + j, f32x4.add(loadPart(x + j, rest), loadPart(from + j, rest)), rest);
+    softmax(out, out, 1, size);
     x += size * 4;
     out += size * 4;
   }
