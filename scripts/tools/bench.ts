@@ -37,8 +37,9 @@ const flags = {
   part: choice({
     help:
       "What to measure: products of each backend; steps beside PyTorch; steps beside other WebAssembly frameworks; " +
-      "steps of several sizes; published sizes of the other families beside PyTorch (tensorflow backend, 20 GB)",
-    allowed: ["all", "engine", "peers", "wasm", "scaling", "families"],
+      "steps of several sizes; published sizes of the other families beside PyTorch (tensorflow backend, 20 GB); the models " +
+      "that ship on wasm, on all threads, on one, and on the tensorflow backend",
+    allowed: ["all", "engine", "peers", "wasm", "scaling", "families", "micro"],
     default: "all",
   }),
   profile: boolean({ help: "Measure our step kernel by kernel instead (float32)" }),
@@ -109,7 +110,7 @@ async function settle(options: Options<typeof flags>) {
     chosen: readonly string[],
     kinds: readonly Precision[],
   ): Promise<readonly Case[]> => {
-    if (part === "families") return [];
+    if (part === "families" || part === "micro") return [];
     const opened = await modelJob(model);
     return batches.flatMap((batch) =>
       kinds.flatMap((precision) =>
@@ -136,13 +137,21 @@ async function settle(options: Options<typeof flags>) {
     repeats: common.repeats,
     // Asked for by name alone: it takes minutes and most of a large machine's memory.
     families: part === "families"
-      ? await familyJobs({ ...common, backend, warmup: 1, repeats: options.repeats ?? 2 }, {
+      ? await familyJobs({ ...common, backend, warmup: 1, repeats: options.repeats ?? 2 }, "published", {
         models: options.model?.split(","),
         method: options.method,
         quantise: options.quantise,
       })
       : undefined,
-    peers: part === "families"
+    // Asked for by name alone too: it is of use to those who work on the kernels.
+    micro: part === "micro"
+      ? await familyJobs(
+        { ...common, backend: "wasm", warmup: options.warmup ?? 5, repeats: options.repeats ?? 20 },
+        "micro",
+        { models: options.model?.split(","), method: options.method },
+      )
+      : undefined,
+    peers: part === "families" || part === "micro"
       ? []
       : await cases(model, backend, batches("10,32"), chosen(quick ? ["1lora"] : methods), kinds),
     wasm: await cases(options.model ?? "vit-micro", "wasm", batches("64"), ["1lora"], ["float32"]),
@@ -155,6 +164,13 @@ const ours: Contender = { name: "ours", measure: (job) => measure<OurAnswer>("ou
 
 const oursOfFamily: Contender<FamilyJob> = { name: "ours", measure: (job) => measure("family", job) };
 
+/** Our step on wasm with all its threads, with one, and on the tensorflow backend. */
+const oursOnWasm: readonly Contender<FamilyJob>[] = [
+  oursOfFamily,
+  { name: "ours, one thread", measure: (job) => measure("family", { ...job, threads: 1 }) },
+  { name: "ours, tensorflow", measure: (job) => measure("family", { ...job, backend: "tensorflow" }) },
+];
+
 async function profileOf({ model, job }: Case): Promise<ProfileResult> {
   const { engine, seconds, kernels = [] } = await measure<OurAnswer>("ours", job, "profile");
   const { method, batch, precision } = job;
@@ -163,7 +179,7 @@ async function profileOf({ model, job }: Case): Promise<ProfileResult> {
 
 /** Measures all that was asked for. */
 async function results(options: Options<typeof flags>, note: (line: string) => void): Promise<Results> {
-  const { measures, rounds, repeats, peers, wasm, scaling, families } = await settle(options);
+  const { measures, rounds, repeats, peers, wasm, scaling, families, micro } = await settle(options);
   const missing = ["engine", "peers", "families"].some((each) => measures(each as typeof options.part))
     ? await whyNoTorch(options.python)
     : undefined;
@@ -206,6 +222,7 @@ async function results(options: Options<typeof flags>, note: (line: string) => v
       options.rounds ?? 1,
       note,
     ),
+    micro: micro && await measureCases(micro, oursOnWasm, rounds, note),
     wasm: measures("wasm") ? await measureCases(wasm, [ours, ...others], rounds, note) : undefined,
     scaling: measures("scaling")
       ? await measureScaling(scaling.job, rounds, (job) => measure<OurAnswer>("ours", job), note)

@@ -53,7 +53,7 @@ async function prepare(job: FamilyJob, note: (line: string) => void): Promise<Re
 }
 
 await answer(async (job: FamilyJob): Promise<StepAnswer> => {
-  const { tried } = await useBackend(job.backend);
+  const { tried } = await useBackend(job.backend, job.threads === undefined ? {} : { threads: job.threads });
   const remarks: string[] = [tried[0].why];
   const measured = await measureStep(tried[0].why, job, () => prepare(job, (line) => remarks.push(line)));
   return { ...measured, engine: remarks.join("; ") };

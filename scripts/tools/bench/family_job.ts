@@ -27,10 +27,12 @@ export interface FamilyJob extends Omit<StepJob, "kind" | "config" | "folder"> {
   readonly quantise?: Quantisation;
   /** Weights are random. */
   readonly folder?: undefined;
+  /** Threads of the wasm engine (default: the cores there are). */
+  readonly threads?: number;
 }
 
-/** The largest published sizes that a machine of 24 GB trains; some only where they are asked for by name. */
-const SIZES: readonly {
+/** What a model is given. */
+interface Size {
   readonly model: string;
   readonly what: FamilyJob["what"];
   readonly batch: number;
@@ -38,7 +40,10 @@ const SIZES: readonly {
   readonly precision: Precision;
   readonly quantise?: Quantisation;
   readonly byName?: true;
-}[] = [
+}
+
+/** The largest published sizes that a machine of 24 GB trains; some only where they are asked for by name. */
+const SIZES: readonly Size[] = [
   { model: "depth-anything-large", what: "forward", batch: 1, length: 0, precision: "float32" },
   { model: "depth-anything-large", what: "step", batch: 1, length: 0, precision: "float32" },
   { model: "dit-xl-2", what: "step", batch: 2, length: 0, precision: "float32" },
@@ -47,21 +52,33 @@ const SIZES: readonly {
   { model: "llama-2-13b", what: "step", batch: 1, length: 256, precision: "bf16", quantise: "nf4", byName: true },
 ];
 
+/** The models that ship with the package, as they are trained. */
+const MICRO: readonly Size[] = [
+  { model: "vit-micro", what: "step", batch: 64, length: 0, precision: "float32" },
+  { model: "llama-micro", what: "step", batch: 64, length: 32, precision: "float32" },
+  { model: "dit-micro", what: "step", batch: 64, length: 0, precision: "float32" },
+  { model: "dpt-micro", what: "step", batch: 16, length: 0, precision: "float32" },
+];
+
 /**
  * The jobs.
  *
  * @param common Settings of all
+ * @param sizes Published sizes, or the models that ship
  * @param own What differs from the usual of a model: only these presets, another method, other weights
  */
 export async function familyJobs(
   common: Pick<FamilyJob, "backend" | "rate" | "weightDecay" | "warmup" | "repeats">,
+  sizes: "published" | "micro",
   own: {
     readonly models?: readonly string[];
     readonly method?: string;
     readonly quantise?: Quantisation;
   } = {},
 ): Promise<readonly { readonly model: string; readonly job: FamilyJob }[]> {
-  const wanted = SIZES.filter(({ model, byName }) => own.models?.includes(model) ?? byName === undefined);
+  const wanted = (sizes === "micro" ? MICRO : SIZES).filter(({ model, byName }) =>
+    own.models?.includes(model) ?? byName === undefined
+  );
   return await Promise.all(wanted.map(async ({ model, byName: _byName, ...size }) => {
     const { family, config } = await openModel(model);
     const { method = "1lora", quantise = size.quantise } = own;

@@ -49,6 +49,8 @@ export interface Results {
   readonly peers?: readonly CaseResult[];
   /** Models of every family beside their reference implementations. */
   readonly families?: readonly CaseResult[];
+  /** Steps of the models that ship on our engines, if they were measured. */
+  readonly micro?: readonly CaseResult[];
   /** Our step in WebAssembly beside others'. */
   readonly wasm?: readonly CaseResult[];
   /** Our step at several sizes. */
