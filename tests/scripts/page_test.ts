@@ -69,7 +69,7 @@ Deno.test("what a page imports has no module of node's and asks for nothing of D
     const prelude = ["Deno", "process", "Buffer", "global"].map((name) => `delete globalThis.${name};`).join("");
     await Deno.writeTextFile(
       `${folder}/page.js`,
-      `const log = console.log; ${prelude} log(Object.keys(await import("./bundle.js")).length);`,
+      `const [log, bundle] = [console.log, "./bundle.js"]; ${prelude} log(Object.keys(await import(bundle)).length);`,
     );
     const { stdout, stderr } = await new Deno.Command(await denoCommand(), {
       args: ["run", "--no-prompt", "--no-lock", "--no-config", `--allow-read=${folder}`, `${folder}/page.js`],
