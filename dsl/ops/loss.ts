@@ -4,6 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { OneloraError } from "../error.ts";
 import { withGradient } from "./gradient.ts";
 
 /** Settings of {@linkcode crossEntropy}. */
@@ -12,6 +13,8 @@ export interface CrossEntropyOptions {
   readonly ignoreIndex?: number;
   /** ε: the target is 1 - ε at the label plus ε/C everywhere (default 0). */
   readonly labelSmoothing?: number;
+  /** Weight of each class, [C]: the mean over rows becomes sum(w_label loss) / sum(w_label). Not with `labelSmoothing`. */
+  readonly classWeights?: readonly number[];
 }
 
 /**
@@ -34,7 +37,14 @@ export interface CrossEntropyOptions {
  * ```
  */
 export function crossEntropy(logits: tf.Tensor, labels: tf.Tensor, options: CrossEntropyOptions = {}): tf.Tensor {
-  const { ignoreIndex, labelSmoothing = 0 } = options;
+  const { ignoreIndex, labelSmoothing = 0, classWeights } = options;
+  if (classWeights !== undefined && labelSmoothing > 0) {
+    throw new OneloraError({
+      attempted: "computing cross-entropy",
+      found: "class weights and smoothed labels",
+      allowed: "one of them",
+    });
+  }
   const classes = logits.shape[logits.rank - 1];
   const rows = labels.size;
   const offsets = Int32Array.from({ length: rows }, (_, row) => row * classes);
@@ -43,7 +53,11 @@ export function crossEntropy(logits: tf.Tensor, labels: tf.Tensor, options: Cros
     const counted = ignoreIndex === undefined ? undefined : tf.notEqual(flat, tf.scalar(ignoreIndex, "int32"));
     // An ignored label may lie outside the table: look at class 0 instead, its weight is 0.
     const looked = counted === undefined ? flat : tf.mul(flat, tf.cast(counted, "int32"));
-    const weights = counted === undefined ? tf.fill([rows], 1 / rows) : meanWeights(tf.cast(counted, "float32"));
+    const own = classWeights === undefined ? undefined : tf.gather(tf.tensor1d([...classWeights]), looked);
+    const ones = counted === undefined ? undefined : tf.cast(counted, "float32");
+    const weights = own === undefined
+      ? ones === undefined ? tf.fill([rows], 1 / rows) : meanWeights(ones)
+      : shares(ones === undefined ? own : tf.mul(own, ones));
     const at = tf.add(tf.tensor1d(offsets, "int32"), looked);
 
     const shifted = tf.sub(tf.reshape(logits, [rows, classes]), tf.max(tf.reshape(logits, [rows, classes]), 1, true));
@@ -64,6 +78,11 @@ export function crossEntropy(logits: tf.Tensor, labels: tf.Tensor, options: Cros
   });
 }
 
+/** Weights as shares of their sum, which is 0 only where all are. */
+function shares(weights: tf.Tensor): tf.Tensor {
+  return tf.divNoNan(weights, tf.sum(weights));
+}
+
 /** 1 / (number counted) where counted, else 0. */
 function meanWeights(counted: tf.Tensor): tf.Tensor {
   return tf.div(counted, tf.maximum(tf.sum(counted), 1));
@@ -71,10 +90,12 @@ function meanWeights(counted: tf.Tensor): tf.Tensor {
 
 /**
  * Binary cross-entropy of logits x and targets t: mean(max(x, 0) - x t + ln(1 + e^-|x|)), every entry a question of its own.
- * The targets get no gradient; that of x is (sigmoid(x) - t) / entries.
+ * The targets get no gradient; that of x is (sigmoid(x) - t) / entries. With weights w of the targets' share, as PyTorch's
+ * `pos_weight`: mean((1 - t) x + (1 + (w - 1) t) (max(-x, 0) + ln(1 + e^-|x|))).
  *
  * @param logits Any shape
  * @param targets The same shape, 0 to 1
+ * @param positiveWeights w by the last axis (default 1)
  *
  * @example
  * ```ts
@@ -86,11 +107,27 @@ function meanWeights(counted: tf.Tensor): tf.Tensor {
  * assertAlmostEquals(loss.dataSync()[0], Math.log(2), 1e-6);
  * ```
  */
-export function binaryCrossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Tensor {
+export function binaryCrossEntropy(
+  logits: tf.Tensor,
+  targets: tf.Tensor,
+  positiveWeights?: readonly number[],
+): tf.Tensor {
+  if (positiveWeights !== undefined) return weighedBinaryCrossEntropy(logits, targets, positiveWeights);
   return withGradient([logits], (save) => {
     save(tf.sub(tf.sigmoid(logits), targets));
     const rest = tf.log(tf.add(tf.exp(tf.neg(tf.abs(logits))), 1));
     return tf.mean(tf.add(tf.sub(tf.relu(logits), tf.mul(logits, targets)), rest));
+  }, (dy, [difference]) => [tf.mul(difference, tf.div(dy, logits.size))]);
+}
+
+/** {@linkcode binaryCrossEntropy} with weights; d/dx = ((1 + (w - 1) t) sigmoid(x) - w t) / entries. */
+function weighedBinaryCrossEntropy(logits: tf.Tensor, targets: tf.Tensor, weights: readonly number[]): tf.Tensor {
+  return withGradient([logits], (save) => {
+    const positive = tf.tensor1d([...weights]);
+    const factor = tf.add(tf.mul(targets, tf.sub(positive, 1)), 1);
+    save(tf.sub(tf.mul(factor, tf.sigmoid(logits)), tf.mul(targets, positive)));
+    const rest = tf.add(tf.relu(tf.neg(logits)), tf.log(tf.add(tf.exp(tf.neg(tf.abs(logits))), 1)));
+    return tf.mean(tf.add(tf.mul(tf.sub(1, targets), logits), tf.mul(factor, rest)));
   }, (dy, [difference]) => [tf.mul(difference, tf.div(dy, logits.size))]);
 }
 

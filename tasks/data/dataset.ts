@@ -34,6 +34,8 @@ export interface ImageDataset {
   readonly multiLabel?: boolean;
   /** The label of an example without reading its image, where it is known. */
   readonly labelOf?: (index: number) => number;
+  /** All labels of an example without reading its image, where they are known. */
+  readonly labelsOf?: (index: number) => readonly number[];
   /** The example at an index in 0..size-1; an unreadable one is an `OneloraError` that names it. */
   get(index: number): ImageExample | Promise<ImageExample>;
 }
@@ -46,6 +48,8 @@ export interface ImageSplits {
   readonly test: ImageDataset;
   /** What a person should know of the data, a line each: what was left out. */
   readonly notes?: readonly string[];
+  /** Where its files are, if its name does not say. */
+  readonly paths?: readonly string[];
 }
 
 /**

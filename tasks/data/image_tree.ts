@@ -42,6 +42,7 @@ export function fileDataset(
     classes,
     ...(multiLabel && { multiLabel }),
     labelOf: (index) => entries[index].label,
+    labelsOf: (index) => entries[index].labels ?? [entries[index].label],
     get: async (index) => {
       const { path, ...labels } = entries[index];
       return { ...await decodeImage(sharp, path, path), ...labels };
@@ -130,8 +131,12 @@ function testCount(images: number): number {
   return images < 2 ? 0 : Math.max(1, Math.round(images / 10));
 }
 
-/** The files that are held back for testing: those whose path has the smallest random number, keyed by that path alone. */
-function heldBack(files: readonly string[]): ReadonlySet<string> {
+/**
+ * The files that are held back for testing, a tenth: those whose path has the smallest random number, keyed by that path alone.
+ *
+ * @param files Paths of one class's
+ */
+export function heldBack(files: readonly string[]): ReadonlySet<string> {
   const rank = (file: string) => uniform(fold(key(0), "split", file), 1)[0];
   const byRank = files.map((file) => [rank(file), file] as const).sort((a, b) => a[0] - b[0]);
   return new Set(byRank.slice(0, testCount(files.length)).map(([, file]) => file));

@@ -24,8 +24,9 @@ export interface LeftOut {
  * Starts gathering.
  *
  * @param folder What the names are of
+ * @param named Names that are shown of each kind (default 3)
  */
-export function leavingOut(folder: string): LeftOut {
+export function leavingOut(folder: string, named: number = SHOWN): LeftOut {
   const names = new Map<string, string[]>();
   return {
     add: (why, name) => {
@@ -35,8 +36,8 @@ export function leavingOut(folder: string): LeftOut {
     },
     lines: () =>
       [...names].map(([why, all]) => {
-        const shown = all.slice(0, SHOWN).map(printable).join(", ");
-        const more = all.length > SHOWN ? `, and ${(all.length - SHOWN).toLocaleString("en-US")} more` : "";
+        const shown = all.slice(0, named).map(printable).join(", ");
+        const more = all.length > named ? `, and ${(all.length - named).toLocaleString("en-US")} more` : "";
         return `left out of ${folder}: ${all.length.toLocaleString("en-US")} ${why} (${shown}${more})`;
       }),
   };

@@ -9,10 +9,12 @@ import { openCifar } from "./cifar.ts";
 import type { ImageSplits } from "./dataset.ts";
 import type { DataFacts } from "./record.ts";
 import { openFood } from "./food.ts";
+import { openImageList } from "./image_list.ts";
 import { openImageTree } from "./image_tree.ts";
 import { openLetters } from "./letters.ts";
 import { openFashionMnist, openMnist } from "./mnist.ts";
 import { openParquetImages } from "./parquet_images.ts";
+import { rowKind, rowKinds } from "./rows.ts";
 import { turnedSplits } from "./turn.ts";
 
 const BUILT_IN: Readonly<Record<string, () => Promise<ImageSplits>>> = {
@@ -30,12 +32,29 @@ const STORED: Readonly<Record<string, (path: string) => Promise<ImageSplits>>> =
   parquet: openParquetImages,
 };
 
+/** Lists of pictures, in words. */
+const LISTS = rowKinds.map((kind) => `FILE.${kind}`).join(", ");
+
 /** Every form of specification that {@linkcode openImageData} takes. */
 export const imageDataForms: readonly string[] = [
   ...Object.keys(BUILT_IN),
   ...Object.keys(STORED).map((name) => `${name}:DIR`),
   ...["cifar10", "cifar100"].map((name) => `${name}:FILE.tar.gz`),
+  `DIR, or a list of files and labels: ${LISTS}`,
 ];
+
+/** How data by name are read. */
+export interface OpenImageOptions {
+  /** Fail at a row of a list that cannot be used. */
+  readonly strict?: boolean;
+  /** Settings of a task's own: columns of a list that are called otherwise. */
+  readonly own?: { readonly columns?: string };
+}
+
+/** What lies at a path, if anything does. */
+async function placeAt(path: string): Promise<"file" | "folder" | undefined> {
+  return await Deno.stat(path).then(({ isFile }) => isFile ? "file" : "folder", () => undefined);
+}
 
 /**
  * Whether the mirror image of a picture may be another thing: a letter, a digit, a shoe that points the other way.
@@ -50,16 +69,36 @@ export function isHanded(spec: string): boolean {
  * Opens a data set; errors in the specification itself carry exit code 2.
  *
  * @param spec `mnist`, `letters` (86 written letters, drawn by this package), `fashion-mnist`, `fashion-mnist-turned` (four
- * orientations, 40 classes), `cifar10:DIR`, `cifar100:DIR`, `food101:DIR`, `images:DIR` (a folder a class), `parquet:DIR`
- * (as on the Hugging Face hub), or an archive of CIFAR's binary version as it is, `cifar10:FILE.tar.gz`,
- * `cifar100:FILE.tar.gz`
+ * orientations, 40 classes), `cifar10:DIR`, `cifar100:DIR`, `food101:DIR`, `images:DIR` (a folder a class), `images:FILE.csv`
+ * (or `.tsv`, `.jsonl`, `.json`: a row a picture), either without `images:` too, `parquet:DIR` (as on the Hugging Face hub), or
+ * an archive of CIFAR's binary version as it is, `cifar10:FILE.tar.gz`, `cifar100:FILE.tar.gz`
+ * @param options See {@linkcode OpenImageOptions}
  */
-export async function openImageData(spec: string): Promise<ImageSplits> {
+export async function openImageData(spec: string, options: OpenImageOptions = {}): Promise<ImageSplits> {
   const colon = spec.indexOf(":");
   const name = colon < 0 ? spec : spec.slice(0, colon);
   const path = colon < 0 ? "" : spec.slice(colon + 1).replace(/(?<=[^/\\])[/\\]+$/, "");
-  if (Object.hasOwn(BUILT_IN, name) && colon < 0) return await BUILT_IN[name]();
-  if (Object.hasOwn(STORED, name) && path !== "") return await STORED[name](path);
+  const { strict, own = {} } = options;
+  const isStored = Object.hasOwn(STORED, name) && path !== "";
+  const isKnown = Object.hasOwn(BUILT_IN, name) && colon < 0;
+  const plain = isStored || isKnown ? undefined : spec.replace(/(?<=[^/\\])[/\\]+$/, "");
+  const place = name === "images" && path !== "" ? path : plain;
+  const found = place === undefined ? undefined : await placeAt(place);
+  if (found === "file" && rowKind(place!) !== undefined) {
+    return await openImageList(place!, { strict, columns: own.columns });
+  }
+  if (own.columns !== undefined) {
+    const problem = { attempted: "setting `columns`", found: `the data ${spec}`, allowed: `a list: ${LISTS}` };
+    throw new OneloraError(problem, { exitCode: 2 });
+  }
+  if (isKnown) return await BUILT_IN[name]();
+  if (isStored) return await STORED[name](path);
+  if (found === "folder") return { ...await openImageTree(plain!), paths: [plain!] };
+  if (found === "file") {
+    throw new OneloraError({ attempted: "choosing data set", found: `the file "${spec}"`, allowed: LISTS }, {
+      exitCode: 2,
+    });
+  }
   if (Object.hasOwn(BUILT_IN, name) || Object.hasOwn(STORED, name)) {
     throw new OneloraError({
       attempted: "choosing data set",
@@ -75,6 +114,6 @@ export async function openImageData(spec: string): Promise<ImageSplits> {
  *
  * @param data The data set
  */
-export function imageFacts({ train, test }: ImageSplits): DataFacts {
-  return { examples: { train: train.size, test: test.size }, classes: train.classes };
+export function imageFacts({ train, test, paths }: ImageSplits): DataFacts {
+  return { examples: { train: train.size, test: test.size }, classes: train.classes, ...(paths && { paths }) };
 }

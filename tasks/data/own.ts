@@ -204,6 +204,7 @@ function datasetOf(
     classes,
     ...(multiLabel && { multiLabel }),
     labelOf: (index) => labels[index].label,
+    labelsOf: (index) => labels[index].labels ?? [labels[index].label],
     get: async (index) => ({
       ...await readImage(examples[index].image, `image ${index} of ${name}`),
       ...labels[index],

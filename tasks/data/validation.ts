@@ -88,6 +88,9 @@ export function validationIndices(
   return { held: all.filter((i) => isHeld[i] === 1), kept: all.filter((i) => isHeld[i] === 0) };
 }
 
+/** What of examples is known without reading them. */
+type Labelled = Pick<ImageDataset, "labelOf" | "labelsOf">;
+
 /** Examples by index. */
 interface Indexed {
   readonly name: string;
@@ -125,11 +128,17 @@ export function picked<Dataset extends Indexed>(dataset: Dataset, indices: Uint3
       allowed: `0 to ${indices.length - 1}`,
     });
   };
+  // What is known of an example by its index is known by its place among those picked.
+  const { labelOf, labelsOf } = dataset as Dataset & Labelled;
+  const labels: Labelled = {
+    ...(labelOf && { labelOf: (index) => labelOf(indices[index]) }),
+    ...(labelsOf && { labelsOf: (index) => labelsOf(indices[index]) }),
+  };
   const origin = originOf(dataset.get);
   if (origin !== undefined) {
     withOrigin(get, { module: import.meta.url, name: "pickedAgain", arguments: [origin, indices] });
   }
-  return { ...dataset, name, size: indices.length, get };
+  return { ...dataset, ...labels, name, size: indices.length, get };
 }
 
 /**
@@ -165,8 +174,6 @@ export function splitTraining<Dataset extends Indexed>(
  */
 export function holdOutImages(data: ImageSplits, count: number): HeldOut<ImageSplits> {
   const { train, test } = data;
-  const { labelOf } = train;
-  // Theirs are other places than the whole's.
-  const { held, kept } = splitTraining<ImageDataset>({ ...train, labelOf: undefined }, count, labelOf);
+  const { held, kept } = splitTraining<ImageDataset>(train, count, train.labelOf);
   return { training: { ...data, train: kept, test: held }, testing: { ...data, train: kept, test } };
 }

@@ -304,7 +304,7 @@ export const generation: TaskKind<GenerationSettings, ImageSplits, LabelledImage
   recipe: generationRecipeFor,
   step,
   sizeInWords: ({ batch }) => `batch ${batch}`,
-  openData: openImageData,
+  openData: (spec, { strict }) => openImageData(spec, { strict }),
   exampleForm: "{ image, label }",
   takes: isLabelledImage,
   ownData: ownImages,

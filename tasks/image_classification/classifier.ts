@@ -121,17 +121,23 @@ function batchTensors(
  *
  * @param layer The model, pixels to logits
  * @param several Whether a picture may have several labels: `targets` [B, classes] instead of `labels` [B]
+ * @param weights Weights of the classes (default 1 each)
  */
 export function classificationObjective(
   layer: Layer,
   several: boolean = false,
+  weights?: readonly number[],
 ): (params: Params, batch: Params) => Objective {
   const logits = (params: Params, { pixels, words, table }: Params) =>
     apply(layer, params)(words === undefined ? pixels : lookUpBytes(words, table));
   if (several) {
-    return (params, batch) => ({ loss: binaryCrossEntropy(logits(params, batch), batch.targets) as tf.Scalar });
+    return (params, batch) => ({
+      loss: binaryCrossEntropy(logits(params, batch), batch.targets, weights) as tf.Scalar,
+    });
   }
-  return (params, batch) => ({ loss: crossEntropy(logits(params, batch), batch.labels) as tf.Scalar });
+  return (params, batch) => ({
+    loss: crossEntropy(logits(params, batch), batch.labels, { classWeights: weights }) as tf.Scalar,
+  });
 }
 
 /** How unreadable images are treated, who reads, and how the data's labels go with the model's. */
@@ -267,6 +273,7 @@ export function scalarMetrics(metrics: ClassificationMetrics | MultiLabelMetrics
  * @param data Training and test data
  * @param feed How examples are fed
  * @param fit How the data's labels go with the model's; by default they are the same
+ * @param weights Weights of the classes in the loss (default 1 each)
  */
 export function classificationTask(
   layer: Layer,
@@ -274,7 +281,13 @@ export function classificationTask(
   data: ImageSplits,
   feed: FeedSettings,
   fit: LabelFit = sameLabels(data.train),
+  weights?: readonly number[],
 ): TrainingTask {
+  // What a part's loss is a mean over: pictures, each by its class's weight.
+  const countedOf = (labels: Int32Array, [begin, end]: readonly [number, number]) =>
+    weights === undefined || fit.several
+      ? end - begin
+      : labels.subarray(begin, end).reduce((sum, label) => sum + weights[label], 0);
   const options = transformOptions(image);
   return {
     deciding: { metric: fit.several ? "map" : "accuracy", better: "higher" },
@@ -297,7 +310,7 @@ export function classificationTask(
         yield {
           parts: spans.map((span) => ({
             tensors: () => batchTensors(batch, span, tables),
-            counted: span[1] - span[0],
+            counted: countedOf(batch.labels, span),
           })),
           next: batch.next,
         };

@@ -41,6 +41,7 @@ import { fitForEvaluation, fitForTraining, type LabelFit, takesSeveral } from ".
 import { classesOfPictures, type ClassProbability, predictClasses } from "./predict.ts";
 import { recipeFor } from "./recipe.ts";
 import { type ClassificationSettings, classificationSettings } from "./settings.ts";
+import { classWeightsOf } from "./weights.ts";
 
 /** A model with a method on it and a fresh head of the right size. */
 export interface AdaptedModel {
@@ -100,21 +101,23 @@ function step(model: Model, layer: Layer, { batch }: BatchSize): TaskStep {
   };
 }
 
-function open(
+async function open(
   run: Run<ClassificationSettings>,
   { model: published, data }: Opened<ImageSplits>,
   reporter: Reporter,
-): PreparedTask {
+): Promise<PreparedTask> {
   const { model, fit, notes } = fitted(published, run, data);
   for (const note of [...data.notes ?? [], ...notes]) reporter.line(`note: ${note}`);
   const layer = methodOn(model, run, HEAD);
   const image = squareImages(model);
+  const { classWeights: setting } = run.own;
+  const weights = setting === undefined ? undefined : await classWeightsOf(setting, data.train, fit);
   return {
     model,
     layer,
-    objective: classificationObjective(underRun(layer, run), fit.several),
+    objective: classificationObjective(underRun(layer, run), fit.several, weights),
     examples: data.train.size,
-    training: classificationTask(layer, image, data, { ...run, ...run.own, ...saying(reporter) }, fit),
+    training: classificationTask(layer, image, data, { ...run, ...run.own, ...saying(reporter) }, fit, weights),
   };
 }
 
@@ -160,7 +163,7 @@ export const imageClassification: TaskKind<
   ownData: ownImages,
   holdOut: holdOutImages,
   dataFacts: imageFacts,
-  open: (run, opened, reporter) => Promise.resolve().then(() => open(run, opened, reporter)),
+  open,
   evaluate,
   predict: async ({ model, layer, params }, image) =>
     await predictClasses(model, layer, params, await readImage(image)),

@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import {
   attention,
+  binaryCrossEntropy,
   causalMask,
   conv2d,
   type ConvOptions,
@@ -95,6 +96,10 @@ const operations: Readonly<Record<string, Operation>> = {
   "cross entropy of large logits": cross({}),
   "cross entropy with ignored labels": cross({ ignoreIndex: -100 }),
   "cross entropy with smoothed labels": cross({ ignoreIndex: -100, labelSmoothing: 0.1 }),
+  "cross entropy with class weights": cross({ ignoreIndex: -100, classWeights: [0.5, 2, 1, 3, 0.25] }),
+  "binary cross entropy with weights": ({ x, targets }) => binaryCrossEntropy(x, targets, [0.5, 2, 1, 3, 0.25]),
+  "interpolate bicubic with antialias, smaller": resample({ size: [4, 3] }, { mode: "bicubic", antialias: true }),
+  "interpolate bicubic with antialias, larger": resample({ size: [9, 7] }, { mode: "bicubic", antialias: true }),
   "mean squared error": ({ prediction, target }) => mse(prediction, target),
 };
 

@@ -181,6 +181,22 @@ case(
     target=torch.randn(3, 4),
 )
 
+# Weighed classes.
+weights = torch.tensor([0.5, 2.0, 1.0, 3.0, 0.25])
+case("cross entropy with class weights", cross_entropy(weight=weights.double()), logits=logits, labels=labels)
+case(
+    "binary cross entropy with weights",
+    lambda x, targets: F.binary_cross_entropy_with_logits(x, targets, pos_weight=weights.to(x.dtype)),
+    constants=("targets",),
+    x=torch.randn(4, 5) * 4,
+    targets=(torch.rand(4, 5) < 0.4).float(),
+)
+
+# Smaller pictures and larger ones, every pixel counted.
+for name, size in {"smaller": (4, 3), "larger": (9, 7)}.items():
+    options = dict(size=size, mode="bicubic", align_corners=False, antialias=True)
+    case(f"interpolate bicubic with antialias, {name}", lambda x: nhwc(F.interpolate(nchw(x), **options)), x=torch.randn(2, 6, 5, 3))
+
 path = Path(__file__).parents[3] / "tests" / "fixtures" / "ops.json"
 lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(c, separators=(',', ':'))}" for name, c in cases.items())
 path.write_text("{\n" + lines + "\n}\n")
