@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { dirname, isAbsolute } from "node:path";
 import { OneloraError } from "../../dsl/error.ts";
 import { type ImageDataset, type ImageSplits } from "./dataset.ts";
 import { type Entry, fileDataset, heldBack } from "./image_tree.ts";
@@ -46,6 +45,12 @@ export interface ImageListOptions {
 const AT_ONCE = 64;
 /** Rows that are named of each kind. */
 const NAMED = 10;
+
+/** The folder that a file is in. */
+function folderOf(path: string): string {
+  const folder = path.replace(/[/\\]*[^/\\]*$/, "");
+  return folder !== "" ? folder : /^[/\\]/.test(path) ? "/" : ".";
+}
 
 function usage(attempted: string, found: string, allowed: string): OneloraError {
   return new OneloraError({ attempted, found, allowed }, { exitCode: 2 });
@@ -140,7 +145,7 @@ function usable(
     const before = seen.get(file);
     if (before !== undefined) return bad("of a picture that has a row already", `${file}, line ${before}`);
     seen.set(file, line);
-    const path = isAbsolute(file) ? file : `${folder}/${file}`;
+    const path = /^([/\\]|[A-Za-z]:[/\\])/.test(file) ? file : `${folder}/${file}`;
     return [{ line, file, path, labels, isList, ...(part !== undefined && { split: partNamed(part as string) }) }];
   });
 }
@@ -242,7 +247,7 @@ export async function openImageList(path: string, options: ImageListOptions = {}
     if (options.strict) fail(line, `${what}: a row ${why}`);
     left.add(why, `line ${line}: ${what}`);
   };
-  const pictured = await withFiles(usable(rows, columns, flags, { folder: dirname(path), kind, refuse }), refuse);
+  const pictured = await withFiles(usable(rows, columns, flags, { folder: folderOf(path), kind, refuse }), refuse);
   if (pictured.length === 0) {
     throw new OneloraError({ attempted: `reading ${path}`, found: left.lines().join("; "), allowed });
   }
@@ -270,7 +275,7 @@ export async function openImageList(path: string, options: ImageListOptions = {}
   const dataset = async (name: string, part: readonly Pictured[]) => {
     const entries = entriesOf(part);
     const made = await listedImages(name, classes, entries, multiLabel);
-    const reads = [...new Set(entries.map((entry) => dirname(entry.path)))];
+    const reads = [...new Set(entries.map((entry) => folderOf(entry.path)))];
     const given = [name, classes, entries, multiLabel];
     withOrigin(made.get, { module: import.meta.url, name: "listedImages", arguments: given, reads });
     return made;
