@@ -29,6 +29,8 @@ export interface ReplayOptions {
    * false).
    */
   readonly graph?: boolean;
+  /** How often it will be called, where that is known: for a few calls a graph's kernels are not compiled (default: often). */
+  readonly calls?: number;
   /**
    * What its inputs are stored as, where some are in another form than their dtype says: those take a graph.
    *

@@ -32,10 +32,10 @@ function replaying(kind: Pick<EngineKind, "name" | "embedded" | "isMeasured" | "
 }
 
 /** The program as one graph, where it can be one. */
-function asGraph(...[traced, { forms }]: Parameters<EngineKind["replay"]>): Running | undefined {
+function asGraph(...[traced, { forms, calls }]: Parameters<EngineKind["replay"]>): Running | undefined {
   const program = prepareGraph(traced);
   try {
-    return { program, replay: graphReplayer(program, { forms }) };
+    return { program, replay: graphReplayer(program, { forms, calls }) };
   } catch (error) {
     // Kernels cannot read what is stored in another form.
     if (forms !== undefined) throw error;

@@ -19,10 +19,12 @@ import { listing, sweepCost } from "./sweep/listing.ts";
 import { figure9, protocolInWords } from "./sweep/protocol.ts";
 import { paperPage } from "./sweep/page.ts";
 import { type Configuration, experiments, fullSize, listedModel, microSize, paperList } from "./sweep/paper.ts";
-import { readTables, tableGroups } from "./sweep/paper_all.ts";
+import { rankOf, readTables, tableGroups } from "./sweep/paper_all.ts";
 import { compressionTables, paperTable, paperTables } from "./sweep/paper_tables.ts";
-import { partOf, sweepPart } from "./sweep/part.ts";
+import { type Part, partOf } from "./sweep/part.ts";
 import { readMethods, readNumbers } from "./sweep/plan.ts";
+import { type CellResult, earlierResult } from "./sweep/run.ts";
+import { openSlots } from "./sweep/slots.ts";
 
 const { adapter: _adapter, seed: _seed, lr: _lr, resume: _resume, out: _out, testing: _testing, ...passedFlags } =
   trainFlags;
@@ -97,12 +99,14 @@ function ofPaper(name: string, { micro, list }: SweepOptions, given: Given): Con
 }
 
 /** A sweep, or one of those that a table consists of. */
-interface Part {
+interface Piece {
   readonly configuration: Configuration;
   /** The paper's table. */
   readonly table?: string;
   /** The folder of its runs inside that of the command. */
   readonly place?: string;
+  /** Which of several goes first: the lowest (default: in order). */
+  readonly rank?: number;
   /** Tables that show some of its methods each, in folders inside that of the command (default: one that shows all). */
   readonly views?: readonly (Omit<View, "isFull" | "folder"> & { readonly place: string })[];
 }
@@ -116,7 +120,7 @@ function dataOf(given: readonly string[], form: string): string {
 }
 
 /** What is to be run: Table S1 has a sweep for each transfer. */
-function configurationsOf(options: SweepOptions, given: Given): readonly Part[] {
+function configurationsOf(options: SweepOptions, given: Given): readonly Piece[] {
   const { paper, micro, list, data: named, firstData } = options;
   if (options.only !== undefined && paper !== "all") throw usage("reading --only", "no --paper all", "it beside");
   if (paper === "all") return allParts(options, given);
@@ -136,7 +140,7 @@ function configurationsOf(options: SweepOptions, given: Given): readonly Part[] 
 }
 
 /** Every table, or those that were named, by what they share. */
-function allParts(options: SweepOptions, given: Given): readonly Part[] {
+function allParts(options: SweepOptions, given: Given): readonly Piece[] {
   if (!options.micro) {
     throw usage("sweeping --paper all", "no --micro", "it beside, or one table with its own --model and --data");
   }
@@ -146,6 +150,7 @@ function allParts(options: SweepOptions, given: Given): readonly Part[] {
   return groups.map(({ name, configuration, tables }) => ({
     configuration,
     place: `runs/${name}`,
+    rank: rankOf({ tables }),
     views: tables.map((table) => ({
       place: table.name,
       paper: table.name,
@@ -225,6 +230,26 @@ async function timeInWords(configurations: readonly Configuration[]): Promise<st
   return `about ${runs} runs, ${span(seconds)} on two quiet cores (a guess); interrupted, the same command goes on`;
 }
 
+/** What came of one of a command's sweeps. */
+interface Outcome {
+  readonly done: readonly Executed[];
+  readonly swept?: Swept;
+  readonly failure?: OneloraError;
+}
+
+/** Says what a worker has done, and what is left to others. */
+async function worked(swept: readonly Swept[], { number, count }: Part): Promise<void> {
+  const states = await Promise.all(
+    swept.flatMap(({ own, folder }) =>
+      own.map(async (result) => result.state === "pending" ? await earlierResult(result.cell, folder) : result)
+    ),
+  );
+  const counted = (state: CellResult["state"]) => states.filter((each) => each.state === state).length;
+  const [failed, rest] = [counted("failed"), counted("pending")];
+  note(`part ${number}/${count}: ${failed > 0 ? `${failed} failed; ` : ""}${rest} to be done`);
+  if (rest === 0) note("the same command without --part makes the tables");
+}
+
 await main(
   { name: "sweep", summary: "Compares methods over seeds and learning rates, each run in its own process.", flags },
   attempt(async ({ options, given }) => {
@@ -241,13 +266,19 @@ await main(
       return;
     }
     const part = partOf(options.part);
+    const several = parts.length > 1 || parts[0].views !== undefined;
+    const slots = openSlots(jobs);
+    const stages = new Map<string, Promise<string>>();
+    const execute = ({ configuration, table, place, views, rank }: Piece, i: number, signal: AbortSignal) =>
+      sweepRuns(configuration, {
+        ...{ folder: place === undefined ? folder : `${folder}/${place}`, root: folder, slots, stages, signal, part },
+        rank: rank ?? i,
+        label: several ? `${views?.map((view) => view.paper).join(", ") ?? table}: ` : "",
+      });
     if (part !== undefined) {
       const { signal, listen } = interruptible("saving the state of the run after its step");
       await listen();
-      for (const { configuration, place } of parts) {
-        await sweepPart(configuration, part, { folder: place === undefined ? folder : `${folder}/${place}`, signal });
-      }
-      return;
+      return await worked(await Promise.all(parts.map((piece, i) => execute(piece, i, signal))), part);
     }
     using owned = await claimFolder(folder, "sweep");
     if (owned.note !== undefined) note(owned.note);
@@ -259,23 +290,26 @@ await main(
     await listen();
     const isFull = paper !== undefined && !micro;
     if (paper === "all") note(await timeInWords(parts.map(({ configuration }) => configuration)));
-    const [done, failures]: [Executed[], OneloraError[]] = [[], []];
-    for (const { configuration, table, place, views } of parts) {
-      const own = place === undefined ? folder : `${folder}/${place}`;
-      const swept = await sweepRuns(configuration, { folder: own, root: folder, jobs, signal });
-      if (swept.failure !== undefined) failures.push(swept.failure);
-      done.push(
-        ...await shown(
-          swept,
-          views?.map((view) => ({ ...view, isFull, folder: `${folder}/${view.place}` })) ?? [
-            { title: configuration.title, methods: swept.methods, folder: own, paper: table, isFull },
-          ],
-          signal,
-        ),
+    const outcomes = await Promise.all(parts.map(async (piece, i): Promise<Outcome> => {
+      const { configuration, table, views } = piece;
+      const swept = await execute(piece, i, signal).catch((error) => {
+        // The others go on.
+        if (!(error instanceof OneloraError) || !several || error.exitCode !== 1) throw error;
+        return error;
+      });
+      if (swept instanceof OneloraError) return { done: [], failure: swept };
+      const done = await shown(
+        swept,
+        views?.map((view) => ({ ...view, isFull, folder: `${folder}/${view.place}` })) ?? [
+          { title: configuration.title, methods: swept.methods, folder: swept.folder, paper: table, isFull },
+        ],
+        signal,
       );
-      if (signal.aborted) break;
-    }
-    const several = parts.length > 1 || parts[0].views !== undefined;
+      return { done, swept, failure: swept.failure };
+    }));
+    const done = outcomes.flatMap((outcome) => outcome.done);
+    const failures = outcomes.flatMap(({ failure }) => failure === undefined ? [] : [failure]);
+    if (done.length === 0) throw failures[0];
     const [tables, data] = [
       done.map(({ table }) => table).join("\n\n"),
       several ? `[${done.map(({ data }) => data).join(",\n")}]` : done[0].data,

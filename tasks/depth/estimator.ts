@@ -138,9 +138,10 @@ export interface DepthPredictor {
  * @param layer The model
  * @param params Its parameters
  * @param flip Whether to average with the prediction for the mirrored picture, mirrored back
+ * @param calls How often it will be asked (default: often)
  */
-export function depthPredictor(layer: Layer, params: Params, flip: boolean = false): DepthPredictor {
-  const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels), { graph: true });
+export function depthPredictor(layer: Layer, params: Params, flip: boolean = false, calls?: number): DepthPredictor {
+  const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels), { graph: true, calls });
   const plain = async (pixels: Float32Array, shape: DepthBatch["shape"]): Promise<Float32Array> => {
     const depth = tf.tidy(() => forward(params, tf.tensor4d(pixels, [...shape])));
     try {
@@ -212,11 +213,13 @@ export async function* depthPredictions(
   params: Params,
   { dataset, input, flip, limit, workers, evalBatch }: DepthEvaluation,
 ): AsyncGenerator<DepthPrediction, void, void> {
-  const predictor = depthPredictor(layer, params, flip);
+  const batchSize = evalBatch ?? Math.max(1, Math.trunc(EVALUATION_VALUES / (3 * input.height * input.width)));
+  const calls = (flip ? 2 : 1) * Math.ceil(Math.min(limit ?? Infinity, dataset.size) / batchSize);
+  const predictor = depthPredictor(layer, params, flip, calls);
   const stream = depthBatches({
     dataset,
     transform: depthEvaluationTransform(input),
-    batchSize: evalBatch ?? Math.max(1, Math.trunc(EVALUATION_VALUES / (3 * input.height * input.width))),
+    batchSize,
     seed: 0,
     // A choice, since the first pictures of a data set are often of one scene.
     shuffle: limit !== undefined,

@@ -72,7 +72,7 @@ export async function heldOutLoss(
   const numbers = compile((all: Params, batch: Params): Params => {
     const { loss, metrics } = objective(all, batch);
     return { loss, ...metrics };
-  }, { graph: true });
+  }, { graph: true, calls: Math.ceil(Math.min(limit, HELD_OUT, dataset.size) / Math.min(rows, BATCH)) });
   const options = { batchSize: BATCH, seed: 0, shuffle: true, limit: Math.min(limit, HELD_OUT, dataset.size) };
   const sums: Record<string, number> = {};
   let count = 0;

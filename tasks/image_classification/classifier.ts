@@ -155,7 +155,8 @@ async function* evaluationBatches(
   limit: number | undefined,
   { strict, workers, evalBatch = EVALUATION_BATCH, onSkip, onTotal, fit }: EvaluationFeed,
 ): AsyncGenerator<Batch & { readonly logits: Float32Array }, void, void> {
-  const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels), { graph: true });
+  const calls = Math.ceil(Math.min(limit ?? Infinity, dataset.size) / evalBatch);
+  const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels), { graph: true, calls });
   const stream = batches({
     dataset,
     transform: evaluationTransform(transformOptions(image)),

@@ -105,7 +105,8 @@ export async function evaluateReasoning(
   multiple = 32,
 ): Promise<ReasoningMetrics> {
   const objective = reasoningObjective(layer);
-  const forward = compile((all: Params, batch: Params) => objective(all, batch).loss, { graph: true });
+  const calls = Math.ceil(examples.length / batchSize);
+  const forward = compile((all: Params, batch: Params) => objective(all, batch).loss, { graph: true, calls });
   let total = 0;
   let tokens = 0;
   try {

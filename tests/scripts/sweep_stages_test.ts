@@ -51,6 +51,11 @@ Deno.test("the first data set is learned once, and the methods start from what c
   assertEquals(again.code, 0, again.err);
   assertMatch(again.err, /1lora seed 0 .*\(earlier\)/);
   assertEquals((await Deno.stat(weights)).mtime, mtime);
+  // A worker waits for the one that learns the first data set, and needs it no more once it is learned.
+  const worker = await runTask("sweep", ...sweep, "--adapters", "1lora,vera", "--part", "1/2");
+  assertEquals(worker.code, 0, worker.err);
+  assertMatch(worker.err, /^vera seed 0 [^]*part 1\/2: 0 to be done/m);
+  assertEquals((await Deno.stat(weights)).mtime, mtime);
   // What the first stage made is not what it began with.
   const published = await output(
     "evaluate",

@@ -10,6 +10,19 @@ import { T } from "./lowering.ts";
 /** Smaller clusters of elementwise calls are not worth the time it takes to compile them. */
 export const FUSE_FROM = 2 ** 15;
 
+/** Fewer runs on a CPU are over before the compilation of clusters, seconds for a small model, has paid. */
+const SHORT = 128;
+
+/**
+ * From what size on clusters are compiled for a graph that is run so often.
+ *
+ * @param runs How often (default: often)
+ * @param isOnGpu Whether on a card, where a kernel's launch is what costs
+ */
+export function fuseFromFor(runs: number | undefined, isOnGpu: boolean): number {
+  return canFuse() && (isOnGpu || (runs ?? Infinity) >= SHORT) ? FUSE_FROM : Infinity;
+}
+
 let fuses: boolean | undefined;
 
 /** Whether it has XLA, which compiles functions into kernels; found out once by compiling one. */

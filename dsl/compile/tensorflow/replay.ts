@@ -14,7 +14,7 @@ import { feedOf, sender } from "./feed.ts";
 import { nothingHalved } from "./half.ts";
 import { lower } from "./lower.ts";
 import { type Operand, T } from "./lowering.ts";
-import { canFuse, FUSE_FROM } from "./probe.ts";
+import { fuseFromFor } from "./probe.ts";
 
 /** Settings of {@linkcode graphReplayer}. */
 export interface GraphReplayOptions {
@@ -22,6 +22,8 @@ export interface GraphReplayOptions {
   readonly asWords?: boolean;
   /** What its inputs are stored as, those that are. */
   readonly forms?: readonly (StoredForm | undefined)[];
+  /** How often it will be run (default: often). */
+  readonly calls?: number;
 }
 
 /**
@@ -34,7 +36,7 @@ export interface GraphReplayOptions {
  */
 export function graphReplayer(
   program: Program,
-  { asWords = isOnGpu(), forms = [] }: GraphReplayOptions = {},
+  { asWords = isOnGpu(), forms = [], calls }: GraphReplayOptions = {},
 ): Replayer {
   const graph = graphBuilder();
   const closedOver = [...program.constants].flatMap(([value, constant]) =>
@@ -55,7 +57,7 @@ export function graphReplayer(
   const place = lower(
     graph,
     { program, given, halved: nothingHalved },
-    canFuse() ? FUSE_FROM : Infinity,
+    fuseFromFor(calls, isOnGpu()),
     program.inputs,
   );
   const results = program.outputs.map((value, i) => {

@@ -27,7 +27,7 @@ import { trace } from "../trace.ts";
 import { type StepGraph, stepGraph, type StepGraphOptions } from "./step_graph.ts";
 import type { StepProgram } from "./step_program.ts";
 import { type Sender, sender } from "./feed.ts";
-import { canFuse, FUSE_FROM } from "./probe.ts";
+import { canFuse, fuseFromFor } from "./probe.ts";
 import { prepareGraph } from "./prepare.ts";
 
 /** A session for batches of one signature. */
@@ -88,11 +88,11 @@ const LONG_RUN = 500;
 
 /** What the settings come to on this machine, for the first kind of batch or another: an epoch's last one comes rarely. */
 function settle(options: ResidentOptions, isFirst: boolean): StepGraphOptions {
-  const { precision = "float32", graph = "auto", steps = Infinity, feed = "auto", fuseFrom = FUSE_FROM } = options;
+  const { precision = "float32", graph = "auto", steps = Infinity, feed = "auto" } = options;
   const isLong = isOnGpu() && isFirst && steps >= LONG_RUN;
   return {
     precision,
-    fuseFrom: canFuse() ? fuseFrom : Infinity,
+    fuseFrom: canFuse() ? options.fuseFrom ?? fuseFromFor(steps, isOnGpu()) : Infinity,
     whole: canFuse() && (graph === "auto" ? isLong : graph === "whole"),
     words: feed === "auto" ? isOnGpu() : feed === "words",
   };

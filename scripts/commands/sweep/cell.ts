@@ -18,6 +18,15 @@ export interface Place {
   readonly signal: AbortSignal;
   /** Told each line that the run prints. */
   readonly onLine: (line: string) => void;
+  /** Runs at once, which share the processors (default 1). */
+  readonly jobs?: number;
+}
+
+/** The processors of one of several runs at once, as TensorFlow's threads: more would only wait for each other. */
+function shareOf(jobs: number): Readonly<Record<string, string>> {
+  if (jobs === 1) return {};
+  const threads = `${Math.max(1, Math.floor(navigator.hardwareConcurrency / jobs))}`;
+  return { TF_NUM_INTRAOP_THREADS: threads, TF_NUM_INTEROP_THREADS: threads };
 }
 
 /**
@@ -66,7 +75,7 @@ export async function runCell(cell: Cell, place: Place): Promise<void> {
   const begun = await stageOf(`${place.folder}/${cell.name}`) !== "new";
   const child = new Deno.Command(await denoCommand(), {
     args: ["run", "--no-prompt", ...taskArguments("train"), script, ...trainArguments(cell, place, begun)],
-    env: taskEnvironment("train"),
+    env: { ...taskEnvironment("train"), ...shareOf(place.jobs ?? 1) },
     // Held open as long as the sweep lives: its end is that of the run.
     stdin: "piped",
     stdout: "piped",

@@ -15,11 +15,13 @@ import { claim, joinCells, type Settings } from "./folder.ts";
 import { writeOutcome } from "./outcome.ts";
 import type { Section } from "./page.ts";
 import { type Configuration, paperColumns, paperLabel, paperNotes } from "./paper.ts";
+import { claimsIn, ownFirst, type Part } from "./part.ts";
 import { type Cell, planCells } from "./plan.ts";
 import { rankNotes } from "./ranks.ts";
 import { decidingOf, rowsOf } from "./rows.ts";
 import { type CellResult, earlierResult, hasDiverged, runCells } from "./run.ts";
-import { searchRates } from "./search.ts";
+import { searchRate } from "./search.ts";
+import type { Slots } from "./slots.ts";
 import { unitOf } from "./table.ts";
 
 function named({ method, rate, seed }: Cell): string {
@@ -52,25 +54,30 @@ export function note(line: string): void {
   console.error(line);
 }
 
-/** Runs what is not finished; what an interrupt has left is pending. */
-async function ran(
-  cells: readonly Cell[],
-  { folder, settings, jobs, signal }: {
-    readonly folder: string;
-    readonly settings: Settings;
-    readonly jobs: number;
-    readonly signal: AbortSignal;
-  },
-): Promise<readonly CellResult[]> {
-  return await runCells(cells, {
-    folder,
-    jobs,
-    signal,
-    run: (cell) =>
-      runCell(cell, { folder, settings, signal, onLine: (line) => status(`${named(cell)}: ${line.trim()}`) }),
-    onResult: (result, { done, earlier }) =>
-      note(`[${done}/${cells.length}] ${resultLine(result)}${earlier ? "  (earlier)" : ""}`),
-  });
+/** Runs cells that are not finished, and says what came of them; what an interrupt has left is pending. */
+type Running = (cells: readonly Cell[]) => Promise<readonly CellResult[]>;
+
+/** What runs a sweep's cells. */
+function runnerOf(settings: Settings, { folder, slots, rank, signal, part, label = "" }: Execution): Running {
+  let [done, known] = [0, 0];
+  return (cells) => {
+    known += cells.length;
+    return runCells(ownFirst(cells, part), {
+      ...{ folder, slots, rank, signal },
+      claim: part && claimsIn(folder),
+      run: (cell) =>
+        runCell(cell, {
+          ...{ folder, settings, signal, jobs: slots.count },
+          onLine: (line) => status(`${named(cell)}: ${line.trim()}`),
+        }),
+      onResult: (result, earlier) => {
+        done++;
+        if (part === undefined) {
+          note(`${label}[${done}/${known}] ${resultLine(result)}${earlier ? "  (earlier)" : ""}`);
+        } else if (!earlier) note(resultLine(result));
+      },
+    });
+  };
 }
 
 /** Why a sweep is not complete; undefined if it is. */
@@ -95,10 +102,18 @@ export interface Execution {
   readonly folder: string;
   /** Where the model of a first stage lies (default: its folder). */
   readonly root?: string;
-  /** Runs at once. */
-  readonly jobs: number;
+  /** Places for runs, of all sweeps of the command. */
+  readonly slots: Slots;
+  /** Which of several sweeps goes first: the lowest. */
+  readonly rank: number;
+  /** First stages of the command by their data, which sweeps share. */
+  readonly stages: Map<string, Promise<string>>;
   /** Ends it. */
   readonly signal: AbortSignal;
+  /** Which of several workers this is; undefined where there is one. */
+  readonly part?: Part;
+  /** Put before its lines, where several sweeps run at once. */
+  readonly label?: string;
 }
 
 /** Some methods of a sweep, shown as a table. */
@@ -133,6 +148,8 @@ export interface Swept {
   readonly settings: Settings;
   /** The results, those of earlier commands too. */
   readonly results: readonly CellResult[];
+  /** The results of the cells that count of this command's, in no order. */
+  readonly own: readonly CellResult[];
   /** All methods, those of earlier commands first. */
   readonly methods: readonly string[];
   /** Why it is not complete; undefined if it is. */
@@ -142,15 +159,22 @@ export interface Swept {
 /** The settings of cells: those of the sweep, from the model that a first stage has made. */
 async function settled(
   { settings, first, rates }: Configuration,
-  { folder, root = folder, signal }: Execution,
+  { folder, root = folder, slots, rank, stages, signal, part }: Execution,
 ): Promise<Settings> {
   if (first === undefined) return settings;
   const full = withRecipe(settings);
   const onLine = (line: string) => status(`first ${first}: ${line.trim()}`);
+  const known = stages.get(first);
+  if (known !== undefined) return { ...full, model: await known };
   note(`first stage: ${first} with all weights`);
   const [rate] = rates("all");
   const { validation: _validation, ...alone } = full;
-  const model = await firstStage({ folder: root, settings: alone, data: first, rate, signal, onLine });
+  const claim = part && claimsIn(root);
+  const stage = firstStage({
+    ...{ folder: root, settings: alone, data: first, rate, slots, rank, claim, signal, onLine, jobs: slots.count },
+  });
+  stages.set(first, stage);
+  const model = await stage;
   note(`the methods start from ${model}`);
   return { ...full, model };
 }
@@ -162,63 +186,100 @@ function recipeRate(settings: Settings): number {
   return kind.recipe(`${model}`, `${data}`).lr;
 }
 
-/** The cells of a sweep, after the search for the methods' rates if there is one. */
-async function cellsOf(
-  configuration: Configuration,
-  own: Settings,
-  { folder, jobs, signal }: Execution,
-): Promise<readonly [cells: readonly Cell[], failure?: OneloraError]> {
-  const { methods, seeds, rates, search, settings } = configuration;
-  if (!search) return [planCells(configuration)];
-  note(`a rate for each method, on ${settings.validation} training examples held out:`);
-  const { rates: found, results } = await searchRates({
-    ...{ methods, seed: seeds[0], note, signal },
-    startOf: (method) => rates(method)[0] ?? recipeRate(settings),
-    run: async (cells) => {
-      await joinCells(folder, cells);
-      return await ran(cells, { folder, settings: own, jobs, signal });
-    },
-  });
-  const decided = methods.filter((method) => method === NO_METHOD || found.has(method));
-  const cells = planCells({ methods: decided, seeds, rates: (method) => [found.get(method)!] });
-  if (signal.aborted || decided.length === methods.length) return [cells];
-  const failures = results.filter((result) => result.state === "failed" && !hasDiverged(result));
-  const lost = methods.filter((method) => !decided.includes(method));
-  return [
-    cells,
-    failures.length > 0 ? incomplete(folder, failures, signal) : new OneloraError({
-      attempted: `searching rates in ${folder}`,
-      found: `no rate at which ${lost.join(", ")} does not diverge`,
-      allowed: "methods that train, or --lrs with rates to try",
-    }),
-  ];
+/** What came of cells, and why not of all. */
+interface Ended {
+  readonly results: readonly CellResult[];
+  readonly failure?: OneloraError;
 }
 
 /**
- * Runs what is not finished of a sweep.
+ * Searches each method's rate and runs its seeds. Methods do not wait for each other: what is free takes the next run of
+ * any of them.
+ */
+async function searched(
+  { methods, seeds, rates, settings }: Configuration,
+  join: (cells: readonly Cell[]) => Promise<unknown>,
+  run: Running,
+  { folder, signal, part, label = "" }: Execution,
+): Promise<Ended> {
+  note(`${label}a rate for each method, on ${settings.validation} training examples held out:`);
+  const joined = async (cells: readonly Cell[]) => {
+    await join(cells);
+    return await run(cells);
+  };
+  const ended = await Promise.all(
+    ownFirst(methods, part).map(async (method) => {
+      const isAsIs = method === NO_METHOD;
+      const { rate, results: tried } = isAsIs ? { rate: undefined, results: [] } : await searchRate({
+        ...{ method, seed: seeds[0], signal, run: joined },
+        note: (line) => note(`${label}${line}`),
+        start: rates(method)[0] ?? recipeRate(settings),
+      });
+      if (signal.aborted || (rate === undefined && !isAsIs)) {
+        return { method, tried, isLost: !signal.aborted, results: [] };
+      }
+      const cells = planCells({
+        methods: [method],
+        seeds,
+        rates: () => rate === undefined ? [] : [rate],
+      });
+      return { method, tried, isLost: false, results: await joined(cells) };
+    }),
+  );
+  const results = ended.flatMap((each) => each.results);
+  const lost = ended.filter(({ isLost }) => isLost);
+  if (lost.length === 0) return { results };
+  const failures = lost.flatMap(({ tried }) => tried)
+    .filter((result) => result.state === "failed" && !hasDiverged(result));
+  return {
+    results,
+    failure: failures.length > 0 ? incomplete(folder, failures, signal) : new OneloraError({
+      attempted: `searching rates in ${folder}`,
+      found: `no rate at which ${lost.map(({ method }) => method).join(", ")} does not diverge`,
+      allowed: "methods that train, or --lrs with rates to try",
+    }),
+  };
+}
+
+/** What keeps the list of a folder's cells; workers leave it to the command that makes the tables. */
+function listOf({ folder, part }: Execution): (cells: readonly Cell[]) => Promise<readonly Cell[]> {
+  if (part !== undefined) return (cells) => Promise.resolve(cells);
+  let last: Promise<readonly Cell[]> = Promise.resolve([]);
+  return (cells) => last = last.then(() => joinCells(folder, cells));
+}
+
+/**
+ * Runs what is not finished of a sweep. A worker of several runs what no other one does, and waits where a run depends on
+ * another's.
  *
  * @param configuration What to compare
  * @param execution Where and how
  */
 export async function sweepRuns(configuration: Configuration, execution: Execution): Promise<Swept> {
-  const { folder, jobs, signal } = execution;
-  const { title, settings, first, methods } = configuration;
+  const { folder, signal, label = "" } = execution;
+  const { title, settings, first, methods, search } = configuration;
   checkSettings(settings, first);
   await makeFolder(folder);
   await claim(folder, { ...settings, ...first !== undefined && { "first-data": first } });
-  await joinCells(folder, configuration.search ? [] : planCells(configuration));
+  const join = listOf(execution);
+  const planned = search ? [] : planCells(configuration);
+  await join(planned);
   const own = await settled(configuration, execution);
-  note(`${title}:`);
-  const [cells, unfound] = await cellsOf(configuration, own, execution);
-  const all = await joinCells(folder, cells);
-  note(`${cells.length} runs in ${folder}`);
-  const results = await ran(cells, { folder, settings: own, jobs, signal });
-  const failure = incomplete(folder, results, signal) ?? unfound;
+  const run = runnerOf(own, execution);
+  note(`${label}${title}:`);
+  if (!search) note(`${planned.length} runs in ${folder}`);
+  const { results, failure } = search
+    ? await searched(configuration, join, run, execution)
+    : { results: await run(planned), failure: undefined };
+  const all = await join([]);
   const ofOwn = new Map(results.map((result) => [result.cell.name, result]));
   const joined = await Promise.all(all.map(async (cell) => ofOwn.get(cell.name) ?? await earlierResult(cell, folder)));
   // A search has run the methods that need one before others.
   const ordered = all.every(({ method }) => methods.includes(method)) ? methods : all.map(({ method }) => method);
-  return { folder, settings, results: joined, methods: [...new Set(ordered)], failure };
+  return {
+    ...{ folder, settings, results: joined, methods: [...new Set(ordered)], own: results },
+    failure: incomplete(folder, results, signal) ?? failure,
+  };
 }
 
 /**

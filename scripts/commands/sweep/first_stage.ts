@@ -14,7 +14,9 @@ import { childOutput } from "../../cli/child.ts";
 import { moduleArgument, taskArguments, taskEnvironment } from "../../cli/deno.ts";
 import { type Place, runCell } from "./cell.ts";
 import { type Settings, stageOf } from "./folder.ts";
+import { type Claiming, insideSlot } from "./part.ts";
 import type { Cell } from "./plan.ts";
+import type { Slots } from "./slots.ts";
 
 /** A first stage. */
 export interface FirstStage extends Place {
@@ -22,6 +24,12 @@ export interface FirstStage extends Place {
   readonly data: string;
   /** Learning rate (default: the recipe's). */
   readonly rate?: number;
+  /** Places for runs. */
+  readonly slots: Slots;
+  /** Whose turn it is. */
+  readonly rank: number;
+  /** Keeps other workers out (default: there are none). */
+  readonly claim?: Claiming;
 }
 
 /** A data set's name as a folder's. */
@@ -53,26 +61,44 @@ export function firstCell({ data, rate }: Pick<FirstStage, "data" | "rate">): Ce
   return { name: `first/${slug(data)}/run`, method: "all", adapter: "all", rate, seed: 0 };
 }
 
+/** What an interrupt of a first stage is. */
+function interrupted(data: string): OneloraError {
+  return new OneloraError({
+    attempted: `learning ${data} first`,
+    found: "an interrupt",
+    allowed: "the same command again, which goes on from there",
+  });
+}
+
 /**
- * Trains and merges, unless that is done already; goes on with what was begun.
+ * Trains and merges, unless that is done already; goes on with what was begun, and waits for another worker that does it.
  *
  * @param stage What and where
  * @returns The model's folder
  * @throws OneloraError if it cannot be trained, or was interrupted
  */
 export async function firstStage(stage: FirstStage): Promise<string> {
+  const { folder, data, slots, rank, signal, claim } = stage;
+  const model = `${folder}/first/${slug(data)}/model`;
+  const isMade = () => Deno.lstat(model).then(({ isDirectory }) => isDirectory, () => false);
+  const found = await insideSlot({ slots, rank, signal, wait: true }, async () => {
+    if (signal.aborted) return undefined;
+    using own = await claim?.(`first/${slug(data)}`);
+    if (await isMade()) return model;
+    return claim !== undefined && own === undefined ? undefined : await made(stage, model);
+  });
+  if (found === undefined) throw interrupted(data);
+  return found;
+}
+
+/** Trains and merges into a folder. */
+async function made(stage: FirstStage, model: string): Promise<string> {
   const { folder, data, settings, signal } = stage;
   const cell = firstCell(stage);
-  const [run, model] = [`${folder}/${cell.name}`, `${folder}/first/${slug(data)}/model`];
-  if (await Deno.lstat(model).then(({ isDirectory }) => isDirectory, () => false)) return model;
+  const run = `${folder}/${cell.name}`;
   if (await stageOf(run) !== "finished") {
     await runCell(cell, { ...stage, settings: { ...settings, data } }).catch((error) => {
-      if (!signal.aborted) throw error;
-      throw new OneloraError({
-        attempted: `learning ${data} first`,
-        found: "an interrupt",
-        allowed: "the same command again, which goes on from there",
-      });
+      throw signal.aborted ? interrupted(data) : error;
     });
   }
   const { run: { model: base } } = await readRunConfig(run);

@@ -21,13 +21,38 @@ export interface TableGroup {
 /** Seeds of every method. */
 const SEEDS: readonly number[] = [0, 1, 2, 3];
 
-/** Training examples held out, by kind of experiment, and steps where fewer than those of one table tell methods apart. */
+/**
+ * Training examples held out, by kind of experiment; and as many steps, examples, answers and pictures as tell methods apart
+ * where each is run a dozen times.
+ */
 const PROTOCOL: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  "image-classification": { validation: 1000, steps: 150 },
-  "depth": { validation: 200, steps: 100 },
-  "reasoning": { validation: 200 },
-  "generation": { validation: 1000 },
+  "image-classification": { validation: 1000, steps: 100, limit: 5000 },
+  // Scenes are rendered anew in every run, which takes longer than to learn from them.
+  "depth": { validation: 200, steps: 60, limit: 400, samples: 0, workers: 0 },
+  "reasoning": { validation: 200, steps: 80, samples: 0 },
+  "generation": { validation: 1000, steps: 150, samples: 200, "sampling-steps": 20 },
 };
+
+/** Where searches begin, by kind of experiment and method: near what earlier ones have found (default: the recipe's rate). */
+const STARTS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  "image-classification": {
+    ...{ head: 0.1, mora1: 0.01, mora6: 0.03, bitfit: 0.03, difffit: 0.03, lora: 0.03, vera: 0.1, dora: 0.03 },
+    ...{ norms: 0.03, scale: 0.03, all: 0.003 },
+  },
+};
+
+/** The order in which groups of tables are run: those that most is asked of first, what samples pictures last. */
+const ORDER: readonly string[] = ["S9", "S6", "S3", "S2", "S4", "S5", "S10", "S8"];
+
+/**
+ * Which of several groups of tables goes first: the lowest.
+ *
+ * @param group The group
+ */
+export function rankOf({ tables }: Pick<TableGroup, "tables">): number {
+  const found = ORDER.findIndex((name) => tables.some((table) => table.name === name));
+  return found < 0 ? ORDER.length : found;
+}
 
 /** Every table, those of S1 as the transfers they are. */
 export const allTables: readonly string[] = [...Object.keys(compressionTables), ...Object.keys(paperTables)];
@@ -50,8 +75,17 @@ export function readTables(written: string | undefined): readonly string[] {
 /** A table's sweep by the common protocol. */
 function fairSize(name: string): Configuration {
   const micro = microSize(name);
-  const protocol = PROTOCOL[`${experiments[paperTable(name).experiment].micro.settings.task}`];
-  return { ...micro, settings: { ...micro.settings, ...protocol }, seeds: SEEDS, search: true };
+  const task = `${experiments[paperTable(name).experiment].micro.settings.task}`;
+  return {
+    ...micro,
+    settings: { ...micro.settings, ...PROTOCOL[task] },
+    seeds: SEEDS,
+    rates: (method) => {
+      const start = STARTS[task]?.[method];
+      return start === undefined ? micro.rates(method) : [start];
+    },
+    search: true,
+  };
 }
 
 /**

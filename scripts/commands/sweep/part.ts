@@ -1,18 +1,12 @@
 /**
- * A worker of a sweep: one of several that share its folder, on machines that a scheduler gives them.
+ * Workers of a sweep: several that share its folder, on machines that a scheduler gives them. Each piece of work is claimed
+ * before it begins.
  *
  * @module
  */
 import { claimFolder, FolderInUse } from "../../../dsl/files/claim.ts";
-import { makeFolder } from "../../../dsl/files/write.ts";
 import { usage } from "../../cli/options.ts";
-import { runCell } from "./cell.ts";
-import { checkSettings } from "./check.ts";
-import { note, resultLine } from "./execute.ts";
-import { claim } from "./folder.ts";
-import type { Configuration } from "./paper.ts";
-import { planCells } from "./plan.ts";
-import { earlierResult } from "./run.ts";
+import type { Slots } from "./slots.ts";
 
 /** Which worker of how many, counted from 1. */
 export interface Part {
@@ -56,57 +50,70 @@ export function partOf(text: string | undefined): Part | undefined {
   throw usage("reading --part", text, "K/N, K from 1 to N");
 }
 
-/** A run's claim; undefined where another worker has it. */
-async function claimed(folder: string, name: string): Promise<Disposable | undefined> {
-  return await claimFolder(`${folder}/${CLAIMS}/${name}`, "sweep").catch((error) => {
-    if (error instanceof FolderInUse) return undefined;
-    throw error;
+/** Claims a piece of work by its name; undefined where another worker has it. */
+export type Claiming = (name: string) => Promise<Disposable | undefined>;
+
+/**
+ * Claims of pieces of work inside of a folder; that of a worker that has died is free.
+ *
+ * @param folder The folder
+ */
+export function claimsIn(folder: string): Claiming {
+  return (name) =>
+    claimFolder(`${folder}/${CLAIMS}/${name}`, "sweep").catch((error) => {
+      if (error instanceof FolderInUse) return undefined;
+      throw error;
+    });
+}
+
+/**
+ * Items with a worker's own share first, so that workers seldom meet.
+ *
+ * @param items The items
+ * @param part Which worker; undefined where there is one
+ */
+export function ownFirst<Item>(items: readonly Item[], part: Part | undefined): readonly Item[] {
+  if (part === undefined) return items;
+  const isOwn = (_: Item, i: number) => i % part.count === part.number - 1;
+  return [...items.filter(isOwn), ...items.filter((item, i) => !isOwn(item, i))];
+}
+
+/** How long another worker is left alone before it is looked whether it has ended, in milliseconds. */
+const PAUSE = 500;
+
+/** Waits a moment, or until it is ended. */
+function pause(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(end, PAUSE);
+    function end() {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    }
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
   });
 }
 
 /**
- * Runs what nobody else runs of a sweep: first the worker's share, then what others have not come to. A run is claimed before
- * it begins; the claim of a worker that has died is free. Tables are made by the same command without a part, when the
- * workers have ended.
+ * Does a piece of work in a place of its own. While another worker has it, the place is left to others.
  *
- * @param configuration What to compare
- * @param part Which worker
- * @param place Where, and what ends it
- * @throws OneloraError (exit code 2) for sweeps whose runs depend on each other
+ * @param how Places, whose turn it is, what ends it, and whether to wait for another worker that has it
+ * @param work The work; undefined where another worker has it
+ * @returns What came of it; undefined where another worker has it and it is not waited for, or was ended
  */
-export async function sweepPart(
-  { settings, first, search, ...plan }: Configuration,
-  part: Part,
-  { folder, signal }: { readonly folder: string; readonly signal: AbortSignal },
-): Promise<void> {
-  if (first !== undefined || search) {
-    const found = first !== undefined ? "a first stage, which every run needs" : "a search for rates, run after run";
-    throw usage(`sweeping part ${part.number}/${part.count}`, found, "sweeps whose runs need no others: no --part");
+export async function insideSlot<Result>(
+  { slots, rank, signal, wait }: {
+    readonly slots: Slots;
+    readonly rank: number;
+    readonly signal: AbortSignal;
+    readonly wait: boolean;
+  },
+  work: () => Promise<Result | undefined>,
+): Promise<Result | undefined> {
+  for (;;) {
+    const result = await slots.take(rank, work);
+    if (result !== undefined || !wait || signal.aborted) return result;
+    await pause(signal);
   }
-  checkSettings(settings, first);
-  await makeFolder(`${folder}/${CLAIMS}`);
-  await claim(folder, settings);
-  const cells = planCells(plan);
-  const isOwn = (i: number) => i % part.count === part.number - 1;
-  const order = [...cells.filter((_, i) => isOwn(i)), ...cells.filter((_, i) => !isOwn(i))];
-  let [done, failed] = [0, 0];
-  for (const cell of order) {
-    if (signal.aborted) break;
-    using own = await claimed(folder, cell.name);
-    if (own === undefined || (await earlierResult(cell, folder)).state !== "pending") continue;
-    try {
-      await runCell(cell, { folder, settings, signal, onLine: () => {} });
-      done++;
-      note(resultLine(await earlierResult(cell, folder)));
-    } catch (error) {
-      failed++;
-      note(`${cell.name}  ${(error as Error).message}`);
-    }
-  }
-  const rest = (await Promise.all(cells.map((cell) => earlierResult(cell, folder))))
-    .filter(({ state }) => state === "pending").length;
-  note(
-    `part ${part.number}/${part.count}: ${done} runs here${failed > 0 ? `, ${failed} failed` : ""}; ${rest} to be done`,
-  );
-  if (rest === 0) note("the same command without --part makes the tables");
 }

@@ -14,7 +14,9 @@ import {
   type Summary,
   wasShared,
 } from "./folder.ts";
+import { type Claiming, insideSlot } from "./part.ts";
 import type { Cell } from "./plan.ts";
+import type { Slots } from "./slots.ts";
 
 /** What came of a cell. */
 export type CellResult =
@@ -34,14 +36,18 @@ export type CellResult =
 export interface Surroundings {
   /** The sweep's folder. */
   readonly folder: string;
-  /** Cells at once. */
-  readonly jobs: number;
+  /** Places for runs. */
+  readonly slots: Slots;
+  /** Which of several sweeps that share them goes first: the lowest. */
+  readonly rank: number;
   /** Ends the sweep. */
   readonly signal: AbortSignal;
   /** Runs a cell to its end; fails with OneloraError. */
   readonly run: (cell: Cell) => Promise<void>;
-  /** Told each result as it comes, and which of how many it is; `earlier` if it was there before. */
-  readonly onResult: (result: CellResult, place: { readonly done: number; readonly earlier: boolean }) => void;
+  /** Told each result as it comes, and whether it was there before. */
+  readonly onResult: (result: CellResult, earlier: boolean) => void;
+  /** Keeps other workers out of a cell; undefined where one has it (default: there are none). */
+  readonly claim?: Claiming;
 }
 
 /** The result of a cell that has ended. */
@@ -88,42 +94,49 @@ export async function earlierResult(cell: Cell, folder: string): Promise<CellRes
 }
 
 /**
- * Runs every cell that is not finished.
+ * Runs every cell that is not finished. A cell that another worker runs is waited for where it is there to find a rate, on
+ * which others depend; else it is pending.
  *
  * @param cells The cells, in order
  * @param surroundings Where and how
- * @returns A result for each cell, in order; pending ones were not ended because of an interrupt
+ * @returns A result for each cell, in order; pending ones were not ended because of an interrupt, or run elsewhere
  */
 export async function runCells(cells: readonly Cell[], surroundings: Surroundings): Promise<readonly CellResult[]> {
-  const { folder, jobs, signal, run, onResult } = surroundings;
-  const results = new Map<Cell, CellResult>();
-  const keep = (result: CellResult, earlier: boolean) => {
-    results.set(result.cell, result);
-    onResult(result, { done: results.size, earlier });
-  };
-  const waiting: Cell[] = [];
-  for (const cell of cells) {
-    const earlier = await earlierResult(cell, folder);
-    if (earlier.state === "pending") waiting.push(cell);
-    else keep(earlier, true);
-  }
-  const isShared = Math.min(jobs, waiting.length) > 1;
-  const work = async () => {
-    while (!signal.aborted) {
-      const cell = waiting.shift();
-      if (cell === undefined) return;
-      try {
-        if (isShared) await noteShared(`${folder}/${cell.name}`);
-        await run(cell);
-        keep(await resultOf(cell, folder), false);
-      } catch (error) {
-        const result = failed(cell, error);
-        if (cell.testing === false && hasDiverged(result)) await noteDiverged(`${folder}/${cell.name}`, result.why);
-        // What an interrupt ended has not failed.
-        if (!signal.aborted) keep(result, false);
-      }
+  const { folder, slots, rank, signal, run, onResult, claim } = surroundings;
+  /** What comes of a cell, and whether it was there before; undefined where another worker has it. */
+  const attempted = async (cell: Cell): Promise<readonly [CellResult, earlier: boolean] | undefined> => {
+    if (signal.aborted) return [{ cell, state: "pending" }, false];
+    using own = await claim?.(cell.name);
+    if (claim !== undefined) {
+      if (own === undefined) return undefined;
+      const earlier = await earlierResult(cell, folder);
+      if (earlier.state !== "pending") return [earlier, true];
+    }
+    try {
+      if (slots.count > 1) await noteShared(`${folder}/${cell.name}`);
+      await run(cell);
+      return [await resultOf(cell, folder), false];
+    } catch (error) {
+      const result = failed(cell, error);
+      if (cell.testing === false && hasDiverged(result)) await noteDiverged(`${folder}/${cell.name}`, result.why);
+      // What an interrupt ended has not failed.
+      return [signal.aborted ? { cell, state: "pending" } : result, false];
     }
   };
-  await Promise.all(Array.from({ length: Math.min(jobs, waiting.length) }, work));
-  return cells.map((cell) => results.get(cell) ?? { cell, state: "pending" });
+  const ended = async (cell: Cell): Promise<CellResult> => {
+    const wait = cell.testing === false;
+    const [result, earlier] = await insideSlot({ slots, rank, signal, wait }, () => attempted(cell)) ?? [];
+    if (result === undefined) return { cell, state: "pending" };
+    if (result.state !== "pending") onResult(result, earlier ?? false);
+    return result;
+  };
+  const known = new Map<Cell, CellResult>();
+  // One after the other, so that cells take their places in order.
+  for (const cell of cells) {
+    const earlier = await earlierResult(cell, folder);
+    if (earlier.state === "pending") continue;
+    onResult(earlier, true);
+    known.set(cell, earlier);
+  }
+  return await Promise.all(cells.map((cell) => known.get(cell) ?? ended(cell)));
 }

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { NO_METHOD } from "../../../tasks/trainer/method.ts";
 import { type Cell, planCells } from "./plan.ts";
 import { type Deciding, heldOutValue, order } from "./rows.ts";
 import { type CellResult, hasDiverged } from "./run.ts";
@@ -83,12 +82,12 @@ export function standingOf(start: number, tried: readonly Tried[], better: Decid
 
 /** What a search needs. */
 export interface SearchOptions {
-  /** Methods. */
-  readonly methods: readonly string[];
+  /** The method. */
+  readonly method: string;
   /** The seed that it is done with. */
   readonly seed: number;
-  /** Where a method's search begins. */
-  readonly startOf: (method: string) => number;
+  /** Where the search begins. */
+  readonly start: number;
   /** Runs cells, or says what came of them before. */
   readonly run: (cells: readonly Cell[]) => Promise<readonly CellResult[]>;
   /** Told in lines what is done. */
@@ -99,52 +98,39 @@ export interface SearchOptions {
 
 /** What came of a search. */
 export interface Found {
-  /** The rate of each method whose search has ended with one. */
-  readonly rates: ReadonlyMap<string, number>;
-  /** Everything that was tried, by method. */
+  /** The method's rate; undefined if the search has not ended with one. */
+  readonly rate?: number;
+  /** Everything that was tried. */
   readonly results: readonly CellResult[];
 }
 
 /**
- * Searches a rate for each method. Runs of all methods go side by side, round by round; what was run before counts.
+ * Searches a method's rate, round by round; what was run before counts.
  *
  * @param options See {@linkcode SearchOptions}
  */
-export async function searchRates(options: SearchOptions): Promise<Found> {
-  const { seed, startOf, run, note, signal } = options;
-  const rates = new Map<string, number>();
+export async function searchRate({ method, seed, start, run, note, signal }: SearchOptions): Promise<Found> {
   const results: CellResult[] = [];
-  let searching = options.methods.filter((method) => method !== NO_METHOD);
-  const better = () => results.flatMap((each) => each.state === "finished" ? [each.summary.deciding.better] : [])[0];
-  const standing = (method: string) => {
-    const tried = results.filter(({ cell }) => cell.method === method)
-      .map((result): Tried => ({ rate: result.cell.rate!, value: heldOutValue(result) }));
-    return standingOf(startOf(method), tried, better() ?? "lower");
+  const standing = () => {
+    const [better] = results.flatMap((each) => each.state === "finished" ? [each.summary.deciding.better] : []);
+    const tried = results.map((result): Tried => ({ rate: result.cell.rate!, value: heldOutValue(result) }));
+    return standingOf(start, tried, better ?? "lower");
   };
-  while (searching.length > 0 && !signal.aborted) {
-    const next = new Map(searching.map((method) => [method, standing(method).next]));
-    const cells = planCells({ methods: searching, seeds: [seed], rates: (method) => next.get(method) ?? [] })
+  for (let { next } = standing(); next.length > 0 && !signal.aborted;) {
+    const cells = planCells({ methods: [method], seeds: [seed], rates: () => next })
       .map((cell): Cell => ({ ...cell, testing: false }));
     const found = await run(cells);
     results.push(...found.filter(({ state }) => state !== "pending"));
-    searching = searching.filter((method) => {
-      const own = found.filter(({ cell }) => cell.method === method);
-      // What a lower rate does not mend ends a method's search; so does an interrupt.
-      if (own.some((result) => result.state === "failed" && !hasDiverged(result))) return false;
-      if (own.some(({ state }) => state === "pending")) return false;
-      const { next: more, best, edge } = standing(method);
-      if (more.length > 0) {
-        const where = best === undefined ? "every run diverged" : `rate ${best} is best and the ${edge} of those tried`;
-        note(`${method}: ${where}; trying ${more.join(", ")}`);
-        return true;
-      }
-      if (best === undefined) note(`${method}: every run diverged, down to rate ${rateAt(LEAST)}`);
-      else {
-        rates.set(method, best);
-        note(`${method}: rate ${best}${edge === undefined ? "" : `, still the ${edge} of those tried`}`);
-      }
-      return false;
-    });
+    // What a lower rate does not mend ends a search; so does an interrupt.
+    if (found.some((result) => result.state === "failed" && !hasDiverged(result))) return { results };
+    if (found.some(({ state }) => state === "pending")) return { results };
+    const { next: more, best, edge } = standing();
+    next = more;
+    if (more.length > 0) {
+      const where = best === undefined ? "every run diverged" : `rate ${best} is best and the ${edge} of those tried`;
+      note(`${method}: ${where}; trying ${more.join(", ")}`);
+    } else if (best === undefined) note(`${method}: every run diverged, down to rate ${rateAt(LEAST)}`);
+    else note(`${method}: rate ${best}${edge === undefined ? "" : `, still the ${edge} of those tried`}`);
   }
-  return { rates, results };
+  return { rate: signal.aborted ? undefined : standing().best, results };
 }
