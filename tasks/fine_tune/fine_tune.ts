@@ -31,7 +31,7 @@ import type { TrainedModel } from "../trainer/prediction.ts";
 import { readRunConfig, runConfig } from "./config.ts";
 import { newFolder, unused, writeRunJson } from "./folder.ts";
 import { watchLoad } from "./load.ts";
-import { type RunMemory, watchMemory } from "./memory.ts";
+import { earlierMemory, type RunMemory, watchMemory } from "./memory.ts";
 import { type ExampleOf, type FineTuneOptions, type FineTuneSurroundings, SURROUNDINGS } from "./options.ts";
 import { checkExamples, digestOf, OWN, type Own, ownExamples } from "./own_examples.ts";
 import { type Tuned, tuned } from "./tuned.ts";
@@ -205,7 +205,8 @@ async function trained(
     )
     : undefined;
 
-  const [otherLoad, memory] = [watchLoad(), watchMemory()];
+  const before = options.resume === undefined || out === undefined ? undefined : await earlierMemory(out);
+  const [otherLoad, memory] = [watchLoad(), watchMemory(before)];
   let plan: StepPlan | undefined;
   let kept: TrainedModel | undefined;
   const running = runTask(kind, run, {

@@ -5,6 +5,8 @@
  */
 import { engineInUse } from "../../dsl/engine/mod.ts";
 import { nvidia } from "../../dsl/engine/nvidia.ts";
+import { parseSettings } from "../../dsl/files/json.ts";
+import { readText, SETTINGS_BYTES } from "../../dsl/files/read.ts";
 import { builtinIfThere } from "../../dsl/host.ts";
 import { isGranted } from "../../dsl/permission.ts";
 
@@ -27,9 +29,10 @@ export interface RunMemory extends Memory {
 /**
  * Watches a run's memory, so that what evaluations take does not count as what training does.
  *
+ * @param before What an earlier session took in whose steps this one takes none
  * @returns What to tell of steps and evaluations, and what says in the end what was taken
  */
-export function watchMemory(): {
+export function watchMemory(before?: RunMemory): {
   readonly onStep: () => void;
   readonly onEvaluating: () => void;
   readonly taken: () => RunMemory;
@@ -46,9 +49,30 @@ export function watchMemory(): {
     },
     taken: () => {
       const whole = peakMemory();
+      // A run that goes on after its last step, for the test data, has trained before.
+      if (!stepped && before !== undefined) {
+        return { ...before, wholeBytes: Math.max(before.wholeBytes, whole.peakBytes) };
+      }
       return { ...training ?? whole, wholeBytes: whole.peakBytes };
     },
   };
+}
+
+/**
+ * What an earlier session of a run took, as its summary says.
+ *
+ * @param out The run's folder
+ * @returns Its memory; undefined where there is no summary, or one without it
+ */
+export async function earlierMemory(out: string): Promise<RunMemory | undefined> {
+  try {
+    const { memory } = parseSettings(await readText(`${out}/summary.json`, SETTINGS_BYTES)) as {
+      readonly memory?: Partial<RunMemory>;
+    };
+    return Number.isFinite(memory?.peakBytes) && Number.isFinite(memory?.wholeBytes) ? memory as RunMemory : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The only card of the machine; with several it is not known which one the engine took. */

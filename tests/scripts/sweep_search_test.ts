@@ -66,6 +66,15 @@ Deno.test("a rate is found on examples held out, the test data judge the chosen 
     assertEquals((await json(`${out}/${cell.name}/config.json`)).testing, cell.testing !== false);
     assertEquals(cell.testing === false, cell.method !== "none" && cell.rate !== row.best.rate);
   }
+  // The run of the chosen rate went on to the test data: it has trained in an earlier process, which took more memory.
+  const chosen =
+    runs.find(({ cell }: { cell: { testing?: boolean; method: string } }) =>
+      cell.testing !== false && cell.method === "bitfit"
+    ).summary;
+  assert(chosen.memory.peakBytes > 0 && chosen.memory.wholeBytes >= chosen.memory.peakBytes);
+  const others = runs.filter(({ cell }: { cell: { testing?: boolean } }) => cell.testing === false)
+    .map(({ summary }: { summary: { memory: { peakBytes: number } } }) => summary.memory.peakBytes);
+  assert(chosen.memory.peakBytes > 0.97 * Math.min(...others), `${chosen.memory.peakBytes} of ${others}`);
   const again = await runTask("sweep", ...sweep);
   assertEquals(again.code, 0, again.err);
   assertEquals([...again.err.matchAll(/^\[\d+\/\d+\] /gm)].length, [...again.err.matchAll(/\(earlier\)$/gm)].length);
