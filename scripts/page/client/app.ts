@@ -256,7 +256,9 @@ async function busy(work: () => Promise<void>): Promise<void> {
 trainButton.onclick = () =>
   busy(async () => {
     const start = find<HTMLInputElement>("#start").checked ? START : 0;
-    if (digits.length + start === 0) throw new Error("Add an example first, or take MNIST's digits as a start.");
+    if (start === 0 && new Set(digits.map(({ label }) => label)).size < 2) {
+      throw new Error("Add examples of two different digits first, or take MNIST's digits as a start.");
+    }
     losses.length = 0;
     say("Training ...");
     take(await ask("train", { digits, start }));
