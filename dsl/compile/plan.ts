@@ -7,12 +7,13 @@ import { engineInUse } from "../engine/in_use.ts";
 import type { BackendName } from "../engine/interface.ts";
 import { engineKind } from "../engine/kinds.ts";
 import type { Precision } from "../engine/precision.ts";
+import type { StoredForm } from "../engine/stored.ts";
 import { flatten, type Params, type Tree } from "../tree.ts";
+import { keeping, largestUnpacked, processBytes } from "./keeping.ts";
 import { removeDead } from "./passes.ts";
 import {
   buffersAt,
   type BytesOf,
-  bytesOf,
   isAlias,
   planMemory,
   productFlops,
@@ -21,7 +22,7 @@ import {
   type ValueType,
 } from "./program.ts";
 import type { PureStep, StepState } from "./step.ts";
-import { halve } from "./tensorflow/half.ts";
+import { halve, nothingHalved } from "./tensorflow/half.ts";
 import { trace } from "./trace.ts";
 
 /** Types of everything a step reads. */
@@ -42,6 +43,12 @@ export interface PlanOptions {
   readonly backend?: BackendName;
   /** Precision of frozen weights and matrix products (default float32); bf16 is the tensorflow backend's. */
   readonly precision?: Precision;
+  /**
+   * What frozen parameters are kept as, those that are, by path.
+   *
+   * @internal
+   */
+  readonly forms?: ReadonlyMap<string, StoredForm>;
   /** The gradients that the step has computed when it returns: they are counted on a line of their own. */
   readonly gradients?: () => Params;
 }
@@ -62,6 +69,8 @@ export interface PeakBytes {
   readonly gradients: number;
   /** Parameters and optimiser state of the next step, as far as they are there by then. */
   readonly next: number;
+  /** Numbers that quantised weights are made into for the call that reads them. */
+  readonly unpacked: number;
   /** Everything else: what is kept for the backward pass, and what is being computed. */
   readonly activations: number;
 }
@@ -69,7 +78,7 @@ export interface PeakBytes {
 /** What a step will take. */
 export interface StepPlan {
   /** Frozen parameters by element type, in bytes. */
-  readonly weights: { readonly float32: number; readonly bf16: number };
+  readonly weights: { readonly float32: number; readonly bf16: number; readonly quantised: number };
   /** Trained parameters, in bytes. */
   readonly trained: number;
   /** All of their gradients, in bytes. */
@@ -84,6 +93,10 @@ export interface StepPlan {
   readonly productFlops: number;
   /** Kernel calls. */
   readonly calls: number;
+  /** Numbers of the largest quantised matrix that is read. */
+  readonly unpackedNumbers: number;
+  /** What the process takes at the peak, its own memory included, as the engine was measured. */
+  readonly processBytes: number;
 }
 
 /**
@@ -155,6 +168,7 @@ function peakOf(
   groups: Readonly<Record<"frozen" | "trained" | "optimiser" | "batch", readonly ValueId[]>>,
   call: number,
   bytes: BytesOf,
+  unpacked: number,
 ): PeakBytes {
   const inputs = new Set(program.inputs);
   const outputs = new Set(program.outputs);
@@ -170,6 +184,7 @@ function peakOf(
     optimiser: total(groups.optimiser, bytes),
     batch: total(groups.batch, bytes),
     constants: total(program.constants.keys(), bytes),
+    unpacked,
     ...sums,
   };
 }
@@ -206,10 +221,11 @@ export function planStep<Batch extends Params>(
 ): StepPlan {
   const recorded = record(step, types, options);
   const { program } = recorded;
-  const half = options.precision === "bf16"
-    ? halve(program, Object.keys(types.frozen).length).values
-    : new Set<ValueId>();
-  const bytes: BytesOf = (value) => bytesOf(program.types[value]) / (half.has(value) ? 2 : 1);
+  const frozen = Object.keys(types.frozen);
+  const { bytes, during, isHalf, isQuantised } = keeping(program, {
+    halved: options.precision === "bf16" ? halve(program, frozen.length) : nothingHalved,
+    forms: frozen.map((path) => options.forms?.get(path)),
+  });
   let next = 0;
   const take = (tree: Tree<ValueType>) => program.inputs.slice(next, next += Object.keys(tree).length);
   const groups = {
@@ -218,19 +234,28 @@ export function planStep<Batch extends Params>(
     optimiser: take(types.optimiser),
     batch: take(types.batch),
   };
-  const { peakBytes, peakCall } = planMemory(program, bytes);
+  const { name } = options.backend === undefined ? engineInUse() : { name: options.backend };
+  const { peakBytes, peakCall } = planMemory(program, bytes, during);
+  const unpacked = peakCall < 0 ? 0 : during(program.calls[peakCall]);
   const trained = total(groups.trained, bytes);
+  const atPeak = peakOf(recorded, groups, peakCall, bytes, unpacked);
+  const unpackedNumbers = largestUnpacked(program, isQuantised);
+  const made = atPeak.activations + atPeak.gradients + atPeak.next;
+  const sizes = { peakBytes, calls: program.calls.length, made, unpackedNumbers };
   return {
     weights: {
-      float32: total(groups.frozen.filter((value) => !half.has(value)), bytes),
-      bf16: total(groups.frozen.filter((value) => half.has(value)), bytes),
+      float32: total(groups.frozen.filter((value) => !isHalf(value) && !isQuantised(value)), bytes),
+      bf16: total(groups.frozen.filter(isHalf), bytes),
+      quantised: total(groups.frozen.filter(isQuantised), bytes),
     },
     trained,
     gradients: trained,
     optimiser: total(groups.optimiser, bytes),
     peakBytes,
-    atPeak: peakOf(recorded, groups, peakCall, bytes),
+    atPeak,
     productFlops: productFlops(program),
     calls: program.calls.length,
+    unpackedNumbers,
+    processBytes: processBytes(name, sizes),
   };
 }

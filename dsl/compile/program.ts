@@ -159,15 +159,20 @@ function follow(
  *
  * @param program The program
  * @param bytes Memory of each value, if it is not kept in its own type
+ * @param during Bytes that a call takes besides, for its own time
  */
 export function planMemory(
   program: Program,
   bytes: BytesOf = (value) => bytesOf(program.types[value]),
+  during: (call: Call) => number = () => 0,
 ): MemoryPlan {
   let [residentBytes, peakBytes, peakCall] = [0, 0, -1];
   follow(program, bytes, (call, alive) => {
     if (call === -1) residentBytes = peakBytes = alive;
-    else if (alive > peakBytes) [peakBytes, peakCall] = [alive, call];
+    else {
+      const all = alive + during(program.calls[call]);
+      if (all > peakBytes) [peakBytes, peakCall] = [all, call];
+    }
   });
   return { peakBytes, residentBytes, peakCall };
 }

@@ -32,6 +32,18 @@ export interface Device {
   readonly text: string;
 }
 
+/** Memory of a process besides the tensors of a step or call. */
+export interface Overhead {
+  /** Bytes of a process with the engine ready and one program made. */
+  readonly process: number;
+  /** Bytes of a kernel call of the program. */
+  readonly call: number;
+  /** Share of what is neither parameter nor state: freed memory that the allocator has not given back. */
+  readonly slack: number;
+  /** Bytes of a number of the largest quantised matrix while it is made into numbers, besides these. */
+  readonly unpacked: number;
+}
+
 /** A program, and what runs it. */
 export interface Running {
   /** The program as it is run. */
@@ -68,6 +80,17 @@ export interface EngineKind {
     options: ResidentOptions,
     fallback: (step: PureStep<Batch>, state: StepState) => Resident<Batch>,
   ) => Resident<Batch>;
+  /** What its process takes besides the tensors of a step or call, as it was measured. */
+  readonly overhead: Overhead;
+  /** Most bytes of tensors that it can address, where there is such a bound. */
+  readonly most?: number;
+  /**
+   * Brings a tensor's numbers to where the engine computes, so that they are not kept in JavaScript's memory until a first
+   * kernel reads them; absent where they are there already.
+   *
+   * @internal
+   */
+  readonly settle?: (tensor: Tensor) => void;
   /**
    * Keeps bytes as a tensor of another form than its numbers; absent where all tensors are float32.
    *

@@ -124,7 +124,16 @@ async function openShards(index: string): Promise<PytorchCheckpoint> {
  * @param path File or folder
  * @throws OneloraError for what is missing or malformed, and for a folder without a clear choice
  */
-export async function openCheckpoint(path: string): Promise<WeightsCheckpoint> {
+export async function openCheckpoint(path: string): Promise<PytorchCheckpoint> {
+  return await openWeights(path);
+}
+
+/**
+ * As {@linkcode openCheckpoint} does, with what is read of tensors in blocks as they are.
+ *
+ * @param path File or folder
+ */
+export async function openWeights(path: string): Promise<WeightsCheckpoint> {
   const { isDirectory } = await guarded(
     `reading ${path}`,
     "a file of weights or a folder with one",

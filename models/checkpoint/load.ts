@@ -5,10 +5,12 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
-import type { Precision } from "../../dsl/engine/mod.ts";
+import { engineInUse, type Precision } from "../../dsl/engine/mod.ts";
 import { held, heldQuantised } from "../../dsl/hold.ts";
 import type { Quantisation } from "../../dsl/quantise.ts";
-import { init, type Layer, specs, walk } from "../../dsl/layer.ts";
+import type { StoredForm } from "../../dsl/engine/stored.ts";
+import { init, type Layer, type ParamSpec, specs, walk } from "../../dsl/layer.ts";
+import { isGguf } from "../gguf/checkpoint.ts";
 import { isLinear } from "../../dsl/linear.ts";
 import { hostArray, type HostTensor, toFloat32 } from "../../dsl/safetensors/dtype.ts";
 import type { Key } from "../../dsl/random.ts";
@@ -27,7 +29,7 @@ import {
   writeSafetensors,
 } from "../../dsl/safetensors/mod.ts";
 import { glob, join, type Params, type Path, sizeOf } from "../../dsl/tree.ts";
-import { openCheckpoint, type WeightsCheckpoint } from "./checkpoint.ts";
+import { openWeights, type WeightsCheckpoint } from "./checkpoint.ts";
 import { divisions, gatherRows, published, type Rows, shapeOfRows } from "../fusion.ts";
 import { fetchModel } from "../hub/fetch.ts";
 import { keyOf, keysOf, pathOf, substituteOf } from "./keys.ts";
@@ -150,17 +152,20 @@ async function readRows(
   keys: Keys,
   rows: readonly Rows[],
   form: "bf16" | Quantisation | undefined,
-  isFrozen: boolean,
+  inBlocks: boolean,
 ): Promise<Tensor> {
   const [{ path: whole, share }] = rows;
   const [key] = keys.get(whole)!;
-  if (isFrozen && rows.length === 1 && share === undefined && checkpoint.formOf?.(key) !== undefined) {
+  if (inBlocks && rows.length === 1 && share === undefined && checkpoint.formOf?.(key) !== undefined) {
     return heldQuantised(await checkpoint.readBlocks!(key));
   }
   const hosts: HostTensor[] = [];
   for (const { path } of rows) hosts.push(await readAgreeing(checkpoint, keys.get(path)!, `loading ${model.name}`));
   const host = gatherHosts(rows, hosts);
-  return form === undefined ? toTensor(host) : held(host, form);
+  if (form !== undefined) return held(host, form);
+  const tensor = toTensor(host);
+  engineInUse().settle?.(tensor);
+  return tensor;
 }
 
 /** What weights are kept as in the engine. */
@@ -193,6 +198,38 @@ export function formsOf(
     kept.set(join(path, "weight"), quantise);
   }
   return kept;
+}
+
+/**
+ * What each parameter of a model will be kept as where the engine keeps forms: as is asked for, and blocks as its file has
+ * them. Reads headers only.
+ *
+ * @param model The model
+ * @param layer Its layer, adapted or not
+ * @param holding See {@linkcode Holding}
+ */
+export async function heldForms(
+  model: Model,
+  layer: Layer,
+  holding: Holding,
+): Promise<ReadonlyMap<Path, StoredForm>> {
+  const forms = new Map<Path, StoredForm>(formsOf(layer, holding));
+  const place = model.repository === undefined ? placeOf(model) : undefined;
+  if (place === undefined || !isGguf(place)) return forms;
+  const all = specs(layer);
+  await using checkpoint = await openWeights(place);
+  for (const key of checkpoint.names) {
+    const [path, form] = [pathOf(model.keys, key), checkpoint.formOf?.(key)];
+    if (path !== undefined && form !== undefined && all[path] !== undefined && isKeptInBlocks(all[path])) {
+      forms.set(path, form);
+    }
+  }
+  return forms;
+}
+
+/** Whether a parameter stays in blocks where its file has it so: a frozen matrix. */
+function isKeptInBlocks({ trainable, shape }: ParamSpec): boolean {
+  return trainable !== true && shape.length === 2;
 }
 
 /** Where a checkpoint holds what a layer needs; what it may lack is left out. */
@@ -246,7 +283,7 @@ export async function loadParams(
   model: Model,
   key: Key,
   layer: Layer = model.layer,
-  holding: Holding = {},
+  holding: { readonly precision?: Precision; readonly quantise?: "int8" | "nf4" } = {},
 ): Promise<Loaded> {
   const wanted = specs(layer);
   const given: Record<Path, Tensor> = {};
@@ -255,7 +292,7 @@ export async function loadParams(
   if (place !== undefined) {
     const { repository } = model;
     if (repository !== undefined) await fetchModel(repository.name, repository.options);
-    await using checkpoint = await openCheckpoint(place);
+    await using checkpoint = await openWeights(place);
     refuseTwice(model, checkpoint, holding);
     part = checkpoint.part;
     const keys = resolve(model, checkpoint);
@@ -263,8 +300,7 @@ export async function loadParams(
     const forms = formsOf(layer, holding);
     try {
       for (const [path, rows] of sources) {
-        const isFrozen = wanted[path].trainable !== true && wanted[path].shape.length === 2;
-        given[path] = await readRows(model, checkpoint, keys, rows, forms.get(path), isFrozen);
+        given[path] = await readRows(model, checkpoint, keys, rows, forms.get(path), isKeptInBlocks(wanted[path]));
       }
     } catch (error) {
       dispose(given);
@@ -298,7 +334,7 @@ async function storedTypes(model: Pick<Model, "keys" | "folder" | "weights">): P
   const place = placeOf(model);
   if (place === undefined) return () => "F32";
   // A folder that has a configuration and no weights yet has no types either.
-  const opened = await openCheckpoint(place).catch((error) => {
+  const opened = await openWeights(place).catch((error) => {
     if (error instanceof OneloraError) return undefined;
     throw error;
   });

@@ -4,25 +4,15 @@
  *
  * @module
  */
-import { guarded, openRanged } from "../../dsl/files/file.ts";
+import { openRanged, type RangedFile } from "../../dsl/files/file.ts";
+import { memoryFiles } from "../../dsl/files/store.ts";
 import { hostArray } from "../../dsl/safetensors/dtype.ts";
 import { ggufConfig } from "./config.ts";
 import { type GgufHeader, readGgufHeader } from "./header.ts";
 import { ggufTokenizer } from "./tokenizer.ts";
-import type { RangedFile } from "../../dsl/files/file.ts";
 
-/** Folders of this process, which go with it. */
+/** Names of the folders by file: a file that is opened again is unpacked to the same place. */
 const folders = new Map<string, string>();
-
-function forget(): void {
-  for (const folder of folders.values()) {
-    try {
-      Deno.removeSync(folder, { recursive: true });
-    } catch {
-      // Whoever removed it before meant the same.
-    }
-  }
-}
 
 /** The factors of rotary positions, if the file has some. */
 async function factorsOf(file: RangedFile, { tensors }: GgufHeader): Promise<Float32Array | undefined> {
@@ -32,11 +22,10 @@ async function factorsOf(file: RangedFile, { tensors }: GgufHeader): Promise<Flo
 }
 
 /**
- * Writes the configuration and the tokenizer of a GGUF file into a folder for the time of this process. Needs `--allow-read`,
- * and `--allow-write` for files of its own.
+ * Puts the configuration and the tokenizer of a GGUF file into a folder in memory. Needs `--allow-read`.
  *
  * @param path The file
- * @returns The folder
+ * @returns The folder, `memory:...`
  * @throws OneloraError for a file that is malformed, or asks for what is not computed here
  */
 export async function unpackGguf(path: string): Promise<string> {
@@ -47,16 +36,12 @@ export async function unpackGguf(path: string): Promise<string> {
       "config.json": ggufConfig(header, path, await factorsOf(file, header)),
       ...ggufTokenizer(header, path),
     };
-    return await guarded(`unpacking ${path}`, "a temporary folder that can be written", async () => {
-      const known = folders.get(path);
-      const folder = known ?? await Deno.makeTempDir({ prefix: "onelora-gguf-" });
-      if (folders.size === 0) globalThis.addEventListener("unload", forget);
-      folders.set(path, folder);
-      for (const [name, json] of Object.entries(files)) {
-        await Deno.writeTextFile(`${folder}/${name}`, JSON.stringify(json));
-      }
-      return folder;
-    });
+    const folder = folders.get(path) ?? `gguf/${folders.size}`;
+    folders.set(path, folder);
+    for (const [name, json] of Object.entries(files)) {
+      memoryFiles.set(`${folder}/${name}`, new TextEncoder().encode(JSON.stringify(json)));
+    }
+    return `memory:${folder}`;
   } finally {
     await file.close();
   }

@@ -6,9 +6,11 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { type RecurrentFunction, startRecurrent, typesOf, type ValueType } from "../../dsl/compile/mod.ts";
+import { planRecurrent, type RecurrentPlan, type RecurrentPlanOptions } from "../../dsl/compile/plan_recurrent.ts";
+import { engineKind } from "../../dsl/engine/kinds.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
 import { apply } from "../../dsl/layer.ts";
-import { join, mapTree, type Params, type Path } from "../../dsl/tree.ts";
+import { join, mapTree, type Params, type Path, type Tree } from "../../dsl/tree.ts";
 import type { CausalLanguageModel, Places } from "./llama.ts";
 
 /** Texts that are being read, several at a time. */
@@ -58,6 +60,18 @@ function roundedUp(length: number, least: number): number {
   return size;
 }
 
+/** The smallest of them: tokens that are given, and columns that there are. */
+const [LEAST_LENGTH, LEAST_ROOM] = [16, 64];
+
+/**
+ * Tokens that room is made for at first.
+ *
+ * @param rows Texts at a time
+ */
+export function likelyTokens(rows: number): number {
+  return rows <= 2 ? 512 : 128;
+}
+
 /** The powers of two that numbers of rows are rounded up to. */
 function rowsFor(count: number): number {
   return 2 ** Math.ceil(Math.log2(count));
@@ -82,8 +96,10 @@ function recurrent(model: CausalLanguageModel): RecurrentFunction {
 }
 
 /** Shapes of a row's keys and values by name, [KV, hd]; nothing is computed. */
-function sizesOf(model: CausalLanguageModel, params: Params): ReadonlyMap<Path, readonly [number, number]> {
-  const types = mapTree(({ shape, dtype }: tf.Tensor): ValueType => ({ shape, dtype }))(params);
+function sizesOf(
+  model: CausalLanguageModel,
+  types: Tree<ValueType>,
+): ReadonlyMap<Path, readonly [number, number]> {
   const made = typesOf((tree) => {
     const added: Record<Path, tf.Tensor> = {};
     apply(model, tree)(tf.zeros([1, 1], "int32"), undefined, {
@@ -96,6 +112,52 @@ function sizesOf(model: CausalLanguageModel, params: Params): ReadonlyMap<Path, 
     return added;
   }, types);
   return new Map(Object.entries(made).map(([name, { shape }]) => [name, [shape[1], shape[3]]]));
+}
+
+/** Settings of {@linkcode planDecoding}. */
+export interface DecodingPlanOptions extends RecurrentPlanOptions {
+  /** Texts at a time. */
+  readonly rows: number;
+  /** Tokens that are given. */
+  readonly length: number;
+  /** Tokens that are to come. */
+  readonly tokens: number;
+}
+
+/**
+ * The memory of reading texts and going on with them; nothing is allocated.
+ *
+ * @param model The model
+ * @param types Types of its parameters
+ * @param options See {@linkcode DecodingPlanOptions}
+ */
+export function planDecoding(
+  model: CausalLanguageModel,
+  types: Tree<ValueType>,
+  { rows, length, tokens, ...options }: DecodingPlanOptions,
+): RecurrentPlan {
+  const [given, batch] = [roundedUp(length, LEAST_LENGTH), rowsFor(rows)];
+  const room = roundedUp(given + Math.min(tokens, likelyTokens(rows)), LEAST_ROOM);
+  const float = (...shape: number[]): ValueType => ({ shape, dtype: "float32" });
+  const sizes = sizesOf(model, types);
+  const kept = Object.fromEntries([...sizes].map(([name, [heads, size]]) => [name, float(batch, heads, room, size)]));
+  const [[, size]] = sizes.values();
+  const planned = (count: number, before: number) =>
+    planRecurrent(recurrent(model), {
+      parameters: types,
+      kept,
+      input: {
+        ids: { shape: [batch, count], dtype: "int32" },
+        cos: float(count, size),
+        sin: float(count, size),
+        mask: float(batch, 1, count, before + count),
+      },
+    }, options);
+  const [first, next] = [planned(given, 0), planned(1, room)];
+  // Both programs are there at once.
+  const [large, small] = first.peakBytes > next.peakBytes ? [first, next] : [next, first];
+  const ofCalls = engineKind(options.backend).overhead.call * small.calls;
+  return { ...large, calls: first.calls + next.calls, processBytes: large.processBytes + ofCalls };
 }
 
 /** Where the texts are. */
@@ -124,7 +186,7 @@ export function openDecoder(model: CausalLanguageModel, params: Params, options:
     precision: options.precision,
     whole: ({ ids }) => ids.shape[1] === 1 && ids.shape[0] <= WHOLE_ROWS && (options.tokens ?? 0) >= WHOLE_FROM,
   });
-  const sizes = sizesOf(model, params);
+  const sizes = sizesOf(model, mapTree(({ shape, dtype }: tf.Tensor): ValueType => ({ shape, dtype }))(params));
   let standing: Standing = { at: 0, room: 0, unused: 0, padding: [], slots: [] };
 
   /** Reads columns `at` to `at + N` of all rows. */
@@ -192,8 +254,8 @@ export function openDecoder(model: CausalLanguageModel, params: Params, options:
     vocabulary: model.parts.lm_head.params.weight.shape[0],
     begin: (prompts, likely) => {
       const longest = Math.max(...prompts.map(({ length }) => length));
-      const length = roundedUp(longest, 16);
-      const room = roundedUp(length + likely, 64);
+      const length = roundedUp(longest, LEAST_LENGTH);
+      const room = roundedUp(length + likely, LEAST_ROOM);
       const all = filled(prompts, rowsFor(prompts.length));
       const padding = all.map((ids) => length - ids.length);
       standing = { at: 0, room, unused: length - longest, padding, slots: prompts.map((_, row) => row) };

@@ -10,7 +10,7 @@ import { apply } from "../../dsl/layer.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
 import { join, type Params, type Path } from "../../dsl/tree.ts";
 import { turn } from "../../dsl/turn.ts";
-import { type Decoder, openDecoder } from "./decoder.ts";
+import { type Decoder, likelyTokens, openDecoder } from "./decoder.ts";
 import type { CausalLanguageModel } from "./llama.ts";
 
 /**
@@ -212,9 +212,6 @@ export function processedLogits(
   return changed;
 }
 
-/** Tokens that room is made for at first. */
-const LIKELY = 128;
-
 /**
  * Goes on with one or several texts, giving each step's tokens as they come. Shorter prompts are padded on the left; a row's
  * tokens do not depend on the rows beside it, but for rounding.
@@ -257,7 +254,7 @@ export async function* goOn(
   check(prompts, vocabulary, options);
   const texts = prompts.map((ids) => [...ids]);
   let live = prompts.map((_, row) => row);
-  let logits = await decoder.begin(prompts, Math.min(options.maxTokens, prompts.length <= 2 ? 4 * LIKELY : LIKELY));
+  let logits = await decoder.begin(prompts, Math.min(options.maxTokens, likelyTokens(prompts.length)));
   for (let count = 0; count < options.maxTokens; count++) {
     await turn();
     const tokens = live.map((row, i) =>

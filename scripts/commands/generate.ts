@@ -69,6 +69,7 @@ await main(
     let params: Readonly<Record<string, Tensor>> = {};
     const open = async () => {
       ({ chosen } = await useBackend(backend, { threads }));
+      await kind.making!.requireRoom?.(described, { ...settings, quantise });
       const opened = await openNoting(
         described.name,
         adapter,

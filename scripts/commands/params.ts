@@ -17,9 +17,10 @@ import { planTask } from "../../tasks/trainer/plan.ts";
 import { requireTask, taskOf } from "../../tasks/kinds.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, text } from "../cli/mod.ts";
-import { modelHelp, qkvFlag, usage } from "../cli/options.ts";
+import { modelHelp, qkvFlag, quantiseFlag, usage } from "../cli/options.ts";
 import { paperNote } from "./params/paper.ts";
-import { planLines } from "./params/plan.ts";
+import { loadBytes, phaseLines, planLines, planOfText } from "./params/plan.ts";
+import { heldForms } from "../../models/checkpoint/load.ts";
 
 const flags = {
   model: text({ help: modelHelp, value: "NAME|DIR", default: "vit-micro" }),
@@ -39,6 +40,7 @@ const flags = {
     allowed: precisions,
     default: "float32",
   }),
+  ...quantiseFlag,
   gradientCheckpointing: boolean({ help: "Keep each block's input only and compute the rest again, for --plan" }),
   backend: choice({
     help: "Engine to plan for; it need not be there",
@@ -67,7 +69,7 @@ await main(
     const lines = note === undefined ? rows : [...rows, `note      ${note}`];
     if (!options.plan) return console.log(options.json ? writeNumbers(counts) : lines.join("\n"));
 
-    const { batch, length, precision, gradientCheckpointing, backend } = options;
+    const { batch, length, precision, gradientCheckpointing, backend, quantise } = options;
     const { precisions: computed, embedded } = engineKind(backend);
     if (!computed.includes(precision)) {
       throw usage(`planning in ${precision}`, `--backend ${backend}`, "the tensorflow backend, or --precision float32");
@@ -76,18 +78,36 @@ await main(
     await useBackend(embedded ? backend : "cpu");
     const kind = requireTask(model, `planning to train ${name}`);
     const trained = joinMethods(method, kind.besides(model));
-    const settings = { batch, length, precision, gradientCheckpointing, backend };
-    const plan = planTask(kind, model, adapt(trained, options)(model.layer), settings);
+    if (quantise !== undefined && kind.compact === undefined) {
+      throw usage(`planning in ${quantise}`, `the task ${kind.name}`, "a language model");
+    }
+    const settings = { batch, length, precision, gradientCheckpointing, backend, quantise };
+    const layer = adapt(trained, options)(model.layer);
+    const forms = await heldForms(model, layer, kind.compact === undefined ? {} : { precision, quantise });
+    const plan = planTask(kind, model, layer, { ...settings, forms });
+    const decoding = kind.compact === undefined ? undefined : planOfText(model, { ...settings, forms });
     const what = [
       kind.sizeInWords(settings),
       precision,
+      ...(quantise === undefined ? [] : [quantise]),
       ...(gradientCheckpointing ? ["gradient checkpointing"] : []),
       backend,
     ];
     console.log(
       options.json
-        ? writeNumbers({ ...counts, plan: { ...settings, ...plan } })
-        : [...lines, "", `a training step: ${what.join(", ")}`, ...planLines(plan)].join("\n"),
+        ? writeNumbers({
+          ...counts,
+          plan: { ...settings, ...plan },
+          loading: loadBytes(plan, layer, backend),
+          decoding,
+        })
+        : [
+          ...lines,
+          "",
+          `a training step: ${what.join(", ")}`,
+          ...planLines(plan),
+          ...phaseLines(plan, layer, backend, decoding),
+        ].join("\n"),
     );
   }),
 );

@@ -24,7 +24,7 @@ export interface ContinueSettings {
 }
 
 /** Tokens where neither the settings nor the model's files say how many. */
-const MOST_TOKENS = 128;
+export const MOST_TOKENS = 128;
 
 /** How a text goes on: as the settings say, else as the model's files do, else by the likeliest tokens. */
 export function generationOf(

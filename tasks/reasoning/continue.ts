@@ -15,6 +15,7 @@ import { boolean, choice, integer, number, text } from "../trainer/setting.ts";
 import type { Making } from "../trainer/prediction.ts";
 import { type ContinueSettings, generationOf } from "./continuation.ts";
 import { converse } from "./converse.ts";
+import { requireRoomToGoOn } from "./room.ts";
 import { encodeOpen } from "./encode.ts";
 import { tokenizerOf } from "./questions.ts";
 
@@ -56,6 +57,7 @@ export const continuing: Making<ContinueSettings> = {
   },
   isConversation: ({ prompt, chat }) => chat === true && prompt === undefined,
   converse,
+  requireRoom: requireRoomToGoOn,
   make: async (described, open, { prompt, chat, seed, precision, ...given }, write) => {
     asLanguageModel(described, described.layer);
     if (prompt === undefined) throw refused("going on with a text", "no `prompt`", "`prompt: TEXT`");

@@ -32,7 +32,7 @@ import { recipeFor } from "./recipe.ts";
 import { answersReport } from "./report.ts";
 import { evaluateExactMatch, respond, type Responded, type RespondOptions } from "./respond.ts";
 import { type ReasoningSettings, reasoningSettings } from "./settings.ts";
-import { lengthMultiple, tokenBatches } from "./training.ts";
+import { lengthMultiple, longestRow, tokenBatches } from "./training.ts";
 
 /** Questions at a time in an evaluation. */
 const EVALUATION_BATCH = 32;
@@ -143,6 +143,7 @@ async function open(
     layer,
     objective: reasoningObjective(underRun(layer, run)),
     examples: questions.train.length,
+    longest: longestRow(questions.train, lengthMultiple(questions.train, questions.validation)),
     training: reasoningTask(layer, questions, run),
     show: (params, folder) => show({ model, layer }, params, questions, run, folder),
   };

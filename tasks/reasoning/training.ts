@@ -21,6 +21,17 @@ export function lengthMultiple(...parts: readonly (readonly EncodedExample[])[])
 }
 
 /**
+ * Tokens of the longest row of a batch.
+ *
+ * @param train All examples
+ * @param multiple Lengths are multiples of this
+ */
+export function longestRow(train: readonly EncodedExample[], multiple: number): number {
+  const longest = train.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+  return Math.ceil(longest / multiple) * multiple;
+}
+
+/**
  * Batches for the trainer. Parts of a batch are weighed by their counted tokens, so that the mean of the parts' gradients is the
  * gradient of the whole batch's mean over tokens.
  *

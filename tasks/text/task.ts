@@ -11,7 +11,7 @@ import type { OwnDataOptions } from "../data/own.ts";
 import { reasoning } from "../reasoning/task.ts";
 import { evaluateReasoning, reasoningObjective } from "../reasoning/objective.ts";
 import { respondTo } from "../reasoning/respond.ts";
-import { lengthMultiple, tokenBatches } from "../reasoning/training.ts";
+import { lengthMultiple, longestRow, tokenBatches } from "../reasoning/training.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import type { Reporter } from "../trainer/observe.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
@@ -95,6 +95,7 @@ async function open(
     layer,
     objective: reasoningObjective(underRun(layer, run)),
     examples: texts.train.length,
+    longest: longestRow(texts.train, lengthMultiple(texts.train, texts.validation)),
     training: {
       deciding: { metric: "loss", better: "lower" },
       evaluate: async (params) => (await judge(layer, params, texts, run.evalBatch)).metrics,
@@ -170,6 +171,7 @@ export const texts: TaskKind<TextSettings, unknown, Readonly<Record<string, unkn
   hub: { pipeline: "text-generation", python: "transformers.AutoModelForCausalLM" },
   baseline: { adapter: NO_METHOD, name: "unadapted" },
   models: "a llama model",
+  compact: true,
   trains: reasoning.trains,
   besides: () => [],
   recipe: () => recipe,

@@ -7,6 +7,9 @@ import { type PlanOptions, planStep, type StepPlan, typesOf, type ValueType } fr
 import { drawsAnything, isTrainable, type Layer, type ParamSpec, specs } from "../../dsl/layer.ts";
 import { adamw, type Optimiser } from "../../dsl/optimise/mod.ts";
 import { mapTree, type Params, partition, type Tree } from "../../dsl/tree.ts";
+import { engineInUse } from "../../dsl/engine/mod.ts";
+import { engineKind } from "../../dsl/engine/kinds.ts";
+import { formsOf, type Holding } from "../../models/checkpoint/load.ts";
 import type { Model } from "../../models/mod.ts";
 import { drawingObjective, DRAWS } from "./draws.ts";
 import { underRun } from "./method.ts";
@@ -14,7 +17,9 @@ import { trainStep } from "./step.ts";
 import type { BatchSize, TaskKind } from "./task.ts";
 
 /** Settings of a plan. */
-export interface TrainingPlanOptions extends BatchSize, Pick<PlanOptions, "backend" | "precision"> {
+export interface TrainingPlanOptions extends BatchSize, Pick<PlanOptions, "backend" | "precision" | "forms"> {
+  /** What frozen weights of linear layers are kept as, where the task keeps them in other forms than float32. */
+  readonly quantise?: Holding["quantise"];
   /** Keep only each block's inputs for the backward pass and compute the rest again (default false). */
   readonly gradientCheckpointing?: boolean;
   /** The optimiser (default AdamW). */
@@ -43,5 +48,9 @@ export function planTask(kind: TaskKind, model: Model, layer: Layer, options: Tr
   });
   const state = { frozen, trained, optimiser: typesOf((params) => optimiser.init(params), trained) };
   const rate: ValueType = { shape: [], dtype: "float32" };
-  return planStep(step, { ...state, batch: { ...batch, rate } }, { backend, precision, gradients: () => gradients });
+  const keeps = kind.compact === true &&
+    (backend === undefined ? engineInUse() : engineKind(backend)).hold !== undefined;
+  const forms = keeps ? options.forms ?? formsOf(layer, options) : undefined;
+  const settings = { backend, precision, forms, gradients: () => gradients };
+  return planStep(step, { ...state, batch: { ...batch, rate } }, settings);
 }

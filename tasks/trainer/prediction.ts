@@ -5,6 +5,7 @@
  */
 import type { Layer } from "../../dsl/layer.ts";
 import type { Params } from "../../dsl/tree.ts";
+import type { Holding } from "../../models/checkpoint/load.ts";
 import type { Model } from "../../models/mod.ts";
 import type { SettingsOf } from "./setting.ts";
 
@@ -89,6 +90,13 @@ export interface Making<Own extends object = object> {
   readonly summary: string;
   /** Its settings. */
   readonly settings: SettingsOf<Own>;
+  /**
+   * Refuses, before anything large is read, what does not fit into memory.
+   *
+   * @param model The model's description
+   * @param settings The settings, and what weights are kept as
+   */
+  requireRoom?(model: Model, settings: Own & Holding): Promise<void>;
   /**
    * Makes it.
    *

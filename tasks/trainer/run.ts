@@ -36,6 +36,7 @@ import type { Reporter } from "./observe.ts";
 import type { Settings } from "./setting.ts";
 import { runSettings } from "./settings.ts";
 import { inPrecision } from "./precision.ts";
+import { requireRoomToTrain } from "./room.ts";
 import { movingOfFirst } from "./shared.ts";
 import type { TrainedModel } from "./prediction.ts";
 import { free, stepHalves, trainStep } from "./step.ts";
@@ -144,6 +145,7 @@ export async function runTask<Own extends object>(
       : undefined,
   };
   try {
+    await requireRoomToTrain(kind as TaskKind, prepared, parts);
     return await runPrepared(prepared, run, ranks, { ...surroundings, judge }, kind.compact === undefined ? {} : run, {
       ...identityOf(kind, run, kind.dataFacts(data)),
       ...run.from === undefined ? {} : { fromSha256: await adapterDigest(run.from) },

@@ -156,6 +156,8 @@ export interface PreparedTask {
   readonly training: TrainingTask;
   /** Training examples of an epoch. */
   readonly examples: number;
+  /** Tokens of the longest example, where examples are texts. */
+  readonly longest?: number;
   /** Momentum (AdamW's beta1) by step, for schedules that move it too. */
   readonly momentum?: (span: { readonly steps: number; readonly warmup: number }) => (step: number) => number;
   /** Pictures and texts of what was trained, into a folder that exists. */

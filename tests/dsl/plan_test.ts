@@ -82,11 +82,30 @@ Deno.test("bf16 halves frozen matrices and takes less than float32", async () =>
   const [full, half] = (["float32", "bf16"] as const).map((precision) =>
     planTraining(model, adapt("1lora")(model.layer), { ...options, precision })
   );
-  assertEquals(full.weights, { float32: 4 * 6_738_415_616, bf16: 0 });
-  // The table of embeddings is read row by row, into sums that stay float32, and so are the norms.
-  const exact = 32_000 * 4096 + 65 * 4096;
-  assertEquals(half.weights, { float32: 4 * exact, bf16: 2 * (6_738_415_616 - exact) });
+  assertEquals(full.weights, { float32: 4 * 6_738_415_616, bf16: 0, quantised: 0 });
+  // The table of embeddings is kept as the file has it; norms stay float32.
+  const exact = 65 * 4096;
+  assertEquals(half.weights, { float32: 4 * exact, bf16: 2 * (6_738_415_616 - exact), quantised: 0 });
   assert(half.atPeak.activations < full.atPeak.activations);
+});
+
+Deno.test("quantised weights count as they are kept, and one matrix of them as the numbers that are read", async () => {
+  await useBackend("cpu");
+  const model = await openModel("llama-2-7b");
+  const options = { batch: 1, length: 16, backend: "tensorflow", precision: "bf16" } as const;
+  const layer = adapt("1lora")(model.layer);
+  const [int8, nf4] = (["int8", "nf4"] as const).map((quantise) =>
+    planTraining(model, layer, { ...options, quantise })
+  );
+  const [table, blocks, rows] = [32_000 * 4096, 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008), 32 * (5 * 4096 + 2 * 11008)];
+  assertEquals(int8.weights, { float32: 4 * 65 * 4096, bf16: 2 * 2 * table, quantised: blocks + 4 * rows });
+  // Two numbers a byte, a byte for each 64, four bytes for each 256 of these and for their mean.
+  const maxima = blocks / 64;
+  assertEquals(nf4.weights.quantised, blocks / 2 + maxima + 4 * (maxima / 256 + 32 * 7));
+  assert([0, 2 * 4096 * 4096, 2 * 4096 * 11008].includes(nf4.atPeak.unpacked), `${nf4.atPeak.unpacked}`);
+  // Elsewhere the same numbers are float32.
+  const plain = planTraining(model, layer, { ...options, precision: "float32", backend: "cpu", quantise: "nf4" });
+  assertEquals(plain.weights, { float32: 4 * 6_738_415_616, bf16: 0, quantised: 0 });
 });
 
 Deno.test("operations of products are counted, convolutions' gradients included", () => {

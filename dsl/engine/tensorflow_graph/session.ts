@@ -5,7 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { markStored, type StoredForm } from "../stored.ts";
-import { tensorflowModule } from "../tensorflow.ts";
+import { isOnGpu, tensorflowModule } from "../tensorflow.ts";
 import { encodeSavedModel, type ProtobufClasses, TAG } from "./encode.ts";
 import { ELEMENT, type ElementType, type Graph } from "./graph.ts";
 
@@ -159,6 +159,15 @@ export function hold(bytes: Uint8Array, form: StoredForm, shape: readonly number
   const [made] = binding.executeOp("Bitcast", attrs, [pairs], 1);
   binding.deleteTensor(pairs);
   return storedOf(made, form, shape);
+}
+
+/**
+ * Copies a tensor's numbers into TensorFlow now. On a card they wait: what goes there goes as words.
+ *
+ * @param tensor A tensor of the tensorflow backend
+ */
+export function settle(tensor: tf.Tensor): void {
+  if (!isOnGpu()) handleOf(tensor);
 }
 
 /** A graph ready to run, with its variables. */

@@ -3,7 +3,20 @@
  *
  * @module
  */
-import type { StepPlan } from "../../../dsl/mod.ts";
+import type { RecurrentPlan } from "../../../dsl/compile/plan_recurrent.ts";
+import { engineKind } from "../../../dsl/engine/kinds.ts";
+import {
+  type BackendName,
+  type Layer,
+  mapTree,
+  type Precision,
+  sizeOf,
+  specs,
+  type StepPlan,
+} from "../../../dsl/mod.ts";
+import type { StoredForm } from "../../../dsl/engine/stored.ts";
+import { planDecoding } from "../../../models/llama/decoder.ts";
+import { asLanguageModel, type Model } from "../../../models/mod.ts";
 
 const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
 
@@ -35,8 +48,12 @@ export function planLines(plan: StepPlan): readonly string[] {
       ? []
       : [["next", bytesText(atPeak.next), "state of the next step that is there at the peak"] as const]),
     ["inputs", bytesText(atPeak.batch + atPeak.constants), "batch and constants"],
+    ...(atPeak.unpacked === 0
+      ? []
+      : [["numbers", bytesText(atPeak.unpacked), "of the quantised matrix that is being read"] as const]),
     ["activations", bytesText(atPeak.activations), "at the peak, what is being computed included"],
     ["peak", bytesText(peakBytes), "all of it"],
+    ["process", bytesText(plan.processBytes), "with what the engine and its compiled code take"],
     [
       "products",
       `${Math.round(productFlops / 1e9).toLocaleString("en-US")} GFLOP`,
@@ -44,4 +61,68 @@ export function planLines(plan: StepPlan): readonly string[] {
     ],
   ];
   return rows.map(([name, amount, what]) => `${name.padEnd(13)}${amount.padStart(14)}  ${what}`.trimEnd());
+}
+
+/**
+ * What loading takes at its peak: all parameters as they are kept, and the largest one as its file has it.
+ *
+ * @param plan The step's plan
+ * @param layer The adapted layer
+ * @param backend The engine
+ */
+export function loadBytes({ weights, trained }: StepPlan, layer: Layer, backend: BackendName): number {
+  const largest = Object.values(specs(layer)).reduce((most, { shape }) => Math.max(most, sizeOf(shape)), 0);
+  const kept = Object.values(weights).reduce((sum, bytes) => sum + bytes, trained);
+  return Math.round(kept + 4 * largest + engineKind(backend).overhead.process);
+}
+
+/** Tokens that a plan of decoding lets come. */
+const TOKENS = 256;
+
+/**
+ * The memory of going on with texts.
+ *
+ * @param model A language model
+ * @param settings Texts at a time, their tokens, and how weights are kept
+ */
+export function planOfText(
+  model: Model,
+  { batch, length, backend, precision, forms }: {
+    readonly batch: number;
+    readonly length: number;
+    readonly backend: BackendName;
+    readonly precision: Precision;
+    readonly forms: ReadonlyMap<string, StoredForm>;
+  },
+): RecurrentPlan {
+  const types = mapTree(({ shape }: { readonly shape: readonly number[] }) => ({ shape, dtype: "float32" as const }))(
+    specs(model.layer),
+  );
+  const own = new Map([...forms].filter(([path]) => path in types));
+  const kept = engineKind(backend).hold === undefined ? undefined : own;
+  const language = asLanguageModel(model, model.layer);
+  return planDecoding(language, types, { rows: batch, length, tokens: TOKENS, backend, precision, forms: kept });
+}
+
+/**
+ * Lines of what loading and decoding take.
+ *
+ * @param plan The step's plan
+ * @param layer The adapted layer
+ * @param backend The engine
+ * @param decoding The plan of decoding, for language models
+ */
+export function phaseLines(
+  plan: StepPlan,
+  layer: Layer,
+  backend: BackendName,
+  decoding: RecurrentPlan | undefined,
+): readonly string[] {
+  const rows: readonly (readonly [string, number, string])[] = [
+    ["loading", loadBytes(plan, layer, backend), "the process, at the last of the weights"],
+    ...(decoding === undefined ? [] : [
+      ["decoding", decoding.processBytes, `the process, with ${bytesText(decoding.kept)} of keys and values`] as const,
+    ]),
+  ];
+  return rows.map(([name, bytes, what]) => `${name.padEnd(13)}${bytesText(bytes).padStart(14)}  ${what}`);
 }

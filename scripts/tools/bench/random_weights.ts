@@ -6,25 +6,42 @@
  */
 import { fold, init, key, type Layer, normal, type Params, sizeOf, specs, type Tensor } from "../../../dsl/mod.ts";
 import { engineInUse } from "../../../dsl/engine/in_use.ts";
-import { held, heldQuantised } from "../../../dsl/hold.ts";
-import { type Quantisation, quantise } from "../../../dsl/quantise.ts";
+import { type Layout, layoutOf, type Quantisation } from "../../../dsl/quantise.ts";
 import { toBfloat16 } from "../../../dsl/safetensors/dtype.ts";
 import { formsOf, type Holding } from "../../../models/checkpoint/load.ts";
 
-/** What makes a tensor of a shape in a form; equal ones are of the same numbers, which take long to draw. */
-function maker(): (form: "bf16" | Quantisation, shape: readonly number[]) => Tensor {
-  const made = new Map<string, () => Tensor>();
+/** Numbers that are drawn; what is larger repeats them. */
+const DRAWN = 2 ** 16;
+
+type Form = "bf16" | Quantisation;
+
+/** The largest |w| of a block or row. */
+const LARGEST = 0.05;
+
+/** A quantised matrix of random codes whose blocks, or rows, all have the same maximum. */
+function fillScales(form: Quantisation, { scales: [, count], maxima: [at, blocks] }: Layout, bytes: Uint8Array): void {
+  const scales = new Float32Array(bytes.buffer, 0, count);
+  scales.fill(form === "int8" ? LARGEST / 127 : 0);
+  // Of nf4, the mean of the maxima.
+  if (form === "nf4") scales[0] = LARGEST;
+  bytes.fill(0, at, at + blocks);
+}
+
+/** What makes tensors, all of them of one piece of memory here, which the engine copies. */
+function maker(): (form: Form, shape: readonly number[]) => Tensor {
+  const drawn = normal(fold(key(0), "weights"), DRAWN);
+  const halves = new Uint8Array(toBfloat16(drawn.map((value) => 0.02 * value)).buffer);
+  const codes = Uint8Array.from(drawn, (value) => Math.abs(value) * 1e6);
+  let scratch = new Uint8Array(0);
   return (form, shape) => {
-    const name = `${form} ${shape}`;
-    const known = made.get(name);
-    if (known !== undefined) return known();
-    const values = normal(fold(key(0), name), sizeOf(shape)).map((value) => 0.02 * value);
-    const quantised = form === "bf16" ? undefined : quantise(form, shape, values);
-    const bits = quantised === undefined ? toBfloat16(values) : undefined;
-    const make = () =>
-      quantised === undefined ? held({ dtype: "BF16", shape, data: bits! }, "bf16") : heldQuantised(quantised);
-    made.set(name, make);
-    return make();
+    const layout = form === "bf16" ? undefined : layoutOf(form, shape);
+    const length = layout?.bytes ?? 2 * sizeOf(shape);
+    if (scratch.length < length) scratch = new Uint8Array(length);
+    const bytes = scratch.subarray(0, length);
+    const source = layout === undefined ? halves : codes;
+    for (let at = 0; at < length; at += source.length) bytes.set(source.subarray(0, length - at), at);
+    if (layout !== undefined) fillScales(form as Quantisation, layout, bytes);
+    return engineInUse().hold!(bytes, form, shape);
   };
 }
 
@@ -35,7 +52,7 @@ function maker(): (form: "bf16" | Quantisation, shape: readonly number[]) => Ten
  * @param holding What frozen weights are kept as
  */
 export function randomParams(layer: Layer, holding: Holding): Params {
-  const forms = engineInUse().hold === undefined ? new Map<string, "bf16" | Quantisation>() : formsOf(layer, holding);
+  const forms = engineInUse().hold === undefined ? new Map<string, Form>() : formsOf(layer, holding);
   const make = maker();
   const given: Record<string, Tensor> = {};
   for (const [path, { shape }] of Object.entries(specs(layer))) {

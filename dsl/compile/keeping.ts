@@ -1,0 +1,92 @@
+/**
+ * The memory of a program's values as they are kept: in their own type, in halves, or quantised.
+ *
+ * @module
+ */
+import type { BackendName } from "../engine/interface.ts";
+import { engineKind } from "../engine/kinds.ts";
+import type { StoredForm } from "../engine/stored.ts";
+import { quantisedBytes } from "../quantise.ts";
+import { sizeOf } from "../tree.ts";
+import { type BytesOf, bytesOf, type Call, type Program, type ValueId } from "./program.ts";
+import type { Halved } from "./tensorflow/half.ts";
+
+/** What is kept in another form than its own. */
+export interface Kept {
+  /** What is in bfloat16. */
+  readonly halved: Halved;
+  /** What the first inputs are kept as, those that are. */
+  readonly forms: readonly (StoredForm | undefined)[];
+}
+
+/** The memory of a program. */
+export interface Keeping {
+  /** Bytes of a value. */
+  readonly bytes: BytesOf;
+  /** Bytes of the numbers that quantised values are made into for a call; of a table only the rows that are looked up. */
+  readonly during: (call: Call) => number;
+  /** Whether a value is in bfloat16. */
+  readonly isHalf: (value: ValueId) => boolean;
+  /** Whether a value is quantised. */
+  readonly isQuantised: (value: ValueId) => boolean;
+}
+
+/**
+ * The memory of a program's values.
+ *
+ * @param program The program
+ * @param kept What is kept in another form
+ */
+export function keeping({ inputs, types }: Program, { halved, forms }: Kept): Keeping {
+  const formOf = new Map(forms.flatMap((form, i) => form === undefined ? [] : [[inputs[i], form] as const]));
+  const isHalf = (value: ValueId) => formOf.has(value) ? formOf.get(value) === "bf16" : halved.values.has(value);
+  const isQuantised = (value: ValueId) => formOf.has(value) && !isHalf(value);
+  return {
+    isHalf,
+    isQuantised,
+    bytes: (value) => {
+      const form = formOf.get(value);
+      if (form !== undefined && form !== "bf16") return quantisedBytes(form, types[value].shape);
+      return bytesOf(types[value]) / (isHalf(value) ? 2 : 1);
+    },
+    during: (call) =>
+      call.inputs.filter(isQuantised).reduce((sum, value) => {
+        const read = call.kernel === "GatherV2" ? call.outputs[0] : value;
+        return sum + sizeOf(types[read].shape) * (halved.products.has(call) ? 2 : 4);
+      }, 0),
+  };
+}
+
+/**
+ * Numbers of the largest quantised matrix that calls read whole.
+ *
+ * @param program The program
+ * @param isQuantised Whether a value is quantised
+ */
+export function largestUnpacked({ calls, types }: Program, isQuantised: (value: ValueId) => boolean): number {
+  const read = calls.filter(({ kernel }) => kernel !== "GatherV2").flatMap(({ inputs }) => inputs.filter(isQuantised));
+  return read.reduce((most, value) => Math.max(most, sizeOf(types[value].shape)), 0);
+}
+
+/** What a process's memory follows from. */
+export interface ProcessSizes {
+  /** Largest number of bytes of tensors alive at once. */
+  readonly peakBytes: number;
+  /** Of these, what calls made. */
+  readonly made: number;
+  /** Kernel calls. */
+  readonly calls: number;
+  /** Numbers of the largest quantised matrix that is read. */
+  readonly unpackedNumbers: number;
+}
+
+/**
+ * The memory of a process at a program's peak, by what the engine was measured to take besides tensors.
+ *
+ * @param backend The engine
+ * @param sizes What it follows from
+ */
+export function processBytes(backend: BackendName, { peakBytes, made, calls, unpackedNumbers }: ProcessSizes): number {
+  const { process, call, slack, unpacked } = engineKind(backend).overhead;
+  return Math.round(peakBytes + process + call * calls + slack * made + unpacked * unpackedNumbers);
+}
