@@ -266,6 +266,7 @@ export type {
   PicturePrediction,
   PredictionRun,
   Printed,
+  Terminal,
   TrainedModel,
 } from "./trainer/prediction.ts";
 export { train, type TrainingTask, type TrainResult, type TrainSettings } from "./trainer/train.ts";

@@ -19,13 +19,13 @@ import { adapt, joinMethods, methods, parseMethods } from "../spec.ts";
 import { type Factors, factorsOf, joined, padded, truncated } from "./factors.ts";
 import { type PlacedAdapter, wholeOf } from "./stack.ts";
 
-/** How adapters become one. */
-export const combinations = ["linear", "cat", "svd"] as const;
 /**
  * `linear`: the weighted sum of parameters; of LoRA's two factors each gets the root of its weight, which is PEFT's
  * approximation. `cat`: the factors side by side, exactly the weighted sum of updates. `svd`: that sum, to a rank.
  */
-export type Combination = typeof combinations[number];
+export type Combination = "linear" | "cat" | "svd";
+/** All of them. */
+export const combinations: readonly Combination[] = ["linear", "cat", "svd"];
 
 /** An adapter to combine. */
 export interface DescribedAdapter extends PlacedAdapter {
