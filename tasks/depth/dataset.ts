@@ -51,6 +51,8 @@ export interface DepthSplits {
   readonly test: DepthDataset;
   /** The rules. */
   readonly protocol: DepthProtocol;
+  /** What a person should know of the data, a line each: what was left out. */
+  readonly notes?: readonly string[];
 }
 
 const indoor: DepthProtocol = { minDepth: 1e-3, maxDepth: 10, crop: "eigen", brightness: [0.75, 1.25] };

@@ -9,6 +9,7 @@ import { withOrigins } from "../data/origin.ts";
 import type { DepthSplits } from "./dataset.ts";
 import { openDiode } from "./diode.ts";
 import { openKitti } from "./kitti.ts";
+import { openPairs, type PairOptions } from "./pairs.ts";
 import { openNyuFolder, openNyuLabelled } from "./nyu.ts";
 import { type SceneOptions, sceneSplits } from "./scenes.ts";
 
@@ -30,6 +31,7 @@ export const depthDataForms: readonly string[] = [
   ...Object.keys(BUILT_IN),
   "nyu:FILE.mat",
   ...Object.keys(STORED).map((name) => `${name}:DIR`),
+  "pairs:DIR, pairs:FILE.csv",
 ];
 
 /**
@@ -38,11 +40,23 @@ export const depthDataForms: readonly string[] = [
  * @param spec `scenes-indoor`, `scenes-driving`, `scenes-outdoor`, `nyu:FILE.mat`, `nyu:DIR`, `kitti:DIR`, `diode-indoor:DIR` or
  * `diode-outdoor:DIR`
  * @param scenes Sizes of built-in scenes
+ * @param pairs How `pairs:DIR` and `pairs:FILE.csv` are read, which are pictures and depth maps of one's own
  */
-export async function openDepthData(spec: string, scenes: SceneOptions = {}): Promise<DepthSplits> {
+export async function openDepthData(
+  spec: string,
+  scenes: SceneOptions = {},
+  pairs: PairOptions = {},
+): Promise<DepthSplits> {
   const colon = spec.indexOf(":");
   const name = colon < 0 ? spec : spec.slice(0, colon);
   const path = colon < 0 ? "" : spec.slice(colon + 1).replace(/(?<=[^/\\])[/\\]+$/, "");
+  if (name === "pairs" && path !== "") return await openPairs(path, pairs);
+  if (pairs.scale !== undefined || pairs.maxDepth !== undefined) {
+    const found = `${pairs.scale === undefined ? "`maxDepth`" : "`depthScale`"} for ${spec}`;
+    throw new OneloraError({ attempted: "opening depth", found, allowed: "these with pairs:DIR or pairs:FILE.csv" }, {
+      exitCode: 2,
+    });
+  }
   if (Object.hasOwn(BUILT_IN, name) && colon < 0) return BUILT_IN[name](scenes);
   if (Object.hasOwn(STORED, name) && path !== "") {
     const splits = await STORED[name](path);

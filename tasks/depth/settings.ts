@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { boolean, fromRecipe, integer, type SettingsOf } from "../trainer/setting.ts";
+import { boolean, fromRecipe, integer, number, type SettingsOf } from "../trainer/setting.ts";
 
 /** Settings of monocular depth alone. */
 export interface DepthSettings {
@@ -13,11 +13,17 @@ export interface DepthSettings {
   readonly flip?: boolean;
   /** Pictures shown after training. */
   readonly samples?: number;
+  /** Steps of the depth maps of `pairs:` in a metre. */
+  readonly depthScale?: number;
+  /** Metres of `pairs:` that count at most. */
+  readonly maxDepth?: number;
 }
 
 /** Their declarations. */
 export const depthSettings: SettingsOf<DepthSettings> = {
   augment: fromRecipe(boolean({ help: "mirroring, crops and brightness (default: true)" })),
   flip: boolean({ aside: true, help: "evaluate the mean of a picture's and its mirror image's predictions" }),
+  depthScale: number({ help: "steps of the depth maps of pairs: in a metre, 1000 for millimetres", above: 0 }),
+  maxDepth: number({ help: "metres of pairs: that count at most (default 80)", above: 0 }),
   samples: integer({ aside: true, help: "pictures shown after training; 0 for none", min: 0 }),
 };

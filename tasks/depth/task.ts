@@ -87,6 +87,7 @@ function open(run: Run<DepthSettings>, { model, data }: Opened<DepthSplits>, rep
       allowed: "true, false",
     }, { exitCode: 2 });
   }
+  for (const note of data.notes ?? []) reporter.line(`note: ${note}`);
   const input = metricInput(model);
   const { limit = samples, workers, evalBatch } = run;
   const layer = methodOn(model, run);
@@ -116,7 +117,7 @@ function open(run: Run<DepthSettings>, { model, data }: Opened<DepthSplits>, rep
 
 async function evaluate(
   { model, layer, params }: TrainedModel,
-  { test, protocol }: DepthSplits,
+  { test, protocol, notes = [] }: DepthSplits,
   { limit, workers, evalBatch, own: { flip } }: EvaluationRun<DepthSettings>,
 ): Promise<EvaluationReport> {
   const input = metricInput(model);
@@ -130,7 +131,7 @@ async function evaluate(
   return {
     metrics: { ...metrics },
     details: { ...metrics, protocol, flip: flip ?? false, input: [input.height, input.width] },
-    notes: empty > 0 ? [`${empty} pictures without a pixel that counts are left out`] : [],
+    notes: [...notes, ...empty > 0 ? [`${empty} pictures without a pixel that counts are left out`] : []],
   };
 }
 
@@ -151,7 +152,8 @@ export const monocularDepth: TaskKind<DepthSettings, DepthSplits, DepthPair, Ima
   recipe: depthRecipe,
   step,
   sizeInWords: ({ batch }) => `batch ${batch}`,
-  openData: (spec) => openDepthData(spec),
+  openData: (spec, { strict, own = {} }) =>
+    openDepthData(spec, {}, { strict, scale: own.depthScale, maxDepth: own.maxDepth }),
   exampleForm: "{ image, depth }",
   takes: isDepthPair,
   ownData: ownDepth,

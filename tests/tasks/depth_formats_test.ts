@@ -258,3 +258,42 @@ Deno.test("depth data by name: wrong names and forms are wrong usage", async () 
     assertEquals(error instanceof OneloraError && error.exitCode, 2);
   }
 });
+
+Deno.test("pairs of one's own: names of any kind, parts, a list, a scale; what has no partner is named", async () => {
+  await withFolder({
+    "train/rgb/a_1.png": picture,
+    "train/depth/a-1.png": depth16,
+    "train/rgb/b_2_image.jpg": jpeg,
+    "train/depth/b_2_gt.png": depth16,
+    "train/rgb/alone.png": picture,
+    "test/rgb/a_1.png": picture,
+    "test/depth/a_1.png": depth16,
+    "notes.txt": "x",
+    "list.csv": "image,depth\ntrain/rgb/a_1.png,train/depth/a-1.png\ntest/rgb/a_1.png,test/depth/a_1.png\n,x\n",
+  }, async (folder) => {
+    const open = (spec: string, scale?: number, more = {}) =>
+      openDepthData(`pairs:${folder}${spec}`, {}, { scale, ...more });
+    const { train, test, notes, protocol } = await open("", 1000, { maxDepth: 5 });
+    assertEquals([train.size, test.size, protocol.maxDepth], [2, 1, 5]);
+    assertEquals(notes, [
+      `left out of ${folder}: 2 that are no pictures or maps (list.csv, notes.txt)`,
+      `left out of ${folder}: 1 pictures without a map (train/rgb/alone.png)`,
+    ]);
+    const [millimetres, halves] = [await train.get(0), await (await open("", 2000)).train.get(0)];
+    assertEquals(halves.depth, millimetres.depth.map((metres) => metres / 2));
+    const list = await open("/list.csv", 1000);
+    assertEquals([list.train.size, list.test.size], [1, 1]);
+    assertEquals(list.notes, [`left out of ${folder}/list.csv: 1 without a picture or a map (line 4)`]);
+    const refused: readonly (readonly [string, number | undefined, object, string])[] = [
+      ["", undefined, {}, "`depthScale`"],
+      ["", 1000, { strict: true }, "left out"],
+      ["/train/rgb", 1000, {}, "0 pairs"],
+    ];
+    for (const [spec, scale, more, text] of refused) {
+      await assertRejects(() => open(spec, scale, more), OneloraError, text);
+    }
+    await Deno.writeFile(`${folder}/train/depth/a_1.png`, depth16);
+    await assertRejects(() => open("", 1000), OneloraError, "which have the same words");
+    await assertRejects(() => openDepthData("scenes-indoor", {}, { scale: 1 }), OneloraError, "`depthScale` for");
+  });
+});
