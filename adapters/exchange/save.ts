@@ -113,9 +113,9 @@ export async function saveAdapter(folder: string, options: SaveAdapterOptions): 
   const trained = new Set(held.filter(({ spec }) => spec.adapter === undefined).flatMap(({ owners }) => owners));
   const saved = methodsOfWhole(layer, trained);
   const adapter = joinMethods(options.spec.adapter, saved.methods);
-  const { rank, alpha, target, groups, whole } = options.spec;
+  const { rank, alpha, dropout, target, groups, whole } = options.spec;
   const spec: AdapterSpec = loraB === undefined
-    ? { adapter, rank, alpha, target, groups, whole }
+    ? { adapter, rank, alpha, dropout, target, groups, whole }
     : { adapter: joinMethods(loraMethod.name, saved.methods), rank: 1, alpha: 1, target, whole };
   const sources = held.map(sourceOf(folder, options.params))
     .flatMap((each) => loraB === undefined ? [each] : asRankOne(each, `${method?.name}.${loraB}`));

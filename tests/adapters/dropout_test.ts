@@ -6,7 +6,7 @@
  */
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { adapt, at, loadAdapter, lora, mergeParams, parseMethods } from "../../adapters/mod.ts";
+import { adapt, at, loadAdapter, lora, mergeParams, parseMethods, saveAdapter } from "../../adapters/mod.ts";
 import {
   apply,
   combine,
@@ -248,6 +248,17 @@ Deno.test("lora_dropout of adapter_config.json is read, and written again", asyn
     assertEquals(config.dropout, 0.05);
     assert([...Object.values(layer.parts)].length > 0);
     tf.dispose(params as Record<string, tf.Tensor>);
+    // In PEFT's layout and in this package's own, as a setting of the run or of the method.
+    for (const [adapter, dropout] of [["lora", 0.1], ["dora:dropout=0.1"], ["lora+bitfit", 0.1]] as const) {
+      const spec = { adapter, dropout };
+      const layer = adapt(adapter, spec)(model.layer);
+      const { params: base } = await loadParams(model, key(0));
+      const params = init(layer, key(0), base);
+      await saveAdapter(`${folder}/saved`, { layer, params, spec, names: model.modules, baseModel: "vit-rgb" });
+      const again = await loadAdapter(`${folder}/saved`, model.layer, model.modules);
+      assertEquals(parseMethods(again.config.adapter, again.config)[0].options.dropout, 0.1, adapter);
+      tf.dispose([params, again.params] as unknown as tf.TensorContainer);
+    }
     for (const wrong of [1, -1, "0.1"]) {
       const error = await load(wrong).then(() => undefined, (error) => error);
       assert(error instanceof OneloraError && error.message.includes("lora_dropout"), `${wrong}: ${error}`);
