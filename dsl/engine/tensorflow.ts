@@ -8,7 +8,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { commandLine } from "../command_line.ts";
 import { resolve } from "../files/path.ts";
-import { builtin } from "../host.ts";
+import { builtin, isPage } from "../host.ts";
 import { registerFallbackKernels } from "./fallback.ts";
 import type { Device } from "./interface.ts";
 import { hasNvidiaDriver, type Installation, type Loader, prepareCard } from "./tensorflow_environment.ts";
@@ -65,6 +65,7 @@ export function tensorflowModule(path: string): unknown {
  */
 export function openTensorflow(folder: string = nativeFolder()): Promise<Device> {
   return Promise.resolve().then(() => {
+    if (isPage()) throw new Error("a native library, which no page has");
     if (!builtin("node:fs").existsSync(resolve(folder, addonPath))) {
       throw new Error(`not installed (\`${commandLine("native")}\` installs it)`);
     }

@@ -203,7 +203,8 @@ export async function openHeap(
     inside.wasm._free(taken.get(address)!);
     taken.delete(address);
   };
-  const isShared = memory.buffer instanceof SharedArrayBuffer;
+  // A page that is not cross-origin isolated has no such class.
+  const isShared = typeof SharedArrayBuffer === "function" && memory.buffer instanceof SharedArrayBuffer;
   if (isShared) importShared(code);
   // Each thread has a block of its own, whose address is part of its code.
   const placed = () => {
