@@ -80,7 +80,11 @@ export interface EngineKind {
     options: ResidentOptions,
     fallback: (step: PureStep<Batch>, state: StepState) => Resident<Batch>,
   ) => Resident<Batch>;
-  /** What its process takes besides the tensors of a step or call, as it was measured. */
+  /**
+   * What its process takes besides the tensors of a step or call, as it was measured.
+   *
+   * @internal
+   */
   readonly overhead: Overhead;
   /** Most bytes of tensors that it can address, where there is such a bound. */
   readonly most?: number;

@@ -9,7 +9,7 @@ import { adamw, type Optimiser } from "../../dsl/optimise/mod.ts";
 import { mapTree, type Params, partition, type Tree } from "../../dsl/tree.ts";
 import { engineInUse } from "../../dsl/engine/mod.ts";
 import { engineKind } from "../../dsl/engine/kinds.ts";
-import { formsOf, type Holding } from "../../models/checkpoint/load.ts";
+import { formsOf } from "../../models/checkpoint/load.ts";
 import type { Model } from "../../models/mod.ts";
 import { drawingObjective, DRAWS } from "./draws.ts";
 import { underRun } from "./method.ts";
@@ -19,7 +19,7 @@ import type { BatchSize, TaskKind } from "./task.ts";
 /** Settings of a plan. */
 export interface TrainingPlanOptions extends BatchSize, Pick<PlanOptions, "backend" | "precision" | "forms"> {
   /** What frozen weights of linear layers are kept as, where the task keeps them in other forms than float32. */
-  readonly quantise?: Holding["quantise"];
+  readonly quantise?: "int8" | "nf4";
   /** Keep only each block's inputs for the backward pass and compute the rest again (default false). */
   readonly gradientCheckpointing?: boolean;
   /** The optimiser (default AdamW). */

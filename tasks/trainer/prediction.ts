@@ -95,6 +95,8 @@ export interface Making<Own extends object = object> {
    *
    * @param model The model's description
    * @param settings The settings, and what weights are kept as
+   *
+   * @internal
    */
   requireRoom?(model: Model, settings: Own & Holding): Promise<void>;
   /**
