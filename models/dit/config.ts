@@ -65,10 +65,10 @@ export const ditPresets: Readonly<Record<DitPreset, DitConfig>> = {
   "dit-micro": {
     ...xl,
     hidden: 128,
-    layers: 3,
+    layers: 4,
     heads: 4,
     sample: 28,
-    patch: 7,
+    patch: 4,
     channels: 1,
     outChannels: 2,
     labels: labelNames(10),

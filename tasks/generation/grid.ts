@@ -43,7 +43,7 @@ export const samplingGrid: Making<GridSettings> = {
     count: integer({ help: "pictures", min: 1, default: 16 }),
     output: text({ help: "the grid of pictures", value: "FILE.png", default: "samples.png" }),
     steps: integer({ help: "steps of a sample (default: 250, dit-micro 25); below 100 by DDIM", min: 2 }),
-    guidance: number({ help: "scale of classifier-free guidance (default: 1.5, dit-micro 3); 1 for none", min: 0 }),
+    guidance: number({ help: "scale of classifier-free guidance (default: 1.5, dit-micro 5); 1 for none", min: 0 }),
     vae: generationSettings.vae,
   },
   make: async (described, open, settings) => {

@@ -27,12 +27,12 @@ const RECIPES: Readonly<Record<string, Partial<RunRecipe<GenerationSettings>>>> 
   // An average over some hundred steps, since there are no more.
   "dit-micro": {
     epochs: undefined,
-    steps: 400,
+    steps: 800,
     batchSize: 64,
-    lr: 5e-3,
+    lr: 8e-3,
     schedule: "linear",
     ema: 0.98,
-    own: { samplingSteps: 25, samples: 500 },
+    own: { samplingSteps: 25, samples: 500, guidance: 5 },
   },
 };
 

@@ -124,7 +124,7 @@ Deno.test("a pipeline's scheduler and class names are its transformer's; a refus
   try {
     for (const folder of ["transformer", "scheduler"]) await Deno.mkdir(`${pipeline}/${folder}`);
     const { config } = await openModel("dit-micro");
-    await write("transformer/config.json", { ...config, id2label: undefined });
+    await write("transformer/config.json", { ...config, num_embeds_ada_norm: 10, id2label: undefined });
     await write("scheduler/scheduler_config.json", { _class_name: "DDIMScheduler", prediction_type: "v_prediction" });
     await write("model_index.json", { id2label: { 3: "white shark, man-eater" } });
     const model = await openModel(`${pipeline}/transformer`);
