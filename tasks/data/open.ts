@@ -43,14 +43,6 @@ export const imageDataForms: readonly string[] = [
   `DIR, or a list of files and labels: ${LISTS}`,
 ];
 
-/** How data by name are read. */
-export interface OpenImageOptions {
-  /** Fail at a row of a list that cannot be used. */
-  readonly strict?: boolean;
-  /** Settings of a task's own: columns of a list that are called otherwise. */
-  readonly own?: { readonly columns?: string };
-}
-
 /** What lies at a path, if anything does. */
 async function placeAt(path: string): Promise<"file" | "folder" | undefined> {
   return await Deno.stat(path).then(({ isFile }) => isFile ? "file" : "folder", () => undefined);
@@ -72,9 +64,12 @@ export function isHanded(spec: string): boolean {
  * orientations, 40 classes), `cifar10:DIR`, `cifar100:DIR`, `food101:DIR`, `images:DIR` (a folder a class), `images:FILE.csv`
  * (or `.tsv`, `.jsonl`, `.json`: a row a picture), either without `images:` too, `parquet:DIR` (as on the Hugging Face hub), or
  * an archive of CIFAR's binary version as it is, `cifar10:FILE.tar.gz`, `cifar100:FILE.tar.gz`
- * @param options See {@linkcode OpenImageOptions}
+ * @param options Whether to fail at a row of a list that cannot be used, and columns of a list that are called otherwise
  */
-export async function openImageData(spec: string, options: OpenImageOptions = {}): Promise<ImageSplits> {
+export async function openImageData(
+  spec: string,
+  options: { readonly strict?: boolean; readonly own?: { readonly columns?: string } } = {},
+): Promise<ImageSplits> {
   const colon = spec.indexOf(":");
   const name = colon < 0 ? spec : spec.slice(0, colon);
   const path = colon < 0 ? "" : spec.slice(colon + 1).replace(/(?<=[^/\\])[/\\]+$/, "");

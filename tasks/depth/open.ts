@@ -9,7 +9,7 @@ import { withOrigins } from "../data/origin.ts";
 import type { DepthSplits } from "./dataset.ts";
 import { openDiode } from "./diode.ts";
 import { openKitti } from "./kitti.ts";
-import { openPairs, type PairOptions } from "./pairs.ts";
+import { openPairs } from "./pairs.ts";
 import { openNyuFolder, openNyuLabelled } from "./nyu.ts";
 import { type SceneOptions, sceneSplits } from "./scenes.ts";
 
@@ -45,7 +45,7 @@ export const depthDataForms: readonly string[] = [
 export async function openDepthData(
   spec: string,
   scenes: SceneOptions = {},
-  pairs: PairOptions = {},
+  pairs: { readonly scale?: number; readonly maxDepth?: number; readonly strict?: boolean } = {},
 ): Promise<DepthSplits> {
   const colon = spec.indexOf(":");
   const name = colon < 0 ? spec : spec.slice(0, colon);
