@@ -138,8 +138,7 @@ function record<Batch extends Params>(step: PureStep<Batch>, types: StepTypes, o
       return [...made, ...Object.values(options.gradients?.() ?? {})];
     },
     given.leaves,
-    options.precision,
-    name,
+    { backend: name, precision: options.precision ?? "float32" },
   );
   const marked = passes()(traced);
   return {

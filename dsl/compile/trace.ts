@@ -5,8 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { recordingFor } from "../engine/kernels.ts";
-import type { Precision } from "../engine/precision.ts";
+import { recordingFor, type Target } from "../engine/kernels.ts";
 import { OneloraError } from "../error.ts";
 import type { Call, Constant, Program, ValueId, ValueType } from "./program.ts";
 import { ruleOf, traceableKernels } from "./shapes.ts";
@@ -171,15 +170,13 @@ function refused(cause: unknown): unknown {
  *
  * @param f Function of tensors in, list of tensors out
  * @param inputs Types of its inputs
- * @param precision Precision of the matrix products it is recorded for
- * @param backend The backend that it is recorded for (default: the one in use), which need not be there
+ * @param target What it is recorded for (default: float32 on the backend in use); the backend need not be there
  * @throws OneloraError if it reads values or calls a kernel without a shape rule
  */
 export function trace(
   f: (inputs: tf.Tensor[]) => readonly tf.Tensor[],
   inputs: readonly ValueType[],
-  precision: Precision = "float32",
-  backend: string = tf.getBackend(),
+  target: Partial<Target> = {},
 ): Program {
   if (current !== undefined) {
     throw new OneloraError({
@@ -202,7 +199,7 @@ export function trace(
       newValue(recording, data, { shape, dtype });
       return engine.makeTensorFromTensorInfo({ dataId: data, shape: [...shape], dtype });
     });
-    const results = recordingFor(backend, precision, () => f(abstract));
+    const results = recordingFor({ backend: before, precision: "float32", ...target }, () => f(abstract));
     const outputs = results.map((tensor) => valueOf(recording, tensor));
     return {
       types: recording.types,

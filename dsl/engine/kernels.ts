@@ -8,9 +8,13 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Precision } from "./precision.ts";
 
 /** What is being recorded for. */
-interface Target {
+export interface Target {
+  /** The backend that will compute it. */
   readonly backend: string;
+  /** What it will compute in. */
   readonly precision: Precision;
+  /** Whether all of it becomes one compiled function, as on a GPU (default false). */
+  readonly whole?: boolean;
 }
 
 /** The backend that will compute what is being recorded for it, and how. */
@@ -19,13 +23,12 @@ let recorded: Target | undefined;
 /**
  * Runs a function whose kernel calls are recorded, not computed.
  *
- * @param backend Name of the backend that will compute them
- * @param precision What it will compute in
+ * @param target What they are recorded for
  * @param f The function
  */
-export function recordingFor<Result>(backend: string, precision: Precision, f: () => Result): Result {
+export function recordingFor<Result>(target: Target, f: () => Result): Result {
   const before = recorded;
-  recorded = { backend, precision };
+  recorded = target;
   try {
     return f();
   } finally {
@@ -40,6 +43,11 @@ export function recordingFor<Result>(backend: string, precision: Precision, f: (
  */
 export function hasKernel(name: string): boolean {
   return tf.getKernel(name, recorded?.backend ?? tf.getBackend()) !== undefined;
+}
+
+/** Whether what is being recorded becomes one compiled function: then each kernel costs more than memory for numbers to keep. */
+export function isRecordedWhole(): boolean {
+  return recorded?.whole === true;
 }
 
 /** The precision of matrix products. */

@@ -4,7 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { ownKernel } from "../engine/kernels.ts";
+import { isRecordedWhole, ownKernel } from "../engine/kernels.ts";
 import { withGradient } from "./gradient.ts";
 
 /** Keys and values of positions that were read before. */
@@ -27,6 +27,12 @@ export interface AttentionOptions {
    * @internal
    */
   readonly past?: KeysAndValues;
+  /**
+   * Scores that are there at a time, in bytes of float32 (default 256 MiB).
+   *
+   * @internal
+   */
+  readonly blockBytes?: number;
 }
 
 /** The gradient of softmax over the last axis from its output: dx = y dy - y rowsum(y dy). */
@@ -47,14 +53,19 @@ function maskedSoftmax(scores: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
   return own === undefined ? tf.softmax(tf.add(scores, mask)) : own[0];
 }
 
-/** Most keys, in sizes of a head, for which probabilities are kept: they then take no more than some activations. */
-const KEPT = 2;
+/**
+ * Most keys, in sizes of a head, for which probabilities are kept: they then take no more than some activations. Where a step is
+ * one compiled function, kernels cost more than memory.
+ */
+const KEPT = { plain: 2, whole: 4 };
 
 /**
  * softmax(scale q k^T + mask) v (Vaswani et al. 2017). Query head h uses key head floor(h KV / H).
  *
  * Keeps scale q, k, v and the mask: the probabilities, N M numbers a head, are computed again for the gradient (Dao et al.
- * 2022), which costs a product of the size of q k^T. Where M <= 2 hd, they are kept instead.
+ * 2022), which costs a product of the size of q k^T. Where M <= 2 hd, they are kept instead; M <= 4 hd where a step is one
+ * compiled function. Scores of more than 256 MiB are computed in blocks of queries, which changes nothing but the order in
+ * which the gradients of keys and values are added up.
  *
  * @param q Queries, [B, H, N, hd]
  * @param k Keys, [B, KV, M, hd]; KV divides H
@@ -76,35 +87,66 @@ const KEPT = 2;
 export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: AttentionOptions = {}): tf.Tensor {
   const [batch, heads, queries, size] = q.shape;
   const [, keyHeads, keys] = k.shape;
-  const scale = options.scale ?? 1 / Math.sqrt(size);
-  // The query heads that share a key head are rows of one product, so that keys and values are never repeated.
-  const together = (t: tf.Tensor, width: number) => tf.reshape(t, [batch, keyHeads, heads / keyHeads * queries, width]);
-  const apart = (t: tf.Tensor, width: number) => tf.reshape(t, [batch, heads, queries, width]);
-
-  const probabilitiesOf = (scaled: tf.Tensor, k: tf.Tensor, mask?: tf.Tensor) => {
-    const scores = apart(tf.matMul(scaled, k, false, true), keys);
-    return together(maskedSoftmax(scores, mask), keys);
-  };
-
+  const { scale = 1 / Math.sqrt(size), blockBytes = 2 ** 28 } = options;
   if (options.past !== undefined) return attentionAfter(options.past, q, k, v, { ...options, scale });
 
-  const isKept = keys <= KEPT * size;
+  // The query heads that share a key head are rows of one product, so that keys and values are never repeated.
+  const together = (t: tf.Tensor) => {
+    const [, , length, width] = t.shape;
+    return tf.reshape(t, [batch, keyHeads, heads / keyHeads * length!, width!]);
+  };
+  const separate = (t: tf.Tensor, length: number) => tf.reshape(t, [batch, heads, length, t.shape[3]!]);
+  const probabilitiesOf = (scaled: tf.Tensor, k: tf.Tensor, mask: tf.Tensor | undefined, length: number) => {
+    const scores = separate(tf.matMul(scaled, k, false, true), length);
+    return together(maskedSoftmax(scores, mask));
+  };
+  const blocks = spansOf(queries, Math.ceil(4 * batch * heads * queries * keys / blockBytes));
+  const isKept = blocks.length === 1 && keys <= KEPT[isRecordedWhole() ? "whole" : "plain"] * size;
+  /** The rows of some queries. */
+  const rows = (t: tf.Tensor, [from, length]: Span) =>
+    blocks.length === 1 || t.shape[2] !== queries
+      ? t
+      : tf.slice(t, [0, 0, from, 0], [t.shape[0]!, t.shape[1]!, length, t.shape[3]!]);
+  const joined = (parts: readonly tf.Tensor[]) => parts.length === 1 ? parts[0] : tf.concat([...parts], 2);
+
   return withGradient([q, k, v], (save) => {
-    const scaled = together(tf.mul(q, scale), size);
-    const probabilities = probabilitiesOf(scaled, k, options.mask);
-    const mask = options.mask === undefined ? [] : [options.mask];
-    save(scaled, k, v, ...(isKept ? [probabilities] : mask));
-    return apart(tf.matMul(probabilities, v), size);
-  }, (dy, [scaled, k, v, kept]) => {
-    const probabilities = isKept ? kept : probabilitiesOf(scaled, k, kept);
-    const dOutput = together(dy, size);
-    const dScores = softmaxGradient(tf.matMul(dOutput, v, false, true), probabilities);
-    return [
-      apart(tf.mul(tf.matMul(dScores, k), scale), size),
-      tf.matMul(dScores, scaled, true),
-      tf.matMul(probabilities, dOutput, true),
-    ];
+    const scaled = tf.mul(q, scale);
+    const found = blocks.map((block): readonly [output: tf.Tensor, probabilities: tf.Tensor] => {
+      const mask = options.mask && rows(options.mask, block);
+      const probabilities = probabilitiesOf(together(rows(scaled, block)), k, mask, block[1]);
+      return [separate(tf.matMul(probabilities, v), block[1]), probabilities];
+    });
+    save(scaled, k, v, ...(isKept ? [found[0][1]] : options.mask === undefined ? [] : [options.mask]));
+    return joined(found.map(([output]) => output));
+  }, (dy, [scaled, k, v, last]) => {
+    const found = blocks.map((block) => {
+      const [queried, mask] = [together(rows(scaled, block)), last && !isKept ? rows(last, block) : undefined];
+      const dOutput = together(rows(dy, block));
+      const probabilities = isKept ? last : probabilitiesOf(queried, k, mask, block[1]);
+      const dScores = softmaxGradient(tf.matMul(dOutput, v, false, true), probabilities);
+      return [
+        separate(tf.mul(tf.matMul(dScores, k), scale), block[1]),
+        tf.matMul(dScores, queried, true),
+        tf.matMul(probabilities, dOutput, true),
+      ];
+    });
+    const [dQueries, ...others] = [0, 1, 2].map((i) => found.map((each) => each[i]));
+    // Not by additions: TensorFlow would make one of them that XLA does not have.
+    const total = (terms: readonly tf.Tensor[]) => terms.length === 1 ? terms[0] : tf.sum(tf.stack([...terms]), 0);
+    return [joined(dQueries), ...others.map(total)];
   });
+}
+
+/** First row, and how many. */
+type Span = readonly [from: number, length: number];
+
+/** Rows in parts of equal size, but for the last. */
+function spansOf(count: number, parts: number): readonly Span[] {
+  const length = Math.ceil(count / Math.min(parts, count));
+  return Array.from(
+    { length: Math.ceil(count / length) },
+    (_, i): Span => [i * length, Math.min(length, count - i * length)],
+  );
 }
 
 /** Attention to what was read before and to what is new: two products each, so that the former is never copied. */

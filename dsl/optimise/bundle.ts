@@ -5,16 +5,21 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { isRecordedWhole } from "../engine/kernels.ts";
 import { OneloraError } from "../error.ts";
 import type { Params, Path } from "../tree.ts";
 
-/** Tensors up to this many elements are joined; beyond it a copy costs more than a kernel call. */
-const joinedSize = 4096;
+/**
+ * Tensors up to this many elements are joined; beyond it a copy costs more than a kernel call. A card copies a megabyte in the
+ * time that it takes to start a kernel.
+ */
+const joinedSize = () => isRecordedWhole() ? 2 ** 18 : 2 ** 12;
 
 /** Groups of paths to be worked on as one tensor: all small ones together, each large one alone. */
 export function bundles(tree: Params, paths: readonly Path[] = Object.keys(tree)): Path[][] {
-  const small = paths.filter((path) => tree[path].size <= joinedSize);
-  const large = paths.filter((path) => tree[path].size > joinedSize);
+  const most = joinedSize();
+  const small = paths.filter((path) => tree[path].size <= most);
+  const large = paths.filter((path) => tree[path].size > most);
   return [...(small.length === 0 ? [] : [small]), ...large.map((path) => [path])];
 }
 

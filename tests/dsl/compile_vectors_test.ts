@@ -103,12 +103,13 @@ for (const [name, [optimiser, vectors]] of Object.entries(optimisers)) {
           ) => [path, tf.add(tf.abs(tensor), 0.01 * (i + 1))]),
         );
         const [step] = stepOf(optimiser, params, state);
-        const { step: joined, members } = joinState(step);
+        const { step: joined, members, read } = joinState(step);
         assertEquals(members.filter((each) => each.length > 1).length, vectors);
         assertEquals(members.flat().sort((a, b) => a - b), Array.from({ length: step.moving }, (_, i) => i));
         const moving = [...Object.values(params), ...Object.values(state)];
         const batch = [...Object.values(wave(0.5)), tf.scalar(0.01)];
         const before = run(step.program, [...moving, ...batch]);
+        assertEquals(read, []);
         const after = run(joined.program, [...members.map((each) => flat(each.map((i) => moving[i]))), ...batch]);
         members.forEach((each, at) => {
           assertEquals(after[at], Uint8Array.from(each.flatMap((i) => [...before[i]])), `vector ${at}`);

@@ -22,6 +22,15 @@ const ELEMENTWISE: ReadonlySet<string> = new Set([
   ..."Relu Relu6 Rsqrt Select Sigmoid Sign Sin Softplus Sqrt Square SquaredDifference Step Sub Tanh".split(" "),
 ]);
 
+/**
+ * Whether a call computes each element from the elements in the same place.
+ *
+ * @param call The call
+ */
+export function isElementwise({ kernel }: Call): boolean {
+  return ELEMENTWISE.has(kernel);
+}
+
 /** Kernels that reduce; those along rows are taken. */
 const REDUCTIONS: ReadonlySet<string> = new Set(["Max", "Mean", "Min", "Sum"]);
 

@@ -18,6 +18,11 @@ const SUMS: ReadonlySet<string> = new Set(["Add", "AddN", "Sub"]);
 /** Smaller values stay float32, and so do products of smaller values alone. */
 const LEAST = 2 ** 12;
 
+/** Whether a value is a number a row, which is read faster than it is converted. */
+function isColumn(shape: readonly number[]): boolean {
+  return shape.length === 1 || shape[shape.length - 1] === 1;
+}
+
 /** Where bfloat16 is used. */
 export interface Halved {
   /** Values kept in bfloat16. */
@@ -67,11 +72,12 @@ export function halve(program: Program, fixed: number): Halved {
     const before = wanted.get(value);
     if (before !== undefined) return before;
     const made = maker.get(value);
-    const result = canHalve(value) && !isTerm(value) && (readers.get(value) ?? []).some((i) =>
-      products.has(calls[i]) ||
-      (isMoving(calls[i]) && calls[i].outputs.some(isWanted)) ||
-      (made !== undefined && segment[made] !== segment[i])
-    );
+    const result = canHalve(value) && !isColumn(types[value].shape) && !isTerm(value) &&
+      (readers.get(value) ?? []).some((i) =>
+        products.has(calls[i]) ||
+        (isMoving(calls[i]) && calls[i].outputs.some(isWanted)) ||
+        (made !== undefined && segment[made] !== segment[i])
+      );
     wanted.set(value, result);
     return result;
   };

@@ -81,7 +81,7 @@ function inPlace(sink: NodeSink): Unpacking {
 }
 
 /** Turns calls into nodes, one after the other. */
-interface Emitter {
+export interface Emitter {
   /** Where a value is found, which has been made. */
   readonly place: (value: ValueId) => Operand;
   /** A value that may be stored as numbers. */
@@ -96,7 +96,14 @@ interface Emitter {
   readonly lowerCall: LowerCall;
 }
 
-function emitter(
+/**
+ * What turns calls into nodes.
+ *
+ * @param source The program, where its inputs are found, and what is in bfloat16
+ * @param sink Where to
+ * @param unpacking How quantised matrices become numbers (default where they are read)
+ */
+export function emitter(
   { program, given, halved }: Source,
   { add, constant: numbers }: NodeSink,
   unpacking: Unpacking = inPlace({ add, constant: numbers }),
@@ -277,53 +284,5 @@ export function lower(
     if (unit.exported === undefined) emit.call(calls[unit.calls[0]]);
     else emitCluster(unit.calls, unit.exported);
   }
-  return emit.place;
-}
-
-/**
- * Adds a program's calls to a function that is compiled as a whole. What a region computes again is kept apart from what
- * was computed before by barriers, since compilers merge what is equal.
- *
- * @param body Where to
- * @param source The program, where its inputs are found, and what is in bfloat16
- * @param fixed Inputs that need no barrier, since nothing would be saved by keeping them
- * @returns Where a value is found
- * @throws OneloraError for a kernel that has no rule
- */
-export function lowerWhole(
-  body: NodeSink,
-  source: Source,
-  fixed: readonly ValueId[],
-): (value: ValueId) => Operand {
-  const { program, given } = source;
-  const { calls, constants } = program;
-  const emit = emitter(source, body);
-  const units = schedule(program, [], new Set(given.keys()));
-  const free = new Set<ValueId>([...fixed, ...constants.keys()]);
-  const fence = (from: number): () => void => {
-    const { stretch } = units[from];
-    const own = units.slice(from).filter((unit) => unit.stretch === stretch).flatMap((unit) => unit.calls);
-    const made = new Set(own.flatMap((i) => calls[i].outputs));
-    const crossing = [...new Set(own.flatMap((i) => calls[i].inputs))]
-      .filter((value) => !made.has(value) && !free.has(value));
-    const before = crossing.map(emit.place);
-    if (before.length === 0) return () => {};
-    const node = body.add("XlaOptimizationBarrier", before.map(({ name }) => name), {
-      T: { types: before.map(({ type }) => type) },
-    });
-    const names = outputsOf(node, before.length);
-    crossing.forEach((value, k) => emit.set(value, { ...before[k], name: names[k] }));
-    return () => crossing.forEach((value, k) => emit.set(value, before[k]));
-  };
-  let [stretch, leave]: [number, () => void] = [0, () => {}];
-  units.forEach((unit, i) => {
-    if (unit.stretch !== stretch) {
-      leave();
-      emit.forget();
-      [stretch, leave] = [unit.stretch, unit.region === 0 ? () => {} : fence(i)];
-    }
-    emit.call(calls[unit.calls[0]]);
-  });
-  leave();
   return emit.place;
 }

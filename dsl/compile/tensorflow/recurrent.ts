@@ -75,7 +75,7 @@ function programOf(
       return [...Object.values(made), ...Object.values(rows)];
     },
     flat.leaves.map(({ shape, dtype }) => ({ shape, dtype })),
-    precision,
+    { precision },
   );
   const program = prepareGraph(traced);
   const forms = Object.values(given[0]).map(storedForm);

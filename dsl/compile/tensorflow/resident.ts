@@ -18,7 +18,6 @@ import {
   tensorOf,
 } from "../../engine/tensorflow_graph/session.ts";
 import { isOnGpu } from "../../engine/tensorflow.ts";
-import type { Precision } from "../../engine/precision.ts";
 import { storedForm } from "../../engine/stored.ts";
 import { firstLine } from "../../error.ts";
 import { flatten, type Params } from "../../tree.ts";
@@ -28,7 +27,7 @@ import { type StepGraph, stepGraph, type StepGraphOptions } from "./step_graph.t
 import type { StepProgram } from "./step_program.ts";
 import { type Sender, sender } from "./feed.ts";
 import { canFuse, fuseFromFor } from "./probe.ts";
-import { prepareGraph } from "./prepare.ts";
+import { prepareGraph, prepareWhole } from "./prepare.ts";
 
 /** A session for batches of one signature. */
 interface Open {
@@ -46,7 +45,7 @@ function programOf<Batch extends Params>(
   step: PureStep<Batch>,
   state: StepState,
   batch: Batch,
-  precision: Precision,
+  { precision, whole }: Pick<StepGraphOptions, "precision" | "whole">,
 ): StepProgram & { readonly metrics: readonly string[] } {
   const [frozen, trained, optimiser] = [state.frozen, state.trained, state.optimiser].map(Object.keys);
   const given = tensorsOf([state, batch]);
@@ -62,11 +61,11 @@ function programOf<Batch extends Params>(
       ];
     },
     given.leaves.map(({ shape, dtype }) => ({ shape, dtype })),
-    precision,
+    { precision, whole },
   );
   const moving = trained.length + optimiser.length;
   return {
-    program: prepareGraph(traced),
+    program: (whole ? prepareWhole : prepareGraph)(traced),
     fixed: frozen.length,
     forms: Object.values(state.frozen).map(storedForm),
     moving,
@@ -126,8 +125,8 @@ export function startGraph<Batch extends Params>(
   let instead: Resident<Batch> | undefined;
 
   const openFor = (batch: Batch): Open => {
-    const program = programOf(step, { frozen, trained, optimiser }, batch, precision);
     const settled = settle(options, opened.size === 0);
+    const program = programOf(step, { frozen, trained, optimiser }, batch, settled);
     if (settled.whole) options.onCompile?.("compiling the step, which may take a minute the first time");
     const graph = stepGraph(program, settled);
     const session = openSession(graph.graph);

@@ -15,11 +15,12 @@ import type { ValueId } from "../program.ts";
 import { after, type Feed, feedOf } from "./feed.ts";
 import { functionBuilder, type NodeSink, outputsOf } from "./function_builder.ts";
 import { halve, nothingHalved } from "./half.ts";
-import { lower, lowerWhole, type Source } from "./lower.ts";
+import { lower, type Source } from "./lower.ts";
 import { inType, type Operand, T } from "./lowering.ts";
 import type { StepProgram } from "./step_program.ts";
 import { fixedVariables, namesOf, typeIn, variable, vectorVariable } from "./variables.ts";
 import { joinState } from "./vectors.ts";
+import { type Held, lowerWhole } from "./whole.ts";
 
 /** How a step becomes a graph. */
 export interface StepGraphOptions {
@@ -100,20 +101,20 @@ function asNodes(graph: GraphBuilder, step: StepProgram, source: Source, fuseFro
  *
  * @param graph Where to
  * @param source The program, where its inputs are found, and what is in bfloat16
- * @param fixed Inputs that stay the same
+ * @param held Inputs that are there anyway
  * @param make The function's results, of the program's and of its inputs within the function
  * @returns Names of the results
  */
 function called(
   graph: GraphBuilder,
   source: Source,
-  fixed: readonly ValueId[],
+  held: Held,
   make: (results: readonly Operand[], given: Source["given"], body: NodeSink) => readonly Operand[],
 ): readonly string[] {
   const operands = [...source.given.values()];
   const body = functionBuilder();
   const given = new Map([...source.given].map(([value, operand], i) => [value, { ...operand, name: `input${i}` }]));
-  const place = lowerWhole(body, { ...source, given }, fixed);
+  const place = lowerWhole(body, { ...source, given }, held);
   const results = make(source.program.outputs.map(place), given, body);
   const made = body.finish(operands.map(({ type }) => type), results);
   const node = graph.add("PartitionedCall", operands.map(({ name }) => name), {
@@ -129,7 +130,12 @@ function called(
 function asFunction(graph: GraphBuilder, step: StepProgram, source: Source): Computed {
   const { program, fixed, moving, loss } = step;
   const closedOver = [...program.constants.keys()];
-  const names = called(graph, source, [...program.inputs.slice(0, fixed), ...closedOver], (results, given, body) => {
+  const others = new Set(program.inputs.slice(fixed + moving));
+  const held = {
+    fixed: [...program.inputs.slice(0, fixed), ...closedOver],
+    moving: [...source.given.keys()].filter((value) => !others.has(value)),
+  };
+  const names = called(graph, source, held, (results, given, body) => {
     const isFinite = body.add("IsFinite", [results[loss].name], { T: T(results[loss].type) });
     const next = program.inputs.slice(fixed, fixed + moving).map((value, i): Operand => {
       const [before, after] = [given.get(value)!, results[i]];
@@ -149,7 +155,7 @@ function asFunction(graph: GraphBuilder, step: StepProgram, source: Source): Com
  */
 export function calledWhole(graph: GraphBuilder, source: Source, fixed: readonly ValueId[]): readonly Operand[] {
   let outputs: readonly Operand[] = [];
-  const names = called(graph, source, fixed, (results) => outputs = results);
+  const names = called(graph, source, { fixed, moving: [] }, (results) => outputs = results);
   return outputs.map((output, i) => ({ ...output, name: names[i] }));
 }
 
@@ -164,7 +170,7 @@ export function calledWhole(graph: GraphBuilder, source: Source, fixed: readonly
 export function stepGraph(given: StepProgram, { fuseFrom, precision, whole, words }: StepGraphOptions): StepGraph {
   const graph = graphBuilder();
   const halved = precision === "bf16" ? halve(given.program, given.fixed) : nothingHalved;
-  const { step, members } = joinState(given);
+  const { step, members, read } = joinState(given);
   const { program, fixed, moving, forms } = step;
   const typeOf = typeIn(program, halved);
   const tensors = given.program.inputs.slice(fixed, fixed + given.moving);
@@ -177,9 +183,11 @@ export function stepGraph(given: StepProgram, { fuseFrom, precision, whole, word
       : vectorVariable(graph, `moving${i}`, members[i].map((each) => typeOf(tensors[each])))
   );
   const batch = batchValues.map((value, i) => feedOf(graph, `batch${i}`, typeOf(value), words));
+  const ofMoving = namesOf(movingVariables, members.flat());
   const operands = new Map<ValueId, Operand>([
     ...state.given,
     ...movingValues.map((value, i) => [value, movingVariables[i].value] as const),
+    ...read.map((i) => [tensors[i], { ...typeOf(tensors[i]), name: ofMoving.values[i] }] as const),
     ...batchValues.map((value, i) => [value, batch[i].value] as const),
   ]);
   const source = { program, given: operands, halved };
@@ -191,7 +199,7 @@ export function stepGraph(given: StepProgram, { fuseFrom, precision, whole, word
   const moved = computed.onlyIf === undefined
     ? assign([])
     : [onlyIf(graph, computed.onlyIf, (wait) => assign([`^${wait}`]))];
-  const [ofFixed, ofMoving] = [namesOf(state.variables), namesOf(movingVariables, members.flat())];
+  const ofFixed = namesOf(state.variables);
   return {
     graph: graph.graph,
     uploads: { fixed: ofFixed.uploads, moving: ofMoving.uploads },

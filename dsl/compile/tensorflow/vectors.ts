@@ -7,7 +7,7 @@
  */
 import { sizeOf } from "../../tree.ts";
 import { isJoining, removeDead, rootsOf, vectorsIn } from "../passes.ts";
-import type { Call, ValueId } from "../program.ts";
+import type { ValueId } from "../program.ts";
 import type { StepProgram } from "./step_program.ts";
 
 /** A step whose moving state is in vectors. */
@@ -16,6 +16,11 @@ export interface Joined {
   readonly step: StepProgram;
   /** For each moving input, the numbers of those of the step before that it is made of; one for what stays as it is. */
   readonly members: readonly (readonly number[])[];
+  /**
+   * Members of vectors that the program reads one by one, by their numbers in the step before: given besides its inputs. A session
+   * gives them without copying, a compiled function would copy each.
+   */
+  readonly read: readonly number[];
 }
 
 /** A vector to be: the moving tensors that are joined, and the vector that the step makes of the next ones. */
@@ -56,32 +61,16 @@ export function joinState(step: StepProgram): Joined {
   const joined = new Set(vectors.flatMap(({ members }) => members));
   const alone = Array.from({ length: moving }, (_, i) => i).filter((i) => !joined.has(i));
   const members = [...vectors.map((vector) => vector.members), ...alone.map((i) => [i])];
-  if (vectors.length === 0) return { step, members };
+  if (vectors.length === 0) return { step, members, read: [] };
 
   const types = [...program.types];
-  const make = (shape: readonly number[]): ValueId => types.push({ shape, dtype: "float32" }) - 1;
   const given = program.inputs.slice(fixed, fixed + moving);
   const rootOf = rootsOf(program);
-  const parting: Call[] = [];
   const wholes = new Map<string, ValueId>();
   const made = vectors.map(({ members }): ValueId => {
     const values = members.map((i) => given[i]);
-    const sizes = values.map((value) => sizeOf(types[value].shape));
-    const vector = make([sizes.reduce((sum, size) => sum + size, 0)]);
-    const parts = values.map((value, i) => types[value].shape.length === 1 ? value : make([sizes[i]]));
-    const common = { names: ["x"], region: 0 };
-    parting.push({
-      ...common,
-      kernel: "SplitV",
-      inputs: [vector],
-      attrs: { numOrSizeSplits: sizes, axis: 0 },
-      outputs: parts,
-    });
-    values.forEach((value, i) => {
-      if (parts[i] === value) return;
-      const shape = [...types[value].shape];
-      parting.push({ ...common, kernel: "Reshape", inputs: [parts[i]], attrs: { shape }, outputs: [value] });
-    });
+    const size = values.reduce((sum, value) => sum + sizeOf(types[value].shape), 0);
+    const vector = types.push({ shape: [size], dtype: "float32" }) - 1;
     wholes.set(`${values}`, vector);
     return vector;
   });
@@ -95,28 +84,22 @@ export function joinState(step: StepProgram): Joined {
   const calls = program.calls.map((call) =>
     call.inputs.some((value) => instead.has(value)) ? { ...call, inputs: call.inputs.map(final) } : call
   );
+  const others = program.inputs.slice(fixed + moving);
+  const changed = removeDead({
+    ...program,
+    types,
+    inputs: [...program.inputs.slice(0, fixed), ...made, ...alone.map((i) => given[i]), ...others],
+    outputs: [
+      ...vectors.map(({ next }) => final(next)),
+      ...alone.map((i) => final(program.outputs[i])),
+      ...program.outputs.slice(moving).map(final),
+    ],
+    calls,
+  });
+  const needed = new Set([...changed.outputs, ...changed.calls.flatMap(({ inputs }) => inputs)]);
   return {
     members,
-    step: {
-      ...step,
-      moving: members.length,
-      loss: loss - moving + members.length,
-      program: removeDead({
-        ...program,
-        types,
-        inputs: [
-          ...program.inputs.slice(0, fixed),
-          ...made,
-          ...alone.map((i) => given[i]),
-          ...program.inputs.slice(fixed + moving),
-        ],
-        outputs: [
-          ...vectors.map(({ next }) => final(next)),
-          ...alone.map((i) => final(program.outputs[i])),
-          ...program.outputs.slice(moving).map(final),
-        ],
-        calls: [...parting, ...calls],
-      }),
-    },
+    read: [...joined].filter((i) => needed.has(given[i])).sort((a, b) => a - b),
+    step: { ...step, moving: members.length, loss: loss - moving + members.length, program: changed },
   };
 }

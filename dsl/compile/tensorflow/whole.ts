@@ -1,0 +1,129 @@
+/**
+ * Lowering of a program to one function that is compiled as a whole.
+ *
+ * @module
+ */
+import { ELEMENT } from "../../engine/tensorflow_graph/graph.ts";
+import { sizeOf } from "../../tree.ts";
+import { rootsOf } from "../passes.ts";
+import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
+import { type NodeSink, outputsOf } from "./function_builder.ts";
+import { isMoving } from "./half.ts";
+import { emitter, type Source } from "./lower.ts";
+import { INT32, type Operand, T } from "./lowering.ts";
+import { schedule } from "./schedule.ts";
+
+/** Values that nothing would be saved by keeping: what stays the same, and what is other shapes and pieces of it. */
+function heldAnyway({ calls }: Program, held: Iterable<ValueId>): ReadonlySet<ValueId> {
+  const found = new Set(held);
+  for (const call of calls) {
+    if (isMoving(call) && call.inputs.every((value) => found.has(value))) {
+      call.outputs.forEach((each) => found.add(each));
+    }
+  }
+  return found;
+}
+
+/**
+ * Large sums that go on as terms of the next one and are read besides: the stream of activations that blocks add to. Compilers
+ * would add up all terms again for every reader rather than keep one. And what starts such a stream.
+ */
+function runningSums(program: Program): ReadonlySet<Call> {
+  const { calls, types } = program;
+  const root = rootsOf(program);
+  const sizeAt = (value: ValueId) => sizeOf(types[value].shape);
+  const isSum = ({ kernel, inputs, outputs: [output] }: Call) =>
+    kernel === "Add" && sizeAt(output) >= STREAM && inputs.every((value) => sizeAt(value) === sizeAt(output));
+  const readers = new Map<ValueId, Call[]>();
+  for (const call of calls.filter((each) => !isAlias(each))) {
+    for (const value of new Set(call.inputs.map(root))) readers.set(value, [...readers.get(value) ?? [], call]);
+  }
+  const isStart = ({ kernel, outputs: [output] }: Call) =>
+    (kernel === "Concat" || kernel === "PadV2") && types[output].shape.length > 2 && sizeAt(output) >= STREAM;
+  return new Set(
+    calls.filter((call) => {
+      const found = readers.get(call.outputs[0]) ?? [];
+      return isSum(call) && found.length > 1 && found.some(isSum) || isStart(call);
+    }),
+  );
+}
+
+/** Smaller sums are as well added up again. */
+const STREAM = 2 ** 15;
+
+/** Inputs by whether they change from step to step. */
+export interface Held {
+  /** Those that stay the same: nothing would be saved by keeping what is computed from them alone. */
+  readonly fixed: readonly ValueId[];
+  /** Those that move: there all the time, but what is computed of them again is not to be kept. */
+  readonly moving: readonly ValueId[];
+}
+
+/**
+ * Adds a program's calls to a function that is compiled as a whole. What a region computes again is kept apart from what
+ * was computed before by barriers, since compilers merge what is equal.
+ *
+ * @param body Where to
+ * @param source The program, where its inputs are found, and what is in bfloat16
+ * @param held Inputs that are there anyway
+ * @returns Where a value is found
+ * @throws OneloraError for a kernel that has no rule
+ */
+export function lowerWhole(body: NodeSink, source: Source, { fixed, moving }: Held): (value: ValueId) => Operand {
+  const { program, given } = source;
+  const { calls, constants } = program;
+  const emit = emitter(source, body);
+  const units = schedule(program, [], new Set(given.keys()));
+  const same = new Set<ValueId>([...fixed, ...constants.keys()]);
+  const there = heldAnyway(program, [...same, ...moving]);
+  const sums = runningSums(program);
+  /** Values that the compiler can neither compute again nor merge with equal ones from here on. */
+  const barrier = (values: readonly ValueId[]): void => {
+    const before = values.map(emit.place);
+    const node = body.add("XlaOptimizationBarrier", before.map(({ name }) => name), {
+      T: { types: before.map(({ type }) => type) },
+    });
+    const names = outputsOf(node, before.length);
+    values.forEach((value, k) => emit.set(value, { ...before[k], name: names[k] }));
+  };
+  /** A sum that is kept as rows, which have one order only: that of the products that read them. */
+  const keep = (value: ValueId): void => {
+    const sum = emit.place(value);
+    const [last] = sum.shape.slice(-1);
+    const reshaped = (name: string, shape: readonly number[]) =>
+      body.add("Reshape", [name, body.constant(ELEMENT.int32, [shape.length], shape)], {
+        T: T(sum.type),
+        Tshape: INT32,
+      });
+    emit.set(value, { ...sum, name: reshaped(sum.name, [sizeOf(sum.shape) / last, last]) });
+    barrier([value]);
+    emit.set(value, { ...sum, name: reshaped(emit.place(value).name, sum.shape) });
+  };
+  const fence = (from: number): () => void => {
+    const { stretch } = units[from];
+    const own = units.slice(from).filter((unit) => unit.stretch === stretch).flatMap((unit) => unit.calls);
+    const made = new Set(own.flatMap((i) => calls[i].outputs));
+    // Only what is computed from parameters alone is computed again from them.
+    const isAgain = own.some((i) => !isMoving(calls[i]) && calls[i].inputs.every((value) => there.has(value)));
+    const free = isAgain ? same : there;
+    const crossing = [...new Set(own.flatMap((i) => calls[i].inputs))]
+      .filter((value) => !made.has(value) && !free.has(value));
+    if (crossing.length === 0) return () => {};
+    const before = crossing.map(emit.place);
+    barrier(crossing);
+    return () => crossing.forEach((value, k) => emit.set(value, before[k]));
+  };
+  let [stretch, leave]: [number, () => void] = [0, () => {}];
+  units.forEach((unit, i) => {
+    if (unit.stretch !== stretch) {
+      leave();
+      emit.forget();
+      [stretch, leave] = [unit.stretch, unit.region === 0 ? () => {} : fence(i)];
+    }
+    const call = calls[unit.calls[0]];
+    emit.call(call);
+    if (sums.has(call)) keep(call.outputs[0]);
+  });
+  leave();
+  return emit.place;
+}
