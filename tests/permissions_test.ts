@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { denoCommand, taskArguments, type TaskName } from "../scripts/cli/deno.ts";
+import { nvidia, nvidiaLibraries } from "../dsl/engine/nvidia.ts";
 import { OneloraError } from "../dsl/mod.ts";
 import { decodeImage, decodeSixteen } from "../tasks/data/decode.ts";
 import { decoderApart } from "../tasks/data/decode_apart.ts";
@@ -44,6 +45,7 @@ function row(name: string, command: string): readonly string[] {
     "library",
     ...ffi.some((path) => path.endsWith("/npm")) ? ["pictures"] : [],
     ...ffi.some((path) => path.includes("libmpi")) ? ["MPI"] : [],
+    ...nvidiaLibraries.every((path) => ffi.includes(path)) ? ["driver"] : [],
   ].join(", ");
   assert(ffi === undefined || ffi[0] === ".native", `${name} loads native code of anywhere`);
   return [
@@ -148,4 +150,13 @@ Deno.test("while threads are held, pictures are decoded by one that reads no fil
     OneloraError,
     "decoding it: found an SVG drawing",
   );
+});
+
+Deno.test("a card is asked for what it has with the permission for its driver's library alone", () => {
+  assertEquals(nvidia(["/nowhere/libnvidia-ml.so.1"]), undefined);
+  for (const name of ["train", "doctor"] as const) {
+    const given = taskArguments(name).find((each) => each.startsWith("--allow-ffi="))!.slice("--allow-ffi=".length)
+      .split(",");
+    assertEquals(nvidiaLibraries.filter((path) => !given.includes(path)), []);
+  }
 });

@@ -59,8 +59,7 @@ export function planRecurrent(
       return [...Object.values(results), ...Object.values(added)];
     },
     given.leaves,
-    precision,
-    engineKind(backend).name,
+    { precision, backend: engineKind(backend).name },
   );
   const program = engineKind(backend).passes()(traced);
   const paths = Object.keys(types.parameters);

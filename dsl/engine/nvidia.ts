@@ -4,6 +4,9 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
+import { isGranted } from "../permission.ts";
+
 /** A machine's cards. */
 export interface Nvidia {
   /** Version of the driver, e.g. `580.95.05`. */
@@ -12,14 +15,23 @@ export interface Nvidia {
   readonly cards: readonly { readonly name: string; readonly memory: number; readonly used: number }[];
 }
 
+/** Where systems keep the library: Debian, Fedora, Windows' Linux; `--allow-ffi` of deno.json names its files, too. */
+export const nvidiaLibraries: readonly string[] = [
+  "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1",
+  "/usr/lib/aarch64-linux-gnu/libnvidia-ml.so.1",
+  "/usr/lib64/libnvidia-ml.so.1",
+  "/usr/lib/wsl/lib/libnvidia-ml.so.1",
+];
+
+// A card's handle is an address that goes back as it came: as a number it needs no permission but that for this library.
 const symbols = {
   nvmlInit_v2: { parameters: [], result: "i32" },
   nvmlShutdown: { parameters: [], result: "i32" },
   nvmlSystemGetDriverVersion: { parameters: ["buffer", "u32"], result: "i32" },
   nvmlDeviceGetCount_v2: { parameters: ["buffer"], result: "i32" },
   nvmlDeviceGetHandleByIndex_v2: { parameters: ["u32", "buffer"], result: "i32" },
-  nvmlDeviceGetName: { parameters: ["pointer", "buffer", "u32"], result: "i32" },
-  nvmlDeviceGetMemoryInfo: { parameters: ["pointer", "buffer"], result: "i32" },
+  nvmlDeviceGetName: { parameters: ["u64", "buffer", "u32"], result: "i32" },
+  nvmlDeviceGetMemoryInfo: { parameters: ["u64", "buffer"], result: "i32" },
 } as const;
 
 /** A C string. */
@@ -28,11 +40,16 @@ function text(bytes: Uint8Array): string {
 }
 
 /**
- * The cards of this machine; none where there is no driver, or no permission to ask it (`--allow-ffi`).
+ * The cards of this machine; none where there is no driver, or no permission to ask it (`--allow-ffi` for its library).
  *
- * @param path The library
+ * @param paths Where the library may be
  */
-export function nvidia(path = "libnvidia-ml.so.1"): Nvidia | undefined {
+export function nvidia(paths: readonly string[] = nvidiaLibraries): Nvidia | undefined {
+  const path = paths.find((each) => isGranted({ name: "ffi", path: each }) && existsSync(each));
+  return path === undefined ? undefined : asked(path);
+}
+
+function asked(path: string): Nvidia | undefined {
   try {
     const library = Deno.dlopen(path, symbols);
     const nvml = library.symbols;
@@ -45,7 +62,7 @@ export function nvidia(path = "libnvidia-ml.so.1"): Nvidia | undefined {
       const cards = Array.from({ length: count[0] }, (_, i) => {
         const handle = new BigUint64Array(1);
         nvml.nvmlDeviceGetHandleByIndex_v2(i, handle);
-        const device = Deno.UnsafePointer.create(handle[0]);
+        const [device] = handle;
         const name = new Uint8Array(96);
         nvml.nvmlDeviceGetName(device, name, name.length);
         // { total, free, used }

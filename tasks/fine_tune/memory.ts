@@ -77,7 +77,7 @@ export async function earlierMemory(out: string): Promise<RunMemory | undefined>
 
 /** The only card of the machine; with several it is not known which one the engine took. */
 function card(): { readonly memory: number; readonly used: number } | undefined {
-  const cards = isGranted({ name: "ffi" }) ? nvidia()?.cards ?? [] : [];
+  const cards = nvidia()?.cards ?? [];
   return cards.length === 1 ? cards[0] : undefined;
 }
 

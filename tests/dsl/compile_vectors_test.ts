@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { replayer } from "../../dsl/compile/replay.ts";
 import type { Program } from "../../dsl/compile/program.ts";
-import { prepareGraph } from "../../dsl/compile/tensorflow/prepare.ts";
+import { prepareGraph, prepareWhole } from "../../dsl/compile/tensorflow/prepare.ts";
 import type { StepProgram } from "../../dsl/compile/tensorflow/step_program.ts";
 import { joinState } from "../../dsl/compile/tensorflow/vectors.ts";
 import { trace } from "../../dsl/compile/trace.ts";
@@ -14,6 +14,7 @@ import {
   chain,
   clipByGlobalNorm,
   ema,
+  layerNorm,
   type Optimiser,
   type Params,
   sgd,
@@ -135,6 +136,35 @@ Deno.test("what a step does not part in the order it was joined in stays as it i
       const { step: same, members } = joinState(step);
       assertEquals(same, step);
       assertEquals(members, Array.from({ length: step.moving }, (_, i) => [i]));
+    });
+    return Promise.resolve();
+  });
+});
+
+Deno.test("work on tensors of several axes is work on matrices, with the same bytes", async () => {
+  await useBackend("cpu");
+  await withoutLeaks(() => {
+    tf.tidy(() => {
+      const shape = [2, 3, 8];
+      const x = tf.tensor(Float32Array.from({ length: 48 }, (_, i) => Math.sin(i * 3)), shape);
+      const [gain, column] = [
+        tf.tensor1d([1, 2, 3, 4, 5, 6, 7, 8]),
+        tf.tensor(Float32Array.from([1, 2, 3]), [1, 3, 1]),
+      ];
+      const f = (t: tf.Tensor, gain: tf.Tensor, column: tf.Tensor) => {
+        const standard = layerNorm(t, { weight: gain }, 1e-5);
+        // A column of some rows only is left as it is.
+        return [tf.mul(tf.add(standard, t), column), tf.sum(tf.square(standard), -1), tf.max(standard, 2, true)];
+      };
+      const given = [x, gain, column];
+      const plain = prepareGraph(trace(([t, g, c]) => f(t, g, c), given.map(({ shape, dtype }) => ({ shape, dtype }))));
+      const rows = prepareWhole(trace(([t, g, c]) => f(t, g, c), given.map(({ shape, dtype }) => ({ shape, dtype }))));
+      assertEquals(run(rows, given), run(plain, given));
+      const ranks = (program: Program) =>
+        program.calls.filter(({ kernel }) => ["Add", "Multiply", "Sub", "SquaredDifference", "Sum"].includes(kernel))
+          .map(({ outputs: [value] }) => program.types[value].shape.length);
+      assertEquals(ranks(rows).filter((rank) => rank > 2).length, 1);
+      assertEquals(ranks(plain).filter((rank) => rank === 3).length > 5, true);
     });
     return Promise.resolve();
   });

@@ -65,7 +65,10 @@ export function asRows(program: Program): Program {
     if (shape.length < 3 || sizeOf(shape) === 0 || !(alongRows || isElementwise(call))) return [call];
     const last = shape[shape.length - 1];
     const rows = sizeOf(shape) / last;
-    if (alongRows) return within(call, [[rows, last]], [rows, 1], { ...call.attrs, axis: [1], keepDims: true });
+    if (alongRows) {
+      const axis = { [call.attrs.axis === undefined ? "reductionIndices" : "axis"]: [1] };
+      return within(call, [[rows, last]], [rows, 1], { ...call.attrs, ...axis, keepDims: true });
+    }
     const inputs = call.inputs.map((value) => besideRows(types[value].shape, shape));
     return inputs.every((each) => each !== undefined) ? within(call, inputs, [rows, last]) : [call];
   });

@@ -4,7 +4,8 @@
  *
  *     deno run --allow-read --allow-write --allow-env --allow-run scripts/tools/gpu/built_in.ts OUT [OTHER-OUT]
  *
- * All jobs run at once. `OUT/metrics.json` holds what came of them; `ONELORA_STEPS` shortens them.
+ * All jobs run at once. `OUT/metrics.json` holds what came of them; `ONELORA_STEPS` shortens them, `ONELORA_JOBS=generation`
+ * takes those alone, by the names of their folders.
  *
  * @module
  */
@@ -55,30 +56,36 @@ const trainings: Readonly<Record<string, readonly string[]>> = {
   "image-classification-long": ["--backend", "tensorflow", "--steps", "600"],
   "image-classification-bf16": ["--backend", "tensorflow", "--steps", "600", "--precision", "bf16"],
 };
+const chosen = Deno.env.get("ONELORA_JOBS")?.split(",") ?? Object.keys(trainings);
+const unknown = chosen.filter((name) => trainings[name] === undefined);
+if (unknown.length > 0) throw new Error(`no job ${unknown}; there are ${Object.keys(trainings)}`);
+/** A run of the model that a job trained, if that was chosen. */
+const after = async (name: string, run: () => Promise<void>) => {
+  if (chosen.includes(name)) await run();
+};
 const found: Record<string, unknown> = {};
 await Promise.all(
-  Object.entries(trainings).map(async ([name, args]) => {
+  Object.entries(trainings).filter(([name]) => chosen.includes(name)).map(async ([name, args]) => {
     await run("train", [...args, "--out", `${out}/${name}`], `train-${name}`);
     found[`train ${name}`] = await numbersOf(`${out}/${name}/summary.json`);
   }),
 );
 await Promise.all([
-  run("evaluate", ["--run", `${out}/image-classification`, "--backend", "tensorflow"], "evaluate").then((said) => {
+  after("image-classification", async () => {
+    const said = await run("evaluate", ["--run", `${out}/image-classification`, "--backend", "tensorflow"], "evaluate");
     found["evaluate image-classification"] = lastLine(said);
   }),
-  run(
-    "generate",
-    ["--model", "dit-micro", "--adapter", `${out}/generation/adapter`, "--backend", "tensorflow", "--output"]
-      .concat(`${out}/samples.png`),
-    "generate-pictures",
-  ),
-  run(
-    "generate",
-    ["--model", "llama-micro", "--adapter", `${out}/reasoning/adapter`, "--backend", "tensorflow", "--prompt"]
-      .concat("Question: Tom has 3 apples and buys 4 more.", "--max-tokens", "32"),
-    "generate-text",
-  ).then((said) => {
-    found["generate text"] = said;
+  after("generation", async () => {
+    await run("generate", [
+      ...["--model", "dit-micro", "--adapter", `${out}/generation/adapter`, "--backend", "tensorflow"],
+      ...["--output", `${out}/samples.png`],
+    ], "generate-pictures");
+  }),
+  after("reasoning", async () => {
+    found["generate text"] = await run("generate", [
+      ...["--model", "llama-micro", "--adapter", `${out}/reasoning/adapter`, "--backend", "tensorflow"],
+      ...["--prompt", "Question: Tom has 3 apples and buys 4 more.", "--max-tokens", "32"],
+    ], "generate-text");
   }),
 ]);
 await Deno.writeTextFile(`${out}/metrics.json`, `${JSON.stringify(found, null, 2)}\n`);

@@ -72,30 +72,28 @@ const families = [
 
 const methods = ["bitfit", "lora", "dora", "all"] as const;
 
-/** Groups by name, in order. */
+/** Groups by name, in order: what was never measured on a card, or has changed since, comes first. */
 export const groups: Readonly<Record<string, JobGroup>> = {
   smoke: { jobs: [{ ...small, how: "whole" }, { ...small, how: "eager" }], aside: true },
-  "1lora": { jobs: [{ ...vit, how: "whole" }] },
+  "1lora": { jobs: [{ ...vit, how: "eager" }, { ...vit, how: "compiled" }, { ...vit, how: "whole" }] },
   again: { jobs: [{ ...vit, how: "whole", note: "second start" }] },
-  torch: {
-    jobs: [
-      ...["1lora", ...methods].map((method): CardJob => ({ ...vit, method, how: "eager" })),
-      { ...vit, precision: "float32", how: "eager" },
-    ],
-  },
-  methods: {
-    jobs: [
-      ...methods.map((method): CardJob => ({ ...vit, method, how: "whole" })),
-      { ...vit, precision: "float32", how: "whole" },
-      { ...vit, how: "whole", what: "bytes", note: "pictures as bytes" },
-    ],
+  families: {
+    jobs: families.flatMap((job): readonly CardJob[] => [{ ...job, how: "eager" }, { ...job, how: "whole" }]),
     together: true,
   },
-  memory: { jobs: [{ ...vit, how: "whole", what: "memory", repeats: 5, note: "the driver's allocator" }] },
   kernels: { jobs: [{ ...vit, how: "whole", what: "kernels", repeats: 10, note: "under CUPTI" }] },
-  "torch-families": { jobs: families.map((job): CardJob => ({ ...job, how: "eager" })) },
-  families: { jobs: families.map((job): CardJob => ({ ...job, how: "whole" })), together: true },
-  compiled: { jobs: [{ ...vit, how: "compiled" }] },
+  memory: { jobs: [{ ...vit, how: "whole", what: "memory", repeats: 5, note: "the driver's allocator" }] },
+  float32: {
+    jobs: [{ ...vit, precision: "float32", how: "eager" }, { ...vit, precision: "float32", how: "whole" }],
+  },
+  methods: {
+    jobs: [...methods].reverse().flatMap((method): readonly CardJob[] => [
+      { ...vit, method, how: "eager" },
+      { ...vit, method, how: "whole" },
+    ]),
+    together: true,
+  },
+  bytes: { jobs: [{ ...vit, how: "whole", what: "bytes", note: "pictures as bytes" }] },
   clusters: { jobs: [{ ...vit, how: "clusters" }] },
   cublas: {
     jobs: [{ ...vit, how: "whole", flags: "--xla_gpu_enable_triton_gemm=false", note: "products by cuBLAS alone" }],
