@@ -4,7 +4,6 @@
  * @module
  */
 
-import { existsSync } from "node:fs";
 import { isGranted } from "../permission.ts";
 
 /** A machine's cards. */
@@ -45,10 +44,14 @@ function text(bytes: Uint8Array): string {
  * @param paths Where the library may be
  */
 export function nvidia(paths: readonly string[] = nvidiaLibraries): Nvidia | undefined {
-  const path = paths.find((each) => isGranted({ name: "ffi", path: each }) && existsSync(each));
-  return path === undefined ? undefined : asked(path);
+  for (const path of paths) {
+    const found = isGranted({ name: "ffi", path }) ? asked(path) : undefined;
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
+/** What a library says, if it is there. */
 function asked(path: string): Nvidia | undefined {
   try {
     const library = Deno.dlopen(path, symbols);
