@@ -5,7 +5,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import type { type ImageDataset, type ImageSplits } from "./dataset.ts";
+import type { ImageDataset, ImageSplits } from "./dataset.ts";
 import { type Entry, fileDataset, heldBack } from "./image_tree.ts";
 import { leavingOut, type LeftOut } from "./left_out.ts";
 import { classesOf, labelsIn, truth } from "./metadata.ts";
