@@ -76,6 +76,8 @@ export interface ProcessSizes {
   readonly made: number;
   /** Kernel calls. */
   readonly calls: number;
+  /** Bytes of parameters in bfloat16. */
+  readonly inHalves: number;
   /** Numbers of the largest quantised matrix that is read. */
   readonly unpackedNumbers: number;
 }
@@ -86,7 +88,9 @@ export interface ProcessSizes {
  * @param backend The engine
  * @param sizes What it follows from
  */
-export function processBytes(backend: BackendName, { peakBytes, made, calls, unpackedNumbers }: ProcessSizes): number {
-  const { process, call, slack, unpacked } = engineKind(backend).overhead;
-  return Math.round(peakBytes + process + call * calls + slack * made + unpacked * unpackedNumbers);
+export function processBytes(backend: BackendName, sizes: ProcessSizes): number {
+  const { peakBytes, made, calls, inHalves, unpackedNumbers } = sizes;
+  const { process, call, slack, half, unpacked } = engineKind(backend).overhead;
+  const besides = process + call * calls + slack * made + half * inHalves + unpacked * unpackedNumbers;
+  return Math.round(peakBytes + besides);
 }

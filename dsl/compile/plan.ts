@@ -240,11 +240,12 @@ export function planStep<Batch extends Params>(
   const atPeak = peakOf(recorded, groups, peakCall, bytes, unpacked);
   const unpackedNumbers = largestUnpacked(program, isQuantised);
   const made = atPeak.activations + atPeak.gradients + atPeak.next;
-  const sizes = { peakBytes, calls: program.calls.length, made, unpackedNumbers };
+  const inHalves = total(groups.frozen.filter(isHalf), bytes);
+  const sizes = { peakBytes, calls: program.calls.length, made, inHalves, unpackedNumbers };
   return {
     weights: {
       float32: total(groups.frozen.filter((value) => !isHalf(value) && !isQuantised(value)), bytes),
-      bf16: total(groups.frozen.filter(isHalf), bytes),
+      bf16: inHalves,
       quantised: total(groups.frozen.filter(isQuantised), bytes),
     },
     trained,

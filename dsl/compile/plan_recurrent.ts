@@ -64,7 +64,7 @@ export function planRecurrent(
   const program = engineKind(backend).passes()(traced);
   const paths = Object.keys(types.parameters);
   const kept = paths.length + Object.keys(types.kept).length;
-  const { bytes, during, isQuantised } = keeping(program, {
+  const { bytes, during, isHalf, isQuantised } = keeping(program, {
     halved: precision === "bf16" ? halve(program, kept) : nothingHalved,
     forms: paths.map((path) => forms?.get(path)),
   });
@@ -74,12 +74,13 @@ export function planRecurrent(
   const { peakBytes } = planMemory(program, bytes, during);
   const calls = program.calls.length;
   const made = peakBytes - parameters - state;
+  const inHalves = program.inputs.slice(0, paths.length).filter(isHalf).reduce((sum, each) => sum + bytes(each), 0);
   const unpackedNumbers = largestUnpacked(program, isQuantised);
   return {
     parameters,
     kept: state,
     peakBytes,
     calls,
-    processBytes: processBytes(backend, { peakBytes, made, calls, unpackedNumbers }),
+    processBytes: processBytes(backend, { peakBytes, made, calls, inHalves, unpackedNumbers }),
   };
 }

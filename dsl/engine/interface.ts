@@ -40,6 +40,8 @@ export interface Overhead {
   readonly call: number;
   /** Share of what is neither parameter nor state: freed memory that the allocator has not given back. */
   readonly slack: number;
+  /** Share of weights in bf16 that its products take besides. */
+  readonly half: number;
   /** Bytes of a number of the largest quantised matrix while it is made into numbers, besides these. */
   readonly unpacked: number;
 }

@@ -19,7 +19,7 @@ import { openWasm } from "./wasm.ts";
 import { openWebgpu } from "./webgpu.ts";
 
 /** Measured on wasm: 3 MB of tensors (llama-micro) in 189 MB, 211 MB (vit-micro, batch 512) in 464 MB. */
-const REPLAYED: Overhead = { process: 190e6, call: 5e3, slack: 0.25, unpacked: 0 };
+const REPLAYED: Overhead = { process: 190e6, call: 5e3, slack: 0.25, half: 0, unpacked: 0 };
 
 const advice = `\`${commandLine("native")}\` provides the tensorflow backend, the fastest on CPUs`;
 
@@ -61,8 +61,8 @@ const tensorflow: EngineKind = {
   recurrent: startRecurrentGraph,
   hold,
   settle,
-  // Steps of SmolLM2-135M, TinyLlama and LLaMA-2-7B, in bf16, int8 and nf4, with 1LoRA and LoRA: within 4 %.
-  overhead: { process: 574e6, call: 40e3, slack: 0.16, unpacked: 6 },
+  // Steps of SmolLM2-135M, TinyLlama, LLaMA-2-7B and 13B, in bf16, int8 and nf4, with 1LoRA and LoRA: within 4 %.
+  overhead: { process: 574e6, call: 40e3, slack: 0.16, half: 0.12, unpacked: 6 },
 };
 
 const kinds: Readonly<Record<BackendName, EngineKind>> = {
