@@ -51,7 +51,7 @@ Deno.test("train, evaluate, merge and params run in a folder that holds no check
   });
 });
 
-Deno.test("every command of the README is published, as a file that the package holds", async () => {
+Deno.test("every command but the page is published, as a file that the package holds", async () => {
   const { exports, publish, tasks }: {
     readonly exports: Readonly<Record<string, string>>;
     readonly publish: { readonly exclude: readonly string[] };
@@ -59,7 +59,8 @@ Deno.test("every command of the README is published, as a file that the package 
   } = JSON.parse(await Deno.readTextFile(`${root}/deno.json`));
   for (const [name, { command }] of Object.entries(tasks)) {
     const file = command.split(" ").find((word) => word.startsWith("scripts/commands/"));
-    if (file === undefined) continue;
+    // The page is built by a bundler out of a checkout.
+    if (file === undefined || name === "page") continue;
     assertEquals(exports[`./${name}`], `./${file}`);
     assert(publish.exclude.every((excluded) => !file.startsWith(excluded)), file);
   }
