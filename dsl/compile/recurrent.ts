@@ -22,7 +22,8 @@ import type { Recurrent, RecurrentFunction, RecurrentOptions } from "./recurrenc
  *
  * @example
  * ```ts
- * import { startRecurrent, useBackend } from "@onelora/onelora/dsl";
+ * import { useBackend } from "@onelora/onelora/dsl";
+ * import { startRecurrent } from "./recurrent.ts";
  * import { assertEquals } from "@std/assert";
  * import * as tf from "@tensorflow/tfjs-core";
  * await useBackend("cpu");
