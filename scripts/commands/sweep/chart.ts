@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { placeLabels } from "./labels.ts";
+import { freeCorner, placeLabels } from "./labels.ts";
 import { lookOf } from "./look.ts";
 import type { Row, Trial } from "./rows.ts";
 import { type Shown, unitOf } from "./table.ts";
@@ -77,7 +77,8 @@ function labelled(values: readonly Value[], cap: number) {
     radius: Math.max(4, Math.sqrt(AREA * Math.min(parameters, cap) / cap / Math.PI)),
     text: method,
   }));
-  const places = new Map(placeLabels(marks, SIZE).map((place, i) => [timed[i].method, place]));
+  const labels = placeLabels(marks, SIZE);
+  const places = new Map(labels.map((place, i) => [timed[i].method, place]));
   const found = values.map((value) => {
     const place = places.get(value.method);
     return {
@@ -87,7 +88,7 @@ function labelled(values: readonly Value[], cap: number) {
       labelY: place === undefined ? null : y[0] + (1 - place.y / SIZE.height) * (y[1] - y[0]),
     };
   });
-  return { values: found, x, y };
+  return { values: found, x, y, corner: freeCorner([...marks, ...labels], SIZE) };
 }
 
 /** Methods without a place in the chart, and why. */
@@ -113,7 +114,7 @@ export function chartOf(
   const own = plain.filter(({ reference }) => !reference).map(({ parameters }) => parameters);
   const cap = Math.max(1, ...(own.length > 0 ? own : plain.map(({ parameters }) => parameters)));
   const capped = plain.filter(({ parameters }) => parameters > cap).map(({ method }) => method);
-  const { values, x: times, y: range } = labelled(plain, cap);
+  const { values, x: times, y: range, corner } = labelled(plain, cap);
   const methods = values.map(({ method }) => method);
   const looks = present.map(({ method }) => lookOf(method));
   const colour = {
@@ -198,7 +199,7 @@ export function chartOf(
                 legend: {
                   title: "trained",
                   values: [...new Set([rounded(cap / 10), rounded(cap / 3), cap])],
-                  orient: "bottom-right",
+                  orient: corner,
                   symbolType: "circle",
                   labelExpr: "format(datum.value, ',')",
                 },

@@ -79,3 +79,27 @@ export function placeLabels(
     return { x: chosen.x, y: chosen.y, isFar: chosen.away > around[0].away };
   });
 }
+
+/** Corners where a legend may lie, the one that it takes if all are alike first. */
+const CORNERS = ["bottom-right", "top-right", "bottom-left", "top-left"] as const;
+/** Pixels of a legend with what is around it. */
+const LEGEND = { width: 130, height: 140 };
+
+/**
+ * The corner where a legend covers the fewest of some places.
+ *
+ * @param places Of marks and labels
+ * @param size Of the chart, in pixels
+ */
+export function freeCorner(
+  places: readonly Place[],
+  size: { readonly width: number; readonly height: number },
+): typeof CORNERS[number] {
+  const covered = CORNERS.map((corner) =>
+    places.filter(({ x, y }) =>
+      (corner.endsWith("right") ? size.width - x : x) < LEGEND.width &&
+      (corner.startsWith("bottom") ? size.height - y : y) < LEGEND.height
+    ).length
+  );
+  return CORNERS[covered.indexOf(Math.min(...covered))];
+}
