@@ -11,6 +11,7 @@ import { boolean, type Flag, text } from "../scripts/cli/flags.ts";
 import { useBackend } from "../dsl/mod.ts";
 import { output, runTask } from "./support/command.ts";
 import { writeSmallChat } from "./support/small_chat.ts";
+import { inFolder } from "./support/data_folder.ts";
 
 const pages = ["adapters", "chat", "depth", "generation", "image-classification", "reasoning", "text"];
 const textOf = (page: string) => Deno.readTextFile(`docs/${page}.md`);
@@ -70,15 +71,6 @@ async function carriedOut(
     outputs.push(out);
   }
   return outputs;
-}
-
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 Deno.test("docs/chat.md from an empty folder: fifty chats, learned, judged, talked to, and a GGUF file", async () => {

@@ -8,7 +8,7 @@ import { writeNumbers } from "../files/json.ts";
 import { sizeOf } from "../tree.ts";
 import type { Formula, FormulaOp, FormulaStep } from "./formula.ts";
 import { fixedValues } from "./fixed.ts";
-import { removeDead } from "./passes.ts";
+import { removeDead, rootsOf } from "./passes.ts";
 import { type Call, isAlias, type Program, segmentsOf, type ValueId } from "./program.ts";
 
 /** Operations by the kernels that do them one at a time. */
@@ -59,14 +59,6 @@ interface Draft {
   readonly segment: number;
   /** Whether something else has read a result, so that nothing computed later can be part of it. */
   isClosed: boolean;
-}
-
-/** The tensor whose memory a value shares. */
-function rootsOf({ calls }: Program): (value: ValueId) => ValueId {
-  const root = new Map<ValueId, ValueId>();
-  const find = (value: ValueId) => root.get(value) ?? value;
-  for (const call of calls) if (isAlias(call)) root.set(call.outputs[0], find(call.inputs[0]));
-  return find;
 }
 
 function isFusible(call: Call, { types }: Program): boolean {

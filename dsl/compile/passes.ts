@@ -6,7 +6,7 @@
 import { flow } from "fp-ts/function";
 import { sizeOf } from "../tree.ts";
 import { fixedValues } from "./fixed.ts";
-import { type Call, isAlias, type Program, type ValueId } from "./program.ts";
+import { type Call, isAlias, type Program, reshapeCall, type ValueId } from "./program.ts";
 
 /** A change of a program that leaves its results alone. */
 export type Pass = (program: Program) => Program;
@@ -211,22 +211,11 @@ export function biasedProducts(program: Program): readonly BiasedProduct[] {
  */
 export function fuseBias(program: Program): Program {
   const types = [...program.types];
-  const reshape = (value: ValueId, shape: readonly number[], region: number, output = types.length): Call => {
-    if (output === types.length) types.push({ shape, dtype: types[value].dtype });
-    return {
-      kernel: "Reshape",
-      inputs: [value],
-      names: ["x"],
-      attrs: { shape: [...shape] },
-      outputs: [output],
-      region,
-    };
-  };
   const instead = new Map<Call, readonly Call[]>();
   for (const { product, add, bias } of biasedProducts(program)) {
     const { region, attrs: { transposeA, transposeB } } = product;
     // The kernel takes batches of matrices only.
-    const operands = product.inputs.map((value) => reshape(value, [1, ...types[value].shape], region));
+    const operands = product.inputs.map((value) => reshapeCall(types, value, [1, ...types[value].shape], region));
     const result = types.length;
     types.push({ shape: [1, ...types[add.outputs[0]].shape], dtype: "float32" });
     const fused: Call = {
@@ -238,7 +227,11 @@ export function fuseBias(program: Program): Program {
       region,
     };
     instead.set(product, []);
-    instead.set(add, [...operands, fused, reshape(result, types[add.outputs[0]].shape, region, add.outputs[0])]);
+    instead.set(add, [
+      ...operands,
+      fused,
+      reshapeCall(types, result, types[add.outputs[0]].shape, region, add.outputs[0]),
+    ]);
   }
   return { ...program, types, calls: program.calls.flatMap((call) => instead.get(call) ?? [call]) };
 }

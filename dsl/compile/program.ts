@@ -76,6 +76,25 @@ export function isAlias({ kernel }: Call): boolean {
 }
 
 /**
+ * A call that gives a value another shape.
+ *
+ * @param types Types of the program's values, which get that of a new one
+ * @param value The value
+ * @param shape Its shape afterwards
+ * @param region The call's region
+ * @param output What it makes (default: a new value)
+ */
+export function reshapeCall(
+  types: ValueType[],
+  value: ValueId,
+  shape: readonly number[],
+  region: number,
+  output: ValueId = types.push({ shape, dtype: types[value].dtype }) - 1,
+): Call {
+  return { kernel: "Reshape", inputs: [value], names: ["x"], attrs: { shape: [...shape] }, outputs: [output], region };
+}
+
+/**
  * Stretches of calls of one region, numbered: clusters stay within one, so that what is to be computed again later is.
  *
  * @param program The program

@@ -7,7 +7,7 @@ import { builtin } from "../../dsl/host.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { parseHubName } from "./name.ts";
 import { loadClient } from "./client.ts";
-import { request } from "./request.ts";
+import { fetchOf } from "./repository.ts";
 import { type Hub, type HubOptions, settle } from "./settings.ts";
 
 /** A file to send. */
@@ -61,18 +61,6 @@ export function listedFile({ path, bytes }: SentFile): string {
   }`;
 }
 
-/** The `fetch` that the client uses, a repository that is there already included. */
-function fetchOf(hub: Hub, attempted: string, accepted?: number): typeof fetch {
-  return (input, init) =>
-    request(
-      hub,
-      input instanceof Request ? input.url : `${input}`,
-      attempted,
-      init,
-      accepted === undefined ? [] : [accepted],
-    );
-}
-
 /**
  * The hub to push to, if there is a token for it.
  *
@@ -106,7 +94,7 @@ export async function push(what: PushedCommit, options: HubOptions = {}): Promis
   const taken = 409;
   // The client reads a refusal as one: that it is there already is what was wanted.
   const creating: typeof fetch = async (input, init) => {
-    const answer = await fetchOf(hub, attempted, taken)(input, init);
+    const answer = await fetchOf(hub, attempted, [taken])(input, init);
     if (answer.status !== taken) return answer;
     await answer.body?.cancel();
     return Response.json({ url: `${hub.endpoint}/${repository}` });

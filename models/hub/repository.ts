@@ -38,9 +38,15 @@ async function keep(path: string, text: string): Promise<void> {
   });
 }
 
-/** The `fetch` that the client uses: refusals are said here, in this package's words. */
-function fetchOf(hub: Hub, attempted: string): typeof fetch {
-  return (input, init) => request(hub, input instanceof Request ? input.url : `${input}`, attempted, init);
+/**
+ * The `fetch` that the client uses: refusals are said here, in this package's words.
+ *
+ * @param hub Where the hub is
+ * @param attempted What this is for
+ * @param accepted Statuses that are answers, too
+ */
+export function fetchOf(hub: Hub, attempted: string, accepted: readonly number[] = []): typeof fetch {
+  return (input, init) => request(hub, input instanceof Request ? input.url : `${input}`, attempted, init, accepted);
 }
 
 function offline(attempted: string, found: string): OneloraError {

@@ -83,3 +83,23 @@ export async function packageFolder(specifier: string): Promise<URL> {
     }, { cause });
   }
 }
+
+/**
+ * The folder that a file is in.
+ *
+ * @param path The file
+ */
+export function folderOf(path: string): string {
+  const folder = path.replace(/[/\\]*[^/\\]*$/, "");
+  return folder !== "" ? folder : /^[/\\]/.test(path) ? "/" : ".";
+}
+
+/**
+ * Where a file lies that a list names.
+ *
+ * @param folder The list's folder
+ * @param file The file: a path from the root on, or from that folder on
+ */
+export function pathFrom(folder: string, file: string): string {
+  return /^([/\\]|[A-Za-z]:[/\\])/.test(file) ? file : `${folder}/${file}`;
+}

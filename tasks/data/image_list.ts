@@ -6,6 +6,7 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import type { ImageDataset, ImageSplits } from "./dataset.ts";
+import { folderOf, pathFrom } from "./files.ts";
 import { type Entry, fileDataset, heldBack } from "./image_tree.ts";
 import { leavingOut, type LeftOut } from "./left_out.ts";
 import { classesOf, labelsIn, truth } from "./metadata.ts";
@@ -45,12 +46,6 @@ export interface ImageListOptions {
 const AT_ONCE = 64;
 /** Rows that are named of each kind. */
 const NAMED = 10;
-
-/** The folder that a file is in. */
-function folderOf(path: string): string {
-  const folder = path.replace(/[/\\]*[^/\\]*$/, "");
-  return folder !== "" ? folder : /^[/\\]/.test(path) ? "/" : ".";
-}
 
 function usage(attempted: string, found: string, allowed: string): OneloraError {
   return new OneloraError({ attempted, found, allowed }, { exitCode: 2 });
@@ -145,7 +140,7 @@ function usable(
     const before = seen.get(file);
     if (before !== undefined) return bad("of a picture that has a row already", `${file}, line ${before}`);
     seen.set(file, line);
-    const path = /^([/\\]|[A-Za-z]:[/\\])/.test(file) ? file : `${folder}/${file}`;
+    const path = pathFrom(folder, file);
     return [{ line, file, path, labels, isList, ...(part !== undefined && { split: partNamed(part as string) }) }];
   });
 }

@@ -6,29 +6,14 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
-import { listFolder, readBytes } from "../data/files.ts";
+import { listFolder } from "../data/files.ts";
 import { loadSharp, type Sharp } from "../data/sharp.ts";
 import { checkedDepth, type DepthDataset, type DepthExample, depthProtocols, type DepthSplits } from "./dataset.ts";
-import { readPair } from "./files.ts";
-import { parseNpy } from "./npy.ts";
-
-/** One map of numbers, its third dimension of 1 taken off. */
-async function readMap(path: string): Promise<{ values: Float32Array; height: number; width: number }> {
-  const { shape, data } = parseNpy(await readBytes(path), path);
-  const [height, width, channels = 1] = shape;
-  if (shape.length < 2 || shape.length > 3 || channels !== 1) {
-    throw new OneloraError({
-      attempted: `reading ${path}`,
-      found: `shape [${shape.join(", ")}]`,
-      allowed: "[height, width] or [height, width, 1]",
-    });
-  }
-  return { values: data, height, width };
-}
+import { readDepthNumbers, readPair } from "./files.ts";
 
 async function readExample(stem: string, sharp: Sharp): Promise<DepthExample> {
-  const depth = await readMap(`${stem}_depth.npy`);
-  const mask = await readMap(`${stem}_depth_mask.npy`);
+  const depth = await readDepthNumbers(`${stem}_depth.npy`);
+  const mask = await readDepthNumbers(`${stem}_depth_mask.npy`);
   if (mask.height !== depth.height || mask.width !== depth.width) {
     throw new OneloraError({
       attempted: `reading ${stem}_depth_mask.npy`,

@@ -7,7 +7,9 @@
 import { OneloraError } from "../../dsl/error.ts";
 import { decodeImage, decodeSixteen } from "../data/decode.ts";
 import type { Sharp } from "../data/sharp.ts";
+import { readBytes } from "../data/files.ts";
 import type { DepthExample } from "./dataset.ts";
+import { parseNpy } from "./npy.ts";
 
 /** Values of a picture. */
 interface Decoded<Values> {
@@ -42,6 +44,25 @@ export async function readColours(sharp: Sharp, path: string, turn: boolean = fa
 export async function readDepthPng(sharp: Sharp, path: string, unit: number): Promise<Decoded<Float32Array>> {
   const { values, height, width } = await decodeSixteen(sharp, path);
   return { values: Float32Array.from(values, (step) => step / unit), height, width };
+}
+
+/**
+ * A map from an .npy file, a third dimension of 1 taken off.
+ *
+ * @param path The file
+ * @throws OneloraError for another shape
+ */
+export async function readDepthNumbers(path: string): Promise<Decoded<Float32Array>> {
+  const { shape, data } = parseNpy(await readBytes(path), path);
+  const [height, width, channels = 1] = shape;
+  if (shape.length < 2 || shape.length > 3 || channels !== 1) {
+    throw new OneloraError({
+      attempted: `reading ${path}`,
+      found: `shape [${shape.join(", ")}]`,
+      allowed: "[height, width] or [height, width, 1]",
+    });
+  }
+  return { values: data, height, width };
 }
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import { listFolder, readBytes } from "../data/files.ts";
+import { folderOf, listFolder, pathFrom } from "../data/files.ts";
 import { heldBack } from "../data/image_tree.ts";
 import { leavingOut, type LeftOut } from "../data/left_out.ts";
 import { withOrigins } from "../data/origin.ts";
@@ -13,8 +13,7 @@ import { readRows, rowKind } from "../data/rows.ts";
 import { loadSharp, type Sharp } from "../data/sharp.ts";
 import { isPartName, partNamed, testNames, trainNames } from "../data/split_folders.ts";
 import { checkedDepth, type DepthDataset, depthProtocols, type DepthSplits } from "./dataset.ts";
-import { readDepthPng, readPair } from "./files.ts";
-import { parseNpy } from "./npy.ts";
+import { readDepthNumbers, readDepthPng, readPair } from "./files.ts";
 
 /** How such pairs are read. */
 export interface PairOptions {
@@ -130,9 +129,10 @@ function partsOf(path: string, pairs: readonly Pair[], left: LeftOut) {
     return { train: pairs.filter(({ image }) => !held.has(image)), test: pairs.filter(({ image }) => held.has(image)) };
   }
   const judging = testNames.find((name) => pairs.some(({ part }) => part === name));
-  const train = pairs.filter(({ part }) => part !== undefined && trainNames.includes(part));
-  const test = pairs.filter(({ part }) => part !== undefined && part === judging);
-  for (const pair of pairs) if (!train.includes(pair) && !test.includes(pair)) left.add("of other parts", pair.image);
+  const isTrain = ({ part }: Pair) => part !== undefined && trainNames.includes(part);
+  const isTest = ({ part }: Pair) => part !== undefined && part === judging;
+  const [train, test] = [pairs.filter(isTrain), pairs.filter(isTest)];
+  for (const pair of pairs) if (!isTrain(pair) && !isTest(pair)) left.add("of other parts", pair.image);
   if (train.length > 0 && test.length > 0) return { train, test };
   throw new OneloraError({
     attempted: `reading the parts of ${path}`,
@@ -144,16 +144,8 @@ function partsOf(path: string, pairs: readonly Pair[], left: LeftOut) {
 /** A map of 16 bits or of numbers, in metres; 0 where nothing finite was measured. */
 async function readMap(sharp: Sharp, path: string, scale: number | undefined) {
   if (endOf(path) === ".png") return await readDepthPng(sharp, path, scale!);
-  const { shape, data } = parseNpy(await readBytes(path), path);
-  const [height, width, channels = 1] = shape;
-  if (shape.length < 2 || shape.length > 3 || channels !== 1) {
-    throw new OneloraError({
-      attempted: `reading ${path}`,
-      found: `shape [${shape.join(", ")}]`,
-      allowed: "[height, width] or [height, width, 1]",
-    });
-  }
-  return { values: data.map((step) => Number.isFinite(step) ? step / (scale ?? 1) : 0), height, width };
+  const { values, height, width } = await readDepthNumbers(path);
+  return { values: values.map((step) => Number.isFinite(step) ? step / (scale ?? 1) : 0), height, width };
 }
 
 /**
@@ -169,7 +161,7 @@ export async function openPairs(path: string, options: PairOptions = {}): Promis
   const { scale, maxDepth = depthProtocols.scenesDriving.maxDepth, strict } = options;
   const left = leavingOut(path, NAMED);
   const isList = rowKind(path) !== undefined;
-  const folder = isList ? path.replace(/[/\\]*[^/\\]*$/, "") || "." : path;
+  const folder = isList ? folderOf(path) : path;
   const pairs = isList ? await pairsOf(path, left) : await pairsIn(path, left);
   if (strict && left.lines().length > 0) {
     throw new OneloraError({ attempted: `reading ${path}`, found: left.lines()[0], allowed: "pairs alone (`strict`)" });
@@ -191,7 +183,7 @@ export async function openPairs(path: string, options: PairOptions = {}): Promis
   }
   const { train, test } = partsOf(path, pairs, left);
   const sharp = await loadSharp();
-  const at = (file: string) => /^([/\\]|[A-Za-z]:[/\\])/.test(file) ? file : `${folder}/${file}`;
+  const at = (file: string) => pathFrom(folder, file);
   const dataset = (name: string, part: readonly Pair[]): DepthDataset =>
     checkedDepth({
       name,

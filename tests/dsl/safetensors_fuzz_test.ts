@@ -2,7 +2,8 @@ import { assert, assertEquals, assertGreater, assertInstanceOf } from "@std/asse
 import { OneloraError } from "../../dsl/error.ts";
 import { bits, fold, key } from "../../dsl/random.ts";
 import { openSafetensors } from "../../dsl/safetensors/mod.ts";
-import { bytesOf, craft, entry, inFolder } from "../support/safetensors_craft.ts";
+import { bytesOf, craft, entry } from "../support/safetensors_craft.ts";
+import { inFolder } from "../support/data_folder.ts";
 
 const itemBytes: Readonly<Record<string, number>> = { F32: 4, F16: 2, I64: 8, U8: 1, BOOL: 1 };
 const header =

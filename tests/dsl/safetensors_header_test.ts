@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
 import { openSafetensors } from "../../dsl/safetensors/mod.ts";
-import { craft, entry, inFolder, readAll } from "../support/safetensors_craft.ts";
+import { craft, entry, readAll } from "../support/safetensors_craft.ts";
+import { inFolder } from "../support/data_folder.ts";
 
 const four = new Uint8Array(4);
 const eight = new Uint8Array(8);

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertLess, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
 import { openSafetensors, writeSafetensors } from "../../dsl/safetensors/mod.ts";
-import { craft, entry, inFolder, readAll } from "../support/safetensors_craft.ts";
+import { craft, entry, readAll } from "../support/safetensors_craft.ts";
+import { inFolder } from "../support/data_folder.ts";
 
 /** A file with the tensor `name` = [value]. */
 async function writeOne(path: string, name: string, value: number): Promise<void> {

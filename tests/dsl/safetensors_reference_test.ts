@@ -7,7 +7,8 @@ import {
   toFloat32,
   writeSafetensors,
 } from "../../dsl/safetensors/mod.ts";
-import { bytesOf, inFolder, readAll } from "../support/safetensors_craft.ts";
+import { bytesOf, readAll } from "../support/safetensors_craft.ts";
+import { inFolder } from "../support/data_folder.ts";
 
 // Made by scripts/tools/reference/safetensors_files.py with Python's safetensors, torch and huggingface_hub.
 const fixtures = new URL("../fixtures/safetensors", import.meta.url).pathname;

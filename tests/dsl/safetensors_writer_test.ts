@@ -11,7 +11,8 @@ import {
   writeSafetensors,
 } from "../../dsl/safetensors/mod.ts";
 import { hostArray } from "../../dsl/safetensors/dtype.ts";
-import { bytesOf, inFolder, readAll } from "../support/safetensors_craft.ts";
+import { bytesOf, readAll } from "../support/safetensors_craft.ts";
+import { inFolder } from "../support/data_folder.ts";
 
 const weight: HostTensor = { dtype: "F32", shape: [2, 2], data: Float32Array.of(1, -2, 3.5, Infinity) };
 const bias: HostTensor = { dtype: "BF16", shape: [1], data: Uint16Array.of(0x3f80) };

@@ -7,16 +7,7 @@ import { gather, isContiguous } from "../../models/checkpoint/pytorch/gather.ts"
 import { openPytorch } from "../../models/checkpoint/pytorch/reader.ts";
 import { zip } from "../support/archives.ts";
 import { openTokenizer } from "../../models/llama/tokenizer.ts";
-
-/** Runs in a folder that is removed afterwards. */
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
+import { inFolder } from "../support/data_folder.ts";
 
 /** A failure in one line, in less than ten seconds. */
 async function refused(action: () => Promise<unknown>, part: string): Promise<void> {

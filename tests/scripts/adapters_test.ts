@@ -12,19 +12,17 @@ import { root } from "../support/adapter_folders.ts";
 import { assertClose, fixture } from "../support/compare.ts";
 import { dispose, tidy } from "@tensorflow/tfjs-core";
 import { apply } from "../../dsl/layer.ts";
+import { withFolder } from "../support/data_folder.ts";
 
 const model = `${root}/vit-rgb`;
 const [a, b, c] = ["a", "b", "c"].map((name) => `${root}/peft-products/${name}`);
 const batch = async () => (await fixture(`${model}/expected.safetensors`)).pixel_values;
 
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
+function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  return withFolder({}, async (folder) => {
     await useBackend("cpu");
     await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
 }
 
 /** Logits of a plain model of a folder. */

@@ -1,6 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
 import { denoCommand, taskArguments } from "../../scripts/cli/deno.ts";
 import { openSafetensors } from "../../dsl/safetensors/mod.ts";
+import { tried } from "../support/commands.ts";
 
 /** Launchers by the names that Debian gives them, and what they want so as to start more processes than there are cores. */
 const launchers = {
@@ -8,17 +9,8 @@ const launchers = {
   MPICH: { command: "mpirun.mpich", args: [] },
 } as const;
 
-/** Whether a command can be started. */
-async function isThere(command: string): Promise<boolean> {
-  try {
-    return (await new Deno.Command(command, { args: ["--version"], stdout: "null", stderr: "null" }).output()).success;
-  } catch {
-    return false;
-  }
-}
-
 const missing: string[] = [];
-for (const [name, { command }] of Object.entries(launchers)) if (!await isThere(command)) missing.push(name);
+for (const [name, { command }] of Object.entries(launchers)) if (!(await tried(command))?.success) missing.push(name);
 const ignore = missing.length > 0;
 if (ignore) console.log(`not tested: training with several processes, for want of ${missing.join(" and ")}`);
 

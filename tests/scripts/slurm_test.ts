@@ -1,18 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-
-/** Whether a command can be started; without a configuration, Slurm's end with an error at once. */
-async function isThere(command: string): Promise<boolean> {
-  try {
-    await new Deno.Command(command, { args: ["-V"], stdout: "null", stderr: "null" }).output();
-    return true;
-  } catch {
-    return false;
-  }
-}
+import { tried } from "../support/commands.ts";
 
 const commands = ["slurmctld", "slurmd", "sbatch", "srun", "mpirun.mpich"];
 const missing: string[] = [];
-for (const command of commands) if (!await isThere(command)) missing.push(command);
+// Without a configuration, Slurm's end with an error.
+for (const command of commands) if (await tried(command) === undefined) missing.push(command);
 // The daemons start jobs of any user, so that they are the system's; a file of one's own says who one is.
 const file = await Deno.makeTempFile();
 const isRoot = (await Deno.stat(file)).uid === 0;

@@ -16,3 +16,8 @@ export async function withFolder<T>(
     await Deno.remove(folder, { recursive: true });
   }
 }
+
+/** Runs a test in a temporary folder. */
+export function inFolder<T>(body: (folder: string) => Promise<T>): Promise<T> {
+  return withFolder({}, body);
+}

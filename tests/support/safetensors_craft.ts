@@ -20,16 +20,6 @@ export function craft(
   return bytes;
 }
 
-/** Runs an action in a folder that is removed afterwards. */
-export async function inFolder(action: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await action(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
 /** Every tensor of a checkpoint, by name. */
 export async function readAll(path: string): Promise<Record<string, HostTensor>> {
   await using checkpoint = await openSafetensors(path);

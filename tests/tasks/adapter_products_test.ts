@@ -10,6 +10,7 @@ import { loadParams, openModel, saveModel } from "../../models/mod.ts";
 import { fineTune, load, openTrained } from "../../tasks/mod.ts";
 import { pixels, root } from "../support/adapter_folders.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
+import { withFolder } from "../support/data_folder.ts";
 
 const base = `${root}/vit-rgb`;
 const product = (name: string) => `${root}/peft-products/${name}`;
@@ -17,14 +18,11 @@ const grey = (value: number) => ({ data: new Uint8Array(12 * 12).fill(value), wi
 const data = Array.from({ length: 8 }, (_, i) => ({ image: grey(i % 2 * 200 + i), label: i % 2 ? "light" : "dark" }));
 const settings = { model: base, data, test: data, batchSize: 4, backend: "wasm", seed: 3 } as const;
 
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
+function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  return withFolder({}, async (folder) => {
     await useBackend("wasm");
     await withoutLeaks(() => body(folder));
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
 }
 
 for (const adapter of ["1lora", "lora", "dora", "vera", "1lora-random", "1lora+norms"]) {

@@ -13,6 +13,7 @@ import { fineTune, load, openTrained } from "../../tasks/mod.ts";
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { failure, output } from "../support/command.ts";
 import { root } from "../support/adapter_folders.ts";
+import { inFolder } from "../support/data_folder.ts";
 
 const grey = (value: number) => ({ data: new Uint8Array(28 * 28).fill(value), width: 28, height: 28 });
 const data = Array.from({ length: 20 }, (_, i) => ({ image: grey(i % 2 * 200 + i), label: i % 2 ? "light" : "dark" }));
@@ -79,15 +80,6 @@ function takingHub(has: { repository?: boolean; object?: boolean; refuses?: bool
       await storage.shutdown();
     },
   };
-}
-
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 Deno.test("an adapter goes to a hub as one commit, its tensors to the storage first and without the token", async () => {

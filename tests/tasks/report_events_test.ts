@@ -3,7 +3,7 @@ import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { OneloraError } from "../../dsl/error.ts";
 import { type EventLog, openEvents, recordOf, recordsIn } from "../../tasks/report/mod.ts";
 import fixture from "../fixtures/events/events.json" with { type: "json" };
-import { inFolder } from "../support/safetensors_craft.ts";
+import { inFolder } from "../support/data_folder.ts";
 
 const expected = await Deno.readFile("tests/fixtures/events/expected.tfevents");
 const name = `events.out.tfevents.${fixture.start}.onelora`;

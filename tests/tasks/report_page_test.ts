@@ -5,7 +5,7 @@ import { classificationMetrics, startClassification, updateClassification } from
 import { calibrationChart, svgFile, writePicture, writeReport } from "../../tasks/report/mod.ts";
 import { failure, output, smallCifar } from "../support/command.ts";
 import fixture from "../fixtures/events/events.json" with { type: "json" };
-import { inFolder } from "../support/safetensors_craft.ts";
+import { inFolder } from "../support/data_folder.ts";
 
 /** What is used of an independent XML parser, which refuses what is not well-formed. */
 interface Saxes {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Call, Program, ValueId } from "../program.ts";
+import { type Call, type Program, reshapeCall, type ValueId } from "../program.ts";
 
 /** Whether a call multiplies [n, 1] by [1, d], transpositions aside. */
 function isOuter({ kernel, inputs, attrs }: Call, { types }: Program): boolean {
@@ -21,14 +21,7 @@ export function multiplyRankOne(program: Program): Program {
   const types = [...program.types];
   const calls = program.calls.flatMap((call): readonly Call[] => {
     if (!isOuter(call, program)) return [call];
-    const reshaped = (value: ValueId, shape: readonly number[]): Call => ({
-      kernel: "Reshape",
-      inputs: [value],
-      names: ["x"],
-      attrs: { shape: [...shape] },
-      outputs: [types.push({ shape, dtype: types[value].dtype }) - 1],
-      region: call.region,
-    });
+    const reshaped = (value: ValueId, shape: readonly number[]) => reshapeCall(types, value, shape, call.region);
     const [rows, columns] = types[call.outputs[0]].shape;
     const operands = [reshaped(call.inputs[0], [rows, 1]), reshaped(call.inputs[1], [1, columns])];
     const product: Call = {

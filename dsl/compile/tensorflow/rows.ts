@@ -5,7 +5,7 @@
  * @module
  */
 import { sizeOf } from "../../tree.ts";
-import type { Call, Program, ValueId } from "../program.ts";
+import { type Call, type Program, reshapeCall } from "../program.ts";
 import { isElementwise } from "./clusters.ts";
 
 /** Kernels that reduce. */
@@ -35,17 +35,6 @@ function besideRows(shape: readonly number[], whole: readonly number[]): readonl
  */
 export function asRows(program: Program): Program {
   const types = [...program.types];
-  const reshape = (value: ValueId, shape: readonly number[], region: number, output = types.length): Call => {
-    if (output === types.length) types.push({ shape, dtype: types[value].dtype });
-    return {
-      kernel: "Reshape",
-      inputs: [value],
-      names: ["x"],
-      attrs: { shape: [...shape] },
-      outputs: [output],
-      region,
-    };
-  };
   /** A call with other inputs, whose result gets its shape afterwards. */
   const within = (
     call: Call,
@@ -54,10 +43,10 @@ export function asRows(program: Program): Program {
     attrs = call.attrs,
   ) => {
     const { region, outputs: [output] } = call;
-    const given = call.inputs.map((value, i) => reshape(value, inputs[i], region));
+    const given = call.inputs.map((value, i) => reshapeCall(types, value, inputs[i], region));
     const made = types.push({ shape: result, dtype: types[output].dtype }) - 1;
     const own: Call = { ...call, inputs: given.map(({ outputs: [each] }) => each), outputs: [made], attrs };
-    return [...given, own, reshape(made, types[output].shape, region, output)];
+    return [...given, own, reshapeCall(types, made, types[output].shape, region, output)];
   };
   const calls = program.calls.flatMap((call): readonly Call[] => {
     const alongRows = isAlongRows(call, program);
