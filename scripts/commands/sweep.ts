@@ -7,19 +7,19 @@
 import { useBackend } from "../../dsl/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { claimFolder } from "../../dsl/files/claim.ts";
-import { writeWhole } from "../../dsl/files/write.ts";
 import { taskKind } from "../../tasks/mod.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, kebab, main, type Options, span, text, toConfig } from "../cli/mod.ts";
 import { trainFlags, usage } from "../cli/options.ts";
 import { interruptible } from "../cli/signals.ts";
+import { microTasks } from "./align/micro.ts";
+import { collect } from "./sweep/collect.ts";
 import { type Executed, note, showSweep, sweepRuns, type Swept, type View } from "./sweep/execute.ts";
+import { drawFigure9 } from "./sweep/figure9.ts";
 import type { Settings } from "./sweep/folder.ts";
 import { listing, sweepCost } from "./sweep/listing.ts";
-import { figure9, protocolInWords } from "./sweep/protocol.ts";
-import { paperPage } from "./sweep/page.ts";
 import { type Configuration, experiments, fullSize, listedModel, microSize, paperList } from "./sweep/paper.ts";
-import { rankOf, readTables, tableGroups } from "./sweep/paper_all.ts";
+import { allTables, FIGURE_9, namesFigure9, rankOf, readTables, tableGroups } from "./sweep/paper_all.ts";
 import { compressionTables, paperTable, paperTables } from "./sweep/paper_tables.ts";
 import { type Part, partOf } from "./sweep/part.ts";
 import { readMethods, readNumbers } from "./sweep/plan.ts";
@@ -45,7 +45,7 @@ const sweepFlags = {
     help: "The methods and the recipe of a table of the paper; all: every table, with --micro",
     allowed: ["S1", ...Object.keys(paperTables), "all"],
   }),
-  only: text({ help: "Of --paper all, these tables", value: "S9,..." }),
+  only: text({ help: `Of --paper all, these tables; ${FIGURE_9} is the figure`, value: "S9,..." }),
   firstData: text({
     help: "Data that the model learns first, with all weights; the methods start from what comes of it",
     value: "DATA",
@@ -203,7 +203,7 @@ function configurationOf(
 }
 
 /** The folder of a sweep that was not given one. */
-function folderOf({ paper, micro }: SweepOptions, { title }: Configuration): string {
+function folderOf({ paper, micro }: SweepOptions, title: string): string {
   const name = paper === undefined ? title.replace(/[^\w.+=-]+/g, "-") : micro ? `${paper}-micro` : paper;
   return `runs/sweeps/${name}`;
 }
@@ -222,12 +222,36 @@ async function shown(swept: Swept, views: readonly View[], signal: AbortSignal):
 }
 
 /** How many runs there are, and about how long they take. */
-async function timeInWords(configurations: readonly Configuration[]): Promise<string> {
+async function timeInWords(configurations: readonly Configuration[], jobs: number): Promise<string> {
   await useBackend("cpu");
-  const costs = await Promise.all(configurations.map(sweepCost));
+  const costs = await Promise.all(configurations.map((each) => sweepCost(each, jobs)));
   const runs = costs.reduce((sum, cost) => sum + cost.runs, 0);
   const seconds = costs.reduce((sum, cost) => sum + (cost.seconds ?? 0), 0);
-  return `about ${runs} runs, ${span(seconds)} on two quiet cores (a guess); interrupted, the same command goes on`;
+  return `about ${runs} runs, ${
+    span(seconds)
+  } on two quiet cores with --jobs ${jobs} (a guess); interrupted, the same ` +
+    "command goes on";
+}
+
+/** What the folder of a command about the paper holds when all is done. */
+function expectedOf(
+  parts: readonly Piece[],
+  { paper, micro }: SweepOptions,
+  folder: string,
+): Parameters<typeof collect>[1] {
+  const isAll = paper === "all";
+  const only = (names: readonly string[]) => isAll ? ` --only ${names.join(",")}` : "";
+  return {
+    tables: isAll ? allTables : parts.map(({ place = "" }) => place),
+    figure9: isAll ? microTasks : [],
+    command: (names) => `deno task sweep --paper ${paper}${micro ? " --micro" : ""}${only(names)} --out ${folder}`,
+  };
+}
+
+/** What of a command's settings holds for the runs of Figure 9. */
+function figureFlags(options: SweepOptions, given: Given): readonly string[] {
+  return (["steps", "backend", "threads"] as const).filter((name) => given.has(name))
+    .map((name) => `--${name}=${options[name]}`);
 }
 
 /** What came of one of a command's sweeps. */
@@ -256,17 +280,17 @@ await main(
     const { paper, micro, jobs, json, list } = options;
     if (list && paper === undefined && options.adapters === undefined) return console.log(paperList());
     const parts = configurationsOf(options, given);
-    const folder = options.out ?? folderOf(options, parts[0].configuration);
+    const folder = options.out ?? folderOf(options, parts[0]?.configuration.title ?? "");
     if (list) {
       for (const { configuration, table, place } of parts) {
         const preset = table === undefined || micro ? undefined : experiments[paperTable(table).experiment].preset;
         const own = place === undefined ? folder : `${folder}/${place}`;
-        console.log(await listing(configuration, { preset, folder: own }));
+        console.log(await listing(configuration, { preset, folder: own, jobs }));
       }
       return;
     }
     const part = partOf(options.part);
-    const several = parts.length > 1 || parts[0].views !== undefined;
+    const several = paper === "all" || parts.length > 1;
     const slots = openSlots(jobs);
     const stages = new Map<string, Promise<string>>();
     const execute = ({ configuration, table, place, views, rank }: Piece, i: number, signal: AbortSignal) =>
@@ -289,7 +313,7 @@ await main(
     const { signal, listen } = interruptible("saving the state of the runs after their steps");
     await listen();
     const isFull = paper !== undefined && !micro;
-    if (paper === "all") note(await timeInWords(parts.map(({ configuration }) => configuration)));
+    if (paper === "all") note(await timeInWords(parts.map(({ configuration }) => configuration), jobs));
     const outcomes = await Promise.all(parts.map(async (piece, i): Promise<Outcome> => {
       const { configuration, table, views } = piece;
       const swept = await execute(piece, i, signal).catch((error) => {
@@ -309,24 +333,25 @@ await main(
     }));
     const done = outcomes.flatMap((outcome) => outcome.done);
     const failures = outcomes.flatMap(({ failure }) => failure === undefined ? [] : [failure]);
-    if (done.length === 0) throw failures[0];
-    const [tables, data] = [
-      done.map(({ table }) => table).join("\n\n"),
-      several ? `[${done.map(({ data }) => data).join(",\n")}]` : done[0].data,
-    ];
-    if (several) {
-      await writeWhole(`${folder}/table.md`, `${tables}\n`);
-      await writeWhole(`${folder}/table.json`, `${data}\n`);
-    }
-    if (paper !== undefined && !signal.aborted) {
-      const figure = paper === "all" && options.only === undefined ? [await figure9(folder, signal)] : [];
-      const page = paperPage(several ? "The paper's tables" : done[0].section.title, protocolInWords(parts), [
-        ...done.map(({ section }) => section),
-        ...figure,
-      ]);
-      await writeWhole(`${folder}/paper.html`, page);
+    const figures = paper === "all" && namesFigure9(options.only) ? microTasks : [];
+    if (done.length === 0 && figures.length === 0) throw failures[0];
+    const shownFigures: string[] = [];
+    if (paper !== undefined) {
+      const expected = expectedOf(parts, options, folder);
+      if (done.length > 0) await collect(folder, expected);
+      for (const task of signal.aborted ? [] : figures) {
+        note(`Figure 9, ${task}`);
+        const drawn = await drawFigure9(folder, task, figureFlags(options, given), signal).catch((error) => {
+          if (!(error instanceof OneloraError)) throw error;
+          failures.push(error);
+        });
+        if (drawn !== undefined) shownFigures.push(drawn);
+      }
+      if (figures.length > 0) await collect(folder, expected);
       note(`${folder}/paper.html shows it all`);
     }
+    const tables = [...done.map(({ table }) => table), ...shownFigures].join("\n\n");
+    const data = several ? `[${done.map(({ data }) => data).join(",\n")}]` : done[0].data;
     console.log(json ? data : tables);
     if (failures.length > 0) throw failures[0];
   }),

@@ -9,7 +9,7 @@ const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 Deno.test("one command trains what Figure 9 needs and draws it, for classification and depth", async () => {
   const tasks = [["image-classification", ["q", "fc2"]], ["depth", ["fc1", "fc2"]]] as const;
   await Promise.all(tasks.map(async ([task, kinds]) => {
-    const out = `${folder}/${task}`;
+    const out = `${folder}/figure9/${task}`;
     const micro = ["--micro", "--task", task, "--steps", "1", "--backend", "wasm", "--out", out];
     const table = await output("align", ...micro);
     for (const kind of kinds) assertMatch(table, new RegExp(`^\\| ${kind} \\| +\\d+ \\| summation \\|`, "m"));
@@ -21,6 +21,17 @@ Deno.test("one command trains what Figure 9 needs and draws it, for classificati
     assertEquals(await output("align", ...micro), table);
     assertEquals((await Deno.stat(`${out}/lora/summary.json`)).mtime, mtime);
   }));
+});
+
+Deno.test("Figure 9 is a part of --paper all, whose page says which tables are not there", async () => {
+  const flags = ["--micro", "--only", "figure9", "--steps", "1", "--backend", "wasm", "--out", folder];
+  const { mtime } = await Deno.stat(`${folder}/figure9/depth/lora/summary.json`);
+  const tables = await output("sweep", "--paper", "all", ...flags);
+  assertMatch(tables, /^### Figure 9, image-classification\n[^]*\| fc2 [^]*^### Figure 9, depth\n[^]*\| fc2 /m);
+  assertEquals((await Deno.stat(`${folder}/figure9/depth/lora/summary.json`)).mtime, mtime);
+  const page = await Deno.readTextFile(`${folder}/paper.html`);
+  assertEquals([...page.matchAll(/<figure>/g)].length, 2);
+  assertMatch(page, /Not there yet: S1-NYU-KITTI, [^.]*S12\. <code>deno task sweep --paper all --micro --only S1-NYU/);
 });
 
 Deno.test("align says which runs it lacks", async () => {

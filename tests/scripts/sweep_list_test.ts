@@ -17,7 +17,7 @@ Deno.test("the plan of a table says what each method trains with, what has to be
   ) assertStringIncludes(plan, part);
   assertMatch(plan, /^\| 1lora +\| about 115,790 \| 0.000161 \| 221,184 \| +\d.\d\d GB \| +about [\dhms ]+ \|$/m);
   const micro = await output("sweep", "--paper", "S9", "--micro", "--list", "--adapters", "none,all", "--steps", "7");
-  assertMatch(micro, /^\| none +\| +0 \| +- \| +0 \| +- \| +about 8s \|$/m);
+  assertMatch(micro, /^\| none +\| +0 \| +- \| +0 \| +- \| +about 3s \|$/m);
   assertMatch(micro, /^\| all +\| +7 \| 0.001 \| 802,048 \| +[\d.]+ MB \| +about \d+s \|$/m);
 });
 

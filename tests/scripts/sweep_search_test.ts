@@ -140,6 +140,17 @@ Deno.test("a slice of all tables in micro size runs what two tables share once, 
     const { runs } = await json(`${out}/${table}/table.json`);
     assertEquals(runs.length, count);
   }
+  // The page and the tables are those of the folder, not of the command.
+  const one = ["--paper", "all", "--micro", "--only", "S12", "--adapters", "bitfit", "--seeds", "0"];
+  const again = await runTask("sweep", ...one, ...small, "--lrs", "0.01", "--out", out);
+  assertEquals(again.code, 0, again.err);
+  assert(!again.out.includes("Table S9"));
+  for (const file of ["paper.html", "table.md"]) {
+    const text = await Deno.readTextFile(`${out}/${file}`);
+    assertMatch(text, /Table S9 in micro size[^]*Table S12 in micro size/);
+    assertMatch(text, /Not there yet: S1-NYU-KITTI, [^.]*S10, S11, figure9\. .*--only /);
+  }
+  assertEquals((await json(`${out}/table.json`)).map(({ runs }: { runs: unknown[] }) => runs.length), [2, 1]);
   const [refused, line] = await failure("sweep", "--paper", "all", "--out", out);
   assertEquals(refused, 2);
   assertStringIncludes(line, "no --micro");

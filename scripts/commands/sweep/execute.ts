@@ -13,7 +13,6 @@ import { firstStage, withRecipe } from "./first_stage.ts";
 import { checkSettings, metricTitle } from "./check.ts";
 import { claim, joinCells, type Settings } from "./folder.ts";
 import { writeOutcome } from "./outcome.ts";
-import type { Section } from "./page.ts";
 import { type Configuration, paperColumns, paperLabel, paperNotes } from "./paper.ts";
 import { claimsIn, ownFirst, type Part } from "./part.ts";
 import { type Cell, planCells } from "./plan.ts";
@@ -136,8 +135,6 @@ export interface Executed {
   readonly table: string;
   /** Everything, as JSON. */
   readonly data: string;
-  /** Its part of a page. */
-  readonly section: Section;
 }
 
 /** Results of all runs of a sweep's folder. */
@@ -146,6 +143,8 @@ export interface Swept {
   readonly folder: string;
   /** What all cells share. */
   readonly settings: Settings;
+  /** Data that were learned first. */
+  readonly first?: string;
   /** The results, those of earlier commands too. */
   readonly results: readonly CellResult[];
   /** The results of the cells that count of this command's, in no order. */
@@ -277,7 +276,7 @@ export async function sweepRuns(configuration: Configuration, execution: Executi
   // A search has run the methods that need one before others.
   const ordered = all.every(({ method }) => methods.includes(method)) ? methods : all.map(({ method }) => method);
   return {
-    ...{ folder, settings, results: joined, methods: [...new Set(ordered)], own: results },
+    ...{ folder, settings, first, results: joined, methods: [...new Set(ordered)], own: results },
     failure: incomplete(folder, results, signal) ?? failure,
   };
 }
@@ -291,7 +290,7 @@ export async function sweepRuns(configuration: Configuration, execution: Executi
  * @throws OneloraError if no run has finished
  */
 export async function showSweep(
-  { folder: runs, settings, results, failure }: Swept,
+  { folder: runs, settings, first, results, failure }: Swept,
   view: View,
   signal: AbortSignal,
 ): Promise<Executed> {
@@ -312,6 +311,7 @@ export async function showSweep(
     runs,
     metricTitle: metricTitle(settings),
     settings,
+    first,
     title,
     rows,
     deciding,

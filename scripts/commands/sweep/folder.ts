@@ -55,8 +55,12 @@ export interface Summary {
 /** How far a run is. */
 export type Stage = "new" | "begun" | "untested" | "finished";
 
-/** A file's text; undefined if there is no such file. */
-async function textOf(path: string): Promise<string | undefined> {
+/**
+ * A file's text; undefined if there is no such file.
+ *
+ * @param path The file
+ */
+export async function textOf(path: string): Promise<string | undefined> {
   try {
     return await readText(path, SETTINGS_BYTES);
   } catch (error) {
@@ -66,8 +70,13 @@ async function textOf(path: string): Promise<string | undefined> {
   }
 }
 
-/** A file's content; undefined if there is no such file. */
-async function jsonOf(path: string, parse: (text: string) => unknown = parseSettings): Promise<unknown> {
+/**
+ * A file's content; undefined if there is no such file.
+ *
+ * @param path The file
+ * @param parse How its text is read
+ */
+export async function jsonOf(path: string, parse: (text: string) => unknown = parseSettings): Promise<unknown> {
   const text = await textOf(path);
   return text === undefined ? undefined : await guarded(`reading ${path}`, "a JSON file", () => parse(text));
 }

@@ -51,6 +51,8 @@ export interface ListingOptions {
   readonly preset?: string;
   /** The folder that it would have. */
   readonly folder: string;
+  /** Runs at once. */
+  readonly jobs: number;
 }
 
 /** Settings of a method's run by the names of train's flags. */
@@ -119,21 +121,30 @@ function costs(kind: TaskKind, model: Model, run: Run): Costs {
   return { trained, peakBytes, flops: large.productFlops / more * batch * parts };
 }
 
-/** Products a second that are reckoned with: of an A100 at the paper's batch sizes by precision, of two cores of a laptop. */
-const SPEED = { card: { float32: 12e12, bf16: 60e12 }, laptop: 50e9 };
-/** Seconds of a run besides its steps: start, reading, evaluation, pictures. */
-const BESIDES = { card: 120, laptop: 8 };
+/** Products a second that are reckoned with: of an A100 at the paper's batch sizes by precision, of a core of a laptop. */
+const SPEED = { card: { float32: 12e12, bf16: 60e12 }, core: 50e9 };
+/** Seconds of a run besides its steps: start, reading, evaluation; pictures aside. */
+const BESIDES = { card: 120, core: 4 };
+/** Seconds on a core of a step of a sampled picture. */
+const SAMPLED = 0.009;
+/** By how much a run is faster that has two cores to itself. */
+const TWO_CORES = 1.4;
 /** Rates that a search tries on average. */
 const SEARCHED = 4;
 
+/** Where a sweep runs: the paper's card, or two cores of a laptop with so many runs at once. */
+type Machine = "card" | { readonly jobs: number };
+
 /** A guess of the seconds of a run; undefined where its length is not known. */
-function secondsOf(run: Run, flops: number | undefined, isSmall: boolean): number | undefined {
-  const steps = stepCount(run);
-  if (run.adapter === NO_METHOD) return isSmall ? BESIDES.laptop : BESIDES.card;
-  if (flops === undefined || steps === undefined) return undefined;
-  return isSmall
-    ? BESIDES.laptop + steps * flops / SPEED.laptop
-    : BESIDES.card + steps * flops / SPEED.card[run.precision === "bf16" ? "bf16" : "float32"];
+function secondsOf(run: Run, flops: number | undefined, machine: Machine): number | undefined {
+  const isUntrained = run.adapter === NO_METHOD;
+  const steps = isUntrained ? 0 : stepCount(run);
+  if (steps === undefined || (flops === undefined && !isUntrained)) return undefined;
+  const products = steps * (flops ?? 0);
+  if (machine === "card") return BESIDES.card + products / SPEED.card[run.precision === "bf16" ? "bf16" : "float32"];
+  const { samples = 0, samplingSteps = 0 } = run.own as { readonly samples?: number; readonly samplingSteps?: number };
+  const besides = BESIDES.core + samples * samplingSteps * SAMPLED;
+  return (besides + products / SPEED.core) / (machine.jobs === 1 ? TWO_CORES : 1);
 }
 
 /** A sweep's runs and a guess of their time in all. */
@@ -164,19 +175,21 @@ function wholeCost(
 }
 
 /**
- * A guess of what a sweep takes, by plan: the products of its steps at a speed that is reckoned with.
+ * A guess of what a sweep takes on two cores, by plan: the products of its steps at a speed that is reckoned with.
  *
  * @param configuration The sweep, with a built-in model
+ * @param jobs Runs at once
  */
-export async function sweepCost(configuration: Configuration): Promise<SweepCost> {
+export async function sweepCost(configuration: Configuration, jobs: number): Promise<SweepCost> {
   const { methods, settings } = configuration;
   const kind = taskKind(`${settings.task}`);
   const runs = methods.map((method) => runOf(configuration, method));
   const model = await openModel(runs[0].model);
   const seconds = runs.map((run) =>
-    secondsOf(run, run.adapter === NO_METHOD ? undefined : costs(kind, model, run).flops, true)
+    secondsOf(run, run.adapter === NO_METHOD ? undefined : costs(kind, model, run).flops, { jobs })
   );
-  return wholeCost(configuration, methods, seconds);
+  const cost = wholeCost(configuration, methods, seconds);
+  return { ...cost, seconds: cost.seconds && cost.seconds / Math.min(jobs, 2) };
 }
 
 /** A recipe in words: what all methods share. */
@@ -194,7 +207,7 @@ function recipeInWords(
  * @param options See {@linkcode ListingOptions}
  * @throws OneloraError for what cannot work
  */
-export async function listing(configuration: Configuration, { preset, folder }: ListingOptions): Promise<string> {
+export async function listing(configuration: Configuration, { preset, folder, jobs }: ListingOptions): Promise<string> {
   const { title, settings, methods, seeds, rates, first, search } = configuration;
   checkSettings(settings, first);
   await useBackend("cpu");
@@ -203,8 +216,8 @@ export async function listing(configuration: Configuration, { preset, folder }: 
   const kind = taskKind(`${settings.task}`);
   const model = await openModel(preset ?? name.replace(/=.*$/s, ""));
   const planned = runs.map((run) => run.adapter === NO_METHOD ? undefined : costs(kind, model, run));
-  const isSmall = preset === undefined;
-  const seconds = runs.map((run, i) => secondsOf(run, planned[i]?.flops, isSmall));
+  const machine = preset === undefined ? { jobs } : "card";
+  const seconds = runs.map((run, i) => secondsOf(run, planned[i]?.flops, machine));
   const column = (title: string, of: (run: Run, i: number) => string): Column => ({
     title,
     cells: runs.map((run, i) => ({ text: of(run, i) })),
@@ -225,7 +238,8 @@ export async function listing(configuration: Configuration, { preset, folder }: 
     column("predicted memory", (_, i) => planned[i] === undefined ? "-" : bytesText(planned[i].peakBytes)),
     column("guessed time of a run", (_, i) => seconds[i] === undefined ? "-" : `about ${span(seconds[i])}`),
   ];
-  const { runs: count, seconds: whole } = wholeCost(configuration, methods, seconds);
+  const { runs: count, seconds: summed } = wholeCost(configuration, methods, seconds);
+  const whole = summed && summed / (machine === "card" ? 1 : Math.min(jobs, 2));
   const large = planned.filter((each) => each !== undefined && each.peakBytes > CARD).length;
   return [
     `### ${title}`,
@@ -241,7 +255,7 @@ export async function listing(configuration: Configuration, { preset, folder }: 
     "",
     "Memory: of a training step by plan (of more than 16 examples from those of 8 and 16), on the tensorflow backend, head and optimiser included; evaluation aside.",
     `Time: a guess, from the products of the steps at ${
-      isSmall ? "50 GFLOP/s, two cores of a laptop" : "12 TFLOP/s (bf16: 60), an A100 in practice"
+      machine === "card" ? "12 TFLOP/s (bf16: 60), an A100 in practice" : "50 GFLOP/s of each of a laptop's two cores"
     }; ${search ? "about " : ""}${count} runs${whole === undefined ? "" : `, ${span(whole)} in all`}.`,
     ...large === 0 ? [] : [`${large} of them need more than an A100's 40 GB: --accumulate N splits a step.`],
   ].join("\n");

@@ -15,8 +15,7 @@ import type { Settings } from "./folder.ts";
 import { placed } from "./plan.ts";
 import type { Row } from "./rows.ts";
 import type { CellResult } from "./run.ts";
-import type { Section } from "./page.ts";
-import { type Shown, tableOf, unitOf } from "./table.ts";
+import { type Shown, tableOf } from "./table.ts";
 
 /** What came of a sweep. */
 export interface Outcome extends Shown {
@@ -26,6 +25,8 @@ export interface Outcome extends Shown {
   readonly runs: string;
   /** What all cells share. */
   readonly settings: Settings;
+  /** Data that were learned first. */
+  readonly first?: string;
   /** Its cells' results. */
   readonly results: readonly CellResult[];
 }
@@ -97,8 +98,6 @@ export interface Written {
   readonly data: string;
   /** The files' names. */
   readonly files: readonly string[];
-  /** Its part of a page. */
-  readonly section: Section;
 }
 
 /**
@@ -114,9 +113,9 @@ export async function writeOutcome(
   note: (line: string) => void,
   signal: AbortSignal,
 ): Promise<Written> {
-  const { folder, title, settings, deciding, rows, results } = outcome;
+  const { folder, title, settings, first, deciding, rows, results } = outcome;
   const table = tableOf(outcome);
-  const data = writeNumbers({ title, settings, deciding, rows, runs: results }, { indent: 2 });
+  const data = writeNumbers({ title, settings, first, deciding, rows, runs: results }, { indent: 2 });
   await writeWhole(`${folder}/table.md`, `${table}\n`);
   await writeWhole(`${folder}/table.json`, `${data}\n`);
   const chart = await draw(chartOf(outcome));
@@ -137,14 +136,5 @@ export async function writeOutcome(
     ...png === undefined ? [] : ["chart.png"],
     ...figure === undefined ? [] : ["figure11.svg"],
   ];
-  const caption = `${title}. Time of a step and ${
-    unitOf(deciding.metric).title
-  } of each method, minutes and peak memory.`;
-  const figures = [
-    { caption, svg: chart },
-    ...figure === undefined
-      ? []
-      : [{ caption: `${title}. Error distribution and calibration (the paper's Figure 11).`, svg: figure }],
-  ];
-  return { table, data, files, section: { title, table, figures } };
+  return { table, data, files };
 }

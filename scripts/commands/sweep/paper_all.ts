@@ -57,6 +57,9 @@ export function rankOf({ tables }: Pick<TableGroup, "tables">): number {
 /** Every table, those of S1 as the transfers they are. */
 export const allTables: readonly string[] = [...Object.keys(compressionTables), ...Object.keys(paperTables)];
 
+/** What stands for Figure 9 among tables' names. */
+export const FIGURE_9 = "figure9";
+
 /**
  * Some tables' names; S1 stands for all of its transfers.
  *
@@ -65,11 +68,22 @@ export const allTables: readonly string[] = [...Object.keys(compressionTables), 
  */
 export function readTables(written: string | undefined): readonly string[] {
   if (written === undefined) return allTables;
-  return written.split(",").map((name) => name.trim()).flatMap((name) => {
+  const names = written.split(",").map((name) => name.trim()).flatMap((name) => {
     if (name === "S1") return Object.keys(compressionTables);
+    if (name === FIGURE_9) return [];
     if (allTables.includes(name)) return [name];
-    throw usage("reading --only", `"${name}"`, ["S1", ...Object.keys(paperTables)].join(", "));
+    throw usage("reading --only", `"${name}"`, ["S1", ...Object.keys(paperTables), FIGURE_9].join(", "));
   });
+  return [...new Set(names)];
+}
+
+/**
+ * Whether Figure 9 is among what was named.
+ *
+ * @param written The same names
+ */
+export function namesFigure9(written: string | undefined): boolean {
+  return written === undefined || written.split(",").some((name) => name.trim() === FIGURE_9);
 }
 
 /** A table's sweep by the common protocol. */

@@ -1,58 +1,64 @@
 /**
- * How the tables of a page were made, and the figure that belongs to none of them.
+ * How the tables of a page were made, in words.
  *
  * @module
  */
-import { childOutput } from "../../cli/child.ts";
-import { moduleArgument, taskArguments, taskEnvironment } from "../../cli/deno.ts";
-import type { Section } from "./page.ts";
-import type { Configuration } from "./paper.ts";
+import type { Settings } from "./folder.ts";
+
+/** How a table was made. */
+export interface Protocol {
+  /** What all of its runs share. */
+  readonly settings: Settings;
+  /** Data that were learned first. */
+  readonly first?: string;
+  /** Its runs. */
+  readonly runs: readonly {
+    readonly state: string;
+    readonly cell: { readonly seed: number; readonly testing?: boolean };
+  }[];
+}
 
 /** Settings in words. */
-function settingsInWords({ settings, first }: Configuration): string {
+function settingsInWords({ settings, first }: Protocol): string {
   const { task, model, data, ...rest } = settings;
   const shown = Object.entries(rest).map(([name, value]) => `${name} ${value}`);
-  return `${task}: ${model ?? "the built-in model"} on ${first === undefined ? "" : `${first}, then `}${data}${
-    shown.length === 0 ? "" : ` (${shown.join(", ")})`
-  }`;
+  return `${task ?? "the first task"}: ${model ?? "the built-in model"} on ${
+    first === undefined ? "" : `${first}, then `
+  }${data ?? "the built-in data"}${shown.length === 0 ? "" : ` (${shown.join(", ")})`}`;
 }
 
-/**
- * The protocol of some sweeps, in Markdown.
- *
- * @param parts The sweeps
- */
-export function protocolInWords(parts: readonly { readonly configuration: Configuration }[]): string {
-  const [{ configuration: { seeds, search } }] = parts;
-  const rates = search
-    ? "The learning rate of each method is the best of a search (steps of about 3, extended where the best lies at an end) " +
-      "with the first seed on training examples held out, the same for all methods and seeds; the test data are read once, " +
-      "at the end of each run."
-    : "Learning rates are those of the recipes or those that were given.";
-  return [
-    `Seeds ${seeds.join(", ")}; means ± sample standard deviation. ${rates} Every other setting is the recipe's.`,
-    "",
-    ...parts.map(({ configuration }) => `- ${settingsInWords(configuration)}`),
-  ].join("\n");
+/** Seeds of the runs that count. */
+function seedsOf({ runs }: Protocol): string {
+  const counted = runs.filter(({ state, cell }) => state === "finished" && cell.testing !== false);
+  return [...new Set(counted.map(({ cell }) => cell.seed))].sort((a, b) => a - b).join(", ");
 }
 
+/** Whether rates were searched. */
+function isSearched({ runs }: Protocol): boolean {
+  return runs.some(({ cell }) => cell.testing === false);
+}
+
+const SEARCHED =
+  "The learning rate of each method is the best of a search (steps of about 3, extended where the best lies at an end) " +
+  "with the first seed on training examples held out, the same for all methods and seeds; the test data are read once, " +
+  "at the end of each run.";
+
 /**
- * Figure 9 in micro size: trains what it needs, unless that is there.
+ * The protocol of some tables, in Markdown.
  *
- * @param folder The sweep's folder
- * @param signal Ends it
+ * @param tables How each was made
  */
-export async function figure9(folder: string, signal: AbortSignal): Promise<Section> {
-  const out = `${folder}/figure9`;
-  const script = moduleArgument(new URL("../align.ts", import.meta.url));
-  const table = await childOutput([...taskArguments("align"), script, "--micro", `--out=${out}`], {
-    attempted: "aligning updates (Figure 9)",
-    env: taskEnvironment("align"),
-    signal,
+export function protocolInWords(tables: readonly Protocol[]): string {
+  const [some, all] = [tables.some(isSearched), tables.every(isSearched)];
+  const rates = !some
+    ? "Learning rates are those of the recipes or those that were given."
+    : all
+    ? SEARCHED
+    : `Where rates were searched: ${SEARCHED.replace(/^T/, "t")}`;
+  const lines = tables.map((table) => {
+    const search = some && !all && isSearched(table) ? "; rates searched" : "";
+    return `- ${settingsInWords(table)}; seeds ${seedsOf(table)}${search}`;
   });
-  const caption =
-    "Absolute cosine between the principal components of a full update and summation, random vectors and what " +
-    "LoRA learned, by kind of layer.";
-  const svg = await Deno.readTextFile(`${out}/figure9.svg`);
-  return { title: "Figure 9: why summation works", table: `\n${table}`, figures: [{ caption, svg }] };
+  return [`Means ± sample standard deviation. ${rates} Every other setting is the recipe's.`, "", ...new Set(lines)]
+    .join("\n");
 }
