@@ -5,12 +5,12 @@
  */
 import { basename } from "../dsl/files/path.ts";
 import { OneloraError } from "../dsl/error.ts";
+import { objectIfThere } from "../dsl/files/if_there.ts";
 import { guarded } from "../dsl/files/file.ts";
 import { isObject } from "../dsl/files/json.ts";
 import type { Tree } from "../dsl/tree.ts";
 import { type PushedCommit, repositoryName, type SentFile } from "../models/hub/push.ts";
 import { parseHubName, presetNames } from "../models/mod.ts";
-import { jsonOf } from "./fine_tune/notes.ts";
 import { taskKinds } from "./kinds.ts";
 import { adapterFolder } from "./place.ts";
 import { type CardFacts, cardMetadata, cardText, type RunFacts } from "./report/model_card.ts";
@@ -72,7 +72,7 @@ function isNumbers(value: unknown): value is Tree<number> {
 async function runOf(folder: string): Promise<{ readonly facts: RunFacts; readonly task: unknown } | undefined> {
   const run = `${folder}/..`;
   const files: readonly (Fields | undefined)[] = await Promise.all(
-    ["config.json", "summary.json", "data.json"].map((name) => jsonOf(`${run}/${name}`)),
+    ["config.json", "summary.json", "data.json"].map((name) => objectIfThere(`${run}/${name}`)),
   );
   const [config, summary, record] = files;
   if (config === undefined || summary === undefined || record === undefined) return undefined;
@@ -124,14 +124,14 @@ export async function adapterCommit(
   const repository = repositoryName(to);
   const folder = await adapterFolder(adapter);
   const attempted = `pushing ${folder}`;
-  const config = await jsonOf(`${folder}/adapter_config.json`);
+  const config = await objectIfThere(`${folder}/adapter_config.json`);
   const weights = `${folder}/adapter_model.safetensors`;
   if (config === undefined || !await Deno.stat(weights).then(({ isFile }) => isFile, () => false)) {
     const allowed = "an adapter's or a run's folder, with adapter_config.json and adapter_model.safetensors";
     throw new OneloraError({ attempted, found: "no adapter there", allowed }, { exitCode: 2 });
   }
   const base = baseOf(attempted, config.base_model_name_or_path, given);
-  const notes = await jsonOf(`${folder}/onelora.json`);
+  const notes = await objectIfThere(`${folder}/onelora.json`);
   const run = await runOf(folder);
   const spec = await specIn(folder);
   const taskName = run?.task ?? notes?.task;

@@ -39,6 +39,7 @@ function row(name: string, command: string): readonly string[] {
     ...env?.includes("TF_CPP_MIN_LOG_LEVEL") ? ["TensorFlow"] : [],
     ...env?.includes("PMI_RANK") ? ["launchers"] : [],
     ...env?.includes("SLURM_ARRAY_TASK_ID") ? ["job arrays"] : [],
+    ...env?.includes("WANDB_API_KEY") ? ["loggers"] : [],
     ...env?.includes("DENO_DIR") ? ["cache"] : [],
   ];
   const native = ffi === undefined ? "-" : name === "native" ? "`.native`" : [

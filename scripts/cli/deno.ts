@@ -60,7 +60,7 @@ export type TaskName = keyof typeof manifest.tasks;
 function wordsOf(task: TaskName): readonly string[] {
   return manifest.tasks[task].command.split(" ").map((word) =>
     word.replace(/\$(\w+)/g, (_, name) => Deno.env.get(name) ?? "")
-  );
+  ).filter((word) => word !== "");
 }
 
 /** Locks are the checkout's; in another folder there are none. */

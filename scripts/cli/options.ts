@@ -8,6 +8,7 @@ import { type BackendName, backendNames } from "../../dsl/mod.ts";
 import { quantisations } from "../../dsl/quantise.ts";
 import { presetNames, type Qkv } from "../../models/mod.ts";
 import { type Settings, type TaskKind, taskKinds, taskNames } from "../../tasks/mod.ts";
+import { loggerForms } from "../../tasks/loggers/open.ts";
 import { methodSettings, ownSettings, runSettings } from "../../tasks/trainer/settings.ts";
 import { choice, type Flag, type Flags, integer, kebab, list, type Options, text } from "./mod.ts";
 
@@ -116,6 +117,11 @@ export const trainFlags = {
   ...runSettings,
   ...backendFlag,
   ...ownFlags(),
+  log: list({
+    help: "Services that the run's numbers go to, beside TensorBoard's file in its folder: " +
+      `${loggerForms().join(", ")}; keys come from the environment (docs/loggers.md)`,
+    value: "SERVICE",
+  }),
   resume: text({ help: "Continue the run in this folder, with its own settings", value: "DIR" }),
   out: text({ help: "The run's folder (default: a new one under runs/)", value: "DIR" }),
 };

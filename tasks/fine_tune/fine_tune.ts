@@ -10,6 +10,7 @@ import type { StepPlan } from "../../dsl/compile/mod.ts";
 import { type BackendReport, engineInUse, isEngineChosen, useBackend } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { claimFolder } from "../../dsl/files/claim.ts";
+import { basename } from "../../dsl/files/path.ts";
 import { firstBefore, fromFirst, ranksInUse } from "../../dsl/ranks.ts";
 import { mapTree } from "../../dsl/tree.ts";
 import { endedBy, Interruption } from "../../dsl/turn.ts";
@@ -20,6 +21,7 @@ import { checkData, recordData } from "../data/record.ts";
 import { taskKind, taskKinds, type TaskName, taskNames } from "../kinds.ts";
 import { writeReport } from "../report/report.ts";
 import { softwareVersions } from "../report/versions.ts";
+import { openLoggers, placesOf, resultsOf } from "../loggers/open.ts";
 import { NO_METHOD } from "../trainer/method.ts";
 import { type Reporter, silent } from "../trainer/observe.ts";
 import { interrupted } from "../trainer/train.ts";
@@ -205,6 +207,11 @@ async function trained(
     )
     : undefined;
 
+  const loggers = await openLoggers(
+    ranksInUse().rank > 0 ? undefined : options.log,
+    { name: basename(out ?? run.model), settings: runConfig(kind, run, backend) },
+    { out, resume: options.resume !== undefined, line },
+  );
   const before = options.resume === undefined || out === undefined ? undefined : await earlierMemory(out);
   const [otherLoad, memory] = [watchLoad(), watchMemory(before)];
   let plan: StepPlan | undefined;
@@ -214,7 +221,7 @@ async function trained(
     out,
     resume: options.resume !== undefined,
     reporter: reporterOf(options, run.adapter),
-    observers: [memory, { onStep, onEvaluation, onCheckpoint }],
+    observers: [memory, loggers.observer, { onStep, onEvaluation, onCheckpoint }],
     planned: (planned) => {
       plan = planned;
       onPlan?.(planned);
@@ -234,10 +241,12 @@ async function trained(
       await saveAdapter(`${out}/adapter`, { layer, params, spec: run, ...facts });
     },
   });
-  const result = await running.catch((error) => {
+  const result = await running.catch(async (error) => {
+    await loggers.end(signal?.aborted ? "interrupted" : "failed");
     if (kept !== undefined) dispose(kept.params as Record<string, Tensor>);
     throw error instanceof Interruption ? interrupted("after the last step", out) : error;
   });
+  await loggers.end("finished", resultsOf(result));
   const done = { ...result, ...tuned<TaskName>(kept!, { kind, method: run, own: run.own }), run, out, baseline };
   if (out === undefined) return done;
   try {
@@ -273,6 +282,7 @@ async function start(options: AnyOptions): Promise<FineTuned<TaskName>> {
   // Before anything in it is read, and before a download after which two runs would find that they have one folder.
   using early = place === undefined ? undefined : await claimFolder(place, "train");
   const { name, run, backend } = await fromFirst(ranks, async () => {
+    if (options.log !== undefined) placesOf(options.log);
     const { kind, ...rest } = asked ?? await resumed(resume!, options);
     return { name: kind.name, ...rest };
   });

@@ -31,11 +31,16 @@ export interface FineTuneSurroundings {
   readonly backend?: BackendName | "auto";
   /** Threads of the wasm engine, which give the same bytes whatever their number (default: the cores there are). */
   readonly threads?: number;
+  /**
+   * Services that the run's numbers go to, separated by commas: `mlflow:http://HOST:PORT`, `wandb:[ENTITY/]PROJECT`; their keys
+   * come from `MLFLOW_TRACKING_TOKEN` and `WANDB_API_KEY` (default: none; TensorBoard's file is always in the folder).
+   */
+  readonly log?: string;
   /** Where models of Hugging Face's hub come from and go. */
   readonly hub?: HubOptions;
   /** The run's folder, or where to make a new one; nothing is written without. */
   readonly out?: string | { readonly under: string };
-  /** Folder of a run to go on with, by its own settings; only its length, `backend` and `threads` may change. */
+  /** Folder of a run to go on with, by its own settings; only its length, `backend`, `threads` and `log` may change. */
   readonly resume?: string;
   /**
    * Ends the run after the current step, or batch of an evaluation, with a checkpoint if there is a folder; before the first
@@ -77,6 +82,7 @@ export const SURROUNDINGS: Readonly<Record<keyof FineTuneSurroundings | "data" |
   model: true,
   backend: true,
   threads: true,
+  log: true,
   hub: true,
   out: true,
   resume: true,

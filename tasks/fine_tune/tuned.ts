@@ -17,7 +17,8 @@ import { adapterFolder, baseNamed } from "../place.ts";
 import { NO_METHOD } from "../trainer/method.ts";
 import type { MethodSettings, TaskKind } from "../trainer/task.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
-import { jsonOf, notesOf, settingsIn, writeNotes } from "./notes.ts";
+import { objectIfThere } from "../../dsl/files/if_there.ts";
+import { notesOf, settingsIn, writeNotes } from "./notes.ts";
 import type { InputOf, OutputOf } from "./options.ts";
 import { serve, type Served, type ServeOptions } from "./served.ts";
 
@@ -135,7 +136,7 @@ export function load<Name extends TaskName>(
 
 async function opened<Name extends TaskName>(folder: string, options: LoadOptions<Name>): Promise<Tuned<Name>> {
   const inside = await adapterFolder(folder);
-  const config = await jsonOf(`${inside}/adapter_config.json`);
+  const config = await objectIfThere(`${inside}/adapter_config.json`);
   if (config === undefined) {
     throw new OneloraError({
       attempted: `loading ${folder}`,

@@ -40,7 +40,7 @@ export interface Running {
 export function spawn(task: string, stdin: "null" | "piped", args: readonly string[]): Deno.ChildProcess {
   const words = tasks[task].command.split(" ").map((word) =>
     word.replace(/\$(\w+)/g, (_, name) => Deno.env.get(name) ?? "")
-  );
+  ).filter((word) => word !== "");
   const at = words.indexOf("deno");
   // What stands before sets variables that change nothing but speed.
   assert(at >= 0 && words.slice(0, at).every((word: string) => word.includes("=")), `${task} runs ${words[0]}`);

@@ -6,7 +6,7 @@
 import { readNumbers } from "../../../dsl/files/json.ts";
 import { writeWhole } from "../../../dsl/files/write.ts";
 import { metricTitle } from "./check.ts";
-import { jsonOf, textOf } from "./folder.ts";
+import { jsonIfThere, textIfThere } from "../../../dsl/files/if_there.ts";
 import { paperPage, type Section } from "./page.ts";
 import { FIGURE_9 } from "./paper_all.ts";
 import { type Protocol, protocolInWords } from "./protocol.ts";
@@ -31,16 +31,16 @@ interface Found {
 
 /** A picture with its caption, where there is one. */
 async function figureIn(path: string, caption: string): Promise<Section["figures"]> {
-  const svg = await textOf(path);
+  const svg = await textIfThere(path);
   return svg === undefined ? [] : [{ caption, svg }];
 }
 
 /** A table with its figures; undefined where there is none. */
 async function tableIn(folder: string, name: string): Promise<Found | undefined> {
   const place = name === "" ? folder : `${folder}/${name}`;
-  const [table, json] = [await textOf(`${place}/table.md`), await textOf(`${place}/table.json`)];
+  const [table, json] = [await textIfThere(`${place}/table.md`), await textIfThere(`${place}/table.json`)];
   if (table === undefined || json === undefined) return undefined;
-  const made = await jsonOf(`${place}/table.json`, readNumbers) as Made;
+  const made = await jsonIfThere(`${place}/table.json`, readNumbers) as Made;
   const { title, settings, deciding } = made;
   const metric = metricTitle(settings) ?? unitOf(deciding.metric).title;
   const what = `Time of a step and ${metric} of each method, minutes and peak memory.`;
@@ -57,7 +57,7 @@ async function tableIn(folder: string, name: string): Promise<Found | undefined>
 /** Figure 9 of a task; undefined where there is none. */
 async function figure9In(folder: string, task: string): Promise<Section | undefined> {
   const place = `${folder}/${FIGURE_9}/${task}`;
-  const table = await textOf(`${place}/table.md`);
+  const table = await textIfThere(`${place}/table.md`);
   if (table === undefined) return undefined;
   const figures = await figureIn(
     `${place}/figure9.svg`,

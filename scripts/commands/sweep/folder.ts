@@ -4,9 +4,8 @@
  * @module
  */
 import { OneloraError } from "../../../dsl/error.ts";
-import { guarded } from "../../../dsl/files/file.ts";
-import { parseSettings, readNumbers } from "../../../dsl/files/json.ts";
-import { readText, SETTINGS_BYTES } from "../../../dsl/files/read.ts";
+import { jsonIfThere, textIfThere } from "../../../dsl/files/if_there.ts";
+import { readNumbers } from "../../../dsl/files/json.ts";
 import { makeFolder, writeJson, writeWhole } from "../../../dsl/files/write.ts";
 import { usage } from "../../cli/options.ts";
 import type { Cell } from "./plan.ts";
@@ -56,40 +55,14 @@ export interface Summary {
 export type Stage = "new" | "begun" | "untested" | "finished";
 
 /**
- * A file's text; undefined if there is no such file.
- *
- * @param path The file
- */
-export async function textOf(path: string): Promise<string | undefined> {
-  try {
-    return await readText(path, SETTINGS_BYTES);
-  } catch (error) {
-    const cause = error instanceof OneloraError ? error.cause : undefined;
-    if (cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.NotADirectory) return undefined;
-    throw error;
-  }
-}
-
-/**
- * A file's content; undefined if there is no such file.
- *
- * @param path The file
- * @param parse How its text is read
- */
-export async function jsonOf(path: string, parse: (text: string) => unknown = parseSettings): Promise<unknown> {
-  const text = await textOf(path);
-  return text === undefined ? undefined : await guarded(`reading ${path}`, "a JSON file", () => parse(text));
-}
-
-/**
  * How far a run is.
  *
  * @param run Its folder
  */
 export async function stageOf(run: string): Promise<Stage> {
-  const summary = await textOf(`${run}/summary.json`);
+  const summary = await textIfThere(`${run}/summary.json`);
   if (summary !== undefined) return /^ {2}"untested": true,$/m.test(summary) ? "untested" : "finished";
-  return await textOf(`${run}/config.json`) === undefined ? "new" : "begun";
+  return await textIfThere(`${run}/config.json`) === undefined ? "new" : "begun";
 }
 
 /**
@@ -100,7 +73,7 @@ export async function stageOf(run: string): Promise<Stage> {
  */
 export async function readSummary(run: string): Promise<Summary> {
   const path = `${run}/summary.json`;
-  const summary = await jsonOf(path, readNumbers) as Partial<Summary> | undefined;
+  const summary = await jsonIfThere(path, readNumbers) as Partial<Summary> | undefined;
   const value = summary?.metrics?.[summary.deciding?.metric ?? ""];
   const numbers = [value, summary?.parameters?.adapter, summary?.parameters?.head];
   if (numbers.every((number) => typeof number === "number")) return summary as Summary;
@@ -117,7 +90,7 @@ export async function readSummary(run: string): Promise<Summary> {
  * @param run Its folder
  */
 export async function readRate(run: string): Promise<number | undefined> {
-  const config = await jsonOf(`${run}/config.json`) as { readonly lr?: number } | undefined;
+  const config = await jsonIfThere(`${run}/config.json`) as { readonly lr?: number } | undefined;
   return config?.lr;
 }
 
@@ -139,7 +112,7 @@ export async function noteShared(run: string): Promise<void> {
  * @param run Its folder
  */
 export async function wasShared(run: string): Promise<boolean> {
-  return await textOf(`${run}/${SHARED}`) !== undefined;
+  return await textIfThere(`${run}/${SHARED}`) !== undefined;
 }
 
 const DIVERGED = "diverged.json";
@@ -160,7 +133,7 @@ export async function noteDiverged(run: string, why: string): Promise<void> {
  * @param run Its folder
  */
 export async function divergence(run: string): Promise<string | undefined> {
-  return await jsonOf(`${run}/${DIVERGED}`) as string | undefined;
+  return await jsonIfThere(`${run}/${DIVERGED}`) as string | undefined;
 }
 
 /**
@@ -172,7 +145,7 @@ export async function divergence(run: string): Promise<string | undefined> {
  */
 export async function claim(folder: string, settings: Settings): Promise<void> {
   const path = `${folder}/sweep.json`;
-  const before = await jsonOf(path) as Settings | undefined;
+  const before = await jsonIfThere(path) as Settings | undefined;
   if (before === undefined) return await writeJson(path, settings);
   const differing = [...new Set([...Object.keys(before), ...Object.keys(settings)])]
     .find((name) => before[name] !== settings[name]);
@@ -193,7 +166,7 @@ export async function claim(folder: string, settings: Settings): Promise<void> {
  */
 export async function joinCells(folder: string, cells: readonly Cell[]): Promise<readonly Cell[]> {
   const path = `${folder}/cells.json`;
-  const before = await jsonOf(path) ?? [];
+  const before = await jsonIfThere(path) ?? [];
   const isInside = (name: string) => name.split(/[/\\]/).every((part) => !["", ".", ".."].includes(part));
   const isCell = (cell: Partial<Cell> | null) =>
     [cell?.name, cell?.method, cell?.adapter].every((it) => typeof it === "string") && isInside(cell!.name!);
