@@ -6,7 +6,7 @@
 import type { NamedAttrMap } from "@tensorflow/tfjs-core";
 import { writeNumbers } from "../files/json.ts";
 import { sizeOf } from "../tree.ts";
-import type { Formula, FormulaOp, FormulaStep } from "./formula.ts";
+import type { Formula, FormulaOp, FormulaStep, WideOp } from "./formula.ts";
 import { fixedValues } from "./fixed.ts";
 import { removeDead, rootsOf } from "./passes.ts";
 import { type Call, isAlias, type Program, segmentsOf, type ValueId } from "./program.ts";
@@ -45,10 +45,27 @@ const OPS: Readonly<Record<string, FormulaOp>> = {
   Sub: "subtract",
 };
 
-/** Smallest tensors that are worth a kernel of their own. */
-const LEAST = 256;
-/** Most tensors that a kernel reads and writes. */
-const MOST_TENSORS = 16;
+/** What an engine joins. */
+export interface Joining {
+  /** Operations of calls, besides those that every engine joins. */
+  readonly wideOp?: (call: Call) => WideOp | undefined;
+  /** Smallest tensors that are worth a kernel of their own (default 256). */
+  readonly least?: number;
+  /** Most tensors that a kernel reads and writes (default 16). */
+  readonly mostTensors?: number;
+}
+
+/** The settings of an engine, with the defaults. */
+type Rules = Required<Joining>;
+
+function rulesOf({ wideOp = () => undefined, least = 256, mostTensors = 16 }: Joining): Rules {
+  return { wideOp, least, mostTensors };
+}
+
+function opOf(call: Call, { wideOp }: Rules): FormulaOp | WideOp | undefined {
+  return OPS[call.kernel] ?? wideOp(call);
+}
+
 /** Most calls between two that are joined: what is computed later keeps what it reads alive until then. */
 const MOST_BETWEEN = 32;
 
@@ -61,8 +78,8 @@ interface Draft {
   isClosed: boolean;
 }
 
-function isFusible(call: Call, { types }: Program): boolean {
-  if (OPS[call.kernel] === undefined) return false;
+function isFusible(call: Call, { types }: Program, rules: Rules): boolean {
+  if (opOf(call, rules) === undefined) return false;
   const [output] = call.outputs;
   const isMask = ({ dtype }: { readonly dtype: string }) => dtype === "bool";
   const known = [...call.inputs, output].every((value) => types[value].dtype === "float32" || isMask(types[value]));
@@ -70,7 +87,7 @@ function isFusible(call: Call, { types }: Program): boolean {
   const takesMasks = call.kernel === "Select"
     ? reads[0] && !reads[1] && !reads[2]
     : reads.every((mask) => mask === ["Cast", "LogicalAnd", "LogicalNot", "LogicalOr"].includes(call.kernel));
-  return known && takesMasks && sizeOf(types[output].shape) >= LEAST &&
+  return known && takesMasks && sizeOf(types[output].shape) >= rules.least &&
     (call.kernel !== "Cast" || !isMask(types[output]));
 }
 
@@ -121,9 +138,12 @@ function joinAxes(
 }
 
 /** A formula and the values that it reads and makes. */
-interface Fused {
+export interface Fused {
+  /** What is computed. */
   readonly formula: Formula;
+  /** Its inputs. */
   readonly reads: readonly ValueId[];
+  /** Its results. */
   readonly makes: readonly ValueId[];
 }
 
@@ -133,6 +153,7 @@ function formulaOf(
   members: readonly number[],
   rootOf: (value: ValueId) => ValueId,
   isRead: (value: ValueId) => boolean,
+  rules: Rules,
 ): Fused | undefined {
   const { calls, types } = program;
   const axes = commonAxes(members.map((i) => types[calls[i].outputs[0]].shape));
@@ -156,11 +177,11 @@ function formulaOf(
   const steps = members.map((i, at): FormulaStep => {
     const settings = settingsOf(calls[i].kernel, calls[i].attrs);
     const args = drafts[at].map((arg) => arg.isInput ? arg.at : reads.length + arg.at);
-    return { op: OPS[calls[i].kernel], args, ...(settings.length > 0 ? { settings } : {}) };
+    return { op: opOf(calls[i], rules)!, args, ...(settings.length > 0 ? { settings } : {}) };
   });
   const outputs = members.flatMap((i, at) => isRead(calls[i].outputs[0]) ? [at] : []);
   const joined = joinAxes(axes, reads.map((each) => each.steps));
-  if (joined.lengths.length > 4 || reads.length + outputs.length > MOST_TENSORS) return undefined;
+  if (joined.lengths.length > 4 || reads.length + outputs.length > rules.mostTensors) return undefined;
   return {
     formula: { ...joined, steps, outputs: outputs.map((at) => reads.length + at) },
     reads: reads.map(({ value }) => value),
@@ -188,7 +209,7 @@ function readersOf(program: Program, rootOf: (value: ValueId) => ValueId): Reado
 }
 
 /** Which calls are joined, given those that can be. */
-function draftsOf(program: Program, canJoin: (i: number) => boolean): readonly Draft[] {
+function draftsOf(program: Program, canJoin: (i: number) => boolean, rules: Rules): readonly Draft[] {
   const { calls, types } = program;
   const rootOf = rootsOf(program);
   const readers = readersOf(program, rootOf);
@@ -209,7 +230,7 @@ function draftsOf(program: Program, canJoin: (i: number) => boolean): readonly D
         const both: number[] = [...each.calls, ...own.calls].sort((a, b) => a - b);
         const isRead = (value: ValueId) =>
           readers.get(rootOf(value))?.some((reader) => !both.includes(reader)) ?? false;
-        if (!fits || formulaOf(program, both, rootOf, isRead) === undefined) continue;
+        if (!fits || formulaOf(program, both, rootOf, isRead, rules) === undefined) continue;
         own.calls.splice(0, own.calls.length, ...both);
         drafts.delete(each);
         near.delete(each);
@@ -223,20 +244,35 @@ function draftsOf(program: Program, canJoin: (i: number) => boolean): readonly D
 }
 
 /**
+ * What a single call computes, if it is elementwise.
+ *
+ * @param program The program
+ * @param index Number of the call
+ * @param joining What the engine computes
+ */
+export function formulaOfCall(program: Program, index: number, joining: Joining): Fused | undefined {
+  const rules = rulesOf(joining);
+  if (opOf(program.calls[index], rules) === undefined) return undefined;
+  return formulaOf(program, [index], (value) => value, () => true, rules);
+}
+
+/**
  * Joins elementwise calls, broadcasts included, where nothing else reads what lies between them before they are done. Calls
  * of different regions stay apart, and what depends on constants alone is left to be computed once.
  *
  * @param program The program
+ * @param joining What the engine joins (default: what the wasm engine does)
  */
-export function fuseElementwise(program: Program): Program {
+export function fuseElementwise(program: Program, joining: Joining = {}): Program {
   const { calls, types } = program;
+  const rules = rulesOf(joining);
   const rootOf = rootsOf(program);
   const fixed = fixedValues(program);
   const refused = new Set<number>();
   const canJoin = (i: number) =>
-    !refused.has(i) && isFusible(calls[i], program) && !calls[i].outputs.every((value) => fixed.has(value));
+    !refused.has(i) && isFusible(calls[i], program, rules) && !calls[i].outputs.every((value) => fixed.has(value));
   const fusedOf = (): readonly (readonly [members: readonly number[], fused: Fused])[] => {
-    const drafts = draftsOf(program, canJoin);
+    const drafts = draftsOf(program, canJoin, rules);
     const memberOf = new Map(drafts.flatMap((draft) => draft.calls.map((i) => [i, draft] as const)));
     const readBy = new Map<ValueId, Set<Draft | "other">>();
     const note = (value: ValueId, reader: Draft | "other") => {
@@ -250,7 +286,7 @@ export function fuseElementwise(program: Program): Program {
     });
     return drafts.flatMap((draft) => {
       const isRead = (value: ValueId) => [...readBy.get(value) ?? []].some((reader) => reader !== draft);
-      const fused = formulaOf(program, draft.calls, rootOf, isRead);
+      const fused = formulaOf(program, draft.calls, rootOf, isRead, rules);
       if (fused === undefined || fused.makes.length === 0) {
         for (const i of draft.calls) refused.add(i);
         return [];

@@ -4,6 +4,19 @@
  * @module
  */
 
+/** Operations that only some engines can join with others. */
+export type WideOp =
+  | "cosine"
+  | "erf"
+  | "expm1"
+  | "gelu"
+  | "geluSlope"
+  | "geluTanh"
+  | "geluTanhSlope"
+  | "log1p"
+  | "sine"
+  | "tanh";
+
 /** An operation on float32 numbers; comparisons make masks, which `select`, `and`, `or`, `not` and `number` take. */
 export type FormulaOp =
   | "abs"
@@ -40,7 +53,7 @@ export type FormulaOp =
 /** One operation; its arguments are numbers of values: inputs first, then the results of the steps before. */
 export interface FormulaStep {
   /** What it does. */
-  readonly op: FormulaOp;
+  readonly op: FormulaOp | WideOp;
   /** Its arguments. */
   readonly args: readonly number[];
   /** Numbers of the operation itself: the bounds of `clip`, what `step` gives below 0. */

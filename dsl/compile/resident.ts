@@ -58,8 +58,8 @@ export function startResident<Batch extends Params>(
 
 /** Whether what a step is sent goes to a card of its own memory in one piece: then it had better be small. */
 export function isSentToCard(): boolean {
-  const { resident, device } = engineInUse();
-  return resident !== undefined && device.kind === "gpu";
+  const { unpacks, device } = engineInUse();
+  return unpacks === true && device.kind === "gpu";
 }
 
 /** Frees the tensors of one tree that the other does not hold. */

@@ -83,6 +83,10 @@ export interface EngineKind {
     fallback: (step: PureStep<Batch>, state: StepState) => Resident<Batch>,
   ) => Resident<Batch>;
   /**
+   * Whether what a step is sent had better be small where it goes to a card of its own memory: the step then makes numbers of it.
+   */
+  readonly unpacks?: boolean;
+  /**
    * What its process takes besides the tensors of a step or call, as it was measured.
    *
    * @internal

@@ -10,6 +10,9 @@ import { graphReplayer } from "../compile/tensorflow/replay.ts";
 import { startRecurrentGraph } from "../compile/tensorflow/recurrent.ts";
 import { startGraph } from "../compile/tensorflow/resident.ts";
 import { replayAsList } from "../compile/wasm/replay.ts";
+import { gpuPasses } from "../compile/webgpu/lower.ts";
+import { replayAsSubmission } from "../compile/webgpu/replay.ts";
+import { startSubmissions } from "../compile/webgpu/resident.ts";
 import { openCpu } from "./cpu.ts";
 import { hold, settle } from "./tensorflow_graph/session.ts";
 import type { BackendName, EngineKind, Overhead, Running } from "./interface.ts";
@@ -58,6 +61,7 @@ const tensorflow: EngineKind = {
     (options.graph || options.forms !== undefined ? asGraph(traced, options) : undefined) ??
       kernelByKernel(traced, options),
   resident: startGraph,
+  unpacks: true,
   recurrent: startRecurrentGraph,
   hold,
   settle,
@@ -67,7 +71,12 @@ const tensorflow: EngineKind = {
 
 const kinds: Readonly<Record<BackendName, EngineKind>> = {
   tensorflow,
-  webgpu: replaying({ name: "webgpu", embedded: false, isMeasured: true, open: openWebgpu }),
+  webgpu: {
+    ...replaying({ name: "webgpu", embedded: false, isMeasured: true, open: openWebgpu }),
+    passes: () => gpuPasses,
+    replay: replayAsSubmission,
+    resident: startSubmissions,
+  },
   wasm: {
     ...replaying({ name: "wasm", embedded: true, most: 2 ** 32, open: (_, options) => openWasm(options) }),
     replay: replayAsList,

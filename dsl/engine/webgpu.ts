@@ -4,8 +4,11 @@
  * @module
  */
 
+import * as tf from "@tensorflow/tfjs-core";
+import { registerGpuKernels } from "../compile/webgpu/eager.ts";
 import { builtinIfThere } from "../host.ts";
 import type { Device } from "./interface.ts";
+import { useSoftware } from "./webgpu/target.ts";
 
 /** What is read of WebGPU's adapter: https://www.w3.org/TR/webgpu/#gpuadapterinfo. */
 interface Adapter {
@@ -35,6 +38,30 @@ function ignoreDesktop(): void {
 /** Names of drivers that compute on the CPU. */
 const software = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render|\bcpu\b/i;
 
+/** Whether tfjs's backend is on a device that was asked for here. */
+let isOurs = false;
+
+/** Features that kernels use where they are there; tfjs measures by the first. */
+const FEATURES = ["timestamp-query", "shader-f16", "subgroups"] as const;
+
+/** A device with what its adapter can do. */
+async function openDevice(): Promise<[GPUDevice, GPUAdapterInfo]> {
+  const adapter = (await navigator.gpu.requestAdapter({ powerPreference: "high-performance" }))!;
+  const { limits } = adapter;
+  const device = await adapter.requestDevice({
+    requiredFeatures: FEATURES.filter((name) => adapter.features.has(name)),
+    requiredLimits: {
+      maxBufferSize: limits.maxBufferSize,
+      maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+      maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
+      maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+    },
+  });
+  return [device, adapter.info];
+}
+
 /**
  * Makes the webgpu backend ready.
  *
@@ -54,6 +81,15 @@ export async function openWebgpu(choice: "auto" | "forced"): Promise<Device> {
   if (choice === "auto" && isSoftware) {
     throw new Error(`only a software adapter (--backend webgpu takes it all the same): ${name}`);
   }
-  await import("@tensorflow/tfjs-backend-webgpu");
-  return { kind: isSoftware ? "cpu" : "gpu", text: `${isSoftware ? "software adapter" : "adapter"} ${name}` };
+  const { WebGPUBackend } = await import("@tensorflow/tfjs-backend-webgpu");
+  useSoftware(isSoftware);
+  if (!isOurs) {
+    // tfjs's own start asks for neither more tensors a kernel nor what else the adapter can do.
+    tf.removeBackend("webgpu");
+    tf.registerBackend("webgpu", async () => new WebGPUBackend(...await openDevice()), 3);
+    isOurs = true;
+  }
+  registerGpuKernels();
+  const text = `${isSoftware ? "software adapter" : "adapter"} ${name}, steps in one submission`;
+  return { kind: isSoftware ? "cpu" : "gpu", text };
 }

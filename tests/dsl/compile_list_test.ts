@@ -4,7 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { compile, useBackend } from "../../dsl/mod.ts";
 import { kernelByKernel } from "../../dsl/compile/replay.ts";
 import { trace } from "../../dsl/compile/trace.ts";
-import { placesOf, type Tenant } from "../../dsl/compile/wasm/arena.ts";
+import { placesOf, type Tenant } from "../../dsl/compile/arena.ts";
 import { replayAsList } from "../../dsl/compile/wasm/replay.ts";
 import { groupsOf } from "../../dsl/compile/wasm/schedule.ts";
 import { stepsOf } from "../../dsl/compile/wasm/steps.ts";

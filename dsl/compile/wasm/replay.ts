@@ -18,9 +18,10 @@ import {
   replayer,
   type ReplayOptions,
 } from "../replay.ts";
+import { resultsOf, type Root } from "../roots.ts";
 import { returnsMany } from "../trace.ts";
 import { type Group, groupsOf, type OwnStep, planArena } from "./schedule.ts";
-import { type CheckStep, type HostStep, inputsOf, type Root, type Steps, stepsOf, type TaskStep } from "./steps.ts";
+import { type CheckStep, type HostStep, inputsOf, type Steps, stepsOf, type TaskStep } from "./steps.ts";
 
 /** What is used here of the fields that tfjs-wasm keeps to itself. */
 interface Inside {
@@ -135,33 +136,6 @@ function check({ reads: [root], holds, message }: CheckStep, { type }: Root, hom
   if (!holds(new Int32Array(buffer, address, sizeOf(type.shape)))) throw new Error(message);
 }
 
-/** Tensors that a program returns, of the memory that its values lie in. */
-function resultsOf(
-  { inputs: ids, outputs, types }: Program,
-  { roots, rootOf }: Steps,
-  inputs: readonly tf.Tensor[],
-  constants: ReadonlyMap<ValueId, tf.Tensor>,
-  homes: readonly Home[],
-): tf.Tensor[] {
-  const before = new Map<ValueId, tf.Tensor>(constants);
-  const started = new Set<number>();
-  return outputs.map((value) => {
-    const input = ids.indexOf(value);
-    if (input >= 0) return inputs[input];
-    const first = before.get(value);
-    if (first !== undefined) return tf.clone(first);
-    const root = rootOf(value);
-    const { dataId } = homes[root] as Exclude<Home, number>;
-    // The first tensor takes over memory that is made for the caller, all others share it.
-    if (roots[root].place !== "result" || started.has(root)) (tf.backend() as BackendWasm).incRef(dataId);
-    started.add(root);
-    const { shape, dtype } = types[value];
-    const tensor = tf.engine().makeTensorFromTensorInfo({ dataId, shape: [...shape], dtype });
-    before.set(value, tensor);
-    return tensor;
-  });
-}
-
 /** A program's list, made when it first runs. */
 function listed(program: Program, steps: Steps, constants: ReadonlyMap<ValueId, tf.Tensor>): Replayer {
   const { heap, roots } = steps;
@@ -203,7 +177,7 @@ function listed(program: Program, steps: Steps, constants: ReadonlyMap<ValueId, 
           if ("holds" in then) check(then, roots[then.reads[0]], homes);
           else runHost(then, program, steps, homes);
         }
-        return resultsOf(program, steps, inputs, constants, homes);
+        return resultsOf(program, steps, inputs, constants, (root) => (homes[root] as tf.TensorInfo).dataId);
       } catch (error) {
         for (const info of made) heap.release(info);
         throw error;

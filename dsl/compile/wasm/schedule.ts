@@ -4,8 +4,9 @@
  * @module
  */
 import { bytesOf } from "../program.ts";
-import { type Places, placesOf } from "./arena.ts";
-import type { Root, Step, TaskStep } from "./steps.ts";
+import { type Places, placesOf } from "../arena.ts";
+import type { Root } from "../roots.ts";
+import type { Step, TaskStep } from "./steps.ts";
 
 /** Groups that a small step may go back by: what it makes lives that much longer. */
 const BACK = 64;

@@ -7,18 +7,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import { ownKernelOf } from "../../engine/wasm/mod.ts";
 import type { Heap } from "../../engine/wasm/module.ts";
 import { record, type Recorded, referenceOf, standIn, type Task } from "../../engine/wasm/recorder.ts";
-import { type Call, isAlias, type Program, type ValueId, type ValueType } from "../program.ts";
-
-/** Memory that steps read and write. */
-export interface Root {
-  /** What lies there. */
-  readonly type: ValueType;
-  /**
-   * Where: with a tensor that the program is given, by its place; with one that it makes for its caller; with a constant; or in
-   * the arena, for values that live within a run.
-   */
-  readonly place: { readonly input: number } | { readonly constant: ValueId } | "result" | "arena";
-}
+import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
+import { type Root, rootsOf } from "../roots.ts";
 
 /** What a step touches. */
 interface Touching {
@@ -67,27 +57,6 @@ export interface Steps {
 
 /** Types of elements that lie in memory as numbers. */
 const PLAIN: ReadonlySet<string> = new Set(["float32", "int32", "bool"]);
-
-/** The roots of a program's values, and which value has which. */
-function rootsOf(program: Program): { readonly roots: Root[]; readonly rootOf: ReadonlyMap<ValueId, number> } {
-  const { types } = program;
-  const roots: Root[] = [];
-  const rootOf = new Map<ValueId, number>();
-  const add = (value: ValueId, place: Root["place"]) => {
-    if (!rootOf.has(value)) rootOf.set(value, roots.push({ type: types[value], place }) - 1);
-  };
-  for (const value of program.constants.keys()) add(value, { constant: value });
-  program.inputs.forEach((value, input) => add(value, { input }));
-  for (const call of program.calls) {
-    if (isAlias(call)) rootOf.set(call.outputs[0], rootOf.get(call.inputs[0])!);
-    else for (const value of call.outputs) add(value, "arena");
-  }
-  for (const value of program.outputs) {
-    const root = rootOf.get(value)!;
-    if (roots[root].place === "arena") roots[root] = { ...roots[root], place: "result" };
-  }
-  return { roots, rootOf };
-}
 
 /** The inputs of a call, as its kernel takes them. */
 export function inputsOf<Input>({ inputs, names }: Call, of: (value: ValueId) => Input): Record<string, Input> {

@@ -118,7 +118,8 @@ class Maths {
 
 /** Writes one step and gives its result. */
 function writeStep(maths: Maths, step: FormulaStep, args: readonly number[]): number {
-  const { op } = step;
+  // What other engines join besides never gets here.
+  const op = step.op as FormulaOp;
   const { write } = maths;
   // JSON has infinity by its name only.
   const settings = (step.settings ?? []).map(Number);

@@ -16,22 +16,21 @@ export interface Tenant {
 
 /** Where values lie. */
 export interface Places {
-  /** The offset of each, in the order that they were given in; multiples of 64. */
+  /** The offset of each, in the order that they were given in; multiples of the alignment. */
   readonly offsets: readonly number[];
   /** Bytes of all together. */
   readonly bytes: number;
 }
-
-const ALIGNMENT = 64;
 
 /**
  * Finds places so that no two values overlap while both live: the largest first, each at the lowest offset that is free for all
  * of its life.
  *
  * @param tenants The values
+ * @param alignment What offsets are multiples of (default 64)
  */
-export function placesOf(tenants: readonly Tenant[]): Places {
-  const lengths = tenants.map(({ bytes }) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
+export function placesOf(tenants: readonly Tenant[], alignment = 64): Places {
+  const lengths = tenants.map(({ bytes }) => Math.ceil(bytes / alignment) * alignment);
   const order = [...tenants.keys()].sort((a, b) => lengths[b] - lengths[a] || tenants[a].from - tenants[b].from);
   const offsets: number[] = new Array(tenants.length).fill(0);
   // Those that have a place, by offset.

@@ -1,0 +1,259 @@
+/**
+ * Steps on WebGPU: weights and optimiser state stay in its memory, a step is one submission, and nothing but its metrics comes
+ * back.
+ *
+ * @module
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { type Gpu, gpuInUse } from "../../engine/webgpu/gpu.ts";
+import { Runner } from "../../engine/webgpu/runner.ts";
+import { targetInUse } from "../../engine/webgpu/target.ts";
+import { mapTree, type Params } from "../../tree.ts";
+import { hoistConstants } from "../passes.ts";
+import type { Program, ValueId, ValueType } from "../program.ts";
+import { plainReplayer } from "../replay.ts";
+import type { PureStep, Resident, ResidentOptions, StepState } from "../step.ts";
+import { trace } from "../trace.ts";
+import { gpuPasses, type GpuProgram, lowerBody } from "./lower.ts";
+
+const PARTS = ["frozen", "trained", "optimiser"] as const;
+
+/** A step's program, whose inputs are the parts of the state and the batch, and whose outputs what it moves and its metrics. */
+interface Traced {
+  readonly program: Program;
+  readonly metrics: readonly string[];
+}
+
+function typeOf({ shape, dtype }: tf.Tensor): ValueType {
+  return { shape, dtype };
+}
+
+function traced<Batch extends Params>(step: PureStep<Batch>, state: StepState, batch: Batch): Traced {
+  const trees: readonly Params[] = [...PARTS.map((part) => state[part]), batch];
+  let metrics: readonly string[] = [];
+  const program = trace((inputs) => {
+    let next = 0;
+    const [frozen, trained, optimiser, given] = trees.map((tree) => mapTree(() => inputs[next++])(tree));
+    const [after, numbers] = step({ frozen, trained, optimiser }, given as Batch);
+    metrics = Object.keys(numbers);
+    return [
+      ...Object.keys(state.trained).map((path) => after.trained[path]),
+      ...Object.keys(state.optimiser).map((path) => after.optimiser[path]),
+      ...Object.values(numbers),
+    ];
+  }, trees.flatMap((tree) => Object.values(tree)).map(typeOf));
+  return { program: gpuPasses(program), metrics };
+}
+
+/** The constants of a program, those included that are computed once. */
+function constantsOf(
+  program: Program,
+): { readonly body: Program; readonly constants: ReadonlyMap<ValueId, tf.Tensor> } {
+  const { prelude, handed, body } = hoistConstants(program);
+  const once = plainReplayer(prelude);
+  const folded = tf.tidy(() => once.run([]).map((tensor) => tf.keep(tensor)));
+  once.dispose();
+  const constants = new Map<ValueId, tf.Tensor>(handed.map((value, i) => [value, folded[i]]));
+  for (const [value, constant] of body.constants) {
+    const { shape, dtype } = body.types[value];
+    constants.set(
+      value,
+      constant.kind === "tensor"
+        ? tf.keep(tf.clone(constant.tensor))
+        : tf.keep(tf.tensor(constant.values as tf.TypedArray, [...shape], dtype)),
+    );
+  }
+  return { body, constants };
+}
+
+/** A step for one size of batch. */
+interface Sized {
+  readonly metrics: readonly string[];
+  readonly body: Program;
+  readonly lowered: GpuProgram;
+  readonly runner: Runner;
+  readonly constants: ReadonlyMap<ValueId, tf.Tensor>;
+  /** Buffers of the batch, which each batch is copied to. */
+  readonly batch: readonly GPUBuffer[];
+  /** Buffers of metrics, by root. */
+  readonly made: Map<number, GPUBuffer>;
+  /** Where the metrics are read from. */
+  readonly readback: GPUBuffer;
+}
+
+/** The memory of a state. */
+type Buffers = readonly GPUBuffer[];
+
+/**
+ * Starts a step whose state WebGPU keeps, in two copies: from one to the other, so that a step whose loss is no number changes
+ * nothing.
+ *
+ * @param step The pure step
+ * @param state Where it starts; its tensors are no longer the caller's
+ * @param options See {@linkcode ResidentOptions}
+ * @param fallback What runs a step that has calls without a kernel here
+ */
+export function startSubmissions<Batch extends Params>(
+  step: PureStep<Batch>,
+  state: StepState,
+  options: ResidentOptions,
+  fallback: (step: PureStep<Batch>, state: StepState) => Resident<Batch>,
+): Resident<Batch> {
+  const gpu = gpuInUse();
+  const moving = [...Object.values(state.trained), ...Object.values(state.optimiser)];
+  const frozen = Object.values(state.frozen);
+  const spare = moving.map(({ shape, dtype }) =>
+    tf.keep(tf.engine().makeTensorFromTensorInfo(gpu.output(shape, dtype)))
+  );
+  /** Which of the two copies is the state. */
+  let turn = 0;
+  const copies: readonly (readonly tf.Tensor[])[] = [moving, spare];
+  const sizes = new Map<string, Sized>();
+  let plain: Resident<Batch> | undefined;
+
+  const sized = (batch: Batch): Sized | string => {
+    const key = Object.entries(batch).map(([name, { shape, dtype }]) => `${name} ${dtype} ${shape}`).join("|");
+    const known = sizes.get(key);
+    if (known !== undefined) return known;
+    const { program, metrics } = traced(step, state, batch);
+    const { target, limits } = targetInUse();
+    const lowered = lowerBody(program, target, limits);
+    if ("reason" in lowered) return lowered.reason;
+    const { body, constants } = constantsOf(program);
+    const { device } = gpu;
+    const own: Sized = {
+      metrics,
+      body,
+      lowered,
+      constants,
+      made: new Map(),
+      runner: new Runner(gpu, lowered),
+      batch: Object.values(batch).map(({ size }) =>
+        device.createBuffer({ size: Math.max(4, 4 * size), usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST })
+      ),
+      readback: device.createBuffer({
+        size: 4 * metrics.length,
+        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      }),
+    };
+    sizes.set(key, own);
+    return own;
+  };
+  const takeStep = async (own: Sized, batch: Batch): Promise<Readonly<Record<string, number>>> => {
+    const { body, lowered, runner, readback, metrics } = own;
+    const [from, to]: Buffers[] = [turn, 1 - turn].map((at) => copies[at].map((tensor) => gpu.bufferOf(tensor)));
+    const inputs = [...frozen.map((tensor) => gpu.bufferOf(tensor)), ...from, ...own.batch];
+    // Whatever has to be brought to the GPU is brought there first: tfjs collects it until the flush.
+    const constants = new Map([...own.constants].map(([value, tensor]) => [value, gpu.bufferOf(tensor)]));
+    gpu.flush();
+    const encoder = gpu.device.createCommandEncoder();
+    Object.values(batch).forEach((tensor, i) => copyIn(gpu, encoder, tensor, own.batch[i]));
+    const results = resultBuffers(body, lowered, to, gpu, own.made);
+    const bufferOf = (root: number): GPUBuffer => {
+      const { place } = lowered.roots[root];
+      if (typeof place !== "object") return results.get(root)!;
+      return "input" in place ? inputs[place.input] : constants.get(place.constant)!;
+    };
+    runner.encode(encoder, bufferOf);
+    body.outputs.forEach((value, i) => {
+      const buffer = bufferOf(lowered.rootOf(value));
+      if (i >= to.length) encoder.copyBufferToBuffer(buffer, 0, readback, 4 * (i - to.length), 4);
+      else if (buffer !== to[i]) {
+        encoder.copyBufferToBuffer(buffer, 0, to[i], 0, lowered.bytesOf(lowered.rootOf(value)));
+      }
+    });
+    gpu.device.queue.submit([encoder.finish()]);
+    await readback.mapAsync(GPUMapMode.READ);
+    const numbers = new Float32Array(readback.getMappedRange().slice(0));
+    readback.unmap();
+    gpu.check();
+    const found = Object.fromEntries(metrics.map((name, i) => [name, numbers[i]]));
+    if (Number.isFinite(found.loss)) turn = 1 - turn;
+    return found;
+  };
+
+  const disposeSizes = () => {
+    for (const { runner, batch, made, readback, constants } of sizes.values()) {
+      runner.dispose();
+      for (const buffer of [...batch, ...made.values(), readback]) buffer.destroy();
+      for (const tensor of constants.values()) tensor.dispose();
+    }
+    sizes.clear();
+  };
+  /** The state as it is now; its tensors stay this step's. */
+  const current = (): StepState => {
+    let next = 0;
+    const now = mapTree(() => copies[turn][next++]);
+    return { frozen: state.frozen, trained: now(state.trained), optimiser: now(state.optimiser) };
+  };
+  return {
+    step: async (batch) => {
+      if (plain !== undefined) return await plain.step(batch);
+      const own = sized(batch);
+      if (typeof own !== "string") return await takeStep(own, batch);
+      options.onFallback?.(`the step runs kernel by kernel: ${own}`);
+      const now = current();
+      disposeSizes();
+      tf.dispose([...copies[1 - turn]]);
+      plain = fallback(step, now);
+      return await plain.step(batch);
+    },
+    read: (parts = PARTS) => {
+      if (plain !== undefined) return plain.read(parts);
+      const now = current();
+      const part = (name: keyof StepState) =>
+        parts.includes(name) ? mapTree((tensor: tf.Tensor) => copyOf(gpu, tensor))(now[name]) : {};
+      return { frozen: part("frozen"), trained: part("trained"), optimiser: part("optimiser") };
+    },
+    dispose: () => {
+      if (plain !== undefined) return plain.dispose();
+      disposeSizes();
+      tf.dispose([...frozen, ...moving, ...spare]);
+    },
+  };
+}
+
+/** A tensor of the caller's with the numbers that a buffer has now. */
+function copyOf(gpu: Gpu, tensor: tf.Tensor): tf.Tensor {
+  const copy = gpu.output(tensor.shape, tensor.dtype);
+  const [from, to] = [gpu.bufferOf(tensor), gpu.bufferOf(copy)];
+  gpu.flush();
+  const encoder = gpu.device.createCommandEncoder();
+  encoder.copyBufferToBuffer(from, 0, to, 0, to.size);
+  gpu.device.queue.submit([encoder.finish()]);
+  return tf.keep(tf.engine().makeTensorFromTensorInfo(copy));
+}
+
+/** Brings a tensor of a batch to its place. */
+function copyIn(gpu: Gpu, encoder: GPUCommandEncoder, tensor: tf.Tensor, to: GPUBuffer): void {
+  const values = gpu.valuesOf(tensor);
+  if (values === undefined) {
+    encoder.copyBufferToBuffer(gpu.bufferOf(tensor), 0, to, 0, 4 * tensor.size);
+    return;
+  }
+  const numbers = tensor.dtype === "float32" ? Float32Array.from(values) : Int32Array.from(values);
+  gpu.device.queue.writeBuffer(to, 0, numbers);
+}
+
+/** The buffer that each root that is made for the caller is written to. */
+function resultBuffers(
+  { outputs }: Program,
+  { roots, rootOf, bytesOf }: GpuProgram,
+  to: Buffers,
+  gpu: Gpu,
+  made: Map<number, GPUBuffer>,
+): ReadonlyMap<number, GPUBuffer> {
+  const found = new Map<number, GPUBuffer>();
+  outputs.forEach((value, i) => {
+    const root = rootOf(value);
+    if (roots[root].place !== "result" || found.has(root)) return;
+    if (i < to.length) found.set(root, to[i]);
+    else {
+      const buffer = made.get(root) ??
+        gpu.device.createBuffer({ size: bytesOf(root), usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC });
+      made.set(root, buffer);
+      found.set(root, buffer);
+    }
+  });
+  return found;
+}
