@@ -93,6 +93,19 @@ export async function earlierResult(cell: Cell, folder: string): Promise<CellRes
   return await resultOf(cell, folder).catch((error) => failed(cell, error));
 }
 
+/** Sweeps at most of a command, as far as their order goes. */
+const SWEEPS = 1000;
+/** Seeds with which a table has deviations. */
+const FEW = 2;
+
+/**
+ * Searches first, then all methods with one seed, so that an unfinished sweep compares too; what is more than two seeds
+ * after the two of all sweeps.
+ */
+function turnOf(seed: number): number {
+  return Math.min(seed + 1, 1000) / 10_000 + (seed < FEW ? 0 : SWEEPS);
+}
+
 /**
  * Runs every cell that is not finished. A cell that another worker runs is waited for where it is there to find a rate, on
  * which others depend; else it is pending.
@@ -125,8 +138,7 @@ export async function runCells(cells: readonly Cell[], surroundings: Surrounding
   };
   const ended = async (cell: Cell): Promise<CellResult> => {
     const wait = cell.testing === false;
-    // Searches first, then all methods with one seed, so that an unfinished sweep compares too.
-    const turn = rank + (wait ? 0 : Math.min(cell.seed + 1, 1000) / 10_000);
+    const turn = rank + (wait ? 0 : turnOf(cell.seed));
     const [result, earlier] = await insideSlot({ slots, rank: turn, signal, wait }, () => attempted(cell)) ?? [];
     if (result === undefined) return { cell, state: "pending" };
     if (result.state !== "pending") onResult(result, earlier ?? false);
