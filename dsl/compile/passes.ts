@@ -24,6 +24,29 @@ function rewritten(program: Program, calls: readonly Call[], instead: ReadonlyMa
   };
 }
 
+/** Whether a call permutes axes of size 1 alone, or moves others past those only. */
+function isStill({ kernel, inputs: [input], attrs }: Call, { types }: Program): boolean {
+  if (kernel !== "Transpose") return false;
+  const { shape } = types[input];
+  const moved = (attrs.perm as readonly number[]).filter((axis) => shape[axis] !== 1);
+  return moved.every((axis, i) => i === 0 || axis > moved[i - 1]);
+}
+
+/**
+ * Makes permutations that leave all numbers where they are what they are: other shapes.
+ *
+ * @param program The program
+ */
+export function reshapeStill(program: Program): Program {
+  const reshaped = (call: Call): Call => ({
+    ...call,
+    kernel: "Reshape",
+    names: ["x"],
+    attrs: { shape: [...program.types[call.outputs[0]].shape] },
+  });
+  return { ...program, calls: program.calls.map((call) => isStill(call, program) ? reshaped(call) : call) };
+}
+
 /**
  * Leaves out copies: Identity, Cast to the type and Reshape to the shape that are there already; a Reshape of a Reshape starts from the
  * first one's input.
@@ -267,4 +290,12 @@ export function hoistConstants(program: Program): Hoisted {
 }
 
 /** The passes every program goes through, whatever runs it. */
-export const simplify: Pass = flow(forwardCopies, removeDead, mergeEqual, joinParted, forwardCopies, removeDead);
+export const simplify: Pass = flow(
+  reshapeStill,
+  forwardCopies,
+  removeDead,
+  mergeEqual,
+  joinParted,
+  forwardCopies,
+  removeDead,
+);

@@ -37,6 +37,6 @@ export interface Recurrent {
 export interface RecurrentOptions {
   /** Precision of parameters and matrix products (default float32). */
   readonly precision?: Precision;
-  /** In a graph: calls to compile into one function each, faster for few rows, but made in seconds (default none). */
-  readonly whole?: (input: Params) => boolean;
+  /** In a graph: calls whose repeated blocks are compiled as one function, faster for single rows (default none). */
+  readonly blocks?: (input: Params) => boolean;
 }

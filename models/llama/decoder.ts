@@ -46,12 +46,7 @@ export interface Decoder {
 export interface DecoderOptions {
   /** Precision of weights and matrix products (default float32). */
   readonly precision?: Precision;
-  /** Tokens that are to come, by which it is decided whether a longer preparation pays (default: few). */
-  readonly tokens?: number;
 }
-
-/** From so many tokens on, and up to so many rows, a step compiled as one function saves more than its compilation takes. */
-const [WHOLE_FROM, WHOLE_ROWS] = [200, 2];
 
 /** The sizes that lengths are rounded up to: powers of two, and what lies halfway between. */
 function roundedUp(length: number, least: number): number {
@@ -184,7 +179,8 @@ interface Standing {
 export function openDecoder(model: CausalLanguageModel, params: Params, options: DecoderOptions = {}): Decoder {
   const running = startRecurrent(recurrent(model), params, {
     precision: options.precision,
-    whole: ({ ids }) => ids.shape[1] === 1 && ids.shape[0] <= WHOLE_ROWS && (options.tokens ?? 0) >= WHOLE_FROM,
+    // XLA's products of one row are as fast as TensorFlow's, those of several are not.
+    blocks: ({ ids }) => ids.size === 1,
   });
   const sizes = sizesOf(model, mapTree(({ shape, dtype }: tf.Tensor): ValueType => ({ shape, dtype }))(params));
   let standing: Standing = { at: 0, room: 0, unused: 0, padding: [], slots: [] };

@@ -230,7 +230,7 @@ export async function* generate(
   options: GenerationOptions,
 ): AsyncGenerator<readonly (number | undefined)[], void, void> {
   check(prompts, model.parts.lm_head.params.weight.shape[0], options);
-  const decoder = openDecoder(model, params, { precision: options.precision, tokens: options.maxTokens });
+  const decoder = openDecoder(model, params, { precision: options.precision });
   try {
     yield* goOn(decoder, prompts, options);
   } finally {

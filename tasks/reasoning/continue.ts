@@ -82,7 +82,7 @@ export const continuing: Making<ContinueSettings> = {
       printed = Math.max(printed, whole.length);
     };
     const settings = { ...generationOf(defaults, ids, given), end, key: key(seed) };
-    const decoder = openDecoder(asLanguageModel(model, layer), params, { precision, tokens: settings.maxTokens });
+    const decoder = openDecoder(asLanguageModel(model, layer), params, { precision });
     try {
       if (write === undefined) await prepare(decoder, ids, settings);
       const began = performance.now();

@@ -56,8 +56,7 @@ export async function converse(
   const encode = (messages: readonly ChatMessage[]) => [...tokenizer.encode(template(messages), { special: false })];
   const lengthOf = (ids: readonly number[]) => generationOf(defaults, ids, given).maxTokens;
   const { model, layer, params } = await open();
-  const tokens = lengthOf([]);
-  const decoder = openDecoder(asLanguageModel(model, layer), params, { precision, tokens });
+  const decoder = openDecoder(asLanguageModel(model, layer), params, { precision });
   notes.forEach(note);
   let said: readonly ChatMessage[] = [];
   let [turns, count, seconds] = [0, 0, 0];

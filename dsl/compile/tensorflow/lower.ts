@@ -14,9 +14,9 @@ import {
   type GraphFunction,
 } from "../../engine/tensorflow_graph/graph.ts";
 import type { Call, Program, ValueId } from "../program.ts";
-import { clustersOf } from "./clusters.ts";
+import { type Cluster, clustersOf } from "./clusters.ts";
 import { functionBuilder, type NodeSink, outputsOf } from "./function_builder.ts";
-import { fuse, type LowerCall } from "./functions.ts";
+import { fuse, type Fused, type LowerCall } from "./functions.ts";
 import { type Halved, isMoving } from "./half.ts";
 import { computing } from "./kernels.ts";
 import { inType, type Lowering, type Operand } from "./lowering.ts";
@@ -207,12 +207,20 @@ export function emitter(
   };
 }
 
+/** Calls that become functions of their own. */
+export interface Parts {
+  /** Them, by function. */
+  readonly clusters: readonly Cluster[];
+  /** Prepares a function, whose results are given. */
+  readonly prepare: (cluster: Cluster, outputs: readonly ValueId[]) => Fused;
+}
+
 /**
  * Adds a program's calls to a graph.
  *
  * @param graph Where to
  * @param source The program, where its inputs are found, and what is in bfloat16
- * @param fuseFrom Clusters of elementwise calls that work on tensors of at least this size are compiled
+ * @param compile Clusters of elementwise calls that work on tensors of at least this size are compiled, or these parts
  * @param batch Inputs that are not known before the step
  * @returns Where a value is found
  * @throws OneloraError for a kernel that has no rule
@@ -220,11 +228,13 @@ export function emitter(
 export function lower(
   graph: GraphBuilder,
   source: Source,
-  fuseFrom: number,
+  compile: number | Parts,
   batch: readonly ValueId[],
 ): (value: ValueId) => Operand {
   const { program, given, halved } = source;
   const { calls, types } = program;
+  const parts = typeof compile === "number" ? undefined : compile;
+  const clusters = typeof compile === "number" ? clustersOf(program, compile, halved) : compile.clusters;
   const varying = dependents(program, batch);
   // A region computes again on purpose: it waits for what was done before it. Otherwise TensorFlow would compute it as
   // soon as its inputs are there, and keep it.
@@ -262,8 +272,10 @@ export function lower(
   const sink = { add, constant: graph.constant };
   const emit = emitter(source, sink, canFuse() ? compiled : inPlace(sink));
   const emitCluster = (cluster: Unit["calls"], exported: readonly ValueId[]) => {
-    const { inputs, outputs, body } = fuse(program, cluster, exported, halved.values, emit.lowerCall);
-    const operands = inputs.map(emit.place).map(emit.asNumbers);
+    const { inputs, outputs, body } = parts?.prepare(cluster, exported) ??
+      fuse(program, cluster, exported, halved.values, emit.lowerCall);
+    const placed = inputs.map(emit.place);
+    const operands = parts === undefined ? placed.map(emit.asNumbers) : placed;
     const made = body(operands);
     // What depends on the state alone could be computed at the step's start, and would be kept until it is used.
     const varies = inputs.some((value) => varying.has(value));
@@ -275,7 +287,7 @@ export function lower(
       emit.set(value, { name: names[k], shape: types[value].shape, type: made.outputs[k].type })
     );
   };
-  for (const unit of schedule(program, clustersOf(program, fuseFrom, halved), new Set(given.keys()))) {
+  for (const unit of schedule(program, clusters, new Set(given.keys()))) {
     if (unit.stretch !== stretch) {
       [stretch, wait] = [unit.stretch, unit.region === 0 ? undefined : last];
       inStretch.clear();

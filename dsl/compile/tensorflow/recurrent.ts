@@ -17,6 +17,7 @@ import {
   tensorOf,
 } from "../../engine/tensorflow_graph/session.ts";
 import { type StoredForm, storedForm } from "../../engine/stored.ts";
+import { isOnGpu } from "../../engine/tensorflow.ts";
 import { flatten, type Params, type Tree } from "../../tree.ts";
 import type { Program, ValueId, ValueType } from "../program.ts";
 import type { Recurrent, RecurrentFunction, RecurrentOptions } from "../recurrence.ts";
@@ -25,9 +26,10 @@ import { after } from "./feed.ts";
 import { halve, nothingHalved } from "./half.ts";
 import { lower } from "./lower.ts";
 import { inType, type Operand, T } from "./lowering.ts";
+import { inPieces } from "./pieces.ts";
 import { prepareGraph } from "./prepare.ts";
 import { canFuse, FUSE_FROM } from "./probe.ts";
-import { calledWhole } from "./step_graph.ts";
+import { blockParts } from "./repeated.ts";
 import { fixedVariables, namesOf, typeIn, variable } from "./variables.ts";
 
 /** A function's program and what its values are. */
@@ -42,6 +44,9 @@ interface RecurrentProgram {
   /** Which of what is kept each added output is for. */
   readonly added: readonly number[];
 }
+
+/** Of fewer blocks than this, compiling one takes longer than it saves. */
+const BLOCKS_FROM = 8;
 
 /** Names of the nodes that a session of the graph uses. */
 interface RecurrentGraph {
@@ -77,7 +82,8 @@ function programOf(
     flat.leaves.map(({ shape, dtype }) => ({ shape, dtype })),
     { precision },
   );
-  const program = prepareGraph(traced);
+  const prepared = prepareGraph(traced);
+  const program = precision === "float32" && !isOnGpu() ? inPieces(prepared) : prepared;
   const forms = Object.values(given[0]).map(storedForm);
   return { program, forms, parameters: Object.keys(given[0]).length, kept: names.length, results, added };
 }
@@ -86,7 +92,7 @@ function programOf(
 function recurrentGraph(
   { program, parameters, kept, results, added, forms }: RecurrentProgram,
   { precision }: RecurrentOptions,
-  whole: boolean,
+  inBlocks: boolean,
 ): RecurrentGraph {
   const graph = graphBuilder();
   const halved = precision === "bf16" ? halve(program, parameters + kept) : nothingHalved;
@@ -106,13 +112,11 @@ function recurrentGraph(
     ...inputValues.map((value, i) => [value, input[i]] as const),
   ]);
   const source = { program, given, halved };
-  let outputs: readonly Operand[];
-  if (whole && canFuse()) {
-    outputs = calledWhole(graph, source, fixed.values);
-  } else {
-    const place = lower(graph, source, canFuse() ? FUSE_FROM : Infinity, inputValues);
-    outputs = program.outputs.map(place);
-  }
+  const isStored = forms.some((form) => form !== undefined && form !== "bf16");
+  const parts = inBlocks && canFuse() && !isStored ? blockParts(source) : undefined;
+  const isWorthwhile = (parts?.clusters.length ?? 0) >= BLOCKS_FROM;
+  const place = lower(graph, source, isWorthwhile ? parts! : canFuse() ? FUSE_FROM : Infinity, inputValues);
+  const outputs = program.outputs.map(place);
   const made = outputs.slice(0, results.length).map((output, i) =>
     graph.add("Identity", [inType(output, elementOf(program.types[program.outputs[i]].dtype), graph.add)], {
       T: T(elementOf(program.types[program.outputs[i]].dtype)),
@@ -206,7 +210,7 @@ export function startRecurrentGraph(f: RecurrentFunction, parameters: Params, op
 
   const open = (input: Params): Open => {
     const program = programOf(f, [parameters, shape, input], precision);
-    const graph = recurrentGraph(program, options, options.whole?.(input) ?? false);
+    const graph = recurrentGraph(program, options, options.blocks?.(input) ?? false);
     const opened: Open = { graph, session: openSession(graph.graph), names: program.results };
     const constants = [...program.program.constants.values()]
       .flatMap((constant) => constant.kind === "tensor" ? [constant.tensor] : []);

@@ -147,19 +147,6 @@ function asFunction(graph: GraphBuilder, step: StepProgram, source: Source): Com
 }
 
 /**
- * A program's results, all of it compiled as one function.
- *
- * @param graph Where to
- * @param source The program, where its inputs are found, and what is in bfloat16
- * @param fixed Inputs that stay the same
- */
-export function calledWhole(graph: GraphBuilder, source: Source, fixed: readonly ValueId[]): readonly Operand[] {
-  let outputs: readonly Operand[] = [];
-  const names = called(graph, source, { fixed, moving: [] }, (results) => outputs = results);
-  return outputs.map((output, i) => ({ ...output, name: names[i] }));
-}
-
-/**
  * Builds the graph. All variables are read before any is assigned; the moving ones are assigned only if the loss is
  * finite.
  *
