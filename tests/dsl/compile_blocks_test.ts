@@ -70,6 +70,7 @@ for (const backend of await available("tensorflow")) {
         table,
       });
       const { y } = product.call({ x }, 0);
+      await y.data();
       const expected = tf.tidy(() => tf.matMul(x, table, false, true));
       assertClose(y, expected, 1e-6, "product");
       product.dispose();

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Call, type Program, type ValueId } from "../program.ts";
+import type { Call, Program, ValueId } from "../program.ts";
 import { sizeOf } from "../../tree.ts";
 
 /** oneDNN lays out all of a matrix that is read by columns, unless the rows that it is multiplied with are this few or many. */
