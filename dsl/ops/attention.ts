@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { isRecordedWhole, ownKernel } from "../engine/kernels.ts";
 import { withGradient } from "./gradient.ts";
+import { type Span, spansOf } from "./slices.ts";
 
 /** Keys and values of positions that were read before. */
 export interface KeysAndValues {
@@ -135,18 +136,6 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: Att
     const total = (terms: readonly tf.Tensor[]) => terms.length === 1 ? terms[0] : tf.sum(tf.stack([...terms]), 0);
     return [joined(dQueries), ...others.map(total)];
   });
-}
-
-/** First row, and how many. */
-type Span = readonly [from: number, length: number];
-
-/** Rows in parts of equal size, but for the last. */
-function spansOf(count: number, parts: number): readonly Span[] {
-  const length = Math.ceil(count / Math.min(parts, count));
-  return Array.from(
-    { length: Math.ceil(count / length) },
-    (_, i): Span => [i * length, Math.min(length, count - i * length)],
-  );
 }
 
 /** Attention to what was read before and to what is new: two products each, so that the former is never copied. */

@@ -13,6 +13,12 @@ export interface CrossEntropyOptions {
   readonly ignoreIndex?: number;
   /** ε: the target is 1 - ε at the label plus ε/C everywhere (default 0). */
   readonly labelSmoothing?: number;
+  /**
+   * How many rows count in all, of which these are some: losses of parts then add up to the mean, [].
+   *
+   * @internal
+   */
+  readonly total?: tf.Tensor;
   /** Weight of each class, [C]: the mean over rows becomes sum(w_label loss) / sum(w_label). Not with `labelSmoothing`. */
   readonly classWeights?: readonly number[];
 }
@@ -37,7 +43,7 @@ export interface CrossEntropyOptions {
  * ```
  */
 export function crossEntropy(logits: tf.Tensor, labels: tf.Tensor, options: CrossEntropyOptions = {}): tf.Tensor {
-  const { ignoreIndex, labelSmoothing = 0, classWeights } = options;
+  const { ignoreIndex, labelSmoothing = 0, classWeights, total: all } = options;
   if (classWeights !== undefined && labelSmoothing > 0) {
     throw new OneloraError({
       attempted: "computing cross-entropy",
@@ -56,7 +62,7 @@ export function crossEntropy(logits: tf.Tensor, labels: tf.Tensor, options: Cros
     const own = classWeights === undefined ? undefined : tf.gather(tf.tensor1d([...classWeights]), looked);
     const ones = counted === undefined ? undefined : tf.cast(counted, "float32");
     const weights = own === undefined
-      ? ones === undefined ? tf.fill([rows], 1 / rows) : meanWeights(ones)
+      ? ones === undefined ? tf.fill([rows], 1 / rows) : meanWeights(ones, all)
       : shares(ones === undefined ? own : tf.mul(own, ones));
     const at = tf.add(tf.tensor1d(offsets, "int32"), looked);
 
@@ -84,8 +90,8 @@ function shares(weights: tf.Tensor): tf.Tensor {
 }
 
 /** 1 / (number counted) where counted, else 0. */
-function meanWeights(counted: tf.Tensor): tf.Tensor {
-  return tf.div(counted, tf.maximum(tf.sum(counted), 1));
+function meanWeights(counted: tf.Tensor, total: tf.Tensor = tf.sum(counted)): tf.Tensor {
+  return tf.div(counted, tf.maximum(total, 1));
 }
 
 /**

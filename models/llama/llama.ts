@@ -6,7 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { gaussian } from "../../dsl/initialise.ts";
-import { defineLayer, type Layer, residual, sequence, serial, stack } from "../../dsl/layer.ts";
+import { defineLayer, type Layer, residual, type Self, sequence, serial, stack } from "../../dsl/layer.ts";
 import { embeddingLayer, rmsNormLayer } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { activation, silu, swiglu } from "../../dsl/ops/activation.ts";
@@ -19,7 +19,7 @@ import {
   splitHeads,
 } from "../../dsl/ops/attention.ts";
 import { rotary, type RotaryTable, rotaryTable } from "../../dsl/ops/rotary.ts";
-import type { Path } from "../../dsl/tree.ts";
+import type { Params, Path } from "../../dsl/tree.ts";
 import { type Architecture, type Description, type Family, family, requireFamilies } from "../family.ts";
 import { type LlamaConfig, llamaPresets, readLlamaConfig, writeLlamaConfig } from "./config.ts";
 import { ropeWaves } from "./rope.ts";
@@ -35,22 +35,39 @@ export interface Places {
   readonly length: number;
 }
 
-/** Reading a text piece by piece: how the attention sees what was read before. */
+/** Reading otherwise than a whole text at once: piece by piece, and how the attention sees what was read before. */
 export interface Decoding {
   /**
-   * See {@linkcode CausalLanguageModel}.
+   * See {@linkcode CausalLanguageModel}; those of a whole text if absent.
    *
    * @internal
    */
-  readonly surroundings: Surroundings;
+  readonly surroundings?: Surroundings;
   /**
    * Told an attention layer's keys and values of the new positions, [B, KV, N, hd] each; returns those of the positions
    * before, [B, KV, M - N, hd], if there are any.
    *
    * @internal
    */
-  readonly remember: (layer: Path, key: tf.Tensor, value: tf.Tensor) => KeysAndValues | undefined;
+  readonly remember?: (layer: Path, key: tf.Tensor, value: tf.Tensor) => KeysAndValues | undefined;
+  /**
+   * What is made in the place of logits.
+   *
+   * @internal
+   */
+  readonly ending?: Ending;
 }
+
+/** A language model's head, for some rows of what it reads. */
+export interface Head {
+  /** Parameters of its own, and the table it shares, that are trained. */
+  readonly trained: Params;
+  /** Logits of rows [R, D], [R, V], by these parameters in the place of those. */
+  readonly logits: (rows: tf.Tensor2D, trained: Params) => tf.Tensor2D;
+}
+
+/** What is made of what the head reads, [B, N, D], in the place of all logits. */
+export type Ending = (x: tf.Tensor, head: Head) => tf.Tensor;
 
 /** What all blocks share. */
 export interface Surroundings {
@@ -135,6 +152,15 @@ function block(config: LlamaConfig, index: number): Layer<readonly [tf.Tensor, .
   );
 }
 
+/** The head of a model that runs. */
+function headOf(self: Self): Head {
+  const isOwn = (path: Path) => path === `${TABLE}.weight` || path.startsWith(`${HEAD}.`);
+  return {
+    trained: Object.fromEntries(Object.entries(self.trained()).filter(([path]) => isOwn(path))),
+    logits: (rows, trained) => self.withParams(trained).call(HEAD, rows),
+  };
+}
+
 /** What is added to the scores of a whole text; undefined where everything is visible. */
 function visibilityOf(length: number, attentionMask?: tf.Tensor, window?: number): tf.Tensor | undefined {
   const causal = length > 1 ? causalMask(length, 0, window) : undefined;
@@ -195,17 +221,19 @@ export function llama(config: LlamaConfig): CausalLanguageModel {
       "model.norm": rmsNormLayer(hidden, config.eps),
       [HEAD]: config.tied ? tied : head,
     },
-    forward: (self, ids: tf.Tensor, attentionMask?: tf.Tensor, decoding?: Decoding) => {
+    forward: (self, ids: tf.Tensor, attentionMask?: tf.Tensor, decoding: Decoding = {}) => {
       const [batch, length] = ids.shape as [number, number];
-      const context: Context = decoding === undefined
+      const { surroundings, remember, ending } = decoding;
+      const context: Context = surroundings === undefined
         ? {
           angles: anglesAt(Array.from({ length }, (_, n) => n), length),
           mask: visibilityOf(length, attentionMask, window),
         }
-        : { ...decoding.surroundings, remember: decoding.remember };
+        : { ...surroundings, remember };
       const x = self.call<tf.Tensor>("model.layers", self.call(TABLE, ids), context);
-      const read = decoding === undefined ? x : tf.slice(x, [0, length - 1, 0], [batch, 1, hidden]);
-      return self.call<tf.Tensor>(HEAD, self.call("model.norm", read));
+      const read = surroundings === undefined ? x : tf.slice(x, [0, length - 1, 0], [batch, 1, hidden]);
+      const normed = self.call<tf.Tensor>("model.norm", read);
+      return ending === undefined ? self.call<tf.Tensor>(HEAD, normed) : ending(normed, headOf(self));
     },
   });
   return {

@@ -11,7 +11,8 @@ import { crossEntropy } from "../../dsl/ops/mod.ts";
 import { inTurn } from "../../dsl/ranks.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { turn } from "../../dsl/turn.ts";
-import type { CausalLanguageModel } from "../../models/llama/llama.ts";
+import { spansOf, sumOfParts } from "../../dsl/ops/slices.ts";
+import type { CausalLanguageModel, Ending } from "../../models/llama/llama.ts";
 import { reasoningBatches } from "./batches.ts";
 import { type EncodedExample, IGNORED_LABEL, type TokenBatch } from "./encode.ts";
 
@@ -34,13 +35,48 @@ import { type EncodedExample, IGNORED_LABEL, type TokenBatch } from "./encode.ts
  * ```
  */
 export function responseLoss(logits: tf.Tensor, labels: tf.Tensor): tf.Scalar {
+  return crossEntropy(logits, nextLabels(labels), { ignoreIndex: IGNORED_LABEL }) as tf.Scalar;
+}
+
+/** The label of the token after each. Labels are moved rather than logits, which are V times as large. */
+function nextLabels(labels: tf.Tensor): tf.Tensor {
   const [batch, length] = labels.shape as [number, number];
-  // Labels are moved rather than logits, which are V times as large.
-  const next = tf.concat([
+  return tf.concat([
     tf.slice(labels, [0, 1], [batch, length - 1]),
     tf.fill([batch, 1], IGNORED_LABEL, "int32"),
   ], 1);
-  return crossEntropy(logits, next, { ignoreIndex: IGNORED_LABEL }) as tf.Scalar;
+}
+
+/** Bytes of float32 logits that are there at a time. */
+const LOGITS = 2 ** 25;
+
+/**
+ * {@linkcode responseLoss} of a model's logits, which are never there all at once where they are many.
+ *
+ * @param labels [B, N], int32
+ * @param vocabulary V
+ * @param bytes Logits that are there at a time, in bytes of float32 (default 32 MiB)
+ */
+export function lossEnding(labels: tf.Tensor, vocabulary: number, bytes: number = LOGITS): Ending | undefined {
+  const rows = labels.size;
+  const spans = spansOf(rows, Math.ceil(4 * rows * vocabulary / bytes));
+  if (spans.length === 1) return undefined;
+  return (x, { trained, logits }) => {
+    const paths = Object.keys(trained);
+    const next = tf.reshape(nextLabels(labels), [rows]);
+    const total = tf.sum(tf.cast(tf.notEqual(next, tf.scalar(IGNORED_LABEL, "int32")), "float32"));
+    return sumOfParts(
+      tf.reshape(x, [rows, x.shape[2]!]),
+      Object.values(trained),
+      spans,
+      (some, params, [from, length]) =>
+        crossEntropy(
+          logits(some, Object.fromEntries(paths.map((path, i) => [path, params[i]]))),
+          tf.slice(next, [from], [length]),
+          { ignoreIndex: IGNORED_LABEL, total },
+        ) as tf.Scalar,
+    );
+  };
 }
 
 /**
@@ -70,10 +106,10 @@ function sameText(segments: tf.Tensor): tf.Tensor {
  */
 export function reasoningObjective(layer: CausalLanguageModel): (params: Params, batch: Params) => Objective {
   return (params, { ids, labels, segments, weight }) => {
-    const logits = segments === undefined
-      ? apply(layer, params)(ids)
-      : apply(layer, params)(ids, tf.tidy(() => sameText(segments)));
-    return { loss: tf.mul(responseLoss(logits, labels), weight) as tf.Scalar };
+    const seen = segments === undefined ? undefined : tf.tidy(() => sameText(segments));
+    const ending = lossEnding(labels, layer.parts.lm_head.params.weight.shape[0]);
+    const made = apply(layer, params)(ids, seen, { ending });
+    return { loss: tf.mul(ending === undefined ? responseLoss(made, labels) : made, weight) as tf.Scalar };
   };
 }
 
