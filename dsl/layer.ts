@@ -10,6 +10,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type Draw, drawAt } from "./draw.ts";
 import { OneloraError } from "./error.ts";
 import { draw, type Initialiser } from "./initialise.ts";
+import { engineInUse } from "./engine/in_use.ts";
 import { storedForm } from "./engine/stored.ts";
 import { widened } from "./hold.ts";
 import { fold, type Key } from "./random.ts";
@@ -237,13 +238,17 @@ export function specs(layer: AnyLayer): Tree<ParamSpec> {
 export function init(layer: AnyLayer, key: Key, given: Params = {}): Params {
   const made: Record<Path, tf.Tensor> = { ...given };
   const initial = fold(key, "init");
+  const { settle } = engineInUse();
   const waiting: (() => void)[] = [];
   for (const [path, inner] of walk(layer)) {
     for (const [name, { shape, init, shared }] of Object.entries(inner.params)) {
       const at = shared ?? join(path, name);
       if (made[at] !== undefined) continue;
-      if (init.kind !== "derived") made[at] = draw(init, shape, initial, at);
-      else {
+      if (init.kind !== "derived") {
+        made[at] = draw(init, shape, initial, at);
+        // Else the numbers of all parameters are in JavaScript's memory until the first step, and stay there as garbage.
+        settle?.(made[at]);
+      } else {
         waiting.push(() =>
           made[at] = tf.tidy(() =>
             init.derive(

@@ -23,6 +23,7 @@ import {
 } from "./program.ts";
 import type { PureStep, StepState } from "./step.ts";
 import { halve, nothingHalved } from "./tensorflow/half.ts";
+import { movedInPlace } from "./tensorflow/in_place.ts";
 import { trace } from "./trace.ts";
 
 /** Types of everything a step reads. */
@@ -233,11 +234,15 @@ export function planStep<Batch extends Params>(
     optimiser: take(types.optimiser),
     batch: take(types.batch),
   };
-  const { name } = options.backend === undefined ? engineInUse() : { name: options.backend };
-  const { peakBytes, peakCall } = planMemory(program, bytes, during);
+  const { name, resident } = options.backend === undefined ? engineInUse() : engineKind(options.backend);
+  const moved = resident === undefined
+    ? new Set()
+    : movedInPlace(program, groups.trained.length + groups.optimiser.length);
+  const own: BytesOf = (value) => moved.has(value) ? 0 : bytes(value);
+  const { peakBytes, peakCall } = planMemory(program, own, during);
   const unpacked = peakCall < 0 ? 0 : during(program.calls[peakCall]);
   const trained = total(groups.trained, bytes);
-  const atPeak = peakOf(recorded, groups, peakCall, bytes, unpacked);
+  const atPeak = peakOf(recorded, groups, peakCall, own, unpacked);
   const unpackedNumbers = largestUnpacked(program, isQuantised);
   const made = atPeak.activations + atPeak.gradients + atPeak.next;
   const inHalves = total(groups.frozen.filter(isHalf), bytes);

@@ -29,7 +29,7 @@ export interface AttentionOptions {
    */
   readonly past?: KeysAndValues;
   /**
-   * Scores that are there at a time, in bytes of float32 (default 256 MiB).
+   * Scores that are there at a time, in bytes of float32 (default 32 MiB; 256 where a step is one compiled function).
    *
    * @internal
    */
@@ -65,7 +65,7 @@ const KEPT = { plain: 2, whole: 4 };
  *
  * Keeps scale q, k, v and the mask: the probabilities, N M numbers a head, are computed again for the gradient (Dao et al.
  * 2022), which costs a product of the size of q k^T. Where M <= 2 hd, they are kept instead; M <= 4 hd where a step is one
- * compiled function. Scores of more than 256 MiB are computed in blocks of queries, which changes nothing but the order in
+ * compiled function. Scores of more than 32 MiB (256 there) are computed in blocks of queries, which changes nothing but the order in
  * which the gradients of keys and values are added up.
  *
  * @param q Queries, [B, H, N, hd]
@@ -88,7 +88,7 @@ const KEPT = { plain: 2, whole: 4 };
 export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: AttentionOptions = {}): tf.Tensor {
   const [batch, heads, queries, size] = q.shape;
   const [, keyHeads, keys] = k.shape;
-  const { scale = 1 / Math.sqrt(size), blockBytes = 2 ** 28 } = options;
+  const { scale = 1 / Math.sqrt(size), blockBytes = isRecordedWhole() ? 2 ** 28 : 2 ** 25 } = options;
   if (options.past !== undefined) return attentionAfter(options.past, q, k, v, { ...options, scale });
 
   // The query heads that share a key head are rows of one product, so that keys and values are never repeated.

@@ -25,6 +25,7 @@ const OUTPUT: ReadonlyMap<string, string> = new Map([
   ["Cumsum", "out"],
   ["LogSoftmax", "logsoftmax"],
   ["MatMul", "product"],
+  ["ReadVariableOp", "value"],
   ["ResizeBilinear", "resized_images"],
   ["Softmax", "softmax"],
 ]);

@@ -24,8 +24,11 @@ export interface Fused {
   readonly inputs: readonly ValueId[];
   /** Values it returns, in order. */
   readonly outputs: readonly ValueId[];
-  /** Its body, given the types its inputs are in. */
-  readonly body: (types: readonly Operand[]) => GraphFunction;
+  /**
+   * Its body, given the types its inputs are in. Inputs that move in place are given as their variables, which get what they
+   * are to be next; those results are not returned.
+   */
+  readonly body: (types: readonly Operand[], next?: ReadonlyMap<ValueId, ValueId>) => GraphFunction;
 }
 
 /** The one number of a constant, if it has only one. */
@@ -55,12 +58,14 @@ export function fuse(
   const made = new Set(calls.flatMap(({ outputs }) => outputs));
   const read = [...new Set(calls.flatMap(({ inputs }) => inputs))].filter((value) => !made.has(value));
   const inputs = read.filter((value) => scalarOf(program, value) === undefined);
-  const body = (operands: readonly Operand[]): GraphFunction => {
+  const body = (operands: readonly Operand[], next: ReadonlyMap<ValueId, ValueId> = new Map()): GraphFunction => {
     const { add, constant: numbers, finish } = functionBuilder();
     const values = new Map<ValueId, Operand>(
       inputs.map((value, i) => {
         const { shape, type } = operands[i];
-        const given = { name: `input${i}`, shape, type };
+        const variable = `input${i}`;
+        const name = next.has(value) ? add("ReadVariableOp", [variable], { dtype: { type } }) : variable;
+        const given = { name, shape, type };
         if (type !== ELEMENT.bfloat16) return [value, given];
         return [value, { name: inType(given, ELEMENT.float32, add), shape, type: ELEMENT.float32 }];
       }),
@@ -77,9 +82,15 @@ export function fuse(
       const { shape, dtype } = program.types[call.outputs[0]];
       values.set(call.outputs[0], { name, shape, type: elementOf(dtype) });
     }
+    inputs.forEach((value, i) => {
+      const result = next.get(value);
+      if (result === undefined) return;
+      add("AssignVariableOp", [`input${i}`, values.get(result)!.name], { dtype: { type: operands[i].type } });
+    });
+    const moved = new Set(next.values());
     return finish(
-      operands.map(({ type }) => type),
-      outputs.map((value) => {
+      operands.map(({ type }, i) => next.has(inputs[i]) ? ELEMENT.resource : type),
+      outputs.filter((value) => !moved.has(value)).map((value) => {
         const made = values.get(value)!;
         const type = halved.has(value) ? ELEMENT.bfloat16 : made.type;
         return { ...made, name: inType(made, type, add), type };

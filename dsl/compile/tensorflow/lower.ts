@@ -24,6 +24,7 @@ import { masking } from "./masking.ts";
 import { dependents, schedule, type Unit } from "./schedule.ts";
 import { canFuse } from "./probe.ts";
 import { shaping } from "./shaping.ts";
+import type { InPlace } from "./in_place.ts";
 import { type BlockOperand, type ChosenRows, hasWholeRows, unpackedBlocks } from "./blocks.ts";
 import { holderOf, unpacked } from "./stored.ts";
 
@@ -84,6 +85,8 @@ function inPlace(sink: NodeSink): Unpacking {
 export interface Emitter {
   /** Where a value is found, which has been made. */
   readonly place: (value: ValueId) => Operand;
+  /** The same, if it has been made. */
+  readonly find: (value: ValueId) => Operand | undefined;
   /** A value that may be stored as numbers. */
   readonly asNumbers: (operand: Operand) => Operand;
   /** Adds a call's nodes. */
@@ -180,6 +183,7 @@ export function emitter(
   };
   return {
     place,
+    find: (value) => values.get(value),
     asNumbers: (operand) => operand.stored === undefined ? operand : made(operand, operand.type, []),
     call: (call) => {
       const found = lookedUp(call);
@@ -222,6 +226,7 @@ export interface Parts {
  * @param source The program, where its inputs are found, and what is in bfloat16
  * @param compile Clusters of elementwise calls that work on tensors of at least this size are compiled, or these parts
  * @param batch Inputs that are not known before the step
+ * @param moving State that clusters may move in place: what they do so, they do not return
  * @returns Where a value is found
  * @throws OneloraError for a kernel that has no rule
  */
@@ -230,6 +235,7 @@ export function lower(
   source: Source,
   compile: number | Parts,
   batch: readonly ValueId[],
+  moving?: InPlace,
 ): (value: ValueId) => Operand {
   const { program, given, halved } = source;
   const { calls, types } = program;
@@ -248,8 +254,8 @@ export function lower(
     inStretch.add(last);
     return last;
   };
-  const called = (made: GraphFunction, inputs: readonly string[]) =>
-    add("PartitionedCall", inputs, {
+  const called = (made: GraphFunction, inputs: readonly string[], op = "PartitionedCall") =>
+    add(op, inputs, {
       Tin: { types: made.inputs },
       Tout: { types: made.outputs.map(({ type }) => type) },
       f: { function: graph.define(made) },
@@ -280,6 +286,16 @@ export function lower(
     // What depends on the state alone could be computed at the step's start, and would be kept until it is used.
     const varies = inputs.some((value) => varying.has(value));
     const waits = varies || turn === undefined ? [] : [`^${turn}`];
+    const moved = moving?.claim(cluster, inputs, exported, emit.find);
+    if (moved !== undefined) {
+      const given = inputs.map((value, i) => moved.variables.get(value) ?? operands[i].name);
+      const before = [...moved.after, ...waits].filter((node) => !given.includes(node));
+      // Nothing else may wait for what does not run where the loss is not finite.
+      const others = last;
+      moved.done(called(body(operands, moved.next), [...given, ...before], "StatefulPartitionedCall"));
+      last = others;
+      return;
+    }
     const node = called(made, [...operands.map(({ name }) => name), ...waits]);
     if (varies) turn = node;
     const names = outputsOf(node, outputs.length);

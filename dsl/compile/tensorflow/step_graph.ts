@@ -16,9 +16,10 @@ import { after, type Feed, feedOf } from "./feed.ts";
 import { functionBuilder, type NodeSink, outputsOf } from "./function_builder.ts";
 import { halve, nothingHalved } from "./half.ts";
 import { lower, type Source } from "./lower.ts";
+import { type Gate, gateOf, inPlace } from "./in_place.ts";
 import { inType, type Operand, T } from "./lowering.ts";
 import type { StepProgram } from "./step_program.ts";
-import { fixedVariables, namesOf, typeIn, variable, vectorVariable } from "./variables.ts";
+import { fixedVariables, namesOf, typeIn, type Variable, variable, vectorVariable } from "./variables.ts";
 import { joinState } from "./vectors.ts";
 import { type Held, lowerWhole } from "./whole.ts";
 
@@ -55,27 +56,19 @@ export interface StepGraph {
   readonly metrics: string;
 }
 
-/**
- * Lets nodes run only where a condition holds, and gives a node that follows either way.
- *
- * @param make Makes the nodes, which must wait for the node given
- */
-function onlyIf(graph: GraphBuilder, condition: string, make: (wait: string) => readonly string[]): string {
-  const type = { T: T(ELEMENT.bool) };
-  const branch = graph.add("Switch", [condition, condition], type);
-  const [no, yes] = [branch, `${branch}:1`].map((output) => graph.add("Identity", [output], type));
-  const done = graph.add("Identity", [yes, ...make(yes).map((node) => `^${node}`)], type);
-  return graph.add("Merge", [no, done], { ...type, N: { int: 2 } });
-}
-
 /** What a step computes, as nodes of the graph. */
 interface Computed {
-  /** The next moving state; where the loss is not finite, the same again, or nothing that may be assigned. */
-  readonly moving: readonly string[];
+  /**
+   * The next moving state; where the loss is not finite, the same again, or nothing that may be assigned. None for what has
+   * moved in place.
+   */
+  readonly moving: readonly (string | undefined)[];
   /** Metrics as a float32 vector. */
   readonly metrics: string;
   /** Where moving state may be assigned only if a condition holds. */
-  readonly onlyIf?: string;
+  readonly gate?: Gate;
+  /** Nodes that moved state in place. */
+  readonly moved?: readonly string[];
 }
 
 /** Metrics as a float32 vector. */
@@ -85,14 +78,28 @@ function vector({ add }: NodeSink, metrics: readonly Operand[]): string {
 }
 
 /** The step as nodes of the graph itself, clusters of elementwise calls compiled. */
-function asNodes(graph: GraphBuilder, step: StepProgram, source: Source, fuseFrom: number): Computed {
+function asNodes(
+  graph: GraphBuilder,
+  step: StepProgram,
+  source: Source,
+  fuseFrom: number,
+  variables: readonly Variable[],
+): Computed {
   const { program, fixed, moving, loss } = step;
-  const place = lower(graph, source, fuseFrom, program.inputs.slice(fixed + moving));
-  const results = program.outputs.map(place);
+  let gate: Gate | undefined;
+  const gateFor = (find: (value: ValueId) => Operand | undefined): Gate | undefined => {
+    const found = gate === undefined ? find(program.outputs[loss]) : undefined;
+    if (found !== undefined) gate = gateOf(graph, graph.add("IsFinite", [found.name], { T: T(found.type) }));
+    return gate;
+  };
+  const state = variables.map((each, i) => [program.inputs[fixed + i], each] as const);
+  const own = inPlace(graph, program, state, gateFor);
+  const place = lower(graph, source, fuseFrom, program.inputs.slice(fixed + moving), own);
   return {
-    moving: results.slice(0, moving).map(({ name }) => name),
-    metrics: vector(graph, results.slice(moving)),
-    onlyIf: graph.add("IsFinite", [results[loss].name], { T: T(results[loss].type) }),
+    moving: program.outputs.slice(0, moving).map((value) => own.moved.has(value) ? undefined : place(value).name),
+    metrics: vector(graph, program.outputs.slice(moving).map(place)),
+    gate: gateFor(place),
+    moved: own.nodes,
   };
 }
 
@@ -178,14 +185,17 @@ export function stepGraph(given: StepProgram, { fuseFrom, precision, whole, word
     ...batchValues.map((value, i) => [value, batch[i].value] as const),
   ]);
   const source = { program, given: operands, halved };
-  const computed = whole ? asFunction(graph, step, source) : asNodes(graph, step, source, fuseFrom);
-  const assign = (wait: readonly string[]) =>
-    movingVariables.map(({ handle, value }, i) =>
-      graph.add("AssignVariableOp", [handle, computed.moving[i], `^${value.name}`, ...wait], { dtype: T(value.type) })
-    );
-  const moved = computed.onlyIf === undefined
-    ? assign([])
-    : [onlyIf(graph, computed.onlyIf, (wait) => assign([`^${wait}`]))];
+  const computed = whole ? asFunction(graph, step, source) : asNodes(graph, step, source, fuseFrom, movingVariables);
+  const { gate, moved = [] } = computed;
+  const assigned = movingVariables.flatMap(({ handle, value }, i) => {
+    const next = computed.moving[i];
+    const waits = [`^${value.name}`, ...(gate === undefined ? [] : [`^${gate.yes}`])];
+    return next === undefined
+      ? []
+      : [graph.add("AssignVariableOp", [handle, next, ...waits], { dtype: T(value.type) })];
+  });
+  const all = [...assigned, ...moved];
+  const ends = gate === undefined ? all : [gate.close(all)];
   const ofFixed = namesOf(state.variables);
   return {
     graph: graph.graph,
@@ -199,7 +209,7 @@ export function stepGraph(given: StepProgram, { fuseFrom, precision, whole, word
     batch,
     metrics: graph.add(
       "Identity",
-      [computed.metrics, ...moved.map((node) => `^${node}`)],
+      [computed.metrics, ...ends.map((node) => `^${node}`)],
       { T: T(ELEMENT.float32) },
       "metrics",
     ),

@@ -21,6 +21,7 @@ import { loadParams, type Model, modelOf as describedModel, openModel } from "..
 import { vitFamily } from "../../../models/vit/vit.ts";
 import { classificationObjective, trainStep } from "../../../tasks/mod.ts";
 import type { BatchTensors, TrainState, TrainStep } from "../../../tasks/mod.ts";
+import { randomParams } from "./random_weights.ts";
 import { answer, exampleBatch, measureStep, type ReadyStep, type StepAnswer, type StepJob } from "./job.ts";
 import { type KernelShare, profileKernels, type Profiling } from "./profile.ts";
 
@@ -51,7 +52,7 @@ interface Training {
 async function training(job: StepJob): Promise<Training> {
   const model = await modelOf(job);
   const layer = adapt(`${job.method}+head`)(model.layer);
-  const { params } = await loadParams(model, key(0), layer);
+  const params = job.folder === undefined ? randomParams(layer, {}) : (await loadParams(model, key(0), layer)).params;
   const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
   const optimiser = adamw({ weightDecay: job.weightDecay });
   const { pixels, shape, labels } = exampleBatch(job);

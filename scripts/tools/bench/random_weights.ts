@@ -4,6 +4,7 @@
  *
  * @module
  */
+import * as tf from "@tensorflow/tfjs-core";
 import { fold, init, key, type Layer, normal, type Params, sizeOf, specs, type Tensor } from "../../../dsl/mod.ts";
 import { engineInUse } from "../../../dsl/engine/in_use.ts";
 import { type Layout, layoutOf, type Quantisation } from "../../../dsl/quantise.ts";
@@ -27,9 +28,24 @@ function fillScales(form: Quantisation, { scales: [, count], maxima: [at, blocks
   bytes.fill(0, at, at + blocks);
 }
 
-/** What makes tensors, all of them of one piece of memory here, which the engine copies. */
-function maker(): (form: Form, shape: readonly number[]) => Tensor {
-  const drawn = normal(fold(key(0), "weights"), DRAWN);
+/** What makes float32 tensors of numbers that repeat those drawn; all of one piece of memory where the engine copies it. */
+function repeater(drawn: Float32Array): (shape: readonly number[]) => Tensor {
+  const { settle, device } = engineInUse();
+  let scratch = new Float32Array(0);
+  return (shape) => {
+    const size = sizeOf(shape);
+    if (scratch.length < size || settle === undefined || device.kind === "gpu") {
+      scratch = new Float32Array(size);
+      for (let at = 0; at < size; at += DRAWN) scratch.set(drawn.subarray(0, size - at), at);
+    }
+    const made = tf.tensor(scratch.subarray(0, size), [...shape]);
+    settle?.(made);
+    return made;
+  };
+}
+
+/** What makes stored tensors, all of them of one piece of memory here, which the engine copies. */
+function maker(drawn: Float32Array): (form: Form, shape: readonly number[]) => Tensor {
   const halves = new Uint8Array(toBfloat16(drawn.map((value) => 0.02 * value)).buffer);
   const codes = Uint8Array.from(drawn, (value) => Math.abs(value) * 1e6);
   let scratch = new Uint8Array(0);
@@ -53,11 +69,14 @@ function maker(): (form: Form, shape: readonly number[]) => Tensor {
  */
 export function randomParams(layer: Layer, holding: Holding): Params {
   const forms = engineInUse().hold === undefined ? new Map<string, Form>() : formsOf(layer, holding);
-  const make = maker();
+  const drawn = normal(fold(key(0), "weights"), DRAWN);
+  const make = maker(drawn);
+  const repeat = repeater(drawn.map((value) => 0.02 * value));
   const given: Record<string, Tensor> = {};
-  for (const [path, { shape }] of Object.entries(specs(layer))) {
+  for (const [path, { shape, adapter }] of Object.entries(specs(layer))) {
     const form = forms.get(path);
     if (form !== undefined) given[path] = make(form, shape);
+    else if (adapter === undefined && shape.length > 1) given[path] = repeat(shape);
   }
   return init(layer, key(0), given);
 }

@@ -1,0 +1,169 @@
+/** State that moves in place, and what is computed again for gradients of whole weights. @module */
+import { assert, assertEquals, assertLess } from "@std/assert";
+import * as tf from "@tensorflow/tfjs-core";
+import { planMemory } from "../../dsl/compile/program.ts";
+import { replayer } from "../../dsl/compile/replay.ts";
+import { simplify } from "../../dsl/compile/passes.ts";
+import { recomputeForWeights } from "../../dsl/compile/tensorflow/recompute.ts";
+import { prepareGraph } from "../../dsl/compile/tensorflow/prepare.ts";
+import { stepGraph } from "../../dsl/compile/tensorflow/step_graph.ts";
+import { trace } from "../../dsl/compile/trace.ts";
+import {
+  adamw,
+  compile,
+  gelu,
+  layerNorm,
+  type Params,
+  type PureStep,
+  startResident,
+  type StepState,
+  useBackend,
+} from "../../dsl/mod.ts";
+import { valueAndGradients } from "../../dsl/differentiate.ts";
+import { available } from "../support/available.ts";
+import { assertClose } from "../support/compare.ts";
+
+const ignore = (await available("tensorflow")).length === 0;
+if (ignore) console.log("in_place_test: ignored, no tensorflow backend (`deno task native` provides it)");
+
+const [ROWS, WIDTH, HIDDEN] = [256, 128, 256];
+
+function wave(shape: number[], scale: number, phase: number): tf.Tensor {
+  const size = shape.reduce((product, each) => product * each, 1);
+  return tf.tensor(Float32Array.from({ length: size }, (_, i) => scale * Math.sin(i * 0.7 + phase)), shape);
+}
+
+/** Weights of perceptrons in a row, each after a norm. */
+function weights(blocks: number): Params {
+  return Object.fromEntries(
+    Array.from({ length: blocks }, (_, i) =>
+      [
+        [`${i}.gain`, tf.ones([WIDTH])],
+        [`${i}.up`, wave([HIDDEN, WIDTH], 0.1, i)],
+        [`${i}.down`, wave([WIDTH, HIDDEN], 0.1, i + 9)],
+      ] as const).flat(),
+  );
+}
+
+/** One step of full training. */
+function stepOf(blocks: number): PureStep<Params> {
+  const optimiser = adamw({ weightDecay: 0.1 });
+  return ({ frozen, trained, optimiser: state }, { x, rate }) => {
+    const { loss, gradients } = valueAndGradients((params) => {
+      let at: tf.Tensor = x;
+      for (let i = 0; i < blocks; i++) {
+        const normed = layerNorm(at, { weight: params[`${i}.gain`] }, 1e-6);
+        const inner = gelu(tf.matMul(normed, params[`${i}.up`], false, true));
+        at = tf.add(at, tf.matMul(inner, params[`${i}.down`], false, true));
+      }
+      return { loss: tf.mean(tf.square(at)) as tf.Scalar };
+    })(trained);
+    const next = optimiser.update(gradients, state, trained, rate as tf.Scalar);
+    return [{ frozen, trained: next.params, optimiser: next.state }, { loss }];
+  };
+}
+
+function stateOf(blocks: number): StepState {
+  const trained = weights(blocks);
+  return { frozen: {}, trained, optimiser: adamw().init(trained) };
+}
+
+Deno.test("what a whole weight's gradient reads is computed again: a lower peak, and the same bytes", async () => {
+  await useBackend("wasm");
+  const [blocks, state] = [4, stateOf(4)];
+  const inputs = [
+    ...Object.values(state.trained),
+    ...Object.values(state.optimiser),
+    wave([ROWS, WIDTH], 1, 0),
+    tf.scalar(1e-2),
+  ];
+  const [names, moments] = [Object.keys(state.trained), Object.keys(state.optimiser)];
+  const program = simplify(trace(
+    (given) => {
+      const tree = (keys: readonly string[], from: number) =>
+        Object.fromEntries(keys.map((name, i) => [name, given[from + i]]));
+      const [next, { loss }] = stepOf(blocks)({
+        frozen: {},
+        trained: tree(names, 0),
+        optimiser: tree(moments, names.length),
+      }, { x: given.at(-2)!, rate: given.at(-1)! });
+      return [...Object.values(next.trained), ...Object.values(next.optimiser), loss];
+    },
+    inputs.map(({ shape, dtype }) => ({ shape, dtype })),
+    { backend: "tensorflow", precision: "float32" },
+  ));
+  const again = recomputeForWeights(program);
+  const results = new Set(program.outputs);
+  const kept = (each: typeof program) =>
+    planMemory(each, (value) => results.has(value) ? 0 : 4 * tf.util.sizeFromShape([...each.types[value].shape]));
+  // Of three blocks before the last one, the activation and the norm's scaled values.
+  assertLess(kept(again).peakBytes, kept(program).peakBytes - 3 * 4 * ROWS * HIDDEN);
+  const run = (each: typeof program) => {
+    const made = replayer(each);
+    const numbers = made.run(inputs).map((tensor) => [...tensor.dataSync()]);
+    made.dispose();
+    return numbers;
+  };
+  assertEquals(run(again), run(program));
+  tf.dispose(inputs);
+});
+
+Deno.test({
+  name:
+    "clusters move large state in place: nothing is assigned, a loss that is not finite moves nothing, what was read stays",
+  ignore,
+  fn: async () => {
+    await useBackend("tensorflow");
+    const [step, x] = [stepOf(2), wave([ROWS, WIDTH], 1, 0)];
+    const batch = { x, rate: tf.scalar(1e-2) };
+    const [start, same] = [stateOf(2), stateOf(2)];
+    const resident = startResident(step, start, { onFallback: (line) => assert(false, line) });
+    const compiled = compile(step);
+    let expected = same;
+    const walk = async () => {
+      const { loss } = await resident.step(batch);
+      const [next, metrics] = compiled(expected, batch);
+      assertClose(tf.scalar(loss), metrics.loss, 1e-5, "loss");
+      expected = next;
+    };
+    await walk();
+    await walk();
+    const held = resident.read();
+    const before = Object.entries(held.trained).map(([path, tensor]) => [path, tensor.dataSync().slice()] as const);
+    assert(Number.isNaN((await resident.step({ ...batch, x: tf.mul(x, NaN) })).loss));
+    for (const part of ["trained", "optimiser"] as const) {
+      const now = resident.read([part])[part];
+      for (const path of Object.keys(now)) assertEquals(now[path].dataSync(), held[part][path].dataSync(), path);
+    }
+    await walk();
+    for (const [path, values] of before) assertEquals(held.trained[path].dataSync(), values, path);
+    const after = resident.read();
+    for (const part of ["trained", "optimiser"] as const) {
+      for (const [path, tensor] of Object.entries(expected[part])) assertClose(after[part][path], tensor, 1e-4, path);
+    }
+    resident.dispose();
+    compiled.dispose();
+  },
+});
+
+Deno.test({
+  name: "a step whose loss comes after its updates assigns as before",
+  ignore,
+  fn: async () => {
+    await useBackend("tensorflow");
+    const program = (isLate: boolean) =>
+      prepareGraph(trace(([w, x]) => {
+        const early = isLate ? undefined : tf.sum(x);
+        const next = tf.add(tf.mul(w, 0.5), tf.mul(x, 2));
+        return [next, early ?? tf.sum(x)];
+      }, [{ shape: [256, 256], dtype: "float32" }, { shape: [256, 256], dtype: "float32" }]));
+    const assigned = (isLate: boolean) =>
+      stepGraph({ program: program(isLate), fixed: 0, moving: 1, loss: 1 }, {
+        fuseFrom: 2 ** 15,
+        precision: "float32",
+        whole: false,
+        words: false,
+      }).graph.nodes.filter(({ op, name }) => op === "AssignVariableOp" && !name.endsWith("_set")).length;
+    assertEquals([assigned(false), assigned(true)], [0, 1]);
+  },
+});
