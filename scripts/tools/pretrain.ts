@@ -57,8 +57,7 @@ const recipes: Readonly<Record<string, Pretraining>> = {
     weightDecay: 0.05,
     own: { augment: true },
   },
-  // Letters: pen strokes as digits are, and no digit is known before. The shipped weights are the average after 7,000 of
-  // these steps, taken with --average.
+  // Letters: pen strokes as digits are, and no digit is known before.
   "dit-micro": {
     task: "generation",
     data: "letters",

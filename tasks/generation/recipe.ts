@@ -27,7 +27,7 @@ const RECIPES: Readonly<Record<string, Partial<RunRecipe<GenerationSettings>>>> 
   // An average over some hundred steps, since there are no more.
   "dit-micro": {
     epochs: undefined,
-    steps: 800,
+    steps: 1200,
     batchSize: 64,
     lr: 8e-3,
     schedule: "linear",
