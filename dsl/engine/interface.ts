@@ -61,7 +61,7 @@ export interface EngineKind {
   /** Whether it is part of this package and works wherever Deno does. */
   readonly embedded: boolean;
   /**
-   * Whether `auto` measures it beside the engine after it: a GPU kernel by kernel may be slower than a processor. An engine
+   * Whether `auto` measures it beside the engine after it: a GPU may be slower than a processor on small models. An engine
    * that was installed to be fast is taken as it is.
    */
   readonly isMeasured?: boolean;

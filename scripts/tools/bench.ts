@@ -36,10 +36,10 @@ const methods: readonly string[] = ["1lora", "lora", "dora", "vera", "bitfit", "
 const flags = {
   part: choice({
     help:
-      "What to measure: products of each backend; steps beside PyTorch; steps beside other WebAssembly frameworks; " +
-      "steps of several sizes; published sizes of the other families beside PyTorch (tensorflow backend, 20 GB); the models " +
+      "What to measure: products of each backend; steps beside PyTorch; steps beside other WebAssembly frameworks, or " +
+      "through WebGPU; steps of several sizes; published sizes of the other families beside PyTorch (tensorflow backend, 20 GB); the models " +
       "that ship on wasm, on all threads, on one, and on the tensorflow backend",
-    allowed: ["all", "engine", "peers", "wasm", "scaling", "families", "micro"],
+    allowed: ["all", "engine", "peers", "wasm", "webgpu", "scaling", "families", "micro"],
     default: "all",
   }),
   profile: boolean({ help: "Measure our step kernel by kernel instead (float32)" }),
@@ -63,6 +63,9 @@ const flags = {
   json: boolean({ help: "Print JSON" }),
   chart: text({ help: "Write a chart (SVG)", value: "FILE" }),
 };
+
+/** Parts that are measured only where they are asked for by name: WebGPU may be there in software alone. */
+const byName: ReadonlySet<string> = new Set(["webgpu"]);
 
 /** Names separated by commas. */
 function names<Name extends string>(kind: string, given: string, allowed: readonly Name[]): readonly Name[] {
@@ -130,7 +133,7 @@ async function settle(options: Options<typeof flags>) {
   if (kinds.includes("bf16") && options.profile) {
     throw usage("choosing a precision", "bf16 kernel by kernel", "float32: bf16 exists within whole graphs only");
   }
-  const measures = (each: typeof part) => !options.profile && (part === each || part === "all");
+  const measures = (each: typeof part) => !options.profile && (part === each || part === "all" && !byName.has(each));
   return {
     measures,
     rounds: options.rounds ?? (quick ? 1 : 3),
@@ -155,6 +158,9 @@ async function settle(options: Options<typeof flags>) {
       ? []
       : await cases(model, backend, batches("10,32"), chosen(quick ? ["1lora"] : methods), kinds),
     wasm: await cases(options.model ?? "vit-micro", "wasm", batches("64"), ["1lora"], ["float32"]),
+    webgpu: byName.has(part)
+      ? await cases(options.model ?? "vit-micro", "webgpu", batches("64"), ["1lora"], ["float32"])
+      : [],
     scaling:
       (await cases(model, backend, batches("8").slice(0, 1), chosen(["1lora"]).slice(0, 1), kinds.slice(0, 1)))[0],
   };
@@ -179,7 +185,7 @@ async function profileOf({ model, job }: Case): Promise<ProfileResult> {
 
 /** Measures all that was asked for. */
 async function results(options: Options<typeof flags>, note: (line: string) => void): Promise<Results> {
-  const { measures, rounds, repeats, peers, wasm, scaling, families, micro } = await settle(options);
+  const { measures, rounds, repeats, peers, wasm, webgpu, scaling, families, micro } = await settle(options);
   const missing = ["engine", "peers", "families"].some((each) => measures(each as typeof options.part))
     ? await whyNoTorch(options.python)
     : undefined;
@@ -193,8 +199,8 @@ async function results(options: Options<typeof flags>, note: (line: string) => v
       measure: (job) => measureTorch(options.python, { ...job, storesHalf: true }),
     }]
     : [];
-  const others: readonly Contender[] = [
-    { name: "tfjs-wasm", measure: (job) => measure("plain", job) },
+  const othersOn = (backend: BackendName): readonly Contender[] => [
+    { name: `tfjs-${backend}`, measure: (job) => measure("plain", job) },
     { name: "jax-js", measure: (job) => measure("jax", job) },
   ];
   const profile: ProfileResult[] = [];
@@ -223,7 +229,8 @@ async function results(options: Options<typeof flags>, note: (line: string) => v
       note,
     ),
     micro: micro && await measureCases(micro, oursOnWasm, rounds, note),
-    wasm: measures("wasm") ? await measureCases(wasm, [ours, ...others], rounds, note) : undefined,
+    wasm: measures("wasm") ? await measureCases(wasm, [ours, ...othersOn("wasm")], rounds, note) : undefined,
+    webgpu: measures("webgpu") ? await measureCases(webgpu, [ours, ...othersOn("webgpu")], rounds, note) : undefined,
     scaling: measures("scaling")
       ? await measureScaling(scaling.job, rounds, (job) => measure<OurAnswer>("ours", job), note)
       : undefined,

@@ -34,7 +34,14 @@ Deno.test("figures are remembered for the same device, and measured again for an
     await figuresOf({ ...devices, webgpu: "adapter B" }, file, measure);
     assertEquals(measured, ["webgpu", "wasm", "webgpu"]);
     assertEquals(await figuresOf(devices, file, measure), first);
-    for (const damaged of ["", "[]", "null", '{"webgpu: adapter A": {"product": -1}, "wasm: 2 threads": 3}']) {
+    for (
+      const damaged of [
+        "",
+        "[]",
+        "null",
+        '{"webgpu, compiled: adapter A": {"product": -1}, "wasm, compiled: 2 threads": 3}',
+      ]
+    ) {
       await Deno.writeTextFile(file, damaged);
       const before = measured.length;
       await figuresOf(devices, file, measure);

@@ -4,6 +4,7 @@ import { type BackendName, compile, startResident, useBackend } from "../../dsl/
 import { cardTarget } from "../../dsl/compile/webgpu/kernel.ts";
 import { replayAsSubmission } from "../../dsl/compile/webgpu/replay.ts";
 import { trace } from "../../dsl/compile/trace.ts";
+import { gpuInUse } from "../../dsl/engine/webgpu/gpu.ts";
 import { type GpuCase, gpuCases } from "../support/gpu_cases.ts";
 import { type microModels, microStep } from "../support/micro_steps.ts";
 
@@ -28,11 +29,16 @@ async function numbersOf(tensors: readonly tf.Tensor[]): Promise<readonly Float3
 }
 
 /** Asserts that numbers agree, relative to the largest of each tensor. */
-function assertNear(found: readonly Float32Array[], expected: readonly Float32Array[], what: string): void {
+function assertNear(
+  found: readonly Float32Array[],
+  expected: readonly Float32Array[],
+  what: string,
+  share = 1e-5,
+): void {
   assertEquals(found.map(({ length }) => length), expected.map(({ length }) => length), what);
   expected.forEach((values, i) => {
     const most = values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0.1);
-    values.forEach((value, at) => assertAlmostEquals(found[i][at], value, 1e-5 * most, `${what}, result ${i}`));
+    values.forEach((value, at) => assertAlmostEquals(found[i][at], value, share * most, `${what}, result ${i}`));
   });
 }
 
@@ -133,10 +139,17 @@ Deno.test({
       () => [tf.randomNormal([70, 20], 0, 1, "float32", 1), tf.randomNormal([256, 20], 0, 1, "float32", 2)];
     const given = inputs();
     const program = trace((xs) => f(xs[0], xs[1]), given.map(({ shape, dtype }) => ({ shape, dtype })));
-    const { replay } = replayAsSubmission(program, {}, cardTarget);
-    const found = await numbersOf(replay.run(given));
-    replay.dispose();
+    const onCard = async (halves: boolean) => {
+      const { replay } = replayAsSubmission(program, {}, { ...cardTarget, halves });
+      const found = await numbersOf(replay.run(given));
+      replay.dispose();
+      return found;
+    };
+    const [whole, halved] = [await onCard(false), gpuInUse().device.features.has("shader-f16") && await onCard(true)];
     tf.dispose(given);
-    assertNear(found, await ran({ f, inputs }, "cpu"), "as a card");
+    const expected = await ran({ f, inputs }, "cpu");
+    assertNear(whole, expected, "as a card");
+    // Of float16 there are 11 bits.
+    if (halved !== false) assertNear(halved.slice(0, 1), expected.slice(0, 1), "as a card in float16", 2e-3);
   },
 });

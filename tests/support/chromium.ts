@@ -64,12 +64,16 @@ async function addressOf(stderr: ReadableStream<Uint8Array<ArrayBuffer>>): Promi
  * Starts a browser.
  *
  * @param downloads Where files go that pages download
+ * @param gpu Whether pages get WebGPU, by the browser's own software adapter (default false)
  */
-export async function startChromium(downloads: string): Promise<Browser> {
+export async function startChromium(downloads: string, gpu = false): Promise<Browser> {
   const profile = await Deno.makeTempDir();
   const process = new Deno.Command("chromium", {
     args: [
-      ...["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"],
+      ...["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run"],
+      ...gpu
+        ? ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--use-angle=swiftshader"]
+        : ["--disable-gpu"],
       ...["--disable-background-networking", "--remote-debugging-port=0", `--user-data-dir=${profile}`, "about:blank"],
     ],
     stdout: "null",

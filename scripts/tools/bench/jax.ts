@@ -1,5 +1,5 @@
 /**
- * The same step in jax-js on its wasm backend, the whole of it in one `jit`: `jax.ts JOB`. The package is fetched on
+ * The same step in jax-js on its wasm or webgpu backend, the whole of it in one `jit`: `jax.ts JOB`. The package is fetched on
  * first use and is none of those that a checkout needs.
  *
  * @module
@@ -172,11 +172,11 @@ await answer(async (job: StepJob) => {
   // Not a literal at the point of import, which would put the package into the lock file.
   const specifier = PACKAGE;
   const jax = await import(specifier) as Library;
-  await jax.init("wasm");
-  jax.defaultDevice("wasm");
+  await jax.init(job.backend);
+  jax.defaultDevice(job.backend);
   await jax.numpy.array(Float32Array.of(1, 2), { shape: [2] }).add(1).data();
   return await measureStep(
-    `${PACKAGE.slice("npm:@jax-js/".length).replace("@", "-js ")}, wasm backend`,
+    `${PACKAGE.slice("npm:@jax-js/".length).replace("@", "-js ")}, ${job.backend} backend`,
     job,
     () => prepare(jax, job),
   );

@@ -131,9 +131,14 @@ async function prepare(job: StepJob): Promise<ReadyStep> {
   };
 }
 
+/** Packages of backends that are loaded where they are asked for. */
+const PACKAGES: Readonly<Record<string, string>> = { webgpu: "@tensorflow/tfjs-backend-webgpu" };
+
 await answer(async (job: StepJob) => {
-  await tf.setBackend("wasm");
+  const specifier = PACKAGES[job.backend];
+  if (specifier !== undefined) await import(specifier);
+  await tf.setBackend(job.backend);
   await tf.ready();
   tf.dispose(tf.add(tf.ones([2]), 1));
-  return await measureStep(`tfjs ${tf.version_core}, stock wasm backend`, job, () => prepare(job));
+  return await measureStep(`tfjs ${tf.version_core}, stock ${job.backend} backend`, job, () => prepare(job));
 });

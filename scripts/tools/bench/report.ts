@@ -147,13 +147,14 @@ function profileText({ model, method, batch, precision, engine, seconds, kernels
  *
  * @param results The results
  */
-export function inWords({ engine, peers, families, micro, wasm, scaling, profile }: Results): string {
+export function inWords({ engine, peers, families, micro, wasm, webgpu, scaling, profile }: Results): string {
   return [
     ...(engine === undefined ? [] : [engineText(engine)]),
     ...(peers === undefined ? [] : [caseText("Training steps beside PyTorch", peers)]),
     ...(families === undefined ? [] : [caseText("Models of every family beside PyTorch", families)]),
     ...(micro === undefined ? [] : [caseText("The models that ship on wasm and on tensorflow", micro)]),
     ...(wasm === undefined ? [] : [caseText("Training steps in WebAssembly", wasm)]),
+    ...(webgpu === undefined ? [] : [caseText("Training steps through WebGPU", webgpu)]),
     ...(scaling === undefined ? [] : [scalingText(scaling)]),
     ...(profile ?? []).map(profileText),
   ].join("\n\n");

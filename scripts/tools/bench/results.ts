@@ -53,6 +53,8 @@ export interface Results {
   readonly micro?: readonly CaseResult[];
   /** Our step in WebAssembly beside others'. */
   readonly wasm?: readonly CaseResult[];
+  /** Our step through WebGPU beside others', if it was measured. */
+  readonly webgpu?: readonly CaseResult[];
   /** Our step at several sizes. */
   readonly scaling?: readonly ScalingResult[];
   /** Where our steps' time goes. */
