@@ -4,6 +4,7 @@
  * @module
  */
 import { commandLine } from "../command_line.ts";
+import { isPage } from "../host.ts";
 import { kernelByKernel, kernelPasses } from "../compile/replay.ts";
 import { prepareGraph } from "../compile/tensorflow/prepare.ts";
 import { graphReplayer } from "../compile/tensorflow/replay.ts";
@@ -24,7 +25,11 @@ import { openWebgpu } from "./webgpu.ts";
 /** Measured on wasm: 3 MB of tensors (llama-micro) in 189 MB, 211 MB (vit-micro, batch 512) in 464 MB. */
 const REPLAYED: Overhead = { process: 190e6, call: 5e3, slack: 0.25, half: 0, unpacked: 0 };
 
-const advice = `\`${commandLine("native")}\` provides the tensorflow backend, the fastest on CPUs`;
+/** Nothing is advised where there is no such library. */
+const advice = isPage() || !["linux", "darwin"].includes(Deno.build.os)
+  ? ""
+  : `\`${commandLine("native")}\` provides the tensorflow backend, the fastest on CPUs` +
+    (Deno.build.os === "darwin" ? " (made for Macs, but never run on one)" : "");
 
 /** An engine whose programs are replayed kernel by kernel in float32. */
 function replaying(kind: Pick<EngineKind, "name" | "embedded" | "isMeasured" | "most" | "open">): EngineKind {

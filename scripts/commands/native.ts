@@ -23,10 +23,8 @@ import { installCuda } from "./native/cuda.ts";
 import { download } from "./native/download.ts";
 import { installPrebuilt, type PrebuiltPins, prebuiltVersion } from "./native/prebuilt.ts";
 import { nodeHeaders, npmRegistry, protobuf, pythonIndex, tfjsNode, unpackPackage } from "./native/registries.ts";
+import { type System, systemOf } from "./native/system.ts";
 import { findWheel, unpackWheel } from "./native/wheel.ts";
-
-/** The version whose wheel is taken unless another is named. */
-const wheelVersion = "2.21.0";
 
 const flags = {
   tensorflow: text({ help: "Take the C library from this version's wheel on PyPI, such as 2.21.0", value: "VERSION" }),
@@ -98,31 +96,34 @@ function checksumOf(filename: string, given: string | undefined): string {
 }
 
 /** The wheel's library and an addon built for it. */
-async function fromWheel(folder: string, version: string, { cuda, sha256: given }: Asked): Promise<Installed> {
-  const { os, arch } = Deno.build;
-  if (os !== "linux") {
-    const allowed = "linux; or tfjs-node's own with --addon HEX --library HEX, SHA-256 of archives that you trust";
-    throw new OneloraError({ attempted: "building the addon", found: os, allowed });
-  }
-  const project = cuda || arch !== "x86_64" ? "tensorflow" : "tensorflow-cpu";
-  const wheel = await findWheel(pythonIndex(configuration), project, version, arch);
+async function fromWheel(
+  folder: string,
+  system: System,
+  { tensorflow, cuda, sha256: given }: Asked,
+): Promise<Installed> {
+  if (system.note !== undefined) console.log(system.note);
+  const version = tensorflow ?? system.version;
+  const wheel = await findWheel(pythonIndex(configuration), version, system);
   const sha256 = checksumOf(wheel.filename, given);
   const path = join(folder, "..", wheel.filename);
   console.log(`downloading ${wheel.filename}`);
   await download(wheel.url, path, { algorithm: "sha256", value: sha256 });
   console.log("unpacking the C library");
-  await unpackWheel(path, folder);
+  await unpackWheel(path, folder, system.libraries);
   console.log("building the addon");
   const headers = await freshFolder(join(folder, "node-api-headers"));
   await unpackPackage(npmRegistry(configuration), nodeHeaders, headers);
-  await buildAddon(folder, [join(folder, "include"), join(headers, "include")]);
+  await buildAddon(folder, [join(folder, "include"), join(headers, "include")], system);
   for (const each of [headers, join(folder, "include"), path]) await remove(each);
   return { source: `${wheel.filename}, sha256 ${sha256}`, version, cuda };
 }
 
 /** Installs into a folder of its own, and puts it where the backend looks for it once it loads. */
 async function install(asked: Asked): Promise<Installed> {
-  const { tensorflow, cuda, addon, library } = asked;
+  const { cuda, addon, library } = asked;
+  const pins = addon === undefined || library === undefined ? undefined : { addon, library };
+  // Refused before anything is fetched.
+  const system = pins === undefined ? systemOf(Deno.build, cuda) : undefined;
   const target = nativeFolder();
   const folder = await freshFolder(join(target, "..", "installing"));
   try {
@@ -132,9 +133,9 @@ async function install(asked: Asked): Promise<Installed> {
     await unpackPackage(registry, protobuf, await freshFolder(join(modules, protobuf.name)));
     const standIn = await freshFolder(join(modules, "@tensorflow", "tfjs"));
     await Deno.writeTextFile(join(standIn, "index.js"), tfjsStandIn);
-    const installed = addon === undefined || library === undefined
-      ? await fromWheel(folder, tensorflow ?? wheelVersion, asked)
-      : await fromPackage(folder, { addon, library }, cuda);
+    const installed = system === undefined
+      ? await fromPackage(folder, pins!, cuda)
+      : await fromWheel(folder, system, asked);
     if (cuda) await installCuda(folder, pythonIndex(configuration), console.log);
     await openTensorflow(folder);
     await Deno.writeTextFile(join(folder, record), JSON.stringify(installed, null, 2) + "\n");
@@ -166,7 +167,7 @@ async function provide(asked: Asked): Promise<void> {
     const problem = {
       attempted: "reading --tensorflow",
       found: JSON.stringify(asked.tensorflow),
-      allowed: `a version such as ${wheelVersion}`,
+      allowed: "a version such as 2.21.0",
     };
     throw new OneloraError(problem, { exitCode: 2 });
   }

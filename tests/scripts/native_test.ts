@@ -9,8 +9,13 @@ import { cudaNames, missingCuda, prepareCard } from "../../dsl/engine/tensorflow
 import { cudaDestination, cudaWheels } from "../../scripts/commands/native/cuda.ts";
 import { installPrebuilt } from "../../scripts/commands/native/prebuilt.ts";
 import { npmRegistry, pythonIndex, unpackPackage } from "../../scripts/commands/native/registries.ts";
+import { addonArguments } from "../../scripts/commands/native/addon.ts";
+import { wheels } from "../../scripts/commands/native/checksums.ts";
+import { systemOf } from "../../scripts/commands/native/system.ts";
 import { findWheel, unpackWheel } from "../../scripts/commands/native/wheel.ts";
 import { tarball, zip } from "../support/archives.ts";
+
+const linux = systemOf({ os: "linux", arch: "x86_64" }, false);
 
 /** An answer of the pretended network. */
 interface Answer {
@@ -91,7 +96,7 @@ Deno.test("a wheel is found in an index that answers in JSON", async () => {
   });
   const headers = { "content-type": "application/vnd.pypi.simple.v1+json" };
   await offline({ "https://index.example/simple/tensorflow-cpu/": { body, headers } }, async () => {
-    const find = (version: string) => findWheel("https://index.example/simple", "tensorflow-cpu", version, "x86_64");
+    const find = (version: string) => findWheel("https://index.example/simple", version, linux);
     const filename = "tensorflow_cpu-2.21.0-cp313-cp313-manylinux_2_27_x86_64.whl";
     assertEquals(await find("2.21.0"), { filename, url: `https://index.example/files/${filename}`, sha256 });
     assertEquals((await find("2.9.3")).filename.split("-")[1], "2.9.3");
@@ -110,7 +115,8 @@ Deno.test("a wheel is found in an index that answers in HTML, and refused withou
     <a href="y.whl">${name("2.20.0")}</a></body></html>`;
   const answers = { "https://index.example/tensorflow/": { body, headers: { "content-type": "text/html" } } };
   await offline(answers, async () => {
-    const find = (version: string) => findWheel("https://index.example/", "tensorflow", version, "aarch64");
+    const find = (version: string) =>
+      findWheel("https://index.example/", version, systemOf({ os: "linux", arch: "aarch64" }, false));
     const found = { filename: name("2.21.0"), url: "https://f.example/x?a=1&b=2", sha256: "b".repeat(64) };
     assertEquals(await find("2.21.0"), found);
     const error = await assertRejects(() => find("2.20.0"), OneloraError);
@@ -121,7 +127,7 @@ Deno.test("a wheel is found in an index that answers in HTML, and refused withou
 Deno.test("an index that does not answer is one line", async () => {
   await offline({}, async () => {
     const error = await assertRejects(
-      () => findWheel("https://index.example", "tensorflow", "2.21.0", "x86_64"),
+      () => findWheel("https://index.example", "2.21.0", systemOf({ os: "linux", arch: "x86_64" }, true)),
       OneloraError,
       "looking up tensorflow 2.21.0 from index.example: found HTTP status 404",
     );
@@ -166,7 +172,7 @@ Deno.test("a wheel gives its C library and the headers that the addon needs, and
         "tensorflow/python/client.py": "no",
       }),
     );
-    await unpackWheel(wheel, folder);
+    await unpackWheel(wheel, folder, linux.libraries);
     assertEquals(files(join(folder, "deps", "lib")), ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"]);
     assertEquals(await Deno.readTextFile(join(folder, "include/tensorflow/c/eager/c_api.h")), "eager");
     assertEquals(await Deno.readTextFile(join(folder, "include/xla/tsl/c/tsl_status.h")), "status");
@@ -176,9 +182,56 @@ Deno.test("a wheel gives its C library and the headers that the addon needs, and
       "t.whl",
     ]]);
     await Deno.writeFile(wheel, zip({ "tensorflow/libtensorflow_framework.so.2": "framework" }));
-    const error = await assertRejects(() => unpackWheel(wheel, folder), OneloraError);
+    const error = await assertRejects(() => unpackWheel(wheel, folder, linux.libraries), OneloraError);
     assertStringIncludes(error.message, "found no libtensorflow_cc.so.2");
   });
+});
+
+Deno.test("each system has its wheel, pinned here, its library and its compiler; others are refused by what they have instead", async () => {
+  const listed = Object.keys(wheels).map((filename) => ({ filename, url: `/${filename}`, hashes: { sha256: "c" } }));
+  const headers = { "content-type": "application/vnd.pypi.simple.v1+json" };
+  const answers = Object.fromEntries(["tensorflow", "tensorflow-cpu"].map((project) => {
+    const files = listed.filter(({ filename }) => filename.startsWith(`${project.replace("-", "_")}-`));
+    return [`https://index.example/${project}/`, { body: JSON.stringify({ files }), headers }];
+  }));
+  const found: string[] = [];
+  await offline(answers, async () => {
+    for (const [os, arch] of [["linux", "x86_64"], ["linux", "aarch64"], ["darwin", "aarch64"], ["darwin", "x86_64"]]) {
+      const system = systemOf({ os, arch }, false);
+      found.push((await findWheel("https://index.example", system.version, system)).filename);
+    }
+  });
+  assertEquals(found, [
+    "tensorflow_cpu-2.21.0-cp313-cp313-manylinux_2_27_x86_64.whl",
+    "tensorflow-2.21.0-cp313-cp313-manylinux_2_27_aarch64.whl",
+    "tensorflow-2.21.0-cp313-cp313-macosx_12_0_arm64.whl",
+    "tensorflow-2.16.2-cp39-cp39-macosx_10_15_x86_64.whl",
+  ]);
+  const mac = systemOf({ os: "darwin", arch: "aarch64" }, false);
+  const args = addonArguments("/f", ["/f/include"], mac);
+  // Beside the addon, lib/napi-v8/tfjs_binding.node, the library is two folders up and down again.
+  assert(args.includes("-Wl,-rpath,@loader_path/../../deps/lib") && args.includes("dynamic_lookup"));
+  assertEquals(args.slice(-2), ["/f/deps/lib/libtensorflow_cc.2.dylib", "/f/deps/lib/libtensorflow_framework.2.dylib"]);
+  assertEquals([mac.compiler.command, linux.compiler.command, mac.loader], ["clang++", "g++", false]);
+  const { body } = { body: zip(Object.fromEntries(mac.libraries.map((name) => [`tensorflow/${name}`, name]))) };
+  await offline({}, async (folder) => {
+    await Deno.writeFile(`${folder}/t.whl`, body);
+    await unpackWheel(`${folder}/t.whl`, folder, mac.libraries);
+    assertEquals(files(join(folder, "deps", "lib")), [...mac.libraries]);
+  });
+  const refused = (os: string, cuda = false) => {
+    try {
+      return systemOf({ os, arch: "x86_64" }, cuda).words;
+    } catch (error) {
+      return (error as OneloraError).message;
+    }
+  };
+  assertMatch(
+    refused("windows"),
+    /found windows, whose wheels have no C library.*`--backend wasm`.*`--backend webgpu`/,
+  );
+  assertMatch(refused("darwin", true), /found darwin; allowed: linux; on a Mac/);
+  assertMatch(refused("freebsd"), /found freebsd/);
 });
 
 Deno.test("an npm package is unpacked without its outer folder, and refused when it is another than pinned", async () => {

@@ -7,13 +7,12 @@
 import { dirname, join } from "node:path";
 import { addonPath, quietLoaderPath } from "../../../dsl/engine/tensorflow.ts";
 import { OneloraError } from "../../../dsl/error.ts";
-import { libraries } from "./wheel.ts";
+import type { System } from "./system.ts";
 
 /** Runs the compiler. */
-async function compile(what: string, args: readonly string[]): Promise<void> {
-  const attempted = `building ${what} with g++`;
-  const allowed = "g++ 8 or newer (Debian, Ubuntu: apt-get install g++)";
-  const { success, stderr } = await new Deno.Command("g++", { args: [...args] }).output().catch((error) => {
+async function compile(what: string, { command, allowed }: System["compiler"], args: readonly string[]): Promise<void> {
+  const attempted = `building ${what} with ${command}`;
+  const { success, stderr } = await new Deno.Command(command, { args: [...args] }).output().catch((error) => {
     throw new OneloraError({ attempted, found: (error as Error).message.split("\n")[0], allowed });
   });
   if (success) return;
@@ -26,26 +25,46 @@ async function compile(what: string, args: readonly string[]): Promise<void> {
 }
 
 /**
- * Builds the addon, and a loader that keeps the library quiet, against the library in `deps/lib`.
+ * The compiler's arguments for the addon.
  *
  * @param folder tfjs-node's package, with the library in it
  * @param headers Folders of TensorFlow's and of Node-API's headers
- * @throws {OneloraError} when the compiler is missing or refuses
+ * @param system The system
  */
-export async function buildAddon(folder: string, headers: readonly string[]): Promise<void> {
-  await Deno.mkdir(dirname(join(folder, addonPath)), { recursive: true });
-  const includes = [folder, ...headers].flatMap((each) => ["-I", each]);
-  // The addon finds the library relative to itself, so that the folder can be moved.
-  const common = ["-O2", "-fPIC", "-shared", "-DNAPI_VERSION=8", "-Wl,-rpath,$ORIGIN/../../deps/lib", ...includes];
-  await compile("the addon", [
-    ...common,
+export function addonArguments(
+  folder: string,
+  headers: readonly string[],
+  { shared, libraries }: Pick<System, "shared" | "libraries">,
+): readonly string[] {
+  return [
+    ...common(folder, headers, shared),
     "-std=c++17",
     ...["tfjs_backend.cc", "tfjs_binding.cc"].map((file) => join(folder, "binding", file)),
-    ...["-o", join(folder, addonPath), "-L", join(folder, "deps", "lib")],
-    ...libraries.map((library) => `-l:${library}`),
-  ]);
+    ...["-o", join(folder, addonPath)],
+    ...libraries.map((library) => join(folder, "deps", "lib", library)),
+  ];
+}
+
+/** What all modules are built with. */
+function common(folder: string, headers: readonly string[], shared: readonly string[]): readonly string[] {
+  return ["-O2", "-fPIC", "-DNAPI_VERSION=8", ...shared, ...[folder, ...headers].flatMap((each) => ["-I", each])];
+}
+
+/**
+ * Builds the addon, and on Linux a loader that keeps the library quiet, against the library in `deps/lib`.
+ *
+ * @param folder tfjs-node's package, with the library in it
+ * @param headers Folders of TensorFlow's and of Node-API's headers
+ * @param system The system
+ * @throws {OneloraError} when the compiler is missing or refuses
+ */
+export async function buildAddon(folder: string, headers: readonly string[], system: System): Promise<void> {
+  await Deno.mkdir(dirname(join(folder, addonPath)), { recursive: true });
+  await compile("the addon", system.compiler, addonArguments(folder, headers, system));
+  if (!system.loader) return;
   // The package is a folder or comes from a registry.
   const source = join(folder, "load_quietly.c");
   await Deno.writeFile(source, (await fetch(new URL("./load_quietly.c", import.meta.url))).body!);
-  await compile("its loader", [...common, "-x", "c", source, "-o", join(folder, quietLoaderPath), "-ldl"]);
+  const args = ["-x", "c", source, "-o", join(folder, quietLoaderPath), "-ldl"];
+  await compile("its loader", system.compiler, [...common(folder, headers, system.shared), ...args]);
 }

@@ -4,56 +4,90 @@
  * @module
  */
 
-/** TensorFlow's wheels for Linux, as published on PyPI. */
+/** TensorFlow's wheels for Linux and macOS, as published on PyPI. */
 export const wheels: Readonly<Record<string, string>> = {
+  "tensorflow-2.16.2-cp310-cp310-macosx_10_15_x86_64.whl":
+    "546dc68d0740fb4b75593a6bfa308da9526fe31f65c2181d48c8551c4a0ad02f",
+  "tensorflow-2.16.2-cp311-cp311-macosx_10_15_x86_64.whl":
+    "ec06570d57bfa0e2be804405e3cdc2960e94887e7619ffb6bc053e9775b695aa",
+  "tensorflow-2.16.2-cp312-cp312-macosx_10_15_x86_64.whl":
+    "912b8cd1f88fd1ef32b8db54f0193ad0a3f057691324436ba82c5f74a63a17dd",
+  "tensorflow-2.16.2-cp39-cp39-macosx_10_15_x86_64.whl":
+    "2528a162e879b40d81db3568c08256718cec4a0356580badbd362cd8af02a41b",
+  "tensorflow-2.19.1-cp310-cp310-macosx_12_0_arm64.whl":
+    "ed3148ee523cb46badd30ea04a6b7fb6056b9bdb7e082de294a86b2fdc01f9e4",
   "tensorflow-2.19.1-cp310-cp310-manylinux_2_17_aarch64.manylinux2014_aarch64.whl":
     "9077404d1928ee58bfb82ea1b0fce25353420338c259742227c27c4e00377f4b",
   "tensorflow-2.19.1-cp310-cp310-manylinux_2_17_x86_64.manylinux2014_x86_64.whl":
     "11377d4cecdc665515e370524b650a8ceb80b461f40f5e63993ed27d0ef931da",
+  "tensorflow-2.19.1-cp311-cp311-macosx_12_0_arm64.whl":
+    "8a274a1336051bef0e7e042fa5818a9d342e300d9c311c5d7933eb60e2269770",
   "tensorflow-2.19.1-cp311-cp311-manylinux_2_17_aarch64.manylinux2014_aarch64.whl":
     "22deedc251837f2382d2b287c705705cb089bfaf79b2274b78c08740e02bf188",
   "tensorflow-2.19.1-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl":
     "8e5524eb492160576e5eeea9bb472ddc653123503f2290f83123d5ac9545750e",
+  "tensorflow-2.19.1-cp312-cp312-macosx_12_0_arm64.whl":
+    "02c69369a82709827c6a5218c6697ee94dcd1397230319cc17c47a3342249354",
   "tensorflow-2.19.1-cp312-cp312-manylinux_2_17_aarch64.manylinux2014_aarch64.whl":
     "4c0e78b6100545fd90934c557f1ce802e6a9a7fdb031025efc298efb4aa2e3bb",
   "tensorflow-2.19.1-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl":
     "35a6950f3fee0ad2d1668241d31684676f2e6eceb613cbeef960ea22014ef8fb",
+  "tensorflow-2.19.1-cp39-cp39-macosx_12_0_arm64.whl":
+    "04f3b4dbb3ce4b507d853decfb2d116f8d0344d23413e2ad889e1e069fbeb54d",
   "tensorflow-2.19.1-cp39-cp39-manylinux_2_17_aarch64.manylinux2014_aarch64.whl":
     "938fb49b3299a77ccdaa26c0824dfcca3002b260c7bc994cb129d4ec12f31619",
   "tensorflow-2.19.1-cp39-cp39-manylinux_2_17_x86_64.manylinux2014_x86_64.whl":
     "7a66b66fcc3eee0cc4d6c405cb5918972afeeb148684e174693d5d0449c3fdaf",
+  "tensorflow-2.20.0-cp310-cp310-macosx_12_0_arm64.whl":
+    "e5f169f8f5130ab255bbe854c5f0ae152e93d3d1ac44f42cb1866003b81a5357",
   "tensorflow-2.20.0-cp310-cp310-manylinux_2_17_aarch64.manylinux2014_aarch64.whl":
     "02a0293d94f5c8b7125b66abf622cc4854a33ae9d618a0d41309f95e091bbaea",
   "tensorflow-2.20.0-cp310-cp310-manylinux_2_17_x86_64.manylinux2014_x86_64.whl":
     "7abd7f3a010e0d354dc804182372779a722d474c4d8a3db8f4a3f5baef2a591e",
+  "tensorflow-2.20.0-cp311-cp311-macosx_12_0_arm64.whl":
+    "5f964016c5035d09b85a246a6b739be89282a7839743f3ea63640224f0c63aee",
   "tensorflow-2.20.0-cp311-cp311-manylinux_2_17_aarch64.manylinux2014_aarch64.whl":
     "3e9568c8efcb05c0266be223e3269c62ebf7ad3498f156438311735f6fa5ced5",
   "tensorflow-2.20.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl":
     "481499fd0f824583de8945be61d5e827898cdaa4f5ea1bc2cc28ca2ccff8229e",
+  "tensorflow-2.20.0-cp312-cp312-macosx_12_0_arm64.whl":
+    "52b122f0232fd7ab10f28d537ce08470d0b6dcac7fff9685432daac7f8a06c8f",
   "tensorflow-2.20.0-cp312-cp312-manylinux_2_17_aarch64.manylinux2014_aarch64.whl":
     "2bfbfb3dd0e22bffc45fe1e922390d27753e99261fab8a882e802cf98a0e078f",
   "tensorflow-2.20.0-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl":
     "25265b0bc527e0d54b1e9cc60c44a24f44a809fe27666b905f0466471f9c52ec",
+  "tensorflow-2.20.0-cp313-cp313-macosx_12_0_arm64.whl":
+    "197f0b613b38c0da5c6a12a8295ad4a05c78b853835dae8e0f9dfae3ce9ce8a5",
   "tensorflow-2.20.0-cp313-cp313-manylinux_2_17_aarch64.manylinux2014_aarch64.whl":
     "47c88e05a07f1ead4977b4894b3ecd4d8075c40191065afc4fd9355c9db3d926",
   "tensorflow-2.20.0-cp313-cp313-manylinux_2_17_x86_64.manylinux2014_x86_64.whl":
     "5fa3729b0126f75a99882b89fb7d536515721eda8014a63e259e780ba0a37372",
+  "tensorflow-2.20.0-cp39-cp39-macosx_12_0_arm64.whl":
+    "a66cbd1b19209d3fbc45cbea80de92514ba455434013937251d65d444779783c",
   "tensorflow-2.20.0-cp39-cp39-manylinux_2_17_aarch64.manylinux2014_aarch64.whl":
     "28bc33759249c98eabcee9debd24e74506bbe29ac139e050cf0c74aa9888ebdf",
   "tensorflow-2.20.0-cp39-cp39-manylinux_2_17_x86_64.manylinux2014_x86_64.whl":
     "0deb5c583dfc53b54fd158a194ce0087b406bb6518af400ca3809735e4548ec3",
+  "tensorflow-2.21.0-cp310-cp310-macosx_12_0_arm64.whl":
+    "6462632889e0e9ce1455b208c87b86a8c154e899407ef7d426ef1ec71647f565",
   "tensorflow-2.21.0-cp310-cp310-manylinux_2_27_aarch64.whl":
     "7c97938b25cf70c80ae8619931f85abcdee2ab2eb256c2051202edb3b89e9a5d",
   "tensorflow-2.21.0-cp310-cp310-manylinux_2_27_x86_64.whl":
     "77c6f298e695ea1d283cdd7d30f8d97530cc6e92c1395a9ddbab9771c99233a4",
+  "tensorflow-2.21.0-cp311-cp311-macosx_12_0_arm64.whl":
+    "51f46f4806139d01fc7920cc72a4c75876f80649bf40ff083ab6212ceb43ca88",
   "tensorflow-2.21.0-cp311-cp311-manylinux_2_27_aarch64.whl":
     "4b24aca16d527a3cf1c37f720c04c484c3d20f4d0fdfa98632ac8b9f3be6eb5c",
   "tensorflow-2.21.0-cp311-cp311-manylinux_2_27_x86_64.whl":
     "9056fbc9ba04235810b71ae6cbd958a196e8804fb53bbcffbf3e23b56155f124",
+  "tensorflow-2.21.0-cp312-cp312-macosx_12_0_arm64.whl":
+    "56ecd7d47429acbe1df2694d50b75bf9fc3995ac92cb367cd9af6c4780ead712",
   "tensorflow-2.21.0-cp312-cp312-manylinux_2_27_aarch64.whl":
     "b07d15737406533898e36c7ef7944b1be18e9028dc521b9229952c537bbc5552",
   "tensorflow-2.21.0-cp312-cp312-manylinux_2_27_x86_64.whl":
     "b3b95643c4e70eb925839938fb35cbe142f317ec84af6844ee61513713bb13c0",
+  "tensorflow-2.21.0-cp313-cp313-macosx_12_0_arm64.whl":
+    "a145ed46c58192b7c3f9916d070caf4f6afc6dc7e5511f83dd97677f4c4947f4",
   "tensorflow-2.21.0-cp313-cp313-manylinux_2_27_aarch64.whl":
     "a10abdfb8b1189210c251021a3f153b7ccc52a8e6521351f3dc3331e8ba593e0",
   "tensorflow-2.21.0-cp313-cp313-manylinux_2_27_x86_64.whl":

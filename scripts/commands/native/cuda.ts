@@ -13,6 +13,7 @@ import yauzl from "yauzl";
 import { cudaFolder, missingCuda } from "../../../dsl/engine/tensorflow_environment.ts";
 import { OneloraError } from "../../../dsl/error.ts";
 import { download } from "./download.ts";
+import { systemOf } from "./system.ts";
 import { findWheel } from "./wheel.ts";
 
 /** Packages, versions and SHA-256 of their wheels for Linux on x86_64. */
@@ -68,13 +69,14 @@ export async function installCuda(folder: string, index: string, note: (line: st
   if (os !== "linux" || arch !== "x86_64") {
     throw new OneloraError({ attempted: "installing CUDA", found: `${os} on ${arch}`, allowed: "linux on x86_64" });
   }
+  const system = systemOf(Deno.build, true);
   const target = join(folder, cudaFolder);
   if (missingCuda(folder).length === 0) {
     note("CUDA 12 and cuDNN 9 are on this machine");
     return;
   }
   for (const [project, version, sha256] of cudaWheels) {
-    const wheel = await findWheel(index, project, version, arch);
+    const wheel = await findWheel(index, version, { ...system, project });
     note(`downloading ${wheel.filename}`);
     const path = join(folder, wheel.filename);
     await download(wheel.url, path, { algorithm: "sha256", value: sha256 });

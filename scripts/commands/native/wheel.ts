@@ -12,6 +12,7 @@ import { pipeline } from "node:stream/promises";
 import yauzl from "yauzl";
 import { OneloraError } from "../../../dsl/error.ts";
 import { request } from "./download.ts";
+import type { System } from "./system.ts";
 
 /** One file of a package index. */
 export interface Wheel {
@@ -44,31 +45,32 @@ async function listing(response: Response): Promise<readonly Wheel[]> {
 }
 
 /**
- * Finds the wheel of a TensorFlow version for Linux on this kind of processor. Which Python it is for is of no
+ * Finds the wheel of a TensorFlow version for a system. Which Python it is for is of no
  * concern: the C library is the same.
  *
  * @param index Address of the package index
- * @param project `tensorflow-cpu` or `tensorflow`
  * @param version E.g. `2.21.0`
- * @param machine `x86_64` or `aarch64`
+ * @param system The system
  * @throws {OneloraError} when the index has none
  */
-export async function findWheel(index: string, project: string, version: string, machine: string): Promise<Wheel> {
+export async function findWheel(
+  index: string,
+  version: string,
+  { project, tag, words }: Pick<System, "tag" | "words"> & { readonly project: string },
+): Promise<Wheel> {
   const attempted = `looking up ${project} ${version}`;
   const address = new URL(`${project}/`, index.endsWith("/") ? index : `${index}/`);
   const accept = "application/vnd.pypi.simple.v1+json, text/html;q=0.5";
   const files = await listing(await request(address, attempted, { headers: { Accept: accept } }));
   const versionOf = (file: Wheel) => file.filename.split("-")[1];
-  const fitting = files.filter(({ filename }) =>
-    filename.includes("-manylinux") && filename.endsWith(`_${machine}.whl`)
-  );
+  const fitting = files.filter(({ filename }) => tag.test(filename));
   const wheel = fitting.findLast((file) => versionOf(file) === version);
   if (wheel === undefined) {
     const versions = [...new Set(fitting.map(versionOf))].filter((each) => /^[\d.]+$/.test(each))
       .sort((a, b) => a.localeCompare(b, "en", { numeric: true })).slice(-8);
     throw new OneloraError({
       attempted,
-      found: `no such wheel for Linux on ${machine}`,
+      found: `no such wheel for ${words}`,
       allowed: versions.join(", ") || "a version with such a wheel",
     }, { exitCode: 2 });
   }
@@ -78,14 +80,11 @@ export async function findWheel(index: string, project: string, version: string,
   return wheel;
 }
 
-/** The library's two files, below the wheel's `tensorflow` folder. */
-export const libraries: readonly string[] = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
-
 /** Folders of headers that `tensorflow/c/c_api.h` and `tensorflow/c/eager/c_api.h` draw on, in any version. */
 const headers = /^tensorflow\/include\/((?:tensorflow\/(?:c|core\/platform|tsl)|tsl|xla\/tsl)\/.*\.h)$/;
 
 /** Where a member of the wheel goes, if anywhere. */
-function destination(member: string): string | undefined {
+function destination(member: string, libraries: readonly string[]): string | undefined {
   const library = libraries.find((name) => member === `tensorflow/${name}`);
   if (library !== undefined) return join("deps", "lib", library);
   const header = member.match(headers)?.[1];
@@ -97,13 +96,14 @@ function destination(member: string): string | undefined {
  *
  * @param wheel The wheel's path
  * @param folder Where they go
+ * @param libraries The library's files
  * @throws {OneloraError} when the wheel lacks the library, as old ones do
  */
-export async function unpackWheel(wheel: string, folder: string): Promise<void> {
+export async function unpackWheel(wheel: string, folder: string, libraries: readonly string[]): Promise<void> {
   const archive = await yauzl.openPromise(wheel);
   const unpacked = new Set<string>();
   for await (const entry of archive.eachEntry()) {
-    const path = destination(entry.fileName);
+    const path = destination(entry.fileName, libraries);
     if (path === undefined) continue;
     await Deno.mkdir(dirname(join(folder, path)), { recursive: true });
     await pipeline(await archive.openReadStreamPromise(entry), createWriteStream(join(folder, path)));
