@@ -5,7 +5,7 @@
  */
 import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { type BackendName, backendNames } from "../../dsl/engine/mod.ts";
-import { isObject, parseSettings } from "../../dsl/files/json.ts";
+import { isObject, parseSettings, show } from "../../dsl/files/json.ts";
 import { readText, SETTINGS_BYTES } from "../../dsl/files/read.ts";
 import { refuseLinks } from "../../dsl/files/write.ts";
 import { guarded } from "../../dsl/files/file.ts";
@@ -22,6 +22,8 @@ export interface SavedRun {
   readonly run: Run;
   /** The engine that it ran on. */
   readonly backend: BackendName;
+  /** The engine's threads, if the run was given a number. */
+  readonly threads?: number;
 }
 
 /** A setting's value as a file has it; what a recipe decides is written as text, as ever. */
@@ -48,15 +50,28 @@ function always(): Readonly<Record<string, unknown>> {
  * @param kind The task
  * @param run The run
  * @param backend The engine
+ * @param threads The engine's threads, if the run was given a number
  */
-export function runConfig(kind: TaskKind, run: Run, backend: string): Readonly<Record<string, unknown>> {
+export function runConfig(
+  kind: TaskKind,
+  run: Run,
+  backend: string,
+  threads?: number,
+): Readonly<Record<string, unknown>> {
   const { model, data, own, ...settings } = run;
   const declared: Settings = { ...runSettings, ...ownSettings(kind) };
   const values = Object.entries({ ...settings, ...always(), ...own }).filter(([name, value]) =>
     value !== undefined && name !== "scratch"
   );
   const named = values.map(([name, value]) => [kebab(name), declared[name] ? written(declared[name], value) : value]);
-  return { task: kind.name, model, data, ...Object.fromEntries(named), backend };
+  return {
+    task: kind.name,
+    model,
+    data,
+    ...Object.fromEntries(named),
+    backend,
+    ...threads === undefined ? {} : { threads },
+  };
 }
 
 /**
@@ -76,7 +91,7 @@ export async function readRunConfig(folder: string): Promise<SavedRun> {
   );
   const refuse = (found: string) => new OneloraError({ attempted, found, allowed: "a run's settings" });
   if (!isObject(json)) throw refuse("no JSON object");
-  const { task, model, data, backend, ...rest } = json as Readonly<Record<string, unknown>>;
+  const { task, model, data, backend, threads, ...rest } = json as Readonly<Record<string, unknown>>;
   if (typeof task !== "string") throw refuse("no task");
   if (typeof model !== "string") throw refuse("no model");
   if (typeof data !== "string") throw refuse("no data");
@@ -102,6 +117,9 @@ export async function readRunConfig(folder: string): Promise<SavedRun> {
   if (missing !== undefined) throw refuse(`no ${kebab(missing[0])}`);
   const engine = backendNames.find((name) => name === backend);
   if (engine === undefined) throw refuse(`no backend of ${backendNames.join(", ")}`);
+  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads as number >= 1)) {
+    throw refuse(`threads ${show(threads)}`);
+  }
   const run = { ...part(runSettings as Settings), model, data, own: part(ownSettings(kind)) } as unknown as Run;
-  return { kind, run, backend: engine };
+  return { kind, run, backend: engine, ...threads === undefined ? {} : { threads: threads as number } };
 }

@@ -53,6 +53,8 @@ interface Asked {
   readonly kind: TaskKind;
   readonly run: Run;
   readonly backend?: BackendReport["chosen"] | "auto";
+  /** The engine's threads, if a number was given, now or when the run began. */
+  readonly threads?: number;
 }
 
 type AnyOptions = FineTuneOptions<TaskName>;
@@ -74,10 +76,10 @@ function settingsOf(options: AnyOptions): GivenSettings {
 /** A new run: what was given, and the recipe of the task for the model and data. */
 function fresh(options: AnyOptions, own: Own | undefined): Asked {
   const kind = kindOf(options.task, own);
-  const { model = kind.model, data = kind.data, backend } = options;
+  const { model = kind.model, data = kind.data, backend, threads } = options;
   const name = own === undefined ? data as string : OWN;
   const run = resolveRun(kind, typeof model === "string" ? model : model.name, name, settingsOf(options));
-  return { kind, run, backend };
+  return { kind, run, backend, threads };
 }
 
 /** A run to go on with: its own settings, of which only the length and the engine may change. */
@@ -90,14 +92,17 @@ async function resumed(folder: string, options: AnyOptions): Promise<Asked> {
     const allowed = "the run's own settings; `steps`, `epochs` or `timeLimit` to change its length";
     throw new OneloraError({ attempted: `resuming ${folder}`, found: `\`${extra[0]}\``, allowed }, { exitCode: 2 });
   }
-  const { kind, run, backend } = await readRunConfig(folder);
+  const { kind, run, backend, threads } = await readRunConfig(folder);
   const { steps, epochs, timeLimit = run.timeLimit, testing = run.testing } = options;
+  // Another engine decides about its threads itself.
+  const isSame = options.backend === undefined || options.backend === backend;
+  const engine = { backend: options.backend ?? backend, threads: options.threads ?? (isSame ? threads : undefined) };
   const length = steps !== undefined || epochs !== undefined ? { steps, epochs } : {};
-  return { kind, run: { ...run, ...length, timeLimit, testing }, backend: options.backend ?? backend };
+  return { kind, run: { ...run, ...length, timeLimit, testing }, ...engine };
 }
 
 /** The engine: the one asked for, the one in use, or the first that works. */
-async function engineFor({ backend }: Asked, threads: number | undefined, line: Reporter["line"]): Promise<string> {
+async function engineFor({ backend, threads }: Asked, line: Reporter["line"]): Promise<string> {
   if (backend === undefined && threads === undefined && isEngineChosen()) return engineInUse().name;
   const report = await useBackend(backend ?? (isEngineChosen() ? engineInUse().name : "auto"), { threads });
   for (const { name, works, why } of report.tried) {
@@ -174,7 +179,7 @@ async function trained(
 ): Promise<FineTuned<TaskName>> {
   const { kind } = asked;
   const { line } = reporterOf(options, asked.run.adapter);
-  const backend = await engineFor(asked, options.threads, line);
+  const backend = await engineFor(asked, line);
   const isGiven = options.precision !== undefined || options.resume !== undefined;
   const run = withPrecision(asked.run, isGiven, line);
   if (own === undefined && run.data === OWN) {
@@ -209,7 +214,7 @@ async function trained(
 
   const loggers = await openLoggers(
     ranksInUse().rank > 0 ? undefined : options.log,
-    { name: basename(out ?? run.model), settings: runConfig(kind, run, backend) },
+    { name: basename(out ?? run.model), settings: runConfig(kind, run, backend, asked.threads) },
     { out, resume: options.resume !== undefined, line },
   );
   const before = options.resume === undefined || out === undefined ? undefined : await earlierMemory(out);
@@ -229,7 +234,7 @@ async function trained(
     ready: async () => {
       if (out === undefined) return;
       await writeRunJson(out, "data.json", record);
-      await writeRunJson(out, "config.json", runConfig(kind, run, backend));
+      await writeRunJson(out, "config.json", runConfig(kind, run, backend, asked.threads));
     },
     save: async (model) => {
       kept = { ...model, params: mapTree((tensor: Tensor) => tensor.clone())(model.params) };
@@ -281,7 +286,7 @@ async function start(options: AnyOptions): Promise<FineTuned<TaskName>> {
   const asked = resume === undefined ? fresh(options, own) : undefined;
   // Before anything in it is read, and before a download after which two runs would find that they have one folder.
   using early = place === undefined ? undefined : await claimFolder(place, "train");
-  const { name, run, backend } = await fromFirst(ranks, async () => {
+  const { name, run, backend, threads } = await fromFirst(ranks, async () => {
     if (options.log !== undefined) placesOf(options.log);
     const { kind, ...rest } = asked ?? await resumed(resume!, options);
     return { name: kind.name, ...rest };
@@ -300,7 +305,7 @@ async function start(options: AnyOptions): Promise<FineTuned<TaskName>> {
   const note = (early ?? late)?.note;
   if (note !== undefined) reporterOf(options, run.adapter).line(`note: ${note}`);
   if (resume === undefined && folder !== undefined) unused(folder);
-  return await trained({ kind, backend, run: pinned }, model, own, options, folder);
+  return await trained({ kind, backend, threads, run: pinned }, model, own, options, folder);
 }
 
 /**

@@ -155,7 +155,7 @@ Deno.test({
       const graph = graphReplayer(prepareGraph(traced), { asWords: true });
       const weights = [1, 2].map((seed) => tf.randomNormal([256, 128], 0, 1, "float32", seed));
       for (const [i, w] of [weights[0], weights[0], weights[1], weights[0]].entries()) {
-        const x = tf.randomNormal([4, 256], 0, 1, "float32", i);
+        const x = tf.randomNormal([4, 256], 0, 1, "float32", i + 1);
         const [found] = graph.run([x, w]);
         assertClose(found, tf.relu(tf.add(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D), bias)), 1e-6, `run ${i}`);
       }

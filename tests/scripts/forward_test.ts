@@ -93,7 +93,7 @@ Deno.test("an adapter that learned other classes opens DiT with them, and so it 
       Object.entries(init(layer, key(1), plain)).map(([path, tensor], seed) =>
         [
           path,
-          path.endsWith(".1lora.b") ? tf.randomNormal(tensor.shape, 0, 0.1, "float32", seed) : tensor,
+          path.endsWith(".1lora.b") ? tf.randomNormal(tensor.shape, 0, 0.1, "float32", seed + 1) : tensor,
         ] as const
       ),
     );

@@ -29,7 +29,7 @@ export async function adapted(spec: AdapterSpec, over?: Params): Promise<Adapted
   if (over !== undefined) return { model, layer, params };
   const trained = isTrainable(layer);
   const moved = Object.entries(params).map(([path, tensor], i) =>
-    [path, trained(path) ? tf.add(tensor, tf.randomNormal(tensor.shape, 0, 0.1, "float32", i)) : tensor] as const
+    [path, trained(path) ? tf.add(tensor, tf.randomNormal(tensor.shape, 0, 0.1, "float32", i + 1)) : tensor] as const
   );
   return { model, layer, params: Object.fromEntries(moved) };
 }

@@ -18,7 +18,7 @@ interface Case {
 }
 
 function product(a: readonly number[], b: readonly number[], transposeA = false, transposeB = false): Case {
-  const [left, right] = [a, b].map((shape) => tf.randomNormal([...shape]));
+  const [left, right] = [a, b].map((shape, i) => tf.randomNormal([...shape], 0, 1, "float32", i + 1));
   const columns = b[b.length - (transposeB ? 2 : 1)];
   const name = `[${a}]${transposeA ? "ᵀ" : ""} by [${b}]${transposeB ? "ᵀ" : ""}`;
   const run = () => tf.matMul(left, right, transposeA, transposeB);
@@ -49,9 +49,9 @@ if (registration === undefined) throw new Error("this JavaScript engine has no S
 const own = registration.names.map((name) => tf.getKernel(name, "wasm"));
 registration.undo();
 
-const [x, y] = [tf.randomNormal([3200, 384]), tf.randomNormal([3200, 384])];
-const heads = tf.randomNormal([64, 50, 4, 96]);
-const scores = tf.randomNormal([256, 50, 50]);
+const [x, y] = [tf.randomNormal([3200, 384], 0, 1, "float32", 1), tf.randomNormal([3200, 384], 0, 1, "float32", 1)];
+const heads = tf.randomNormal([64, 50, 4, 96], 0, 1, "float32", 1);
+const scores = tf.randomNormal([256, 50, 50], 0, 1, "float32", 1);
 const rows = tf.range(0, 3200, 1, "int32");
 const cases: readonly Case[] = [
   product([3200, 96], [96, 384]),
