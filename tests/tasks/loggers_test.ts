@@ -42,7 +42,7 @@ Deno.test("a run's numbers reach MLflow and W&B, tags as TensorBoard's, and a re
     const lines: string[] = [];
     const log = `mlflow:${server.address},wandb:me/digits`;
     const shared = { log, onLine: (line: string) => lines.push(line) };
-    using first = await fineTune({ ...small, ...shared, out: `${folder}/run` });
+    using first = await fineTune({ ...small, ...shared, threads: 1, out: `${folder}/run` });
     const { asked } = server;
     const to = (end: string) => asked.filter(({ path }) => path.split("?")[0].endsWith(end)).map(({ body }) => body);
     assertEquals(to("experiments/create"), [{ name: "digits" }]);
@@ -84,6 +84,8 @@ Deno.test("a run's numbers reach MLflow and W&B, tags as TensorBoard's, and a re
     const before = asked.length;
     using again = await fineTune({ ...shared, data, resume: `${folder}/run`, steps: 6 });
     assertEquals(again.steps, 6);
+    const { threads } = JSON.parse(await Deno.readTextFile(`${folder}/run/summary.json`));
+    assertEquals(threads, 1, "a resumed run keeps its threads");
     const since = asked.slice(before);
     assert(!since.some(({ path }) => path.endsWith("runs/create")), "a second run was made");
     assertEquals(since.find(({ path }) => path.endsWith("runs/update"))?.body.status, "RUNNING");
