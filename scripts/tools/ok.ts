@@ -36,6 +36,11 @@ const checks: readonly Check[] = [
   { name: "format", args: ["fmt", "--check"] },
   { name: "lint", args: ["lint"] },
   { name: "types", args: ["check", "--frozen", "."] },
+  {
+    // What runs in a page is checked with what pages have, apart from the rest.
+    name: "types of the page",
+    args: ["check", "--no-lock", "--config=scripts/page/client/page.json", "scripts/page/client/app.ts"],
+  },
   { name: "documentation", args: ["doc", "--lint", ...entries, ...packages], faults: ownFaults },
   {
     name: "examples",
