@@ -13,6 +13,9 @@ const SIDE = 28;
 /** Digits of MNIST that training begins with if it is asked to. */
 const START = 300;
 
+/** `?backend=webgpu` asks for an engine, `?steps=10` for a number of steps. */
+const asking = new URLSearchParams(location.search);
+
 const find = <Kind extends Element>(selector: string): Kind => document.querySelector<Kind>(selector)!;
 const say = (text: string) => find("#status").textContent = text;
 
@@ -261,7 +264,7 @@ trainButton.onclick = () =>
     }
     losses.length = 0;
     say("Training ...");
-    take(await ask("train", { digits, start }));
+    take(await ask("train", { digits, start, steps: Number(asking.get("steps")) || undefined }));
     say("Trained. Draw another one, or take the adapter with you.");
     await predict();
   });
@@ -296,7 +299,7 @@ find<HTMLInputElement>("#given").onchange = ({ target }) =>
   });
 
 await busy(async () => {
-  const { engine } = await ask("open", {});
+  const { engine } = await ask("open", { backend: asking.get("backend") ?? undefined });
   const isolated = globalThis.crossOriginIsolated ? "" : ", for the page is not cross-origin isolated";
   say(`Ready after ${(performance.now() / 1000).toFixed(1)} s: ${engine}${isolated}.`);
 });

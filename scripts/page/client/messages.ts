@@ -42,8 +42,8 @@ export interface AdapterFiles {
 
 /** What the page asks, by name, and what it is answered. */
 export interface Questions {
-  /** Starts the engine and reads the model. */
-  readonly open: { readonly asked: Record<never, never>; readonly answer: { readonly engine: string } };
+  /** Starts the engine, one by name or the fastest, and reads the model. */
+  readonly open: { readonly asked: { readonly backend?: string }; readonly answer: { readonly engine: string } };
   /** Logits of the model as it was, and of the trained one if there is one. */
   readonly predict: {
     readonly asked: { readonly pixels: Uint8Array };
@@ -51,7 +51,7 @@ export interface Questions {
   };
   /** Trains on digits, and on some of MNIST's. */
   readonly train: {
-    readonly asked: { readonly digits: readonly Digit[]; readonly start: number };
+    readonly asked: { readonly digits: readonly Digit[]; readonly start: number; readonly steps?: number };
     readonly answer: Trained;
   };
   /** The trained adapter. */

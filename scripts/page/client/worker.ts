@@ -74,7 +74,7 @@ async function taken(model: NonNullable<typeof after>): Promise<Trained> {
   };
 }
 
-async function train(digits: readonly Digit[], start: number): Promise<Trained> {
+async function train({ digits, start, steps = STEPS }: Questions["train"]["asked"]): Promise<Trained> {
   const begun = performance.now();
   const some = start > 0 ? await someDigits("train", start) : [];
   // What the visitor draws counts for about a third of all.
@@ -86,7 +86,7 @@ async function train(digits: readonly Digit[], start: number): Promise<Trained> 
     adapter: "1lora",
     data: [...some, ...own].map(asExample),
     test: test.map(asExample),
-    steps: STEPS,
+    steps,
     batchSize: 32,
     lr: 2e-2,
     augment: false,
@@ -98,8 +98,8 @@ async function train(digits: readonly Digit[], start: number): Promise<Trained> 
 
 const answers: { [Name in keyof Questions]: (asked: Questions[Name]["asked"]) => Promise<Questions[Name]["answer"]> } =
   {
-    open: async () => {
-      const { engine } = await useBackend("auto");
+    open: async ({ backend }) => {
+      const { engine } = await useBackend((backend ?? "auto") as Parameters<typeof useBackend>[0]);
       // Its head for clothes is of no use here: a fresh one, as training begins with.
       before = await openTrained((await openModel(MODEL)).with({ labels: DIGITS }), { key: key(0) });
       return { engine: engine.device.text };
@@ -108,7 +108,7 @@ const answers: { [Name in keyof Questions]: (asked: Questions[Name]["asked"]) =>
       before: await logitsOf(before!, pixels),
       ...(after !== undefined && { after: await logitsOf(after, pixels) }),
     }),
-    train: ({ digits, start }) => train(digits, start),
+    train,
     save: () => filesOf(after!),
     load: async ({ config, tensors }) => {
       memoryFiles.set("given/adapter_config.json", config);
