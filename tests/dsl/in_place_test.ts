@@ -167,3 +167,29 @@ Deno.test({
     assertEquals([assigned(false), assigned(true)], [0, 1]);
   },
 });
+
+Deno.test({
+  name: "in bf16 a weight is converted once what it is multiplied with is there, not as the step starts",
+  ignore,
+  fn: async () => {
+    await useBackend("tensorflow");
+    const [matrix, rows] = [[128, 128], [64, 128]].map((shape) => ({ shape, dtype: "float32" as const }));
+    const program = prepareGraph(trace(
+      ([w, v, x]) => {
+        const y = tf.matMul(tf.tanh(tf.matMul(x, w)), v);
+        return [tf.mul(w, 0.5), tf.mul(v, 0.5), tf.sum(y)];
+      },
+      [matrix, matrix, rows],
+      { backend: "tensorflow", precision: "bf16" },
+    ));
+    const { graph: { nodes } } = stepGraph({ program, fixed: 0, moving: 2, loss: 2 }, {
+      fuseFrom: 2 ** 15,
+      precision: "bf16",
+      whole: false,
+      words: false,
+    });
+    const casts = nodes.filter(({ op, inputs }) => op === "Cast" && /^moving\d_value$/.test(inputs[0]));
+    assertEquals(casts.length, 2);
+    for (const { inputs } of casts) assert(inputs.some((input) => input.startsWith("^")), inputs.join());
+  },
+});

@@ -105,11 +105,14 @@ export interface Emitter {
  * @param source The program, where its inputs are found, and what is in bfloat16
  * @param sink Where to
  * @param unpacking How quantised matrices become numbers (default where they are read)
+ * @param state What is there before the step, by name: it is converted once what it is read with is there, or it would be as
+ *   the step starts, and be kept until then
  */
 export function emitter(
   { program, given, halved }: Source,
   { add, constant: numbers }: NodeSink,
   unpacking: Unpacking = inPlace({ add, constant: numbers }),
+  state: ReadonlySet<string> = new Set(),
 ): Emitter {
   const { types } = program;
   const values = new Map(given);
@@ -138,10 +141,13 @@ export function emitter(
     return operand;
   };
   /** A value in a type, converted once for all its readers in a stretch. */
-  const converted = (operand: Operand, type: ElementType): Operand => {
+  const converted = (operand: Operand, type: ElementType, others: readonly Operand[] = []): Operand => {
     if (operand.type === type) return operand;
     const key = `${operand.name} ${type}`;
-    const name = conversions.get(key) ?? inType(operand, type, add);
+    const waits = state.has(operand.name) ? others.filter(({ name, stored }) => !stored && !state.has(name)) : [];
+    const after = [...new Set(waits.map(({ name }) => `^${nodeOf(name)}`))];
+    const late: NodeSink["add"] = (op, inputs, attrs) => add(op, [...inputs, ...after], attrs);
+    const name = conversions.get(key) ?? inType(operand, type, late);
     conversions.set(key, name);
     return { ...operand, name, type };
   };
@@ -179,7 +185,7 @@ export function emitter(
     }
     const isHalf = halved.products.has(call) || (isMoving(call) && halved.values.has(call.outputs[0]));
     const type = isHalf ? ELEMENT.bfloat16 : ELEMENT.float32;
-    return given.map((each) => isFloating(each) ? converted(each, type) : each);
+    return given.map((each) => isFloating(each) ? converted(each, type, placed) : each);
   };
   return {
     place,
@@ -276,7 +282,9 @@ export function lower(
     },
   };
   const sink = { add, constant: graph.constant };
-  const emit = emitter(source, sink, canFuse() ? compiled : inPlace(sink));
+  const varies = new Set(batch);
+  const state = new Set([...given].flatMap(([value, { name }]) => varies.has(value) ? [] : [name]));
+  const emit = emitter(source, sink, canFuse() ? compiled : inPlace(sink), state);
   const emitCluster = (cluster: Unit["calls"], exported: readonly ValueId[]) => {
     const { inputs, outputs, body } = parts?.prepare(cluster, exported) ??
       fuse(program, cluster, exported, halved.values, emit.lowerCall);
