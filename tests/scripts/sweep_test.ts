@@ -160,7 +160,7 @@ Deno.test("a chart has a bubble for each timed method, capped at the largest tha
   const known = results({ "1lora": { 0.1: [0.5, 0.7] }, "lora": { 0.1: [0.9, 0.9] }, "all": { 0.1: [0.8, 0.8] } });
   const spec = chartOf({ title: "t", rows: rowsOf(known, deciding, (method) => method), deciding }) as {
     readonly data: { readonly values: readonly Readonly<Record<string, unknown>>[] };
-    readonly title: { readonly subtitle: string };
+    readonly title: { readonly subtitle: readonly string[] };
   };
   assertEquals(spec.data.values.map(({ method, time, parameters }) => [method, time, parameters]), [
     ["1lora", 10, 1000],
@@ -171,7 +171,7 @@ Deno.test("a chart has a bubble for each timed method, capped at the largest tha
   assertAlmostEquals(mean, 60, 1e-9);
   assertAlmostEquals(most - mean, 100 * Math.sqrt(0.02), 1e-9);
   assertAlmostEquals(mean - least, 100 * Math.sqrt(0.02), 1e-9);
-  assertStringIncludes(spec.title.subtitle, "(all capped)");
+  assertStringIncludes(spec.title.subtitle[0], "(all capped)");
 });
 
 /** What is used of saxes. */

@@ -91,12 +91,15 @@ function labelled(values: readonly Value[], cap: number) {
   return { values: found, x, y, corner: freeCorner([...marks, ...labels], SIZE) };
 }
 
-/** Methods without a place in the chart, and why. */
+/** Methods without a place in the chart, a line for each reason. */
 function absent(rows: readonly Row[]): readonly string[] {
-  return rows.filter(({ best }) => best === undefined).map(({ label, failed, pending, searching }) => {
-    const why = searching ? "its rate is still to be found" : failed > 0 ? `${failed} failed` : `${pending} to be run`;
-    return `${label} is missing: ${why}`;
+  const reasons = rows.filter(({ best }) => best === undefined).map(({ label, failed, pending, searching }) => {
+    const why = searching ? "rates still to be found" : failed > 0 ? `${failed} runs failed` : `${pending} to be run`;
+    return [why, label] as const;
   });
+  return [...Map.groupBy(reasons, ([why]) => why)].map(([why, those]) =>
+    `missing (${why}): ${those.map(([, label]) => label).join(", ")}`
+  );
 }
 
 /**
@@ -154,13 +157,15 @@ export function chartOf(
     title: {
       text: title,
       subtitle: [
-        `bubble area: trained parameters${capped.length === 0 ? "" : ` (${capped.join(", ")} capped)`}`,
-        "whiskers: ± standard deviation over seeds",
-        // As a line it would press the others together: it is often far off.
-        ...values.filter(({ time }) => time === null).map(({ method, mean }) => `${method}: ${mean.toPrecision(4)}`),
+        [
+          `bubble area: trained parameters${capped.length === 0 ? "" : ` (${capped.join(", ")} capped)`}`,
+          "whiskers: ± standard deviation over seeds",
+          // As a line it would press the others together: it is often far off.
+          ...values.filter(({ time }) => time === null).map(({ method, mean }) => `${method}: ${mean.toPrecision(4)}`),
+          ...busy ? ["times of a busy machine"] : [],
+        ].join("; "),
         ...absent(rows),
-        ...busy ? ["times of a busy machine"] : [],
-      ].join("; "),
+      ],
       anchor: "start",
     },
     data: { values },
