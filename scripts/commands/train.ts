@@ -21,10 +21,13 @@ function resultLine(name: string, { inWords }: TaskKind, { metrics, parameters, 
   return `${name.padEnd(12)} ${inWords(metrics)}  ${counts}  ${(stepSeconds * 1000).toFixed(0)} ms a step`;
 }
 
-function planLine({ peakBytes, atPeak }: StepPlan): string {
-  return `a step needs ${bytesText(peakBytes)} by plan: ${bytesText(atPeak.frozen + atPeak.trained)} of parameters, ` +
+function planLine({ peakBytes, processBytes, atPeak }: StepPlan): string {
+  const unpacked = atPeak.unpacked === 0 ? "" : `, ${bytesText(atPeak.unpacked)} of weights made into numbers`;
+  return `a step needs ${bytesText(peakBytes)} by plan, ${bytesText(processBytes)} with the process: ${
+    bytesText(atPeak.frozen + atPeak.trained)
+  } of parameters, ` +
     `${bytesText(atPeak.optimiser + atPeak.gradients + atPeak.next)} of gradients and optimiser, ` +
-    `${bytesText(atPeak.activations + atPeak.batch + atPeak.constants)} of activations`;
+    `${bytesText(atPeak.activations + atPeak.batch + atPeak.constants)} of activations${unpacked}`;
 }
 
 await main(

@@ -6,10 +6,11 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import { planStep, startResident, type StepPlan, type ValueType } from "../../dsl/compile/mod.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
+import { type StoredForm, storedForm } from "../../dsl/engine/stored.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Schedule } from "../../dsl/optimise/mod.ts";
 import { agreed, alone, heeding, type Ranks, together as allHere } from "../../dsl/ranks.ts";
-import { mapTree, type Params, type Tree } from "../../dsl/tree.ts";
+import { mapTree, type Params, type Path, type Tree } from "../../dsl/tree.ts";
 import { endedBy, Interruption, turn } from "../../dsl/turn.ts";
 import type { Position } from "../data/stream.ts";
 import { aloneStepper } from "./advance.ts";
@@ -132,6 +133,16 @@ async function beginning(initial: TrainState, settings: TrainSettings): Promise<
   return ranks.size === 1 ? begun : await sharedState(ranks, ...begun);
 }
 
+/** What parameters are kept as, those that are. */
+function formsIn(params: Params): ReadonlyMap<Path, StoredForm> {
+  return new Map(
+    Object.entries(params).flatMap(([path, tensor]) => {
+      const form = storedForm(tensor);
+      return form === undefined ? [] : [[path, form] as const];
+    }),
+  );
+}
+
 /** Shows the first batch to whom the plan of a step is for. */
 function planner(step: TrainStep, state: TrainState, { planned, precision }: TrainSettings) {
   const typed = mapTree(({ shape, dtype }: tf.Tensor): ValueType => ({ shape, dtype }));
@@ -140,7 +151,7 @@ function planner(step: TrainStep, state: TrainState, { planned, precision }: Tra
   return (batch: BatchTensors) => {
     // What one of several processes computes has no rate in it, which its update takes.
     const whole = { rate: { shape: [], dtype: "float32" } as const, ...typed(batch) };
-    due?.(planStep(step, { ...types, batch: whole }, { precision }));
+    due?.(planStep(step, { ...types, batch: whole }, { precision, forms: formsIn(state.frozen) }));
     due = undefined;
   };
 }

@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { apply, key, OneloraError, type Params, useBackend } from "../../dsl/mod.ts";
+import { apply, key, OneloraError, type Params, type StepPlan, useBackend } from "../../dsl/mod.ts";
 import { asLanguageModel, loadParams, openModel } from "../../models/mod.ts";
 import { fineTune, type Run, runTask, taskKind } from "../../tasks/mod.ts";
 import { padExamples } from "../../tasks/reasoning/encode.ts";
@@ -8,6 +8,7 @@ import { reasoningObjective, tokenTensors } from "../../tasks/reasoning/objectiv
 import { openTextData } from "../../tasks/text/open.ts";
 import { packTexts } from "../../tasks/text/pack.ts";
 import { prepareTexts } from "../../tasks/text/prepare.ts";
+import { available } from "../support/available.ts";
 import { withoutLeaks } from "../support/compare.ts";
 import { writeSmallLlama } from "../support/small_llama.ts";
 
@@ -197,6 +198,21 @@ Deno.test("chats of one's own in memory are learned, and the tuned model answers
   assert(Number.isFinite(tuned.metrics.loss));
   assertEquals(typeof await tuned.predict("What is 1 plus 1?"), "string");
 });
+
+for (const backend of await available("tensorflow")) {
+  Deno.test(`the plan that a run tells counts weights as they are held (${backend})`, async () => {
+    await (made ??= make());
+    const plans: StepPlan[] = [];
+    const own = { task: "text", model: folder, data: chats, steps: 1, samples: 0, preview: 0, length: 100 } as const;
+    for (const quantise of [undefined, "int8"] as const) {
+      using _ = await fineTune({ ...own, backend, quantise, onPlan: (plan) => plans.push(plan) });
+    }
+    const [plain, quantised] = plans.map(({ weights }) => weights);
+    assertEquals([plain.quantised, plain.bf16], [0, 0]);
+    assert(quantised.quantised > 0 && quantised.float32 < plain.float32 - 3 * quantised.quantised + 4096);
+    await useBackend("wasm");
+  });
+}
 
 Deno.test("models, templates and lengths that cannot be used are refused in a line", async () => {
   const fails = async (changes: Partial<Run>, part: string) => {
