@@ -77,8 +77,9 @@ function replayed<Batch extends Params>(step: PureStep<Batch>, initial: StepStat
   const compiled = compile(step);
   let state = initial;
   return {
-    step: async (batch) => {
-      const [next, metrics] = tf.tidy(() => compiled(state, batch) as unknown as tf.TensorContainer) as unknown as [
+    step: async (batch, staying) => {
+      const given = { ...batch, ...staying };
+      const [next, metrics] = tf.tidy(() => compiled(state, given) as unknown as tf.TensorContainer) as unknown as [
         StepState,
         Readonly<Record<string, tf.Scalar>>,
       ];

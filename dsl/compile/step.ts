@@ -25,8 +25,12 @@ export type PureStep<Batch extends Params = Params> = (
 
 /** A step and the state it has reached. */
 export interface Resident<Batch extends Params = Params> {
-  /** Takes a step and returns its metrics. The state moves on only if the loss is finite. The batch stays the caller's. */
-  readonly step: (batch: Batch) => Promise<Readonly<Record<string, number>>>;
+  /**
+   * Takes a step and returns its metrics. The state moves on only if the loss is finite. The batch stays the caller's.
+   *
+   * Of a batch's tensors, those in `staying` come with every step: they are sent to a card once, whatever they are of.
+   */
+  readonly step: (batch: Batch, staying?: Params) => Promise<Readonly<Record<string, number>>>;
   /** The state as tensors of the caller's, all of it (default) or some parts; the others are empty. */
   readonly read: (parts?: readonly (keyof StepState)[]) => StepState;
   /** Frees the state. */

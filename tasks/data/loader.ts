@@ -57,13 +57,27 @@ function preparedFrom({ label, labels }: ImageExample, values: Float32Array): Pr
   return labels === undefined ? { label, values } : { label, labels, values };
 }
 
-/** Ones where examples are of a class: [examples, count]. */
-function manyHotRows(items: readonly PreparedImage[], count: number, number: (label: number) => number): Float32Array {
-  const rows = new Float32Array(items.length * count);
+/** What an image is of. */
+export type Labelled = Pick<PreparedImage, "label" | "labels">;
+
+/**
+ * What a batch's images are of, by the model's numbers.
+ *
+ * @param items The images
+ * @param options The model's numbers, and whether targets are wanted
+ */
+export function labelsOf(
+  items: readonly Labelled[],
+  { relabel, manyHot: count }: Pick<BatchOptions, "relabel" | "manyHot">,
+): Pick<Batch, "labels" | "targets"> {
+  const number = (label: number) => relabel === undefined || label < 0 ? label : relabel[label];
+  const labels = Int32Array.from(items, ({ label }) => number(label));
+  if (count === undefined) return { labels };
+  const targets = new Float32Array(items.length * count);
   items.forEach(({ label, labels = [label] }, i) => {
-    for (const each of labels) rows[i * count + number(each)] = 1;
+    for (const each of labels) targets[i * count + number(each)] = 1;
   });
-  return rows;
+  return { labels, targets };
 }
 
 /**
@@ -145,8 +159,7 @@ export function imageSource(dataset: ImageDataset, transform: ImageTransform): E
  * ```
  */
 export async function* batches(options: BatchOptions): AsyncGenerator<Batch, void, void> {
-  const { dataset, transform, relabel, manyHot } = options;
-  const number = (label: number) => relabel === undefined || label < 0 ? label : relabel[label];
+  const { dataset, transform } = options;
   const size = transform.shape.reduce((product, each) => product * each, 1);
   const groups = stream(imageSource(dataset, transform), options);
   for await (const { position, next, items, indices, skipped } of groups) {
@@ -157,8 +170,7 @@ export async function* batches(options: BatchOptions): AsyncGenerator<Batch, voi
       next,
       pixels,
       shape: [items.length, ...transform.shape],
-      labels: Int32Array.from(items, ({ label }) => number(label)),
-      ...(manyHot !== undefined && { targets: manyHotRows(items, manyHot, number) }),
+      ...labelsOf(items, options),
       indices,
       skipped,
     };

@@ -6,6 +6,9 @@
 import { OneloraError } from "../../dsl/error.ts";
 import type { ImageExample } from "./dataset.ts";
 
+/** A picture, whatever it is of. */
+type Picture = Pick<ImageExample, "pixels" | "channels" | "height" | "width">;
+
 /** How bytes become the numbers that a model expects: (byte rescale - mean) / std for each channel. */
 export interface Normalisation {
   /** Channels of the model: 1 or 3. */
@@ -69,7 +72,7 @@ export function byteTables({ channels, mean, std, rescale }: Normalisation): Flo
  * @param image Image of 1 or 3 channels, whose width is a multiple of 4
  * @param how Channels and their order
  */
-export function packBytes(image: ImageExample, how: Normalisation): Float32Array {
+export function packBytes(image: Picture, how: Normalisation): Float32Array {
   const area = image.height * image.width;
   const out = new Uint8Array(how.channels * area);
   channelBytes(image, how, (channel, source, stride, from) => {
@@ -80,7 +83,7 @@ export function packBytes(image: ImageExample, how: Normalisation): Float32Array
 
 /** The bytes of each of the model's channels: every so many of an array, from a place on. */
 function channelBytes(
-  { pixels, channels, height, width }: ImageExample,
+  { pixels, channels, height, width }: Picture,
   how: Normalisation,
   take: (channel: number, source: Uint8Array | Uint8ClampedArray, stride: number, from: number) => void,
 ): void {

@@ -7,14 +7,20 @@
 
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
+import { packBytes } from "../data/normalise.ts";
 import { withOrigin } from "../data/origin.ts";
 import type { DepthExample } from "./dataset.ts";
 import { resampleMap } from "./resample.ts";
 
 /** An example ready for a step. */
 export interface DepthSample {
-  /** The model's input, [3, height, width] of the transform. */
+  /**
+   * The model's input, [3, height, width] of the transform; or, where a table is given, the picture's bytes at its own size, four
+   * to a number, of which the bits alone count: [3, height, width / 4].
+   */
   readonly pixels: Float32Array;
+  /** What the bytes of each channel stand for, [3, 256]: the model's input, but for its size. */
+  readonly table?: Float32Array;
   /** The truth in metres at its own size, [height, width]; 0 where nothing was measured. */
   readonly depth: Float32Array;
   /** Rows of the truth. */
@@ -43,6 +49,8 @@ export interface DepthTransformOptions {
   readonly std: readonly number[];
   /** Factor of bytes before mean and standard deviation, 1 / 255 by default. */
   readonly rescale?: number;
+  /** Leave pictures as bytes, where that is less to send, for a model that looks their numbers up itself (default false). */
+  readonly packed?: boolean;
 }
 
 /** What a training transform varies. */
@@ -123,20 +131,45 @@ function tables(gamma: number, factors: readonly number[]): Tables {
 
 const PLAIN = tables(1, [1, 1, 1]);
 
+/** Whether a picture's bytes are no more than the numbers that it becomes, and whole words. */
+function canPack({ height, width }: DepthExample, to: DepthTransformOptions): boolean {
+  return to.packed === true && width % 4 === 0 && height * width <= 4 * to.height * to.width;
+}
+
+/** Values of one channel from 0 to 1 as the model reads them. */
+function normalised(options: DepthTransformOptions, channel: number): (value: number) => number {
+  // What is varied is on the scale 0 to 1, whatever the model's own is.
+  const scale = options.rescale === undefined ? 1 : options.rescale * 255;
+  return (value) => (value * scale - options.mean[channel]) / options.std[channel];
+}
+
+/** The numbers that a picture's bytes stand for, and the bytes. */
+function packedInput(example: DepthExample, by: Tables, options: DepthTransformOptions) {
+  const table = new Float32Array(3 * 256);
+  by.forEach((values, c) => table.set(values.map(normalised(options, c)), 256 * c));
+  return { pixels: packBytes({ ...example, channels: 3 }, { ...options, channels: 3 }), table };
+}
+
 /** Bytes -> [3, height, width]: changed by the tables, stretched, normalised. */
 function inputOf({ pixels, height, width }: DepthExample, by: Tables, options: DepthTransformOptions): Float32Array {
   const area = options.height * options.width;
   const values = Float32Array.from(pixels, (byte, i) => by[i % 3][byte]);
   const stretched = resampleMap(values, { height, width, channels: 3 }, [options.height, options.width]);
   const out = new Float32Array(3 * area);
-  // What is varied is on the scale 0 to 1, whatever the model's own is.
-  const scale = options.rescale === undefined ? 1 : options.rescale * 255;
   for (let c = 0; c < 3; c++) {
-    for (let i = 0; i < area; i++) {
-      out[c * area + i] = (stretched[3 * i + c] * scale - options.mean[c]) / options.std[c];
-    }
+    const finish = normalised(options, c);
+    for (let i = 0; i < area; i++) out[c * area + i] = finish(stretched[3 * i + c]);
   }
   return out;
+}
+
+/** An example whose bytes become numbers by tables. */
+function sampleOf(example: DepthExample, by: Tables, options: DepthTransformOptions): DepthSample {
+  const { depth, height, width } = example;
+  const input = canPack(example, options)
+    ? packedInput(example, by, options)
+    : { pixels: inputOf(example, by, options) };
+  return { ...input, depth, height, width };
 }
 
 function checkOptions({ height, width, mean, std }: DepthTransformOptions): void {
@@ -159,10 +192,12 @@ export function depthEvaluationTransform(options: DepthTransformOptions): DepthT
   checkOptions(options);
   return {
     shape: [3, options.height, options.width],
-    apply: withOrigin((example: DepthExample) => {
-      const { depth, height, width } = example;
-      return { pixels: inputOf(example, PLAIN, options), depth, height, width };
-    }, { module: import.meta.url, name: "depthEvaluationTransform", arguments: [options], reads: [] }),
+    apply: withOrigin((example: DepthExample) => sampleOf(example, PLAIN, options), {
+      module: import.meta.url,
+      name: "depthEvaluationTransform",
+      arguments: [options],
+      reads: [],
+    }),
   };
 }
 
@@ -199,8 +234,7 @@ export function depthTrainingTransform(
       const changed = flipped < flip ? mirrored(turned) : turned;
       const factors = colours.map((draw) => between(brightness, bright) * between(colour, draw));
       const by = jittered < jitter ? tables(between(gamma, exponent), factors) : PLAIN;
-      const { depth, height, width } = changed;
-      return { pixels: inputOf(changed, by, options), depth, height, width };
+      return sampleOf(changed, by, options);
     }, { module: import.meta.url, name: "depthTrainingTransform", arguments: [options, augmentation], reads: [] }),
   };
 }

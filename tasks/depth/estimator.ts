@@ -1,55 +1,22 @@
 /**
- * Monocular depth (paper, section 4.1) as loss, batches and metrics.
+ * Monocular depth (paper, section 4.1): what models read, predict, and are judged by.
  *
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
-import type { Objective } from "../../dsl/differentiate.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
 import { inTurn } from "../../dsl/ranks.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { preparationOf, usableImages } from "../../models/image_input.ts";
 import type { Model } from "../../models/model.ts";
-import { partRows } from "../trainer/parts.ts";
-import type { WholeStep } from "../trainer/step.ts";
-import type { TrainingTask } from "../trainer/train.ts";
-import { depthEvaluationTransform, depthTrainingTransform, type DepthTransformOptions } from "./augment.ts";
-import type { DepthDataset, DepthProtocol, DepthSplits } from "./dataset.ts";
+import { depthEvaluationTransform, type DepthTransformOptions } from "./augment.ts";
+import type { DepthDataset, DepthProtocol } from "./dataset.ts";
 import { depthKindOf } from "./encode.ts";
-import { type DepthBatch, depthBatches, depthGroups, type DepthPart } from "./loader.ts";
+import { type DepthBatch, depthBatches } from "./loader.ts";
 import { type DepthMetrics, depthMetrics, startDepth, updateDepth } from "./metrics.ts";
 import { flipAveraged, mirroredMap, resampleMap } from "./resample.ts";
-import { silog, silogPart, type SilogStep, silogStep, validDepth } from "./silog.ts";
-
-/** How examples are fed in training. */
-export interface DepthFeed {
-  /** Examples a step. */
-  readonly batchSize: number;
-  /** Parts that they are split into at most (default 1). */
-  readonly accumulate?: number;
-  /** Seed of order and augmentation. */
-  readonly seed: number;
-  /** A new order every epoch. */
-  readonly shuffle: boolean;
-  /** Depth Anything's augmentation, or none. */
-  readonly augment: boolean;
-  /** Use only so many training and test examples. */
-  readonly limit?: number;
-  /** Fail at an unreadable example instead of leaving it out. */
-  readonly strict?: boolean;
-  /** Threads that prepare examples. */
-  readonly workers?: number;
-  /** Told of every example left out. */
-  readonly onSkip?: (line: string) => void;
-  /** Told at the end of an epoch how many were left out. */
-  readonly onTotal?: (line: string) => void;
-  /** Evaluate the mean of a picture's and its mirror image's predictions. */
-  readonly flip?: boolean;
-  /** Pictures at a time in evaluations (default: as many as fill a million values of the model's input). */
-  readonly evalBatch?: number;
-}
 
 /** Side of the published models' images, and what Depth Anything stretches pictures to when it trains metric ones. */
 const [PUBLISHED_SIDE, PUBLISHED_INPUT] = [518, { height: 392, width: 518 }] as const;
@@ -78,44 +45,6 @@ export function metricInput(model: Pick<Model, "name" | "family" | "image" | "co
   const whole = (side: number) => Math.max(1, Math.round(side / multipleOf)) * multipleOf;
   const own = { height: whole(height), width: whole(width) };
   return { ...(isPublished ? PUBLISHED_INPUT : own), mean, std, ...(rescale === 1 / 255 ? {} : { rescale }) };
-}
-
-/**
- * The scale-invariant logarithmic loss of a batch (see {@linkcode silog}) over the pixels within a data set's range.
- *
- * @param layer The model, pixels to metres
- * @param range The data set's range
- */
-export function depthObjective(
-  layer: Layer,
-  range: Pick<DepthProtocol, "minDepth" | "maxDepth">,
-): (params: Params, batch: Params) => Objective {
-  return (params, { pixels, depth, ...step }) => ({
-    loss: silog(
-      apply(layer, params)(pixels),
-      depth,
-      validDepth(depth, range),
-      "parts" in step ? step as SilogStep : undefined,
-    ) as tf.Scalar,
-  });
-}
-
-/**
- * What parts of a step must know of it: the loss of a batch is no mean over its pictures.
- *
- * @param layer The model, pixels to metres
- * @param range The data set's range
- */
-export function depthWholeStep(layer: Layer, range: Pick<DepthProtocol, "minDepth" | "maxDepth">): WholeStep {
-  return {
-    measure: (params, { pixels, depth }) => silogPart(apply(layer, params)(pixels), depth, validDepth(depth, range)),
-    join: silogStep,
-  };
-}
-
-/** A batch's tensors: pixels [B, 3, h, w] and depth [B, H, W]. */
-function batchTensors({ pixels, shape, depth, depthShape }: DepthPart): Params {
-  return { pixels: tf.tensor4d(pixels, [...shape]), depth: tf.tensor3d(depth, [...depthShape]) };
 }
 
 /** A model with its parameters, as a function from pixels to metres. */
@@ -163,8 +92,13 @@ export function depthPredictor(layer: Layer, params: Params, flip: boolean = fal
 /** Inputs with fewer values are prepared in less time than another thread would save. */
 const LIGHT = 3 * 64 * 64;
 
-/** The threads that were asked for, else none for light work, else as the data set is worth. */
-function threadsFor({ height, width }: DepthTransformOptions, asked?: number): number | undefined {
+/**
+ * The threads that were asked for, else none for light work, else as the data set is worth.
+ *
+ * @param input What the model reads
+ * @param asked The number that was asked for
+ */
+export function threadsFor({ height, width }: DepthTransformOptions, asked?: number): number | undefined {
   return asked ?? (3 * height * width < LIGHT ? 0 : undefined);
 }
 
@@ -274,45 +208,4 @@ export async function evaluateDepth(
     state = updateDepth(state, prediction, truth, height, width);
   }
   return depthMetrics(state);
-}
-
-/**
- * The task for the trainer; the root mean squared error decides, as in the paper's figures.
- *
- * @param layer The model
- * @param input What it reads
- * @param data Training and test data
- * @param feed How examples are fed
- */
-export function depthTask(
-  layer: Layer,
-  input: DepthTransformOptions,
-  data: DepthSplits,
-  feed: DepthFeed,
-): TrainingTask {
-  const { protocol: { brightness }, protocol } = data;
-  const { flip, limit, augment, workers, evalBatch, ...order } = feed;
-  const transform = augment ? depthTrainingTransform(input, { brightness }) : depthEvaluationTransform(input);
-  return {
-    deciding: { metric: "rmse", better: "lower" },
-    evaluate: async (params) => ({
-      ...await evaluateDepth(layer, params, { dataset: data.test, input, flip, limit, workers, evalBatch }, protocol),
-    }),
-    async *batches(start) {
-      const stream = depthGroups({
-        ...order,
-        limit,
-        workers: threadsFor(input, workers),
-        dataset: data.train,
-        transform,
-        start,
-        epochs: Infinity,
-        rows: partRows(feed),
-      });
-      for await (const { batches, next } of stream) {
-        // Each knows the whole step, and gives as much of its gradient as any other.
-        yield { parts: batches.map((batch) => ({ tensors: () => batchTensors(batch), counted: 1 })), next };
-      }
-    },
-  };
 }

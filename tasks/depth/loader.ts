@@ -15,8 +15,10 @@ import type { DepthDataset, DepthExample } from "./dataset.ts";
 export interface DepthPart {
   /** The model's input, [batch, 3, height, width]. */
   readonly pixels: Float32Array;
-  /** [batch, 3, height, width]. */
+  /** [batch, 3, height, width]; of bytes four to a number, [batch, 3, height, width / 4] of the pictures. */
   readonly shape: readonly [number, number, number, number];
+  /** What bytes stand for, where the pixels are those: [batch, 3, 256]. */
+  readonly tables?: Float32Array;
   /** The truth in metres at its own size, [batch, rows, columns]; 0 where nothing was measured. */
   readonly depth: Float32Array;
   /** [batch, rows, columns]. */
@@ -152,5 +154,12 @@ function sideBySide(items: readonly DepthSample[], { name }: DepthDataset, trans
     pixels.set(item.pixels, i * size);
     depth.set(item.depth, i * height * width);
   });
-  return { pixels, shape: [items.length, ...transform.shape], depth, depthShape: [items.length, height, width] };
+  const truth = { depth, depthShape: [items.length, height, width] } as const;
+  // Pictures of one size are all left as bytes, or none is.
+  if (items[0].table === undefined) return { pixels, shape: [items.length, ...transform.shape], ...truth };
+  const tables = Float32Array.from(
+    { length: items.length * 768 },
+    (_, i) => items[Math.floor(i / 768)].table![i % 768],
+  );
+  return { pixels, shape: [items.length, 3, height, width / 4], tables, ...truth };
 }

@@ -30,3 +30,4 @@ export * from "./scenes.ts";
 export type { DepthSettings } from "./settings.ts";
 export * from "./silog.ts";
 export * from "./task.ts";
+export * from "./training.ts";

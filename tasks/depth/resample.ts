@@ -1,9 +1,10 @@
 /**
- * Resampling of maps that are no tensors: what comes from files and goes to metrics.
+ * Resampling of maps: what comes from files and goes to metrics, and pictures that come to a card as bytes.
  *
  * @module
  */
 
+import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
 
 /** The two inputs around an output of one axis, corners aligned, and the weight of the second. */
@@ -59,6 +60,25 @@ export function resampleMap(
     }
   }
   return out;
+}
+
+/**
+ * The same of a tensor, in float32 on any engine: products of matrices would lose bits on a card.
+ *
+ * @param x [batch, channels, height, width]
+ * @param size Rows and columns of the result
+ */
+export function resampled(x: tf.Tensor4D, size: readonly [height: number, width: number]): tf.Tensor4D {
+  return tf.tidy(() =>
+    [3, 2].reduce((map, axis) => {
+      const [from, to] = [map.shape[axis], size[axis - 2]];
+      if (from === to) return map;
+      const all = taps(from, to);
+      const at = (tap: 0 | 1) => tf.gather(map, tf.tensor1d(all.map((each) => each[tap]), "int32"), axis);
+      const weight = tf.tensor(all.map(([, , each]) => each), axis === 3 ? [to] : [to, 1]);
+      return tf.add(tf.mul(at(0), tf.sub(1, weight)), tf.mul(at(1), weight));
+    }, x)
+  );
 }
 
 /**

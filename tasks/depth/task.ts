@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isSentToCard } from "../../dsl/compile/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import type { Layer } from "../../dsl/layer.ts";
@@ -13,6 +14,7 @@ import type { Model } from "../../models/mod.ts";
 import { type ImageSource, readColourImage } from "../data/own.ts";
 import { splitTraining } from "../data/validation.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
+import { staysOnDevice } from "../trainer/on_device.ts";
 import type {
   BatchSize,
   EvaluationReport,
@@ -26,15 +28,7 @@ import type {
 import type { TrainedModel } from "../trainer/prediction.ts";
 import type { Reporter } from "../trainer/observe.ts";
 import { depthProtocols, type DepthSplits } from "./dataset.ts";
-import {
-  type DepthEvaluation,
-  depthObjective,
-  depthPredictions,
-  depthTask,
-  depthWholeStep,
-  evaluateDepth,
-  metricInput,
-} from "./estimator.ts";
+import { type DepthEvaluation, depthPredictions, evaluateDepth, metricInput } from "./estimator.ts";
 import { depthDataForms, openDepthData } from "./open.ts";
 import { type DepthMap, type DepthPair, isDepthPair, ownDepth } from "./own.ts";
 import { depthPicture } from "./pictures.ts";
@@ -43,6 +37,7 @@ import { depthOfPictures } from "./predict_files.ts";
 import { unfitDepth } from "./fit.ts";
 import { depthRecipe } from "./recipe.ts";
 import { type DepthSettings, depthSettings } from "./settings.ts";
+import { depthObjective, depthTask, depthWholeStep, heldDepthSize } from "./training.ts";
 
 /** Pictures shown where no number is given. */
 const SHOWN = 4;
@@ -78,7 +73,11 @@ function step(model: Model, layer: Layer, { batch }: BatchSize): TaskStep {
   };
 }
 
-function open(run: Run<DepthSettings>, { model, data }: Opened<DepthSplits>, reporter: Reporter): PreparedTask {
+async function open(
+  run: Run<DepthSettings>,
+  { model, data }: Opened<DepthSplits>,
+  reporter: Reporter,
+): Promise<PreparedTask> {
   const { augment, flip, samples = SHOWN } = run.own;
   if (typeof augment !== "boolean") {
     throw new OneloraError({
@@ -91,6 +90,14 @@ function open(run: Run<DepthSettings>, { model, data }: Opened<DepthSplits>, rep
   const input = metricInput(model);
   const { limit = samples, workers, evalBatch } = run;
   const layer = methodOn(model, run);
+  const { dataOnDevice: asked = "auto" } = run;
+  const isAsked = asked === "yes" || asked === "auto" && isSentToCard();
+  const stays = isAsked && staysOnDevice(
+    run,
+    augment
+      ? "pictures that are turned, mirrored and coloured anew in every pass (`augment`)"
+      : await heldDepthSize(data, input, run.limit),
+  );
   const shown: DepthEvaluation = {
     ...{ dataset: data.test, input, flip, workers, evalBatch },
     limit: Math.min(samples, limit),
@@ -98,12 +105,13 @@ function open(run: Run<DepthSettings>, { model, data }: Opened<DepthSplits>, rep
   return {
     model,
     layer,
-    objective: depthObjective(underRun(layer, run), data.protocol),
-    whole: depthWholeStep(layer, data.protocol),
+    objective: depthObjective(underRun(layer, run), data.protocol, input),
+    whole: depthWholeStep(layer, data.protocol, input),
     training: depthTask(layer, input, data, {
       ...run,
       augment,
       flip,
+      onDevice: stays ? asked : "no",
       onSkip: (line) => reporter.line(`skipped: ${line}`),
       onTotal: reporter.line,
     }),
@@ -162,7 +170,7 @@ export const monocularDepth: TaskKind<DepthSettings, DepthSplits, DepthPair, Ima
     return { training: { ...data, train: kept, test: held }, testing: { ...data, train: kept } };
   },
   dataFacts: ({ train, test }) => ({ examples: { train: train.size, test: test.size } }),
-  open: (run, opened, reporter) => Promise.resolve().then(() => open(run, opened, reporter)),
+  open,
   evaluate,
   predict: async ({ model, layer, params }, image) => {
     const { height, width, ...picture } = await readColourImage(image);

@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Objective } from "../../dsl/differentiate.ts";
 import { apply } from "../../dsl/layer.ts";
+import { lookUpBytes } from "../../dsl/ops/mod.ts";
 import type { Key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
 import type { DiffusionProcess } from "../../models/diffusion_process.ts";
@@ -48,8 +49,40 @@ export interface CleanBatch {
 }
 
 /**
- * A batch's tensors: `clean` and `noise` [B, C, H, W], `timesteps` and `labels` [B], and the coefficients of the steps. Noise
- * and steps are a pure function of the key, drawn once for the whole batch.
+ * A batch's tensors but for what is clean: `noise` [B, C, H, W], `timesteps` and `labels` [B], and the coefficients of the
+ * steps. Noise and steps are a pure function of the key, drawn once for the whole batch.
+ *
+ * @param schedule The process
+ * @param batch Clean examples
+ * @param key Key of the batch
+ * @returns A function that makes the tensors of some rows
+ */
+export function noiseOf(
+  schedule: DiffusionSchedule,
+  { shape, labels }: Pick<CleanBatch, "shape" | "labels">,
+  key: Key,
+): (span: readonly [begin: number, end: number]) => Params {
+  const at = drawSteps(schedule.steps, key, labels.length);
+  const noise = noiseValues(key, shape);
+  return (span) => {
+    const drawn = at.slice(...span);
+    return {
+      noise: rowsTensor(noise, shape, span),
+      timesteps: tf.tensor1d(drawn.map((step) => schedule.timesteps[step]), "int32"),
+      labels: tf.tensor1d(labels.slice(...span), "int32"),
+      ...diffusionCoefficients(schedule, drawn),
+    };
+  };
+}
+
+/** Some rows as a tensor. */
+function rowsTensor(of: Float32Array, shape: readonly number[], span: readonly [number, number]): tf.Tensor {
+  const { values, shape: [...size] } = rowsOf(of, shape, span);
+  return tf.tensor(values, size);
+}
+
+/**
+ * A batch's tensors: `clean` [B, C, H, W] and those of {@linkcode noiseOf}.
  *
  * @param schedule The process
  * @param batch Clean examples
@@ -61,22 +94,16 @@ export function noisedBatch(
   { values, shape, labels }: CleanBatch,
   key: Key,
 ): (span?: readonly [begin: number, end: number]) => Params {
-  const at = drawSteps(schedule.steps, key, labels.length);
-  const noise = noiseValues(key, shape);
-  const rows = (of: Float32Array, span: readonly [number, number]) => {
-    const { values, shape: [...size] } = rowsOf(of, shape, span);
-    return tf.tensor(values, size);
-  };
-  return (span = [0, labels.length]) => {
-    const drawn = at.slice(...span);
-    return {
-      clean: rows(values, span),
-      noise: rows(noise, span),
-      timesteps: tf.tensor1d(drawn.map((step) => schedule.timesteps[step]), "int32"),
-      labels: tf.tensor1d(labels.slice(...span), "int32"),
-      ...diffusionCoefficients(schedule, drawn),
-    };
-  };
+  const others = noiseOf(schedule, { shape, labels }, key);
+  return (span = [0, labels.length]) => ({ clean: rowsTensor(values, shape, span), ...others(span) });
+}
+
+/** Clean examples of a batch, which may have come as bytes, some of them to be mirrored left to right. */
+function cleanOf({ clean, words, table, mirrored }: Params): tf.Tensor {
+  const seen = words === undefined ? clean : lookUpBytes(words, table);
+  if (mirrored === undefined) return seen;
+  const each = tf.reshape(tf.greater(mirrored, tf.scalar(0, "int32")), [-1, 1, 1, 1]);
+  return tf.where(tf.broadcastTo(each, seen.shape), tf.reverse(seen, 3), seen);
 }
 
 /**
@@ -89,7 +116,8 @@ export function generationObjective(
   layer: ConditionalDiffusion,
   prediction?: DiffusionProcess["prediction"],
 ): (params: Params, batch: Params) => Objective {
-  return (params, { clean, noise, timesteps, labels, ...rest }) => {
+  return (params, { noise, timesteps, labels, ...rest }) => {
+    const clean = cleanOf(rest);
     const coefficients = rest as Params & DiffusionCoefficients;
     const output = apply(layer, params)(qSample(clean, noise, coefficients), timesteps, labels);
     const { loss, mse, variational } = diffusionLoss(output, clean, noise, coefficients, prediction);

@@ -6,7 +6,7 @@
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
 import type { ImageTransform } from "../data/augment.ts";
-import { normalise } from "../data/normalise.ts";
+import { byteTables, type Normalisation, normalise, packBytes } from "../data/normalise.ts";
 import type { ImageExample } from "../data/dataset.ts";
 import { withOrigin } from "../data/origin.ts";
 import { crop, flipHorizontally, resize } from "../data/resize.ts";
@@ -51,23 +51,47 @@ export interface GenerationTransformOptions {
   readonly channels: number;
   /** Probability of mirroring left to right; DiT's, 0.5, by default. */
   readonly flip?: number;
+  /** Leave pictures as bytes, four to a number, for a model that looks their numbers up itself (default false). */
+  readonly packed?: boolean;
+}
+
+/** How bytes become numbers from -1 to 1. */
+function normalisation(channels: number): Normalisation {
+  const halves = new Array<number>(channels).fill(0.5);
+  return { channels, mean: halves, std: halves };
 }
 
 /**
- * The transform for training: centre crop, mirrored with a probability, byte / 127.5 - 1.
+ * What bytes stand for, [channels, 256].
+ *
+ * @param channels 1 or 3
+ */
+export function generationTables(channels: number): Float32Array {
+  return byteTables(normalisation(channels));
+}
+
+/**
+ * The transform for training: centre crop, mirrored with a probability, byte / 127.5 - 1. Packed, its size is a multiple of 4.
  *
  * @param options What images the model takes
  */
-export function generationTransform({ size, channels, flip = 0.5 }: GenerationTransformOptions): ImageTransform {
-  const halves = new Array<number>(channels).fill(0.5);
+export function generationTransform(
+  { size, channels, flip = 0.5, packed = false }: GenerationTransformOptions,
+): ImageTransform {
+  const how = normalisation(channels);
   return {
-    shape: [channels, size, size],
+    shape: [channels, size, packed ? size / 4 : size],
     random: flip > 0 && flip < 1,
     apply: withOrigin((example: ImageExample, key: Key) => {
       const cropped = centreCrop(example, size);
       const seen = uniform(fold(key, "flip"), 1)[0] < flip ? flipHorizontally(cropped) : cropped;
-      return normalise(seen, { channels, mean: halves, std: halves });
-    }, { module: import.meta.url, name: "generationTransform", arguments: [{ size, channels, flip }], reads: [] }),
+      return packed ? packBytes(seen, how) : normalise(seen, how);
+    }, {
+      module: import.meta.url,
+      name: "generationTransform",
+      arguments: [{ size, channels, flip, packed }],
+      reads: [],
+    }),
   };
 }
 

@@ -10,7 +10,7 @@ import { type ExampleSource, stream, type StreamOptions } from "../data/stream.t
 import type { Autoencoder } from "./autoencoder.ts";
 import { cachedLatents, latentKey } from "./latents.ts";
 import type { CleanBatch, DiffusionInput } from "./objective.ts";
-import { generationTransform } from "./preprocess.ts";
+import { generationTables, generationTransform } from "./preprocess.ts";
 
 /** A clean batch, and where the next one starts. */
 export interface PlacedBatch extends CleanBatch {
@@ -22,6 +22,8 @@ export interface PlacedBatch extends CleanBatch {
 
 /** Examples ready for a model; the caller closes them. */
 export interface CleanSource extends ExampleSource<PreparedImage> {
+  /** What pictures that are left as bytes stand for, [C, 256]. */
+  readonly tables?: Float32Array;
   /** Lets go of what was opened. */
   readonly close: () => void | PromiseLike<void>;
 }
@@ -30,6 +32,8 @@ export interface CleanSource extends ExampleSource<PreparedImage> {
 export interface SourceOptions {
   /** Mirror half of the images. */
   readonly mirrored: boolean;
+  /** Leave pictures as bytes where they can be. */
+  readonly packed?: boolean;
   /** Folder of latents that were made before, or will be. */
   readonly cache: string;
   /** Fail at an unreadable image instead of leaving it out. */
@@ -53,11 +57,13 @@ export async function cleanSource(
   dataset: ImageDataset,
   { shape: [channels, size] }: DiffusionInput,
   autoencoder: Autoencoder | undefined,
-  { mirrored, cache, strict, onSkip, onLine }: SourceOptions,
+  { mirrored, packed: asked = false, cache, strict, onSkip, onLine }: SourceOptions,
 ): Promise<CleanSource> {
   if (autoencoder === undefined) {
-    const transform = generationTransform({ size, channels, flip: mirrored ? 0.5 : 0 });
-    return { ...imageSource(dataset, transform), close: () => {} };
+    const packed = asked && size % 4 === 0;
+    const transform = generationTransform({ size, channels, flip: mirrored ? 0.5 : 0, packed });
+    const tables = packed ? generationTables(channels) : undefined;
+    return { ...imageSource(dataset, transform), tables, close: () => {} };
   }
   const { image, encode, name, factor } = autoencoder;
   const encoding = { ...image, dataset, mirrored, encode, encoder: name, strict, onSkip, onTotal: onLine };
@@ -73,7 +79,7 @@ export async function cleanSource(
  * Batches of a source.
  *
  * @param source The examples
- * @param shape [C, H, W] of each
+ * @param shape [C, H, W] of each, or, of those left as bytes, [C, H, W / 4]
  * @param options How to batch
  */
 export async function* cleanBatches(

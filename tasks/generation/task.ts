@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ValueType } from "../../dsl/compile/mod.ts";
+import { isSentToCard, type ValueType } from "../../dsl/compile/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import type { Layer } from "../../dsl/layer.ts";
@@ -16,10 +16,11 @@ import { matchClasses, sameClasses, someNames } from "../data/classes.ts";
 import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
 import { imageDataForms, imageFacts, openImageData } from "../data/open.ts";
 import { isLabelledImage, type LabelledImage, ownImages } from "../data/own.ts";
+import { heldBytes } from "../data/held.ts";
 import { holdOutImages } from "../data/validation.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
+import { staysOnDevice } from "../trainer/on_device.ts";
 import type { Reporter } from "../trainer/observe.ts";
-import { partRows, partSpans } from "../trainer/parts.ts";
 import type {
   BatchSize,
   EvaluationReport,
@@ -33,22 +34,20 @@ import type {
 import type { TrainedModel } from "../trainer/prediction.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 import { type Autoencoder, autoencoderOf, openAutoencoder } from "./autoencoder.ts";
-import { dropLabels } from "./diffusion.ts";
 import { distanceMeter, heldOutLoss, type Judged, type JudgingOptions } from "./evaluate.ts";
 import { openFeatures } from "./features.ts";
 import { samplingGrid } from "./grid.ts";
-import { diffusionInput, generationObjective, noisedBatch } from "./objective.ts";
+import { diffusionInput, generationObjective } from "./objective.ts";
 import { encodePng, imageGrid, type Pixels } from "./pictures.ts";
 import { distanceTitle, unfitGeneration } from "./fit.ts";
 import { generationRecipeFor } from "./recipe.ts";
 import { classNumber, sampleClasses } from "./sample.ts";
 import { samplePictures } from "./sampler.ts";
-import { type DiffusionCoefficients, trainedSchedule } from "./schedule.ts";
+import type { DiffusionCoefficients } from "./schedule.ts";
 import { type GenerationSettings, generationSettings } from "./settings.ts";
-import { cleanBatches, cleanSource } from "./source.ts";
+import { cleanSource } from "./source.ts";
+import { generationBatches, heldPicture } from "./training.ts";
 
-/** Share of labels that are dropped in training, DiT's. */
-const DROPPED = 0.1;
 /** Where latents are kept. */
 const LATENTS = "runs/latents";
 /** Pictures of a class that are shown. */
@@ -199,12 +198,21 @@ async function open(
   const options = judgingOptions(run, run.model, test);
   const judging = stack.use(await judge(test, run, options));
   const onSkip = (line: string) => reporter.line(`skipped: ${line}`);
+  const isMirrored = run.own.augment !== false;
+  const examples = Math.min(run.limit ?? Infinity, data.train.size);
+  const onDevice = staysOnDevice(
+    run,
+    autoencoder === undefined
+      ? { examples, bytes: heldBytes(heldPicture(input), examples) }
+      : "latents, which are drawn anew in every pass",
+  );
   // Several processes find the latents that the first one has made.
   const source = run.adapter === NO_METHOD
     ? undefined
     : await firstBefore(() =>
       cleanSource(data.train, input, autoencoder, {
-        mirrored: run.own.augment !== false,
+        mirrored: isMirrored && !onDevice,
+        packed: onDevice || isSentToCard(),
         cache: LATENTS,
         strict: run.strict,
         onSkip,
@@ -212,29 +220,13 @@ async function open(
       })
     );
   const opened = stack.move();
-  const schedule = trainedSchedule(input.process);
   const training: TrainingTask = {
     deciding: { metric: judging.measured ? "fid" : "loss", better: "lower" },
     evaluate: judging.metrics,
-    async *batches(start) {
-      const batches = cleanBatches(source!, input.shape, {
-        ...run,
-        start,
-        epochs: Infinity,
-        onSkip,
-        onTotal: reporter.line,
-      });
-      for await (const { values, shape, labels, position, next } of batches) {
-        const drawn = fold(key(run.seed), "diffusion", position.epoch, position.offset);
-        const named = labels.map((label) => relabel?.[label] ?? label);
-        const kept = dropLabels(named, input.classes, DROPPED, drawn);
-        const tensorsOf = noisedBatch(schedule, { values, shape, labels: kept }, drawn);
-        const spans = partSpans(labels.length, partRows(run));
-        yield {
-          parts: spans.map((span) => ({ tensors: () => tensorsOf(span), counted: span[1] - span[0] })),
-          next,
-        };
-      }
+    batches: (start) => {
+      const flip = isMirrored ? 0.5 : 0;
+      const feed = { ...run, relabel, onDevice, flip, onSkip, onTotal: reporter.line };
+      return generationBatches(source!, input, feed, start);
     },
   };
   return {

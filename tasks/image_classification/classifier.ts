@@ -22,8 +22,10 @@ import {
   type TransformOptions,
 } from "../data/augment.ts";
 import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
-import { type Batch, batches } from "../data/loader.ts";
+import { type HeldArray, holdExamples } from "../data/held.ts";
+import { type Batch, batches, imageSource, labelsOf, type PreparedImage } from "../data/loader.ts";
 import { byteTables } from "../data/normalise.ts";
+import { stream } from "../data/stream.ts";
 import { type MultiLabelBatch, type MultiLabelMetrics, multiLabelMetrics } from "../metrics/multi_label.ts";
 import {
   type ClassificationMetrics,
@@ -31,7 +33,7 @@ import {
   startClassification,
   updateClassification,
 } from "../metrics/classification.ts";
-import { partRows, partSpans, rowsOf } from "../trainer/parts.ts";
+import { type BatchPart, partRows, partSpans, rowsOf } from "../trainer/parts.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 import { type LabelFit, sameLabels } from "./labels.ts";
 
@@ -51,6 +53,8 @@ export interface FeedSettings {
   readonly limit?: number;
   /** Send pictures as bytes where they can be, which become numbers on the other side (default: to a card). */
   readonly bytes?: boolean;
+  /** Prepare all pictures once, which are not augmented then, and keep them on the device (default false). */
+  readonly onDevice?: boolean;
   /** Fail at an unreadable image instead of leaving it out. */
   readonly strict?: boolean;
   /** Threads that prepare examples. */
@@ -109,10 +113,20 @@ function batchTensors(
   const words = () => new Int32Array(values.buffer, values.byteOffset, values.length);
   const images: Params = tables === undefined
     ? { pixels: tf.tensor(values, size) }
-    : { words: tf.tensor(words(), size, "int32"), table: tf.tensor2d(tables, [size[1], 256]) };
-  if (targets === undefined) return { ...images, labels: tf.tensor1d(labels.slice(...span), "int32") };
+    : { words: tf.tensor(words(), size, "int32"), table: tableTensor(tables) };
+  return { ...images, ...labelTensors({ labels, targets }, span) };
+}
+
+/** Numbers that bytes stand for: [C, 256]. */
+function tableTensor(tables: Float32Array): tf.Tensor {
+  return tf.tensor2d(tables, [tables.length / 256, 256]);
+}
+
+/** What some of a batch's pictures are of: labels [B], or targets [B, classes]. */
+function labelTensors({ labels, targets }: Pick<Batch, "labels" | "targets">, span: readonly [number, number]): Params {
+  if (targets === undefined) return { labels: tf.tensor1d(labels.slice(...span), "int32") };
   const wanted = rowsOf(targets, [labels.length, targets.length / labels.length], span);
-  return { ...images, targets: tf.tensor(wanted.values, [...wanted.shape]) };
+  return { targets: tf.tensor(wanted.values, [...wanted.shape]) };
 }
 
 /**
@@ -267,6 +281,19 @@ export function scalarMetrics(metrics: ClassificationMetrics | MultiLabelMetrics
 }
 
 /**
+ * What is kept of a picture where all stay on the device: its bytes where they can be told from them, else its numbers.
+ *
+ * @param options The model's input
+ */
+export function heldPictures(options: TransformOptions): Readonly<Record<string, HeldArray>> {
+  const { size, channels } = options;
+  const [height, width] = typeof size === "number" ? [size, size] : size;
+  return canPack(options)
+    ? { words: { shape: [channels, height, width / 4], dtype: "int32" } }
+    : { pixels: { shape: [channels, height, width], dtype: "float32" } };
+}
+
+/**
  * The task for the trainer.
  *
  * @param layer The model
@@ -295,18 +322,36 @@ export function classificationTask(
     evaluate: async (params) =>
       scalarMetrics(await evaluateFitted(layer, params, image, data.test, fit, feed.limit, feed)),
     async *batches(start) {
-      const packed = (feed.bytes ?? isSentToCard()) && canPack(options);
+      const packed = (feed.onDevice || (feed.bytes ?? isSentToCard())) && canPack(options);
       const tables = packed ? byteTables({ ...options, ...options.preparation }) : undefined;
-      const stream = batches({
-        ...feed,
-        dataset: data.train,
-        transform: trainingOrNot({ ...options, packed }, feed.augment),
-        start,
-        epochs: Infinity,
-        relabel: fit.relabel,
-        manyHot: fit.several ? fit.classes.length : undefined,
-      });
-      for await (const batch of stream) {
+      const transform = trainingOrNot({ ...options, packed }, feed.augment);
+      const numbers = { relabel: fit.relabel, manyHot: fit.several ? fit.classes.length : undefined };
+      const order = { ...feed, start, epochs: Infinity };
+      if (feed.onDevice) {
+        const arrays = heldPictures(options);
+        const [name] = Object.keys(arrays);
+        const keep = ({ values, ...rest }: PreparedImage) => ({ values: { [name]: values }, rest });
+        using held = await holdExamples(imageSource(data.train, transform), arrays, keep, feed);
+        const usual = Math.min(partRows(feed), held.count);
+        for await (const { items, next } of stream(held.source, order)) {
+          const labels = labelsOf(items.map(({ rest }) => rest), numbers);
+          const parts = partSpans(items.length, partRows(feed)).map((span): BatchPart => {
+            const { tensors, staying } = held.tensorsOf(items.slice(...span), span[1] - span[0] === usual);
+            return {
+              tensors: () => ({
+                ...tensors(),
+                ...tables && { table: tableTensor(tables) },
+                ...labelTensors(labels, span),
+              }),
+              staying,
+              counted: countedOf(labels.labels, span),
+            };
+          });
+          yield { parts, next };
+        }
+        return;
+      }
+      for await (const batch of batches({ ...order, ...numbers, dataset: data.train, transform })) {
         const spans = partSpans(batch.labels.length, partRows(feed));
         yield {
           parts: spans.map((span) => ({

@@ -9,6 +9,7 @@ import { type Model, openModel } from "../../models/mod.ts";
 import { matchClasses } from "../data/classes.ts";
 import type { ImageSplits } from "../data/dataset.ts";
 import { type ImageSource, isLabelledImage, type LabelledImage, ownImages, readImage } from "../data/own.ts";
+import { heldBytes } from "../data/held.ts";
 import { holdOutImages } from "../data/validation.ts";
 import { imageDataForms, imageFacts, openImageData } from "../data/open.ts";
 import type { ClassificationMetrics } from "../metrics/classification.ts";
@@ -16,6 +17,7 @@ import type { MultiLabelMetrics } from "../metrics/multi_label.ts";
 import { calibrationChart } from "../report/calibration.ts";
 import { svgFile } from "../report/chart.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
+import { staysOnDevice } from "../trainer/on_device.ts";
 import type {
   BatchSize,
   EvaluationReport,
@@ -34,8 +36,10 @@ import {
   classificationTask,
   evaluateFitted,
   type FeedSettings,
+  heldPictures,
   scalarMetrics,
   squareImages,
+  transformOptions,
 } from "./classifier.ts";
 import { fitForEvaluation, fitForTraining, type LabelFit, takesSeveral } from "./labels.ts";
 import { classesOfPictures, type ClassProbability, predictClasses } from "./predict.ts";
@@ -112,12 +116,26 @@ async function open(
   const image = squareImages(model);
   const { classWeights: setting } = run.own;
   const weights = setting === undefined ? undefined : await classWeightsOf(setting, data.train, fit);
+  const examples = Math.min(run.limit ?? Infinity, data.train.size);
+  const onDevice = staysOnDevice(
+    run,
+    run.own.augment === false
+      ? { examples, bytes: heldBytes(heldPictures(transformOptions(image)), examples) }
+      : "pictures that are cropped and mirrored anew in every pass (`augment`)",
+  );
   return {
     model,
     layer,
     objective: classificationObjective(underRun(layer, run), fit.several, weights),
     examples: data.train.size,
-    training: classificationTask(layer, image, data, { ...run, ...run.own, ...saying(reporter) }, fit, weights),
+    training: classificationTask(
+      layer,
+      image,
+      data,
+      { ...run, ...run.own, ...saying(reporter), onDevice },
+      fit,
+      weights,
+    ),
   };
 }
 

@@ -11,6 +11,7 @@ import type { Params, Tree } from "../../dsl/tree.ts";
 import { asLanguageModel, type CausalLanguageModel, loadParams, type Model } from "../../models/mod.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import type { Reporter } from "../trainer/observe.ts";
+import { staysOnDevice } from "../trainer/on_device.ts";
 import type {
   BatchSize,
   EvaluationReport,
@@ -32,7 +33,7 @@ import { recipeFor } from "./recipe.ts";
 import { answersReport } from "./report.ts";
 import { evaluateExactMatch, respond, type Responded, type RespondOptions } from "./respond.ts";
 import { type ReasoningSettings, reasoningSettings } from "./settings.ts";
-import { lengthMultiple, longestRow, tokenBatches } from "./training.ts";
+import { lengthMultiple, longestRow, tokenBatches, TOKENS_ONLY } from "./training.ts";
 
 /** Questions at a time in an evaluation. */
 const EVALUATION_BATCH = 32;
@@ -135,6 +136,7 @@ async function open(
   { model, data }: Opened<ReasoningData>,
   reporter: Reporter,
 ): Promise<PreparedTask> {
+  staysOnDevice(run, TOKENS_ONLY);
   const questions = await openQuestions(run.scratch ? { ...model, folder: undefined } : model, data, run);
   questions.notes.forEach((line) => reporter.line(`note: ${line}`));
   const layer = asLanguageModel(model, methodOn(model, run));

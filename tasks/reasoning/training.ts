@@ -10,6 +10,9 @@ import { reasoningBatches } from "./batches.ts";
 import { type EncodedExample, microBatches } from "./encode.ts";
 import { tokenTensors } from "./objective.ts";
 
+/** Why training examples of texts are not kept on the device, as `staysOnDevice` takes it. */
+export const TOKENS_ONLY = "texts: a step's tokens are some kilobytes, and sending them takes no time";
+
 /**
  * Lengths are multiples of this: at most 16 different ones, since a step is compiled for each.
  *

@@ -11,9 +11,10 @@ import type { OwnDataOptions } from "../data/own.ts";
 import { reasoning } from "../reasoning/task.ts";
 import { evaluateReasoning, reasoningObjective } from "../reasoning/objective.ts";
 import { respondTo } from "../reasoning/respond.ts";
-import { lengthMultiple, longestRow, tokenBatches } from "../reasoning/training.ts";
+import { lengthMultiple, longestRow, tokenBatches, TOKENS_ONLY } from "../reasoning/training.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import type { Reporter } from "../trainer/observe.ts";
+import { staysOnDevice } from "../trainer/on_device.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
 import type {
   EvaluationReport,
@@ -83,6 +84,7 @@ async function open(
   { model, data }: Opened<TextData>,
   reporter: Reporter,
 ): Promise<PreparedTask> {
+  staysOnDevice(run, TOKENS_ONLY);
   const start = run.scratch ? { ...model, folder: undefined } : model;
   const texts = await prepareTexts(start, data, run, "validation");
   texts.notes.forEach((line) => reporter.line(`note: ${line}`));

@@ -39,9 +39,10 @@ export async function advancePart(
   const given = Object.fromEntries(Object.entries(scalars).map(([name, value]) => [name, tf.scalar(value)]));
   const tensors: BatchTensors = { ...part.tensors(), ...given };
   try {
-    seen(tensors);
+    seen({ ...tensors, ...part.staying });
     const begun = performance.now();
-    return { numbers: await step({ ...tensors, ...others }), seconds: (performance.now() - begun) / 1000 };
+    const numbers = await step({ ...tensors, ...others }, part.staying);
+    return { numbers, seconds: (performance.now() - begun) / 1000 };
   } finally {
     free(tensors);
   }

@@ -43,9 +43,9 @@ async function* withDraws(
   for await (const { parts, next } of batches) {
     const { epoch, offset } = at;
     yield {
-      parts: parts.map(({ tensors, counted }, part) => ({
-        tensors: () => ({ ...tensors(), [DRAWS]: drawWords(fold(draws, epoch, offset, part)) }),
-        counted,
+      parts: parts.map((given, part) => ({
+        ...given,
+        tensors: () => ({ ...given.tensors(), [DRAWS]: drawWords(fold(draws, epoch, offset, part)) }),
       })),
       next,
     };

@@ -10,6 +10,8 @@ import type { Position } from "../data/stream.ts";
 export interface BatchPart {
   /** Makes the part's tensors; the trainer disposes them. */
   readonly tensors: () => Params;
+  /** Tensors that the step is given besides, the same for every part that has them; they stay the task's. */
+  readonly staying?: Params;
   /** What the part's loss is a mean over, in number: examples, tokens. The step's loss is the mean over all of them. */
   readonly counted: number;
 }

@@ -39,6 +39,7 @@ import { inPrecision } from "./precision.ts";
 import { requireRoomToTrain } from "./room.ts";
 import { movingOfFirst } from "./shared.ts";
 import type { TrainedModel } from "./prediction.ts";
+import { rowsTask } from "./on_device.ts";
 import { free, stepHalves, trainStep } from "./step.ts";
 import { adapterDigest, startFrom } from "./start.ts";
 import type { ParametersOf, PreparedTask, Run, RunResult, RunSurroundings, TaskKind } from "./task.ts";
@@ -135,7 +136,7 @@ export async function runTask<Own extends object>(
   const parts = ranks.size === 1 ? run : { ...run, accumulate: (run.accumulate ?? 1) * ranks.size };
   const held = validation === undefined ? undefined : kind.holdOut(data, validation);
   const opened = await kind.open(parts, { model, data: held?.training ?? data }, surroundings.reporter);
-  const prepared = drawingTask(opened, opened.layer, run.seed);
+  const prepared = drawingTask(rowsTask(opened), opened.layer, run.seed);
   const judge = held && {
     examples: validation!,
     // Read once, when everything is decided.

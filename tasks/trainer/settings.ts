@@ -103,6 +103,12 @@ export const runSettings: SettingsOf<RunSettings> = {
     allowed: ["last", "best"] as readonly ("last" | "best")[],
   }),
   workers: integer({ aside: true, help: "Threads that prepare examples (default: as the data is worth)", min: 0 }),
+  dataOnDevice: choice({
+    aside: true,
+    help:
+      "Keep training examples in the device's memory: auto (default) on a card where they fit and come again; yes; no",
+    allowed: ["auto", "yes", "no"] as readonly ("auto" | "yes" | "no")[],
+  }),
   validation: integer({
     help:
       "Training examples held out, the same for every method and seed, that decide what is best and when to stop; " +

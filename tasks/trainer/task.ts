@@ -83,6 +83,8 @@ export interface RunSettings extends MethodSettings {
   readonly keep?: "last" | "best";
   /** Threads that prepare examples (default: as the data set is worth). */
   readonly workers?: number;
+  /** Training examples stay in the device's memory, and steps are told which they take (default: on a card, where it pays). */
+  readonly dataOnDevice?: "auto" | "yes" | "no";
   /**
    * Training examples that are held out, the same for every method and seed, and evaluated instead of the test data while
    * there is something to decide: which parameters are best, when patience ends, which rate. The test data are evaluated once,

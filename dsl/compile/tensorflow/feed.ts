@@ -1,7 +1,8 @@
 /**
  * How tensors of tfjs get into a graph. On a CPU they are fed as they are: TensorFlow reads them where they lie. On a GPU the
  * addon would copy them to the card and back before the session copies them to the card again, so they go as int32 words,
- * which it leaves alone, and large ones stay in variables, so that what is the same as the last time is not sent again.
+ * which it leaves alone, and large ones stay in variables, so that what is the same as the last time is not sent again: numbers,
+ * and whole numbers of which that is known. Variables on a card are float32, since TensorFlow keeps those of int32 on the host.
  *
  * @module
  */
@@ -52,19 +53,23 @@ export function after(graph: GraphBuilder, nodes: readonly string[], name: strin
  * @param name A name that nothing else has
  * @param type Its shape and element type
  * @param asWords As words and held, as a GPU wants it
+ * @param stays Whether it is known to be the same every time
  */
 export function feedOf(
   graph: GraphBuilder,
   name: string,
   { shape, type }: { readonly shape: readonly number[]; readonly type: ElementType },
   asWords: boolean,
+  stays: boolean = false,
 ): Feed {
-  const words = asWords && type === ELEMENT.float32;
-  const fedType = words ? ELEMENT.int32 : type;
-  const node = graph.add("Placeholder", [], { dtype: T(fedType), shape: { shape } }, name);
-  const fed = words ? graph.add("Bitcast", [node], { T: T(ELEMENT.int32), type: T(type) }) : node;
-  if (!words || sizeOf(shape) < HELD_FROM) return { node, words, value: { name: fed, shape, type } };
-  const dtype = { dtype: T(type) };
+  const isHeld = asWords && sizeOf(shape) >= HELD_FROM && (type === ELEMENT.float32 || stays && type === ELEMENT.int32);
+  const words = asWords && type === ELEMENT.float32 || isHeld;
+  const bits = (of: string, from: ElementType, to: ElementType) =>
+    from === to ? of : graph.add("Bitcast", [of], { T: T(from), type: T(to) });
+  const node = graph.add("Placeholder", [], { dtype: T(words ? ELEMENT.int32 : type), shape: { shape } }, name);
+  if (!isHeld) return { node, words, value: { name: words ? bits(node, ELEMENT.int32, type) : node, shape, type } };
+  const dtype = { dtype: T(ELEMENT.float32) };
+  const fed = bits(node, ELEMENT.int32, ELEMENT.float32);
   const handle = graph.add("VarHandleOp", [], {
     ...dtype,
     shape: { shape },
@@ -72,7 +77,7 @@ export function feedOf(
     container: { text: "" },
   });
   const assigned = graph.add("AssignVariableOp", [handle, fed], dtype);
-  const value = graph.add("ReadVariableOp", [handle], dtype);
+  const value = bits(graph.add("ReadVariableOp", [handle], dtype), ELEMENT.float32, type);
   return { node, words, held: after(graph, [assigned], `${name}_sent`), value: { name: value, shape, type } };
 }
 

@@ -311,14 +311,32 @@ export function lower(
       emit.set(value, { name: names[k], shape: types[value].shape, type: made.outputs[k].type })
     );
   };
+  /** Whether a call takes rows of many whole numbers, which TensorFlow would do on the host, where it keeps them. */
+  const takesWords = ({ kernel, inputs: [table] }: Call) =>
+    kernel === "GatherV2" && types[table].dtype === "int32" && sizeOf(types[table].shape) >= fuseFrom;
+  const emitRows = (call: Call) => {
+    const operands = call.inputs.map(emit.place);
+    const body = functionBuilder();
+    const given = operands.map((operand, i) => ({ ...operand, name: `input${i}` }));
+    const [name] = emit.lowerCall(call, given, body.add, body.constant);
+    const [value] = call.outputs;
+    const result = { name, shape: types[value].shape, type: ELEMENT.int32 };
+    const made = body.finish(operands.map(({ type }) => type), [result]);
+    emit.set(value, { ...result, name: called(made, operands.map((operand) => operand.name)) });
+  };
   for (const unit of schedule(program, clusters, new Set(given.keys()))) {
     if (unit.stretch !== stretch) {
       [stretch, wait] = [unit.stretch, unit.region === 0 ? undefined : last];
       inStretch.clear();
       emit.forget();
     }
-    if (unit.exported === undefined) emit.call(calls[unit.calls[0]]);
-    else emitCluster(unit.calls, unit.exported);
+    if (unit.exported !== undefined) {
+      emitCluster(unit.calls, unit.exported);
+      continue;
+    }
+    const call = calls[unit.calls[0]];
+    if (takesWords(call)) emitRows(call);
+    else emit.call(call);
   }
   return emit.place;
 }

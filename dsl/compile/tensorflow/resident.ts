@@ -124,8 +124,9 @@ export function startGraph<Batch extends Params>(
   let current: Open | undefined;
   let instead: Resident<Batch> | undefined;
 
-  const openFor = (batch: Batch): Open => {
-    const settled = settle(options, opened.size === 0);
+  const openFor = (batch: Batch, staying: Params): Open => {
+    const isStaying = Object.keys(batch).map((name) => name in staying);
+    const settled = { ...settle(options, opened.size === 0), staying: isStaying };
     const program = programOf(step, { frozen, trained, optimiser }, batch, settled);
     if (settled.whole) options.onCompile?.("compiling the step, which may take a minute the first time");
     const graph = stepGraph(program, settled);
@@ -168,15 +169,16 @@ export function startGraph<Batch extends Params>(
     lending(from.session.run(new Map(), from.graph.values.moving), (handles) => upload(to, "moving", handles));
 
   /** The session for a batch, holding the state; none if the step is replayed. */
-  const sessionFor = (batch: Batch): Open | undefined => {
-    const signature = Object.entries(batch).map(([name, { shape, dtype }]) => `${name} ${dtype} ${shape}`).join();
+  const sessionFor = (batch: Batch, staying: Params): Open | undefined => {
+    const signature = Object.entries(batch)
+      .map(([name, { shape, dtype }]) => `${name} ${dtype} ${shape}${name in staying ? " stays" : ""}`).join();
     const known = opened.get(signature);
     if (known !== undefined) {
       if (current !== undefined && current !== known) handOver(current, known);
       return current = known;
     }
     try {
-      current = openFor(batch);
+      current = openFor(batch, staying);
       opened.set(signature, current);
       return current;
     } catch (error) {
@@ -187,8 +189,9 @@ export function startGraph<Batch extends Params>(
   };
 
   return {
-    step: async (batch) => {
-      const open = instead === undefined ? sessionFor(batch) : undefined;
+    step: async (given, staying = {}) => {
+      const batch = { ...given, ...staying } as Batch;
+      const open = instead === undefined ? sessionFor(batch, staying) : undefined;
       if (open === undefined) return instead!.step(batch);
       const [made] = open.send(Object.values(batch), [open.graph.metrics]).map(tensorOf);
       try {

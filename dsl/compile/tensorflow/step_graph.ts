@@ -36,6 +36,8 @@ export interface StepGraphOptions {
    * tensors of it in variables, so that what is the same as in the step before is not sent again.
    */
   readonly words: boolean;
+  /** For each tensor of the batch whether it is the same in every step (default: it is not). */
+  readonly staying?: readonly boolean[];
 }
 
 /** Names of the nodes that a session of the graph uses. */
@@ -161,7 +163,10 @@ function asFunction(graph: GraphBuilder, step: StepProgram, source: Source): Com
  * @param options See {@linkcode StepGraphOptions}
  * @throws OneloraError for kernels and types that TensorFlow graphs are not made of here
  */
-export function stepGraph(given: StepProgram, { fuseFrom, precision, whole, words }: StepGraphOptions): StepGraph {
+export function stepGraph(
+  given: StepProgram,
+  { fuseFrom, precision, whole, words, staying = [] }: StepGraphOptions,
+): StepGraph {
   const graph = graphBuilder();
   const halved = precision === "bf16" ? halve(given.program, given.fixed) : nothingHalved;
   const { step, members, read } = joinState(given);
@@ -176,7 +181,7 @@ export function stepGraph(given: StepProgram, { fuseFrom, precision, whole, word
       ? variable(graph, `moving${i}`, typeOf(value))
       : vectorVariable(graph, `moving${i}`, members[i].map((each) => typeOf(tensors[each])))
   );
-  const batch = batchValues.map((value, i) => feedOf(graph, `batch${i}`, typeOf(value), words));
+  const batch = batchValues.map((value, i) => feedOf(graph, `batch${i}`, typeOf(value), words, staying[i]));
   const ofMoving = namesOf(movingVariables, members.flat());
   const operands = new Map<ValueId, Operand>([
     ...state.given,

@@ -35,7 +35,11 @@ function withEntries(made: Message, field: string, entries: Readonly<Record<stri
 const PRODUCER = 1087;
 
 /** What makes XLA compile a function into a kernel. */
-const COMPILED: Attributes = { _XlaMustCompile: { bool: true }, _noinline: { bool: true } };
+const COMPILED: Attributes = {
+  _XlaMustCompile: { bool: true },
+  _noinline: { bool: true },
+  _tf_data_function: { bool: true },
+};
 
 /**
  * The bytes of `saved_model.pb`.

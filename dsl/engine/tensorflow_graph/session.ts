@@ -58,7 +58,7 @@ export function handleOf(tensor: tf.Tensor): Handle {
 }
 
 /**
- * A copy of a float32 tensor's bytes as int32, to be freed by {@linkcode freeHandle}: the addon copies all but int32 to the
+ * A copy of a float32 or int32 tensor's bytes as int32, to be freed by {@linkcode freeHandle}: the addon copies all but int32 to the
  * card as soon as it sees it.
  *
  * @param tensor The tensor
