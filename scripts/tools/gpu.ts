@@ -62,6 +62,19 @@ function ratios(rows: readonly Row[]): readonly string[] {
   });
 }
 
+/** Our step under 1LoRA as a multiple of that under BitFit, which trains as many numbers and needs no more of the activations. */
+function toBitfit(rows: readonly Row[]): readonly string[] {
+  const own = rows.flatMap(({ job, answer }) =>
+    isTorch(job) || answer === undefined || job.note ? [] : [{ job, answer }]
+  );
+  return own.filter(({ job }) => job.method === "bitfit").flatMap(({ job: of, answer }) =>
+    own.filter(({ job }) =>
+      `${[job.method, job.model, job.batch, job.precision, job.how]}` ===
+        `${["1lora", of.model, of.batch, of.precision, of.how]}`
+    ).map((each) => `1LoRA's step is ${(each.answer.ms / answer.ms).toFixed(3)} of BitFit's`)
+  );
+}
+
 await main(
   { name: "gpu", summary: "Measures training steps on an NVIDIA card, ours beside PyTorch's", flags },
   ({ options }) => async () => {
@@ -98,7 +111,11 @@ await main(
         }
       }
     }
-    console.log(`\n${[...rows.map(rowText), "", ...ratios(rows)].join("\n")}\n${seconds().toFixed(0)} s in all`);
+    console.log(
+      `\n${[...rows.map(rowText), "", ...ratios(rows), ...toBitfit(rows)].join("\n")}\n${
+        seconds().toFixed(0)
+      } s in all`,
+    );
     return { _tag: "Right" as const, right: undefined };
   },
 );

@@ -46,6 +46,12 @@ export interface HeldExamples<Rest> extends Disposable {
   readonly tensorsOf: (items: readonly Row<Rest>[], isUsual: boolean) => Pick<BatchPart, "tensors" | "staying">;
 }
 
+/** How examples are read, and which. */
+export interface HoldOptions extends Pick<StreamOptions, "seed" | "shuffle" | "limit" | "workers" | "strict"> {
+  /** Told that it begins. */
+  readonly onLine?: (line: string) => void;
+}
+
 /** Examples of a group that is read. */
 const AT_ONCE = 64;
 
@@ -62,10 +68,12 @@ export async function holdExamples<Item, Rest>(
   source: ExampleSource<Item>,
   arrays: Readonly<Record<string, HeldArray>>,
   keep: (item: Item) => Kept<Rest>,
-  options: Pick<StreamOptions, "seed" | "shuffle" | "limit" | "workers" | "strict">,
+  options: HoldOptions,
 ): Promise<HeldExamples<Rest>> {
   const count = Math.min(options.limit ?? Infinity, source.size);
-  const { seed, shuffle, limit, workers, strict } = options;
+  const { seed, shuffle, limit, workers, strict, onLine } = options;
+  const size = `${(heldBytes(arrays, count) / 1e6).toPrecision(3)} MB`;
+  onLine?.(`note: ${count.toLocaleString("en-US")} examples of ${source.name} stay on the device (${size})`);
   const order = { seed, shuffle, limit, workers, strict, batchSize: Math.min(AT_ONCE, count) };
   const names = Object.keys(arrays);
   const all = Object.fromEntries(names.map((name) => {

@@ -114,6 +114,7 @@ async function open(
       onDevice: stays ? asked : "no",
       onSkip: (line) => reporter.line(`skipped: ${line}`),
       onTotal: reporter.line,
+      onLine: reporter.line,
     }),
     examples: data.train.size,
     momentum: run.schedule.startsWith("one-cycle")

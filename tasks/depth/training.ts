@@ -11,8 +11,8 @@ import { apply, type Layer } from "../../dsl/layer.ts";
 import { lookUpBytes } from "../../dsl/ops/mod.ts";
 import { key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
-import { type HeldArray, heldBytes, type HeldExamples, holdExamples } from "../data/held.ts";
-import { type ExampleSource, stream, type StreamOptions } from "../data/stream.ts";
+import { type HeldArray, heldBytes, type HeldExamples, holdExamples, type HoldOptions } from "../data/held.ts";
+import { type ExampleSource, stream } from "../data/stream.ts";
 import type { DataSize } from "../trainer/on_device.ts";
 import { type BatchPart, partRows, partSpans } from "../trainer/parts.ts";
 import type { WholeStep } from "../trainer/step.ts";
@@ -58,6 +58,8 @@ export interface DepthFeed {
   readonly onSkip?: (line: string) => void;
   /** Told at the end of an epoch how many were left out. */
   readonly onTotal?: (line: string) => void;
+  /** Told that examples are kept on the device. */
+  readonly onLine?: (line: string) => void;
   /** Evaluate the mean of a picture's and its mirror image's predictions. */
   readonly flip?: boolean;
   /** Pictures at a time in evaluations (default: as many as fill a million values of the model's input). */
@@ -155,7 +157,7 @@ async function firstOf({ size, get }: ExampleSource<DepthSample>): Promise<Depth
 /** All examples, kept; none where they are of several sizes and need not be. */
 async function heldDepth(
   source: ExampleSource<DepthSample>,
-  order: Pick<StreamOptions, "seed" | "shuffle" | "limit" | "workers" | "strict">,
+  order: HoldOptions,
   onDevice: "auto" | "yes",
   shape: readonly number[],
 ): Promise<HeldExamples<{ readonly table?: Float32Array }> | undefined> {

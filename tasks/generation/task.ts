@@ -225,7 +225,7 @@ async function open(
     evaluate: judging.metrics,
     batches: (start) => {
       const flip = isMirrored ? 0.5 : 0;
-      const feed = { ...run, relabel, onDevice, flip, onSkip, onTotal: reporter.line };
+      const feed = { ...run, relabel, onDevice, flip, onSkip, onTotal: reporter.line, onLine: reporter.line };
       return generationBatches(source!, input, feed, start);
     },
   };

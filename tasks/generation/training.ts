@@ -25,6 +25,8 @@ export interface GenerationFeed extends Omit<StreamOptions, "start" | "epochs"> 
   readonly relabel?: ArrayLike<number>;
   /** Keep all pictures on the device; the source then makes them as they are, not mirrored (default false). */
   readonly onDevice?: boolean;
+  /** Told that pictures are kept on the device. */
+  readonly onLine?: (line: string) => void;
   /** Probability of mirroring a picture that stays on the device (default 0). */
   readonly flip?: number;
 }
@@ -81,7 +83,7 @@ async function* kept(
   source: CleanSource,
   input: DiffusionInput,
   order: StreamOptions,
-  { flip = 0, batchSize, accumulate }: Pick<GenerationFeed, "flip" | "batchSize" | "accumulate">,
+  { flip = 0, batchSize, accumulate, onLine }: Pick<GenerationFeed, "flip" | "batchSize" | "accumulate" | "onLine">,
 ): AsyncGenerator<CleanPart> {
   const { tables } = source;
   const arrays = heldClean(input.shape, tables !== undefined);
@@ -89,7 +91,7 @@ async function* kept(
   using held = await holdExamples(source, arrays, ({ values, label }) => ({
     values: { [name]: values },
     rest: label,
-  }), order);
+  }), { ...order, onLine });
   const rows = partRows({ batchSize, accumulate });
   const usual = Math.min(rows, held.count);
   for await (const { items, position, next } of stream(held.source, order)) {

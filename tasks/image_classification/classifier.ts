@@ -65,6 +65,8 @@ export interface FeedSettings {
   readonly onSkip?: (line: string) => void;
   /** Told at the end of an epoch how many were left out. */
   readonly onTotal?: (line: string) => void;
+  /** Told that pictures are kept on the device. */
+  readonly onLine?: (line: string) => void;
 }
 
 /**

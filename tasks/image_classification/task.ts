@@ -89,8 +89,8 @@ function fitted(
 }
 
 /** Tells of images that are left out. */
-function saying({ line }: Reporter): Pick<FeedSettings, "onSkip" | "onTotal"> {
-  return { onSkip: (text) => line(`skipped: ${text}`), onTotal: line };
+function saying({ line }: Reporter): Pick<FeedSettings, "onSkip" | "onTotal" | "onLine"> {
+  return { onSkip: (text) => line(`skipped: ${text}`), onTotal: line, onLine: line };
 }
 
 function step(model: Model, layer: Layer, { batch }: BatchSize): TaskStep {

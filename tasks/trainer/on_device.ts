@@ -5,6 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { isSentToCard } from "../../dsl/compile/mod.ts";
+import type { Objective } from "../../dsl/differentiate.ts";
 import { nvidia } from "../../dsl/engine/nvidia.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Params } from "../../dsl/tree.ts";
@@ -30,6 +31,17 @@ function withRows<Result>(f: (params: Params, batch: Params) => Result): (params
 }
 
 /**
+ * A loss whose batches may say which rows of all examples they have.
+ *
+ * @param objective The task's
+ */
+export function rowsObjective(
+  objective: (params: Params, batch: Params) => Objective,
+): (params: Params, batch: Params) => Objective {
+  return withRows(objective);
+}
+
+/**
  * A task whose steps look up rows where a batch has them.
  *
  * @param prepared The task
@@ -38,7 +50,7 @@ export function rowsTask(prepared: PreparedTask): PreparedTask {
   const { objective, whole } = prepared;
   return {
     ...prepared,
-    objective: withRows(objective),
+    objective: rowsObjective(objective),
     whole: whole && { ...whole, measure: withRows(whole.measure) },
   };
 }

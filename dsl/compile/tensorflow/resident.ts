@@ -78,8 +78,15 @@ function feeds(names: readonly string[], handles: readonly Handle[]): ReadonlyMa
   return new Map(names.map((name, i) => [name, handles[i]]));
 }
 
-function upload({ session, graph }: Open, kind: "fixed" | "moving", handles: readonly Handle[]): void {
-  lending(session.run(feeds(graph.uploads[kind], handles), [graph.uploaded[kind]]), () => {});
+/** Has a session take in state; in one run, since TensorFlow goes through the whole graph for each set of what is asked of it. */
+function upload(
+  { session, graph }: Open,
+  state: Readonly<Partial<Record<"fixed" | "moving", readonly Handle[]>>>,
+): void {
+  const kinds = (["fixed", "moving"] as const).filter((kind) => state[kind] !== undefined);
+  const names = kinds.flatMap((kind) => graph.uploads[kind]);
+  const given = feeds(names, kinds.flatMap((kind) => state[kind]!));
+  lending(session.run(given, kinds.map((kind) => graph.uploaded[kind])), () => {});
 }
 
 /** Shorter runs are over before a whole step's compilation has paid. */
@@ -144,9 +151,8 @@ export function startGraph<Batch extends Params>(
           tensor.dispose();
           return converted.at(-1)!;
         });
-        upload(open, "fixed", [...handles, ...constants]);
+        upload(open, { fixed: [...handles, ...constants], moving: tensors.slice(frozenCount).map(handleOf) });
         converted.forEach(freeHandle);
-        upload(open, "moving", tensors.slice(frozenCount).map(handleOf));
         tf.dispose([...tensors]);
       } else {
         const { session, graph: { values } } = current;
@@ -154,7 +160,7 @@ export function startGraph<Batch extends Params>(
         lending(
           // A run without anything to fetch is an error of TensorFlow's.
           shared.length === 0 ? [] : session.run(new Map(), shared),
-          (handles) => upload(open, "fixed", [...handles, ...constants]),
+          (handles) => upload(open, { fixed: [...handles, ...constants] }),
         );
         handOver(current, open);
       }
@@ -166,7 +172,7 @@ export function startGraph<Batch extends Params>(
   };
 
   const handOver = (from: Open, to: Open) =>
-    lending(from.session.run(new Map(), from.graph.values.moving), (handles) => upload(to, "moving", handles));
+    lending(from.session.run(new Map(), from.graph.values.moving), (handles) => upload(to, { moving: handles }));
 
   /** The session for a batch, holding the state; none if the step is replayed. */
   const sessionFor = (batch: Batch, staying: Params): Open | undefined => {

@@ -34,7 +34,10 @@ function withEntries(made: Message, field: string, entries: Readonly<Record<stri
 /** Version of the graph's definition: what TensorFlow 2.9, the oldest library used here, writes. */
 const PRODUCER = 1087;
 
-/** What makes XLA compile a function into a kernel. */
+/**
+ * What makes XLA compile a function into a kernel, as it is: the last keeps TensorFlow's own rewriting of graphs away from it, which
+ * takes time, finds nothing that XLA does not, and may put in what XLA does not have (TemporaryVariable, for large sums of many terms).
+ */
 const COMPILED: Attributes = {
   _XlaMustCompile: { bool: true },
   _noinline: { bool: true },

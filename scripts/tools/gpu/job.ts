@@ -20,9 +20,10 @@ export interface CardJob {
   /** How it is run: ours as one function or in clusters, PyTorch's as written or compiled. */
   readonly how: "whole" | "clusters" | "eager" | "compiled";
   /**
-   * What is counted besides the time: the allocator's peak, or the milliseconds of every kernel; or pictures come as bytes.
+   * What is counted besides the time: the allocator's peak, or the milliseconds of every kernel; or how pictures come: as bytes,
+   * or as rows of a data set of bytes that stays on the card.
    */
-  readonly what?: "memory" | "kernels" | "bytes";
+  readonly what?: "memory" | "kernels" | "bytes" | "rows";
   /** More of XLA's flags. */
   readonly flags?: string;
   /** What the row is called, where it is more than the rest says. */
@@ -93,7 +94,13 @@ export const groups: Readonly<Record<string, JobGroup>> = {
     ]),
     together: true,
   },
-  bytes: { jobs: [{ ...vit, how: "whole", what: "bytes", note: "pictures as bytes" }] },
+  bytes: {
+    jobs: [
+      { ...vit, how: "whole", what: "rows", note: "data on the device" },
+      { ...vit, how: "whole", what: "bytes", note: "pictures as bytes" },
+    ],
+    together: true,
+  },
   clusters: { jobs: [{ ...vit, how: "clusters" }] },
   cublas: {
     jobs: [{ ...vit, how: "whole", flags: "--xla_gpu_enable_triton_gemm=false", note: "products by cuBLAS alone" }],
