@@ -22,7 +22,7 @@ import { computing } from "./kernels.ts";
 import { inType, type Lowering, type Operand } from "./lowering.ts";
 import { masking } from "./masking.ts";
 import { dependents, schedule, type Unit } from "./schedule.ts";
-import { canFuse } from "./probe.ts";
+import { canFuse, FUSE_FROM } from "./probe.ts";
 import { shaping } from "./shaping.ts";
 import type { InPlace } from "./in_place.ts";
 import { type BlockOperand, type ChosenRows, hasWholeRows, unpackedBlocks } from "./blocks.ts";
@@ -313,7 +313,7 @@ export function lower(
   };
   /** Whether a call takes rows of many whole numbers, which TensorFlow would do on the host, where it keeps them. */
   const takesWords = ({ kernel, inputs: [table] }: Call) =>
-    kernel === "GatherV2" && types[table].dtype === "int32" && sizeOf(types[table].shape) >= fuseFrom;
+    kernel === "GatherV2" && types[table].dtype === "int32" && sizeOf(types[table].shape) >= FUSE_FROM && canFuse();
   const emitRows = (call: Call) => {
     const operands = call.inputs.map(emit.place);
     const body = functionBuilder();

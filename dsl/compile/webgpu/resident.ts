@@ -73,8 +73,8 @@ interface Sized {
   readonly lowered: GpuProgram;
   readonly runner: Runner;
   readonly constants: ReadonlyMap<ValueId, tf.Tensor>;
-  /** Buffers of the batch, which each batch is copied to. */
-  readonly batch: readonly GPUBuffer[];
+  /** Buffers of the batch, which each batch is copied to; none for what stays, which is read where it is. */
+  readonly batch: readonly (GPUBuffer | undefined)[];
   /** Buffers of metrics, by root. */
   readonly made: Map<number, GPUBuffer>;
   /** Where the metrics are read from. */
@@ -111,8 +111,9 @@ export function startSubmissions<Batch extends Params>(
   const sizes = new Map<string, Sized>();
   let plain: Resident<Batch> | undefined;
 
-  const sized = (batch: Batch): Sized | string => {
-    const key = Object.entries(batch).map(([name, { shape, dtype }]) => `${name} ${dtype} ${shape}`).join("|");
+  const sized = (batch: Batch, staying: Params): Sized | string => {
+    const key = Object.entries(batch)
+      .map(([name, { shape, dtype }]) => `${name} ${dtype} ${shape}${name in staying ? " stays" : ""}`).join("|");
     const known = sizes.get(key);
     if (known !== undefined) return known;
     const { program, metrics } = traced(step, state, batch);
@@ -128,8 +129,11 @@ export function startSubmissions<Batch extends Params>(
       constants,
       made: new Map(),
       runner: new Runner(gpu, lowered),
-      batch: Object.values(batch).map(({ size }) =>
-        device.createBuffer({ size: Math.max(4, 4 * size), usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST })
+      batch: Object.entries(batch).map(([name, { size }]) =>
+        name in staying ? undefined : device.createBuffer({
+          size: Math.max(4, 4 * size),
+          usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+        })
       ),
       readback: device.createBuffer({
         size: 4 * metrics.length,
@@ -142,12 +146,16 @@ export function startSubmissions<Batch extends Params>(
   const takeStep = async (own: Sized, batch: Batch): Promise<Readonly<Record<string, number>>> => {
     const { body, lowered, runner, readback, metrics } = own;
     const [from, to]: Buffers[] = [turn, 1 - turn].map((at) => copies[at].map((tensor) => gpu.bufferOf(tensor)));
-    const inputs = [...frozen.map((tensor) => gpu.bufferOf(tensor)), ...from, ...own.batch];
+    const given = Object.values(batch).map((tensor, i) => own.batch[i] ?? gpu.bufferOf(tensor));
+    const inputs = [...frozen.map((tensor) => gpu.bufferOf(tensor)), ...from, ...given];
     // Whatever has to be brought to the GPU is brought there first: tfjs collects it until the flush.
     const constants = new Map([...own.constants].map(([value, tensor]) => [value, gpu.bufferOf(tensor)]));
     gpu.flush();
     const encoder = gpu.device.createCommandEncoder();
-    Object.values(batch).forEach((tensor, i) => copyIn(gpu, encoder, tensor, own.batch[i]));
+    Object.values(batch).forEach((tensor, i) => {
+      const to = own.batch[i];
+      if (to !== undefined) copyIn(gpu, encoder, tensor, to);
+    });
     const results = resultBuffers(body, lowered, to, gpu, own.made);
     const bufferOf = (root: number): GPUBuffer => {
       const { place } = lowered.roots[root];
@@ -175,7 +183,7 @@ export function startSubmissions<Batch extends Params>(
   const disposeSizes = () => {
     for (const { runner, batch, made, readback, constants } of sizes.values()) {
       runner.dispose();
-      for (const buffer of [...batch, ...made.values(), readback]) buffer.destroy();
+      for (const buffer of [...batch, ...made.values(), readback]) buffer?.destroy();
       for (const tensor of constants.values()) tensor.dispose();
     }
     sizes.clear();
@@ -187,9 +195,10 @@ export function startSubmissions<Batch extends Params>(
     return { frozen: state.frozen, trained: now(state.trained), optimiser: now(state.optimiser) };
   };
   return {
-    step: async (batch) => {
+    step: async (given, staying = {}) => {
+      const batch = { ...given, ...staying } as Batch;
       if (plain !== undefined) return await plain.step(batch);
-      const own = sized(batch);
+      const own = sized(batch, staying);
       if (typeof own !== "string") return await takeStep(own, batch);
       options.onFallback?.(`the step runs kernel by kernel: ${own}`);
       const now = current();
