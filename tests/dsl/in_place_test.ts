@@ -193,3 +193,30 @@ Deno.test({
     for (const { inputs } of casts) assert(inputs.some((input) => input.startsWith("^")), inputs.join());
   },
 });
+
+Deno.test({
+  name: "what depends on weights alone waits for what comes before it, so that it is not all made as a step starts",
+  ignore,
+  fn: async () => {
+    await useBackend("tensorflow");
+    const [matrix, column] = [[256, 256], [256, 1]].map((shape) => ({ shape, dtype: "float32" as const }));
+    const program = prepareGraph(trace(
+      ([w, v, c, x]) => {
+        const y = tf.tanh(tf.matMul(x, w));
+        return [tf.sum(tf.matMul(y, tf.add(v, c)))];
+      },
+      [matrix, matrix, column, matrix],
+      { backend: "tensorflow", precision: "float32" },
+    ));
+    const { graph: { nodes } } = stepGraph({ program, fixed: 3, moving: 0, loss: 0 }, {
+      fuseFrom: 2 ** 15,
+      precision: "float32",
+      whole: false,
+      words: false,
+    });
+    const [add, ...others] = nodes.filter(({ op, inputs }) => op === "AddV2" && inputs[0] === "fixed1_value");
+    assertEquals(others, []);
+    const before = add.inputs.find((input) => input.startsWith("^"))?.slice(1);
+    assert(["Tanh", "PartitionedCall", "MatMul"].includes(nodes.find(({ name }) => name === before)!.op));
+  },
+});

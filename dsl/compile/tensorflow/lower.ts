@@ -13,7 +13,7 @@ import {
   type GraphBuilder,
   type GraphFunction,
 } from "../../engine/tensorflow_graph/graph.ts";
-import type { Call, Program, ValueId } from "../program.ts";
+import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
 import { type Cluster, clustersOf } from "./clusters.ts";
 import { functionBuilder, type NodeSink, outputsOf } from "./function_builder.ts";
 import { fuse, type Fused, type LowerCall } from "./functions.ts";
@@ -231,7 +231,8 @@ export interface Parts {
  * @param graph Where to
  * @param source The program, where its inputs are found, and what is in bfloat16
  * @param compile Clusters of elementwise calls that work on tensors of at least this size are compiled, or these parts
- * @param batch Inputs that are not known before the step
+ * @param batch Inputs that are not known before the step: large things that depend on others alone wait until they are needed,
+ *   or they would all be made as the step starts
  * @param moving State that clusters may move in place: what they do so, they do not return
  * @returns Where a value is found
  * @throws OneloraError for a kernel that has no rule
@@ -252,11 +253,12 @@ export function lower(
   // soon as its inputs are there, and keep it.
   let [wait, stretch, last]: [string | undefined, number, string | undefined] = [undefined, 0, undefined];
   const inStretch = new Set<string>();
-  // The last cluster that depends on the batch.
-  let turn: string | undefined;
+  // The last cluster or large call that depends on the batch, and what is to wait for it.
+  let [turn, late]: [string | undefined, string | undefined] = [undefined, undefined];
   const add: GraphBuilder["add"] = (op, inputs, attrs) => {
     const waits = wait !== undefined && !inputs.some((input) => inStretch.has(nodeOf(input)));
-    last = graph.add(op, waits ? [...inputs, `^${wait}`] : inputs, attrs);
+    const before = [...(waits ? [wait] : []), ...(late === undefined ? [] : [late])].map((node) => `^${node}`);
+    last = graph.add(op, [...inputs, ...before], attrs);
     inStretch.add(last);
     return last;
   };
@@ -324,6 +326,14 @@ export function lower(
     const made = body.finish(operands.map(({ type }) => type), [result]);
     emit.set(value, { ...result, name: called(made, operands.map((operand) => operand.name)) });
   };
+  const emitCall = (call: Call) => {
+    const isLarge = !isAlias(call) && call.outputs.some((value) => sizeOf(types[value].shape) >= FUSE_FROM);
+    const varies = call.outputs.some((value) => varying.has(value));
+    late = isLarge && !varies ? turn : undefined;
+    emit.call(call);
+    late = undefined;
+    if (isLarge && varies) turn = last;
+  };
   for (const unit of schedule(program, clusters, new Set(given.keys()))) {
     if (unit.stretch !== stretch) {
       [stretch, wait] = [unit.stretch, unit.region === 0 ? undefined : last];
@@ -336,7 +346,7 @@ export function lower(
     }
     const call = calls[unit.calls[0]];
     if (takesWords(call)) emitRows(call);
-    else emit.call(call);
+    else emitCall(call);
   }
   return emit.place;
 }

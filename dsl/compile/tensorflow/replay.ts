@@ -26,6 +26,12 @@ export interface GraphReplayOptions {
   readonly calls?: number;
 }
 
+/** Inputs that are taken for data, the others for weights: what a program reads first, and whole numbers. */
+function dataOf({ calls, inputs, types }: Program): readonly ValueId[] {
+  const first = new Set(calls[0]?.inputs);
+  return inputs.filter((value) => first.has(value) || types[value].dtype !== "float32");
+}
+
 /**
  * Prepares a program as a graph that is fed all its inputs, weights too: on a CPU TensorFlow reads them where they are, on
  * a GPU those that are the same as the last time stay there.
@@ -58,7 +64,7 @@ export function graphReplayer(
     graph,
     { program, given, halved: nothingHalved },
     fuseFromFor(calls, isOnGpu()),
-    program.inputs,
+    dataOf(program),
   );
   const results = program.outputs.map((value, i) => {
     const { name, type } = place(value);
