@@ -7,6 +7,7 @@ import { type BlockForm, blockKind, BLOCKS } from "../../dsl/blocks.ts";
 import { firstLine, OneloraError } from "../../dsl/error.ts";
 import type { RangedFile } from "../../dsl/files/file.ts";
 import { show } from "../../dsl/files/json.ts";
+import { onDemand } from "../../dsl/on_demand.ts";
 import { sizeOf } from "../../dsl/tree.ts";
 
 /** Hugging Face's own reader of the format's header, by ranges and with bounds against hostile files. */
@@ -60,22 +61,6 @@ const FORMS: ReadonlyMap<number, GgufForm> = new Map<number, GgufForm>([
 
 const FLOAT_BYTES: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2 };
 
-async function loadLibrary(): Promise<Library> {
-  try {
-    // Not a literal at the point of import: only GGUF files need it.
-    const specifier = LIBRARY;
-    return await import(specifier);
-  } catch (cause) {
-    const found = firstLine(cause);
-    throw new OneloraError(
-      { attempted: `loading ${LIBRARY}`, found, allowed: "an npm registry in reach on first use" },
-      {
-        cause,
-      },
-    );
-  }
-}
-
 /** The file's ranges as the library asks for them; nothing of it goes over a network. */
 function rangesOf(file: RangedFile): typeof fetch {
   return async (_, options) => {
@@ -97,7 +82,7 @@ export async function readGgufHeader(file: RangedFile): Promise<GgufHeader> {
   const attempted = `reading ${file.path}`;
   const wrong = (found: string, cause?: unknown) =>
     new OneloraError({ attempted, found, allowed: "a GGUF file of versions 1 to 3, little-endian" }, { cause });
-  const { gguf, GGMLQuantizationType: names } = await loadLibrary();
+  const { gguf, GGMLQuantizationType: names } = await onDemand<Library>(LIBRARY);
   // The address is that of nothing: what is fetched is the file.
   const header = await gguf("https://localhost/file.gguf", { fetch: rangesOf(file) }).catch((cause) => {
     throw wrong(firstLine(cause), cause);

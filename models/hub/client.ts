@@ -4,6 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
+import { onDemand } from "../../dsl/on_demand.ts";
 import { NoAnswer } from "./request.ts";
 
 const LIBRARY = "npm:@huggingface/hub@2.17.5";
@@ -55,16 +56,7 @@ export interface Client {
  *
  * @throws OneloraError where it is neither in Deno's cache nor in reach
  */
-export async function loadClient(): Promise<Client> {
-  try {
-    // Not a literal at the point of import: only users of the hub need it.
-    const specifier = LIBRARY;
-    return await import(specifier);
-  } catch (cause) {
-    throw new OneloraError({
-      attempted: `loading the hub's client ${LIBRARY}`,
-      found: (cause as Error).message.split("\n")[0],
-      allowed: "an npm registry in reach on first use",
-    }, { cause: new NoAnswer("no npm registry", { cause }) });
-  }
+export function loadClient(): Promise<Client> {
+  // Without it, what is in the hub's cache still is.
+  return onDemand<Client>(LIBRARY, (cause) => new NoAnswer("no npm registry", { cause }));
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
+import { onDemand } from "../../dsl/on_demand.ts";
 import { within } from "../../dsl/files/within.ts";
 
 /** On demand: only chats need it. */
@@ -72,8 +73,7 @@ let library: Promise<Library> | undefined;
 
 /** The library, what it makes counted. */
 async function load(): Promise<Library> {
-  const specifier = LIBRARY;
-  const loaded: Library = await import(specifier);
+  const loaded = await onDemand<Library>(LIBRARY);
   const { prototype } = loaded.Interpreter;
   const evaluate = prototype.evaluate;
   prototype.evaluate = function (node, environment) {
@@ -97,13 +97,9 @@ export type Writer = (values: Readonly<Record<string, unknown>>) => string;
  * @throws OneloraError where it cannot be had
  */
 export async function loadJinja(): Promise<(text: string) => Writer> {
-  const { Template } = await (library ??= load()).catch((cause) => {
+  const { Template } = await (library ??= load()).catch((error) => {
     library = undefined;
-    throw new OneloraError({
-      attempted: `loading ${LIBRARY}`,
-      found: (cause as Error).message.split("\n")[0],
-      allowed: "an npm registry in reach on first use",
-    }, { cause });
+    throw error;
   });
   return (text) => {
     const template = within(SECONDS, "reading a Jinja template", () => new Template(text));

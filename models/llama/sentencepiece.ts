@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import type { Json } from "../config.ts";
 import type { AddedToken } from "../companions/tokens.ts";
 import type { TextTokenizer } from "./text_tokenizer.ts";
+import { onDemand } from "../../dsl/on_demand.ts";
 import { quoted } from "./tokenizer/component.ts";
 
 /** SentencePiece itself, compiled to WebAssembly. */
@@ -85,17 +85,8 @@ function patternOf(added: readonly AddedToken[]): RegExp {
 }
 
 async function loadLibrary(): Promise<new () => Processor> {
-  try {
-    // Not a literal at the point of import: only folders without a tokenizer.json need it.
-    const specifier = LIBRARY;
-    return (await import(specifier)).SentencePieceProcessor;
-  } catch (cause) {
-    throw new OneloraError({
-      attempted: `loading ${LIBRARY}`,
-      found: (cause as Error).message.split("\n")[0],
-      allowed: "an npm registry in reach on first use",
-    }, { cause });
-  }
+  // Only folders without a tokenizer.json need it.
+  return (await onDemand<{ readonly SentencePieceProcessor: new () => Processor }>(LIBRARY)).SentencePieceProcessor;
 }
 
 /**
