@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { OneloraError } from "../../dsl/error.ts";
 import { onDemand } from "../../dsl/on_demand.ts";
 import { within } from "../../dsl/files/within.ts";
 
