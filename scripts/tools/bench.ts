@@ -6,7 +6,7 @@
  */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { unknownName } from "../../dsl/error.ts";
+import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import { addonPath, nativeFolder } from "../../dsl/engine/tensorflow.ts";
 import { type BackendName, backendNames, type Precision } from "../../dsl/mod.ts";
@@ -168,6 +168,22 @@ async function settle(options: Options<typeof flags>) {
 
 const ours: Contender = { name: "ours", measure: (job) => measure<OurAnswer>("ours", job) };
 
+/** Ours where PyTorch, on the processor, takes part: a step of a card has nothing to stand beside here. */
+const oursBesideTorch: Contender = {
+  ...ours,
+  measure: async (job) => {
+    const answer = await measure<OurAnswer>("ours", job);
+    if (job.backend === "tensorflow" && answer.onCard) {
+      throw new OneloraError({
+        attempted: "measuring a step beside PyTorch's on the processor",
+        found: "a step that a card computed",
+        allowed: "scripts/tools/gpu.ts, which measures both on the card",
+      });
+    }
+    return answer;
+  },
+};
+
 const oursOfFamily: Contender<FamilyJob> = { name: "ours", measure: (job) => measure("family", job) };
 
 /** Our step on wasm with all its threads, with one, and on the tensorflow backend. */
@@ -214,7 +230,7 @@ async function results(options: Options<typeof flags>, note: (line: string) => v
       repeats: repeats + 2,
       note,
     }),
-    peers: measures("peers") ? await measureCases(peers, [ours, ...torch], rounds, note) : undefined,
+    peers: measures("peers") ? await measureCases(peers, [oursBesideTorch, ...torch], rounds, note) : undefined,
     families: families && await measureCases(
       families,
       missing === undefined

@@ -31,6 +31,8 @@ export interface OurAnswer extends StepAnswer {
   readonly productFlops: number;
   /** Peak bytes of tensors that the program predicts. */
   readonly plannedBytes: number;
+  /** Whether a card computed it. */
+  readonly onCard: boolean;
   /** The kernels of one step, in a profile. */
   readonly kernels?: readonly KernelShare[];
 }
@@ -108,7 +110,7 @@ function predicted({ step, state, batch }: Training): Pick<OurAnswer, "productFl
 }
 
 await answer(async (job: StepJob): Promise<OurAnswer> => {
-  const { tried } = await useBackend(job.backend);
+  const { tried, engine } = await useBackend(job.backend);
   const profiling = Deno.args[1] === "profile" ? profileKernels() : undefined;
   let prediction: ReturnType<typeof predicted> | undefined;
   const remarks: string[] = [tried[0].why];
@@ -119,5 +121,11 @@ await answer(async (job: StepJob): Promise<OurAnswer> => {
       ? resident(prepared, job.precision, (line) => remarks.push(line))
       : replayed(prepared, profiling);
   });
-  return { ...measured, engine: remarks.join("; "), ...prediction!, kernels: profiling?.shares() };
+  return {
+    ...measured,
+    engine: remarks.join("; "),
+    ...prediction!,
+    onCard: engine.device.kind === "gpu",
+    kernels: profiling?.shares(),
+  };
 });
