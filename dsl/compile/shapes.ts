@@ -238,6 +238,11 @@ const RULES: Readonly<Record<string, Rule>> = {
   MaskedSoftmax: floating,
   Rotary: floating,
   SoftmaxGrad: floating,
+  SoftmaxParts: ({ inputs: { logits } }) => {
+    const each = { shape: [logits.shape[0], 1], dtype: "float32" as const };
+    return [logits, each, each];
+  },
+  CrossEntropyGrad: ({ inputs: { p } }) => one(p.shape, "float32"),
   Standardise: ({ inputs: { x } }) => [x, { shape: [...x.shape.slice(0, -1), 1], dtype: "float32" }],
   StandardiseGrad: floating,
   AdamwStep: ({ inputs: { p, m, v } }) => [p, m, v],

@@ -148,7 +148,9 @@ function register(): void {
 }
 
 /** Kernels that return an array of tensors. */
-const MANY: ReadonlySet<string> = new Set(["AdamwStep", "Elementwise", "SplitV", "Standardise", "Unpack"]);
+const MANY: ReadonlySet<string> = new Set([
+  ...["AdamwStep", "Elementwise", "SoftmaxParts", "SplitV", "Standardise", "Unpack"],
+]);
 
 /** Whether a kernel returns an array of tensors. */
 export function returnsMany(kernel: string): boolean {

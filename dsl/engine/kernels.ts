@@ -56,19 +56,21 @@ export function productPrecision(): Precision {
 }
 
 /**
- * Calls a kernel of our own, if the backend has it and all inputs are float32.
+ * Calls a kernel of our own, if the backend has it and all inputs but the indices are float32.
  *
  * @param name The kernel's name; what each takes and returns is said in wasm/fused.ts
  * @param inputs Tensors by name
  * @param attributes Attributes by name
+ * @param indices Inputs of int32, by name
  * @returns Its results, or nothing: then the formula must be composed of tfjs's kernels
  */
 export function ownKernel(
   name: string,
   inputs: Readonly<Record<string, tf.Tensor>>,
   attributes: tf.NamedAttrMap = {},
+  indices: Readonly<Record<string, tf.Tensor>> = {},
 ): tf.Tensor[] | undefined {
   if (!hasKernel(name) || Object.values(inputs).some(({ dtype }) => dtype !== "float32")) return undefined;
-  const results: tf.Tensor | tf.Tensor[] = tf.engine().runKernel(name, { ...inputs }, attributes);
+  const results: tf.Tensor | tf.Tensor[] = tf.engine().runKernel(name, { ...inputs, ...indices }, attributes);
   return Array.isArray(results) ? results : [results];
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { ownKernel } from "../engine/kernels.ts";
 import { OneloraError } from "../error.ts";
 import { withGradient } from "./gradient.ts";
 
@@ -66,7 +67,17 @@ export function crossEntropy(logits: tf.Tensor, labels: tf.Tensor, options: Cros
       : shares(ones === undefined ? own : tf.mul(own, ones));
     const at = tf.add(tf.tensor1d(offsets, "int32"), looked);
 
-    const shifted = tf.sub(tf.reshape(logits, [rows, classes]), tf.max(tf.reshape(logits, [rows, classes]), 1, true));
+    const flatLogits = tf.reshape(logits, [rows, classes]);
+    const parts = labelSmoothing === 0 && logits.size > 0
+      ? ownKernel("SoftmaxParts", { logits: flatLogits })
+      : undefined;
+    if (parts !== undefined) {
+      const [probabilities, top, total] = parts;
+      save(probabilities, at, weights);
+      const target = tf.sub(tf.gather(tf.reshape(logits, [rows * classes]), at), tf.reshape(top, [rows]));
+      return tf.sum(tf.mul(weights, tf.sub(tf.log(tf.reshape(total, [rows])), target)));
+    }
+    const shifted = tf.sub(flatLogits, tf.max(flatLogits, 1, true));
     const picked = tf.gather(tf.reshape(shifted, [rows * classes]), at);
     const target = labelSmoothing === 0
       ? picked
@@ -77,8 +88,13 @@ export function crossEntropy(logits: tf.Tensor, labels: tf.Tensor, options: Cros
     return tf.sum(tf.mul(weights, tf.sub(tf.log(tf.reshape(total, [rows])), target)));
   }, (dy, [probabilities, at, weights]) => {
     const scaled = tf.mul(weights, dy);
-    const spread = labelSmoothing === 0 ? probabilities : tf.sub(probabilities, labelSmoothing / classes);
-    const expected = tf.scatterND(tf.reshape(at, [rows, 1]), tf.mul(scaled, 1 - labelSmoothing), [rows * classes]);
+    const [shared, own] = [labelSmoothing / classes, 1 - labelSmoothing];
+    const found = logits.size > 0
+      ? ownKernel("CrossEntropyGrad", { p: probabilities, scaled }, { shared, own }, { at })
+      : undefined;
+    if (found !== undefined) return [tf.reshape(found[0], logits.shape)];
+    const spread = labelSmoothing === 0 ? probabilities : tf.sub(probabilities, shared);
+    const expected = tf.scatterND(tf.reshape(at, [rows, 1]), tf.mul(scaled, own), [rows * classes]);
     const gradient = tf.sub(tf.mul(spread, tf.reshape(scaled, [rows, 1])), tf.reshape(expected, [rows, classes]));
     return [tf.reshape(gradient, logits.shape)];
   });

@@ -1,6 +1,16 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { adamw, attention, compile, gelu, layerNorm, type Params, rmsNorm, useBackend } from "../../dsl/mod.ts";
+import {
+  adamw,
+  attention,
+  compile,
+  crossEntropy,
+  gelu,
+  layerNorm,
+  type Params,
+  rmsNorm,
+  useBackend,
+} from "../../dsl/mod.ts";
 import { hasKernel, ownKernel } from "../../dsl/engine/kernels.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { assertUlps, erf, numbers, onCpu, random, testKernels } from "../support/wasm_kernels.ts";
@@ -56,6 +66,27 @@ testKernels("layer norm, RMS norm and attention agree with the cpu backend, thei
         assertAlmostEquals(found[i], value, 2e-5 * Math.max(1, Math.abs(value)), `${name} of ${length}`);
       });
     }
+  }
+});
+
+testKernels("cross-entropy agrees with the cpu backend, its gradient too, at any number of classes", async () => {
+  for (const classes of lengths) {
+    for (const labelSmoothing of [0, 0.1]) {
+      const logits = tf.mul(random([6, classes], classes), 20);
+      const labels = tf.tensor1d([0, classes - 1, -100, 0, classes >> 1, 0], "int32");
+      const compute = () => {
+        const loss = (x: tf.Tensor) => crossEntropy(x, labels, { ignoreIndex: -100, labelSmoothing });
+        const { value, grad } = tf.valueAndGrad(loss)(logits, tf.scalar(3));
+        return tf.concat([tf.reshape(value, [1]), tf.reshape(grad, [-1])]);
+      };
+      const found = compute().dataSync();
+      (await onCpu(compute)).forEach((value, i) => {
+        assertAlmostEquals(found[i], value, 2e-6 * Math.max(1, Math.abs(value)), `${classes} classes, number ${i}`);
+      });
+    }
+  }
+  for (const value of [NaN, Infinity]) {
+    assertEquals(crossEntropy(tf.tensor2d([[1, value, 0, 2, 3]]), tf.tensor1d([0], "int32")).dataSync()[0], NaN);
   }
 });
 

@@ -101,6 +101,12 @@ const cases: Readonly<Record<string, () => tf.Tensor | tf.Tensor[]>> = {
     [[1, 1, 23, 27], [17, 1, 1, 27], [17, 1, 23, 27]].flatMap((mask) =>
       call("MaskedSoftmax", { logits: random([17, 5, 23, 27], 44), mask: random(mask, 45) })
     ),
+  "softmax with its parts": () => call("SoftmaxParts", { logits: random([997, 67], 50) }),
+  "cross-entropy's gradient": () => {
+    const at = tf.add(tf.mul(tf.range(0, 997, 1, "int32"), tf.scalar(67, "int32")), tf.scalar(41, "int32"));
+    const inputs = { p: tf.softmax(random([997, 67], 51)), scaled: random([997], 52), at };
+    return call("CrossEntropyGrad", inputs, { shared: 0.01, own: 0.9 });
+  },
   "rotary": () =>
     [false, true].flatMap((back) =>
       call("Rotary", { x: random([13, 5, 29, 22], 46), cos: random([29, 22], 47), sin: random([29, 22], 48) }, { back })

@@ -7,7 +7,7 @@
 
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Call, Kernel, Kernels } from "./kernel.ts";
-import { asRows, size } from "./shape.ts";
+import { areFloats, asRows, size } from "./shape.ts";
 
 /** Attributes of the kernels below; each has some. */
 interface Attributes {
@@ -16,6 +16,8 @@ interface Attributes {
   readonly centred: boolean;
   readonly beta2: number;
   readonly back: boolean;
+  readonly shared: number;
+  readonly own: number;
 }
 
 function attributes({ attrs }: Call): Attributes {
@@ -34,6 +36,10 @@ function ofFloats(kernel: (...args: Parameters<Kernel>) => tf.TensorInfo | tf.Te
  * - `Gelu` {x} <approximation: "none" | "tanh"> -> y
  * - `GeluGrad` {dy, x} <approximation> -> dx
  * - `SoftmaxGrad` {dy, y} -> dx, over the last axis
+ * - `SoftmaxParts` {logits [R, C]} -> [y, top, total] with top = max(logits) and total = sum(e^(logits - top)) over the last
+ *   axis, [R, 1]
+ * - `CrossEntropyGrad` {p [R, C], scaled [R], at int32 [R]} <shared, own> -> (p - shared) scaled, less scaled own at the
+ *   elements `at`, one a row
  * - `MaskedSoftmax` {logits, mask} -> softmax(logits + mask) over the last axis of [B, H, N, M], mask [B or 1, 1, N or 1, M]
  * - `Rotary` {x, cos, sin} <back> -> x cos + swap(x) sin, or x cos - swap(x) sin on the way back, for x [..., N, hd] and cos, sin
  *   [N, hd], where swap exchanges the halves of the last axis
@@ -64,6 +70,22 @@ export const fusedKernels: Kernels = {
     heap.functions.softmaxGradient(heap.address(dy), heap.address(y), heap.address(dx), rows, width);
     return dx;
   }),
+  SoftmaxParts: ofFloats((heap, { inputs: { logits } }) => {
+    const { rows, width } = asRows(logits.shape);
+    const [y, top, total] = [logits.shape, [rows, 1], [rows, 1]].map((shape) => heap.output(shape));
+    const [from, ...to] = [logits, y, top, total].map(heap.address);
+    heap.functions.softmaxParts(from, ...to, rows, width);
+    return [y, top, total];
+  }),
+  CrossEntropyGrad: (heap, call) => {
+    const { p, scaled, at } = call.inputs;
+    if (!areFloats(p, scaled) || at.dtype !== "int32") return undefined;
+    const { shared, own } = attributes(call);
+    const { rows, width } = asRows(p.shape);
+    const dx = heap.output(p.shape);
+    heap.functions.crossEntropyGradient(...[p, at, scaled, dx].map(heap.address), rows, width, 0, shared, own);
+    return dx;
+  },
   MaskedSoftmax: ofFloats((heap, { inputs: { logits, mask } }) => {
     const [, heads, queries, keys] = logits.shape;
     const { rows, width } = asRows(logits.shape);

@@ -119,8 +119,14 @@ const columns: Split = ([x, out, groups, rows, size, divisor, width], parts) =>
     ]);
 
 /** By rows, whose number counts on in every part: `first` is its place. */
-function byCountedRows(rows: number, wide: readonly number[], first: number, least: number): Split {
-  const plain = byRows(rows, wide, [], least);
+function byCountedRows(
+  rows: number,
+  wide: readonly number[],
+  first: number,
+  least: number,
+  narrow: readonly number[] = [],
+): Split {
+  const plain = byRows(rows, wide, narrow, least);
   return (args, parts) => {
     let done = args[first];
     return plain(args, parts).map((part) => {
@@ -245,6 +251,7 @@ export const splits: Readonly<Partial<Record<FunctionName, Split>>> = {
   convolve: convolution,
   copyBlocks: permutation,
   copyRows: copies,
+  crossEntropyGradient: byCountedRows(4, [0, 3], 6, CHEAP, [1, 2]),
   divide: pair,
   divideBy: pair,
   errorFunction: unary,
@@ -269,6 +276,7 @@ export const splits: Readonly<Partial<Record<FunctionName, Split>>> = {
   softmax: byRows(2, [0, 1], [], COSTLY),
   softmaxGradient: byRows(3, [0, 1, 2], [], COSTLY),
   softmaxMasked: byCountedRows(3, [0, 2], 5, COSTLY),
+  softmaxParts: byRows(4, [0, 1], [2, 3], COSTLY),
   squareRoot: quick,
   squaredDifference: pair,
   standardise: byRows(3, [0, 1], [2], COSTLY),

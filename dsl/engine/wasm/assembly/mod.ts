@@ -5,6 +5,7 @@ export { convolve, matmul, workBytes } from "./matmul";
 export { initialise } from "./maths";
 export * from "./elementwise";
 export * from "./fused";
+export { crossEntropyGradient } from "./loss";
 export * from "./reduce";
 export { collect } from "./convolve";
 export { copyBlocks, copyRows, gather, permute, repeat, transpose, transposeBlocks } from "./move";

@@ -100,11 +100,11 @@ export function placeRows(from: usize, stride: usize, depth: usize, height: usiz
   }
 }
 
-/** The same from a transposed A, whose columns are the rows. */
+/** The same from a transposed A, whose columns are the rows. Lines of the block without one keep what they hold: nobody reads their sums. */
 export function placeColumns(from: usize, stride: usize, depth: usize, height: usize, padded: usize): void {
   const start: usize = block + (DEPTH - padded) * 4;
   const whole = depth & ~3;
-  if (height < ROWS || whole < padded) {
+  if (whole < padded) {
     for (let i: usize = 0; i < ROWS; i++) memory.fill(start + i * DEPTH * 4, 0, padded * 4);
   }
   let i: usize = 0;
@@ -112,11 +112,11 @@ export function placeColumns(from: usize, stride: usize, depth: usize, height: u
     for (let p: usize = 0; p < whole; p += 4) transpose4(from + p * stride, stride, start + p * 4, DEPTH * 4);
     i = 4;
   }
-  if (height == ROWS) {
-    for (let p: usize = 0; p < whole; p += 4) {
-      transpose2(from + p * stride + 16, stride, start + (4 * DEPTH + p) * 4, DEPTH * 4);
-    }
-    i = ROWS;
+  if (height - i >= 2) {
+    const source = from + i * 4;
+    const target = start + i * DEPTH * 4;
+    for (let p: usize = 0; p < whole; p += 4) transpose2(source + p * stride, stride, target + p * 4, DEPTH * 4);
+    i += 2;
   }
   for (let p = whole; p < depth; p++) {
     for (let j: usize = 0; j < i; j++) f32.store(start + (j * DEPTH + p) * 4, f32.load(from + p * stride + j * 4));

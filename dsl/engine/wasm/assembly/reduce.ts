@@ -132,45 +132,76 @@ export function sumColumns(
   }
 }
 
-/** Softmax of a row of 1 to 3 floats. */
-function softmaxOfFew(x: usize, out: usize, size: usize): void {
+/** Softmax of a row of 1 to 3 floats. Returns the largest and the sum, in the first two lanes. */
+function softmaxOfFew(x: usize, out: usize, size: usize): v128 {
   const row = lowestBehind(loadPart(x, size), size);
-  const e = expOfNegative(f32x4.sub(row, maxLanes(row)));
-  storePart(out, f32x4.mul(e, f32x4.splat(1 / sumLanes(e))), size);
+  const top = maxLanes(row);
+  const e = expOfNegative(f32x4.sub(row, top));
+  const total = sumLanes(e);
+  storePart(out, f32x4.mul(e, f32x4.splat(1 / total)), size);
+  return f32x4.replace_lane(top, 1, total);
 }
 
 /**
- * out = e^(x - max) / sum of these, row by row. What is left of a row behind whole vectors is done with its last four
- * floats, of which the sum takes only the new ones.
+ * Softmax of a row. What is left of it behind whole vectors is done with its last four floats, of which the sum takes only
+ * the new ones. Returns the largest and the sum of the exponentials, in the first two lanes.
  */
-export function softmax(x: usize, out: usize, rows: usize, size: usize): void {
+// @ts-ignore: decorator
+@inline
+function softmaxOfRow(x: usize, out: usize, size: usize): v128 {
+  if (size < 4) return softmaxOfFew(x, out, size);
   const whole = (size & ~3) * 4;
   const last = size * 4 - 16;
-  const rest = size & 3;
-  const isNew = i32x4.ge_s(i32x4(0, 1, 2, 3), i32x4.splat(4 - <i32>rest));
-  for (let i: usize = 0; i < rows; i++) {
-    if (size < 4) {
-      softmaxOfFew(x, out, size);
-    } else {
-      let top = v128.load(x + last);
-      let j: usize = 0;
-      for (; j < whole; j += 16) top = f32x4.pmax(top, v128.load(x + j));
-      top = maxLanes(top);
+  const isNew = i32x4.ge_s(i32x4(0, 1, 2, 3), i32x4.splat(4 - <i32>(size & 3)));
+  let top = v128.load(x + last);
+  let j: usize = 0;
+  // Four at a time: one would wait for the other.
+  let top1 = top;
+  let top2 = top;
+  let top3 = top;
+  for (; j + 64 <= whole; j += 64) {
+    top = f32x4.pmax(top, v128.load(x + j));
+    top1 = f32x4.pmax(top1, v128.load(x + j, 16));
+    top2 = f32x4.pmax(top2, v128.load(x + j, 32));
+    top3 = f32x4.pmax(top3, v128.load(x + j, 48));
+  }
+  for (; j < whole; j += 16) top = f32x4.pmax(top, v128.load(x + j));
+  top = maxLanes(f32x4.pmax(f32x4.pmax(top, top1), f32x4.pmax(top2, top3)));
 
-      // Before anything is written: out may be x.
-      const end = expOfNegative(f32x4.sub(v128.load(x + last), top));
-      let total = f32x4.splat(0);
-      for (j = 0; j < whole; j += 16) {
-        const e = expOfNegative(f32x4.sub(v128.load(x + j), top));
-        v128.store(out + j, e);
-        total = f32x4.add(total, e);
-      }
-      const factor = f32x4.splat(1 / sumLanes(f32x4.add(total, v128.and(end, isNew))));
-      for (j = 0; j < whole; j += 16) v128.store(out + j, f32x4.mul(v128.load(out + j), factor));
-      v128.store(out + last, f32x4.mul(end, factor));
-    }
+  // Before anything is written: out may be x.
+  const end = expOfNegative(f32x4.sub(v128.load(x + last), top));
+  let sums = f32x4.splat(0);
+  for (j = 0; j < whole; j += 16) {
+    const e = expOfNegative(f32x4.sub(v128.load(x + j), top));
+    v128.store(out + j, e);
+    sums = f32x4.add(sums, e);
+  }
+  const total = sumLanes(f32x4.add(sums, v128.and(end, isNew)));
+  const factor = f32x4.splat(1 / total);
+  for (j = 0; j < whole; j += 16) v128.store(out + j, f32x4.mul(v128.load(out + j), factor));
+  v128.store(out + last, f32x4.mul(end, factor));
+  return f32x4.replace_lane(top, 1, total);
+}
+
+/** out = e^(x - max) / sum of these, row by row. */
+export function softmax(x: usize, out: usize, rows: usize, size: usize): void {
+  for (let i: usize = 0; i < rows; i++) {
+    softmaxOfRow(x, out, size);
     x += size * 4;
     out += size * 4;
+  }
+}
+
+/** The same; the maxima and the sums are written too. */
+export function softmaxParts(x: usize, out: usize, tops: usize, totals: usize, rows: usize, size: usize): void {
+  for (let i: usize = 0; i < rows; i++) {
+    const parts = softmaxOfRow(x, out, size);
+    f32.store(tops, f32x4.extract_lane(parts, 0));
+    f32.store(totals, f32x4.extract_lane(parts, 1));
+    x += size * 4;
+    out += size * 4;
+    tops += 4;
+    totals += 4;
   }
 }
 
@@ -197,7 +228,7 @@ export function softmaxMasked(
     let j: usize = 0;
     for (; j < whole; j += 16) v128.store(out + j, f32x4.add(v128.load(x + j), v128.load(from + j)));
     if (rest) storePart(out + j, f32x4.add(loadPart(x + j, rest), loadPart(from + j, rest)), rest);
-    softmax(out, out, 1, size);
+    softmaxOfRow(out, out, size);
     x += size * 4;
     out += size * 4;
   }
