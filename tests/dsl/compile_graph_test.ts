@@ -3,6 +3,8 @@ import { assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { adapt } from "../../adapters/mod.ts";
 import { apply, compile, init, key, type Params, useBackend } from "../../dsl/mod.ts";
+import { feedOf } from "../../dsl/compile/tensorflow/feed.ts";
+import { ELEMENT, graphBuilder } from "../../dsl/engine/tensorflow_graph/graph.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
@@ -80,4 +82,15 @@ Deno.test("what cannot be a graph, or is on another backend, is replayed", async
       return Promise.resolve();
     });
   }
+});
+
+Deno.test("large inputs have no shape before they are fed: TensorFlow would make a tensor of it to optimise the graph", () => {
+  const builder = graphBuilder();
+  const [large, small] = [2 ** 14, 3].map((size, i) =>
+    feedOf(builder, `given${i}`, { shape: [size], type: ELEMENT.float32 }, false)
+  );
+  const nodeOf = (wanted: string) => builder.graph.nodes.find(({ name }) => name === wanted)!;
+  assertEquals("shape" in nodeOf(large.node).attrs, false);
+  assertEquals(nodeOf(large.value.name).attrs.shape, { shape: [2 ** 14] });
+  assertEquals(nodeOf(small.node).attrs.shape, { shape: [3] });
 });

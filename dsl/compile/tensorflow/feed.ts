@@ -30,7 +30,7 @@ export interface Feed {
   readonly value: Operand;
 }
 
-/** Smaller tensors are sent every time. */
+/** Smaller tensors are sent every time, and fed with their shape known beforehand. */
 const HELD_FROM = 2 ** 14;
 
 /**
@@ -66,6 +66,13 @@ export function feedOf(
   const words = asWords && type === ELEMENT.float32 || isHeld;
   const bits = (of: string, from: ElementType, to: ElementType) =>
     from === to ? of : graph.add("Bitcast", [of], { T: T(from), type: T(to) });
+  if (!asWords && sizeOf(shape) >= HELD_FROM) {
+    // While TensorFlow optimises a graph it makes a tensor of the shape of each feed, as much memory as all weights; it does
+    // not where the placeholder has none.
+    const node = graph.add("Placeholder", [], { dtype: T(type) }, name);
+    const value = graph.add("EnsureShape", [node], { T: T(type), shape: { shape } });
+    return { node, words, value: { name: value, shape, type } };
+  }
   const node = graph.add("Placeholder", [], { dtype: T(words ? ELEMENT.int32 : type), shape: { shape } }, name);
   if (!isHeld) return { node, words, value: { name: words ? bits(node, ELEMENT.int32, type) : node, shape, type } };
   const dtype = { dtype: T(ELEMENT.float32) };
