@@ -173,7 +173,7 @@ const oursBesideTorch: Contender = {
   ...ours,
   measure: async (job) => {
     const answer = await measure<OurAnswer>("ours", job);
-    if (job.backend === "tensorflow" && answer.onCard) {
+    if (answer.onCard) {
       throw new OneloraError({
         attempted: "measuring a step beside PyTorch's on the processor",
         found: "a step that a card computed",
