@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/mod.ts";
 import type { Program } from "../../dsl/compile/program.ts";
 import { trace } from "../../dsl/compile/trace.ts";
+import { registerGpuKernels } from "../../dsl/compile/webgpu/eager.ts";
 import { cardTarget, MOST_BINDINGS, softwareTarget, type Target } from "../../dsl/compile/webgpu/kernel.ts";
 import { gpuPasses, type GpuProgram, leastLimits, lowerBody, lowerProgram } from "../../dsl/compile/webgpu/lower.ts";
 import { gpuCases } from "../support/gpu_cases.ts";
@@ -16,26 +17,30 @@ function lowered(program: Program, target: Target): GpuProgram {
   return found;
 }
 
-/** A step's program, traced for WebGPU with the kernels of ours that any backend has here. */
+/** A step's program as it is traced for WebGPU: with those kernels of ours that it has. */
 async function stepProgram(name: typeof microModels[number], method: string): Promise<Program> {
+  registerGpuKernels();
   const { step, state, batch } = await microStep(name, method);
   const trees = [state.frozen, state.trained, state.optimiser, batch];
   const leaves = trees.flatMap((tree) => Object.values(tree));
-  const program = trace((inputs) => {
-    let next = 0;
-    const [frozen, trained, optimiser, given] = trees.map((tree) =>
-      Object.fromEntries(Object.keys(tree).map((path) => [path, inputs[next++]]))
-    );
-    const [after, metrics] = step({ frozen, trained, optimiser }, given as typeof batch);
-    return [...Object.values(after.trained), ...Object.values(after.optimiser), ...Object.values(metrics)];
-  }, leaves.map(({ shape, dtype }) => ({ shape, dtype })));
+  const program = trace(
+    (inputs) => {
+      let next = 0;
+      const [frozen, trained, optimiser, given] = trees.map((tree) =>
+        Object.fromEntries(Object.keys(tree).map((path) => [path, inputs[next++]]))
+      );
+      const [after, metrics] = step({ frozen, trained, optimiser }, given as typeof batch);
+      return [...Object.values(after.trained), ...Object.values(after.optimiser), ...Object.values(metrics)];
+    },
+    leaves.map(({ shape, dtype }) => ({ shape, dtype })),
+    { backend: "webgpu" },
+  );
   tf.dispose([...leaves]);
   return gpuPasses(program);
 }
 
 for (const name of microModels) {
   Deno.test(`the steps of ${name} lower to WebGPU for every adapter, within what all devices bind`, async () => {
-    // Its kernels are named as WebGPU's own are.
     await useBackend("wasm");
     for (const method of ["1lora", "all"]) {
       const program = await stepProgram(name, method);
