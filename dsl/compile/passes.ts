@@ -144,6 +144,19 @@ export function mergeEqual(program: Program): Program {
   return rewritten(program, calls, instead);
 }
 
+/** Which calls read a value, in order. */
+export function readersOf({ calls }: Program): ReadonlyMap<ValueId, readonly number[]> {
+  const readers = new Map<ValueId, number[]>();
+  calls.forEach(({ inputs }, i) => {
+    for (const value of new Set(inputs)) {
+      const known = readers.get(value);
+      if (known === undefined) readers.set(value, [i]);
+      else known.push(i);
+    }
+  });
+  return readers;
+}
+
 /** The value that a value is another shape of. */
 export function rootsOf({ calls }: Program): (value: ValueId) => ValueId {
   const sources = new Map(calls.filter(isAlias).map(({ inputs: [input], outputs: [output] }) => [output, input]));

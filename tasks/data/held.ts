@@ -10,6 +10,7 @@ import { sizeOf } from "../../dsl/tree.ts";
 import type { BatchPart } from "../trainer/parts.ts";
 import { ALL, ROWS } from "../trainer/on_device.ts";
 import { type ExampleSource, stream, type StreamOptions } from "./stream.ts";
+import { wordsIn } from "./words.ts";
 
 /** What every example has of one kind of numbers. */
 export interface HeldArray {
@@ -97,7 +98,7 @@ export async function holdExamples<Item, Rest>(
             allowed: "examples of one size, or `dataOnDevice: no`",
           });
         }
-        const bits = dtype === "int32" ? new Int32Array(one.buffer, one.byteOffset, one.length) : one;
+        const bits = dtype === "int32" ? wordsIn(one) : one;
         all[name].set(bits, row * size);
       }
     });

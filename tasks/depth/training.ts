@@ -13,6 +13,7 @@ import { key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { type HeldArray, heldBytes, type HeldExamples, holdExamples, type HoldOptions } from "../data/held.ts";
 import { type ExampleSource, stream } from "../data/stream.ts";
+import { tableTensor, wordsIn } from "../data/words.ts";
 import type { DataSize } from "../trainer/on_device.ts";
 import { type BatchPart, partRows, partSpans } from "../trainer/parts.ts";
 import type { WholeStep } from "../trainer/step.ts";
@@ -123,7 +124,7 @@ export function depthWholeStep(
  */
 function batchTensors({ pixels, shape, tables, depth, depthShape }: DepthPart): Params {
   const input: Params = tables === undefined ? { pixels: tf.tensor4d(pixels, [...shape]) } : {
-    words: tf.tensor4d(new Int32Array(pixels.buffer, pixels.byteOffset, pixels.length), [...shape], "int32"),
+    words: tf.tensor4d(wordsIn(pixels), [...shape], "int32"),
     table: tf.tensor3d(tables, [shape[0], 3, 256]),
   };
   return { ...input, depth: tf.tensor3d(depth, [...depthShape]) };
@@ -227,7 +228,7 @@ export function depthTask(
             const { tensors, staying } = held.tensorsOf(own, own.length === usual);
             const [{ rest: { table } }] = own;
             return {
-              tensors: () => ({ ...tensors(), ...table && { table: tf.tensor2d(table, [3, 256]) } }),
+              tensors: () => ({ ...tensors(), ...table && { table: tableTensor(table) } }),
               staying,
               counted: 1,
             };

@@ -8,6 +8,7 @@ import { fold, key, uniform } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { type HeldArray, holdExamples } from "../data/held.ts";
 import { type Position, stream, type StreamOptions } from "../data/stream.ts";
+import { tableTensor, wordsIn } from "../data/words.ts";
 import { type BatchPart, partRows, partSpans, rowsOf, type TaskBatch } from "../trainer/parts.ts";
 import { dropLabels } from "./diffusion.ts";
 import { type DiffusionInput, noiseOf } from "./objective.ts";
@@ -57,7 +58,7 @@ export function heldPicture({ shape }: Pick<DiffusionInput, "shape">): Readonly<
 }
 
 function tableOf(tables: Float32Array | undefined): Params {
-  return tables === undefined ? {} : { table: tf.tensor2d(tables, [tables.length / 256, 256]) };
+  return tables === undefined ? {} : { table: tableTensor(tables) };
 }
 
 /** Clean examples that are sent with every step. */
@@ -70,8 +71,7 @@ async function* sent(source: CleanSource, input: DiffusionInput, order: StreamOp
       tensors: (): Params => {
         const { values: some, shape: [...size] } = rowsOf(values, all, span);
         if (tables === undefined) return { clean: tf.tensor(some, size) };
-        const words = new Int32Array(some.buffer, some.byteOffset, some.length);
-        return { words: tf.tensor(words, size, "int32"), ...tableOf(tables) };
+        return { words: tf.tensor(wordsIn(some), size, "int32"), ...tableOf(tables) };
       },
     });
     yield { tensorsOf, labels, position, next };

@@ -26,6 +26,7 @@ import { type HeldArray, holdExamples } from "../data/held.ts";
 import { type Batch, batches, imageSource, labelsOf, type PreparedImage } from "../data/loader.ts";
 import { byteTables } from "../data/normalise.ts";
 import { stream } from "../data/stream.ts";
+import { tableTensor, wordsIn } from "../data/words.ts";
 import { type MultiLabelBatch, type MultiLabelMetrics, multiLabelMetrics } from "../metrics/multi_label.ts";
 import {
   type ClassificationMetrics,
@@ -112,16 +113,10 @@ function batchTensors(
   tables: Float32Array | undefined,
 ): Params {
   const { values, shape: [...size] } = rowsOf(pixels, shape, span);
-  const words = () => new Int32Array(values.buffer, values.byteOffset, values.length);
   const images: Params = tables === undefined
     ? { pixels: tf.tensor(values, size) }
-    : { words: tf.tensor(words(), size, "int32"), table: tableTensor(tables) };
+    : { words: tf.tensor(wordsIn(values), size, "int32"), table: tableTensor(tables) };
   return { ...images, ...labelTensors({ labels, targets }, span) };
-}
-
-/** Numbers that bytes stand for: [C, 256]. */
-function tableTensor(tables: Float32Array): tf.Tensor {
-  return tf.tensor2d(tables, [tables.length / 256, 256]);
 }
 
 /** What some of a batch's pictures are of: labels [B], or targets [B, classes]. */

@@ -6,6 +6,7 @@
  * @module
  */
 import { ELEMENT, type GraphBuilder } from "../../engine/tensorflow_graph/graph.ts";
+import { readersOf } from "../passes.ts";
 import type { Program, ValueId } from "../program.ts";
 import { sizeOf } from "../../tree.ts";
 import { type Cluster, isElementwise } from "./clusters.ts";
@@ -99,17 +100,14 @@ export function inPlace(
   state: readonly (readonly [ValueId, Variable])[],
   gate: (find: (value: ValueId) => Operand | undefined) => Gate | undefined,
 ): InPlace {
-  const { calls, outputs, types } = program;
+  const { outputs, types } = program;
   const timesOf = new Map<ValueId, number>();
   for (const value of outputs) timesOf.set(value, (timesOf.get(value) ?? 0) + 1);
   const targetOf = new Map(
     outputs.slice(0, state.length).flatMap((value, i) => timesOf.get(value) === 1 ? [[value, i] as const] : []),
   );
-  const callsOf = new Map<ValueId, number[]>();
-  calls.forEach(({ inputs }, i) => {
-    for (const value of new Set(inputs)) callsOf.set(value, [...callsOf.get(value) ?? [], i]);
-  });
-  const readersOf = readersIn(graph);
+  const callsOf = readersOf(program);
+  const nodesOf = readersIn(graph);
   const nodes: string[] = [];
   const moved = new Set<ValueId>();
   return {
@@ -131,7 +129,7 @@ export function inPlace(
       // The memory is free to be written into once all others that read it are done; one that is late is safe too, for then
       // the memory is not the variable's alone, and the cluster makes new memory.
       const others = pairs.flatMap(({ current, operand: { name } }) =>
-        isReadOutside(current) ? [name, ...readersOf(name)] : []
+        isReadOutside(current) ? [name, ...nodesOf(name)] : []
       );
       for (const { value } of pairs) moved.add(value);
       return {

@@ -6,6 +6,7 @@
  * @module
  */
 import { sizeOf } from "../../tree.ts";
+import { readersOf, rootsOf } from "../passes.ts";
 import { bytesOf, type Call, isAlias, planMemory, type Program, type ValueId } from "../program.ts";
 import { isElementwise } from "./clusters.ts";
 
@@ -32,17 +33,11 @@ export function recomputeForWeights(program: Program): Program {
   // Where most is kept: what results take comes on top of it at the end.
   const { peakCall } = planMemory(program, (value) => results.has(value) ? 0 : bytesOf(types[value]));
   const maker = new Map(calls.flatMap((call, i) => call.outputs.map((value) => [value, i] as const)));
-  const readers = new Map<ValueId, number[]>();
-  calls.forEach(({ inputs }, i) => {
-    for (const value of new Set(inputs)) readers.set(value, [...readers.get(value) ?? [], i]);
-  });
+  const readers = readersOf(program);
   /** Where a value's memory is read, through other shapes of it. */
   const usesOf = (value: ValueId): readonly number[] =>
     (readers.get(value) ?? []).flatMap((i) => isAlias(calls[i]) ? usesOf(calls[i].outputs[0]) : [i]);
-  const sourceOf = (value: ValueId): ValueId => {
-    const i = maker.get(value);
-    return i !== undefined && isAlias(calls[i]) ? sourceOf(calls[i].inputs[0]) : value;
-  };
+  const sourceOf = rootsOf(program);
   /** Whether a call is the gradient of a whole weight: a product over the rows of what it reads. */
   const isWeightGradient = (i: number, value: ValueId) => {
     const { kernel, inputs, attrs, outputs: [output] } = calls[i];

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { biasedProducts } from "../passes.ts";
+import { biasedProducts, readersOf } from "../passes.ts";
 import { type Call, type Program, segmentsOf } from "../program.ts";
 import { isFusible } from "./clusters.ts";
 
@@ -32,12 +32,11 @@ export function sinkTails(program: Program): Program {
   const results = new Set(program.outputs);
   // A matrix product adds its bias itself.
   const biases = new Set(biasedProducts(program).map(({ add }) => add));
-  const readers = new Map<number, number[]>();
+  const readers = readersOf(program);
   // From the last call to the first: a reader has moved before what it reads.
   for (let i = calls.length - 1; i >= 0; i--) {
-    const { inputs, outputs: [output] } = calls[i];
+    const { outputs: [output] } = calls[i];
     const all = readers.get(output) ?? [];
-    for (const value of new Set(inputs)) readers.set(value, [...readers.get(value) ?? [], i]);
     const isMovable = isBackward[i] && isFusible(calls[i], program) && !biases.has(calls[i]) && !results.has(output);
     const [first] = [...all].sort((a, b) => position[a] - position[b]);
     const isTogether = new Set(all.map((reader) => segment[reader])).size === 1;
