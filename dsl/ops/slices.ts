@@ -24,6 +24,32 @@ export function spansOf(count: number, parts: number): readonly Span[] {
   );
 }
 
+/** Some rows. */
+function rowsAt(x: tf.Tensor2D, [from, length]: Span): tf.Tensor2D {
+  return tf.slice2d(x, [from, 0], [length, x.shape[1]]);
+}
+
+/** What is made of each part; a part waits for those before it. */
+function inTurn<Result>(spans: readonly Span[], each: (span: Span) => Result): readonly Result[] {
+  return spans.map((span) => apart(() => each(span)));
+}
+
+/**
+ * What a function makes of rows, some rows at a time; nothing of it gets a gradient.
+ *
+ * @param x [R, D]
+ * @param spans The parts of R, one after the other
+ * @param f [r, D] -> [r, ...] for some rows
+ * @returns [R, ...]
+ */
+export function rowsInTurn(
+  x: tf.Tensor2D,
+  spans: readonly Span[],
+  f: (rows: tf.Tensor2D, span: Span) => tf.Tensor,
+): tf.Tensor {
+  return tf.tidy(() => tf.concat([...inTurn(spans, (span) => tf.tidy(() => f(rowsAt(x, span), span)))], 0));
+}
+
 /** Whether what is computed now is to have a gradient. */
 function hasGradient(): boolean {
   return tf.engine().state.gradientDepth > 0;
@@ -56,18 +82,13 @@ export function sumOfParts(
   spans: readonly Span[],
   f: (rows: tf.Tensor2D, params: readonly tf.Tensor[], span: Span) => tf.Scalar,
 ): tf.Scalar {
-  const width = x.shape[1];
-  const rowsAt = (x: tf.Tensor2D, [from, length]: Span) => tf.slice2d(x, [from, 0], [length, width]);
-  // A part waits for those before it.
-  const inTurn = <Result>(each: (span: Span, i: number) => Result) =>
-    spans.map((span, i) => apart(() => each(span, i)));
   const total = (values: readonly tf.Tensor[]) => tf.sum(tf.stack([...values])) as tf.Scalar;
   if (!hasGradient()) {
-    return tf.tidy(() => total(inTurn((span) => tf.tidy(() => f(rowsAt(x, span), params, span)))));
+    return tf.tidy(() => total(inTurn(spans, (span) => tf.tidy(() => f(rowsAt(x, span), params, span)))));
   }
   return withGradient([x, ...params], (save) => {
     let sums: readonly tf.Tensor[] = [];
-    const found = inTurn((span) => {
+    const found = inTurn(spans, (span) => {
       const before = sums;
       const [value, gradient, ...others] = tf.tidy(() => {
         const sources = [rowsAt(x, span), ...params];

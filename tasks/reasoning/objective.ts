@@ -11,7 +11,7 @@ import { crossEntropy } from "../../dsl/ops/mod.ts";
 import { inTurn } from "../../dsl/ranks.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { turn } from "../../dsl/turn.ts";
-import { spansOf, sumOfParts } from "../../dsl/ops/slices.ts";
+import { type Span, spansOf, sumOfParts } from "../../dsl/ops/slices.ts";
 import type { CausalLanguageModel, Ending } from "../../models/llama/llama.ts";
 import { reasoningBatches } from "./batches.ts";
 import { type EncodedExample, IGNORED_LABEL, type TokenBatch } from "./encode.ts";
@@ -38,8 +38,13 @@ export function responseLoss(logits: tf.Tensor, labels: tf.Tensor): tf.Scalar {
   return crossEntropy(logits, nextLabels(labels), { ignoreIndex: IGNORED_LABEL }) as tf.Scalar;
 }
 
-/** The label of the token after each. Labels are moved rather than logits, which are V times as large. */
-function nextLabels(labels: tf.Tensor): tf.Tensor {
+/**
+ * The label of the token after each. Labels are moved rather than logits, which are V times as large.
+ *
+ * @param labels [B, N], int32
+ * @returns [B, N], the last of each row {@linkcode IGNORED_LABEL}
+ */
+export function nextLabels(labels: tf.Tensor): tf.Tensor {
   const [batch, length] = labels.shape as [number, number];
   return tf.concat([
     tf.slice(labels, [0, 1], [batch, length - 1]),
@@ -51,15 +56,26 @@ function nextLabels(labels: tf.Tensor): tf.Tensor {
 const LOGITS = 2 ** 25;
 
 /**
+ * Rows whose logits are there together.
+ *
+ * @param rows All rows
+ * @param vocabulary V
+ * @param bytes Logits that are there at a time, in bytes of float32 (default 32 MiB)
+ */
+export function logitSpans(rows: number, vocabulary: number, bytes: number = LOGITS): readonly Span[] {
+  return spansOf(rows, Math.ceil(4 * rows * vocabulary / bytes));
+}
+
+/**
  * {@linkcode responseLoss} of a model's logits, which are never there all at once where they are many.
  *
  * @param labels [B, N], int32
  * @param vocabulary V
  * @param bytes Logits that are there at a time, in bytes of float32 (default 32 MiB)
  */
-export function lossEnding(labels: tf.Tensor, vocabulary: number, bytes: number = LOGITS): Ending | undefined {
+export function lossEnding(labels: tf.Tensor, vocabulary: number, bytes?: number): Ending | undefined {
   const rows = labels.size;
-  const spans = spansOf(rows, Math.ceil(4 * rows * vocabulary / bytes));
+  const spans = logitSpans(rows, vocabulary, bytes);
   if (spans.length === 1) return undefined;
   return (x, { trained, logits }) => {
     const paths = Object.keys(trained);

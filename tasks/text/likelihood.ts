@@ -6,26 +6,40 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
 import { apply } from "../../dsl/layer.ts";
+import { rowsInTurn } from "../../dsl/ops/slices.ts";
 import type { Params } from "../../dsl/tree.ts";
-import type { CausalLanguageModel } from "../../models/mod.ts";
+import type { CausalLanguageModel, Ending } from "../../models/llama/llama.ts";
 import { IGNORED_LABEL, padExamples } from "../reasoning/encode.ts";
+import { logitSpans, nextLabels } from "../reasoning/objective.ts";
 import type { EncodedText } from "./encode.ts";
 import type { EncodedChoices } from "./prepare.ts";
 
 /**
- * The sum over each row's counted tokens of log p(token | those before).
+ * The sum over each row's counted tokens of log p(token | those before), of logits that are never there all at once where they
+ * are many.
  *
- * @param logits [B, N, V]
  * @param labels [B, N], int32
+ * @param vocabulary V
+ * @param bytes Logits that are there at a time, in bytes of float32 (default 32 MiB)
  * @returns [B]
  */
-function rowLikelihoods(logits: tf.Tensor, labels: tf.Tensor): tf.Tensor {
-  const [batch, length, vocabulary] = logits.shape;
-  const next = tf.slice(labels, [0, 1], [batch, length - 1]);
-  const scores = tf.logSoftmax(tf.slice(logits, [0, 0, 0], [batch, length - 1, vocabulary]));
-  const counts = tf.cast(tf.notEqual(next, IGNORED_LABEL), "float32");
-  const chosen = tf.sum(tf.mul(scores, tf.oneHot(tf.maximum(next, tf.scalar(0, "int32")), vocabulary)), -1);
-  return tf.sum(tf.mul(chosen, counts), 1);
+export function likelihoodEnding(labels: tf.Tensor, vocabulary: number, bytes?: number): Ending {
+  return (x, { trained, logits }) => {
+    const rows = labels.size;
+    const next = tf.reshape(nextLabels(labels), [rows]);
+    const counts = tf.cast(tf.notEqual(next, tf.scalar(IGNORED_LABEL, "int32")), "float32");
+    const known = tf.maximum(next, tf.scalar(0, "int32"));
+    const chosen = rowsInTurn(
+      tf.reshape(x, [rows, x.shape[2]!]),
+      logitSpans(rows, vocabulary, bytes),
+      (some, [from, length]) =>
+        tf.sum(
+          tf.mul(tf.logSoftmax(logits(some, trained)), tf.oneHot(tf.slice(known, [from], [length]), vocabulary)),
+          -1,
+        ),
+    );
+    return tf.sum(tf.reshape(tf.mul(chosen, counts), labels.shape), 1);
+  };
 }
 
 /**
@@ -44,8 +58,10 @@ export async function likelihoods(
   batchSize: number,
   multiple: number,
 ): Promise<readonly number[]> {
+  const [vocabulary] = layer.parts.lm_head.params.weight.shape;
   const forward = compile(
-    (all: Params, { ids, labels }: Params) => rowLikelihoods(apply(layer, all)(ids), labels),
+    (all: Params, { ids, labels }: Params) =>
+      apply(layer, all)(ids, undefined, { ending: likelihoodEnding(labels, vocabulary) }),
     { graph: true },
   );
   const found: number[] = [];

@@ -6,6 +6,7 @@ import { compile } from "../../dsl/compile/mod.ts";
 import { apply, init, isTrainable, key, type Params, partition, useBackend, valueAndGradients } from "../../dsl/mod.ts";
 import { type CausalLanguageModel, llama, llamaPresets } from "../../models/mod.ts";
 import { lossEnding, responseLoss } from "../../tasks/reasoning/objective.ts";
+import { likelihoodEnding } from "../../tasks/text/likelihood.ts";
 import { available } from "../support/available.ts";
 import { assertClose, withoutLeaks } from "../support/compare.ts";
 
@@ -55,6 +56,43 @@ for (const backend of await available("cpu", "wasm", "tensorflow")) {
           params,
           ...[expected, found].flatMap(({ loss, gradients }) => [loss, gradients as Record<string, tf.Tensor>]),
         ]);
+      }
+      tf.dispose([ids, labels]);
+    });
+  });
+}
+
+for (const backend of await available("cpu", "wasm", "tensorflow")) {
+  Deno.test(`the likelihood of each row is that of all logits at once (${backend})`, async () => {
+    await useBackend(backend);
+    await withoutLeaks(async () => {
+      const ids = tf.tensor2d([[5, 1, 7, 9, 2], [3, 3, 8, 0, 0]], undefined, "int32");
+      const labels = tf.tensor2d([[-100, -100, 7, 9, 2], [-100, 3, 8, -100, -100]], undefined, "int32");
+      for (const tied of [true, false]) {
+        const layer = adapt("1lora+head")(llama({ ...config, tied })) as CausalLanguageModel;
+        const params = init(layer, key(3));
+        const logits = tf.tidy(() => tf.logSoftmax(apply(layer, params)(ids)));
+        const scores = await logits.array() as number[][][];
+        const expected = [[[2, 7], [3, 9], [4, 2]], [[1, 3], [2, 8]]].map((counted, row) =>
+          counted.reduce((sum, [at, token]) => sum + scores[row][at - 1][token], 0)
+        );
+        // At once, and in three parts: of four rows, four rows, and two.
+        for (const bytes of [undefined, 4 * 4 * VOCABULARY]) {
+          const f = compile((all: Params, ids: tf.Tensor, labels: tf.Tensor) =>
+            apply(layer, all)(ids, undefined, { ending: likelihoodEnding(labels, VOCABULARY, bytes) })
+          );
+          const made = f.program(params, ids, labels);
+          const sizes = made.calls.flatMap(({ outputs }) => outputs.map((value) => made.types[value].shape))
+            .filter((shape) => shape.at(-1) === VOCABULARY).map((shape) => tf.util.sizeFromShape([...shape]));
+          assertEquals(Math.max(...sizes), (bytes === undefined ? 10 : 4) * VOCABULARY);
+          const found = f(params, ids, labels);
+          const values = await found.data();
+          assertEquals(values.length, 2);
+          expected.forEach((value, i) => assertAlmostEquals(values[i], value, 1e-5));
+          f.dispose();
+          found.dispose();
+        }
+        tf.dispose([logits, params as tf.TensorContainer]);
       }
       tf.dispose([ids, labels]);
     });
