@@ -22,9 +22,10 @@ import {
   type ValueType,
 } from "./program.ts";
 import type { PureStep, StepState } from "./step.ts";
-import { halve, nothingHalved } from "./tensorflow/half.ts";
+import { halve, type Halved, nothingHalved } from "./tensorflow/half.ts";
 import { movedInPlace } from "./tensorflow/in_place.ts";
 import { trace } from "./trace.ts";
+import { halvedInputs, widening } from "./webgpu/halves.ts";
 
 /** Types of everything a step reads. */
 export interface StepTypes {
@@ -42,7 +43,7 @@ export interface StepTypes {
 export interface PlanOptions {
   /** The backend that is to compute it, with the kernels of it that are there (default: the one in use). */
   readonly backend?: BackendName;
-  /** Precision of frozen weights and matrix products (default float32); bf16 is the tensorflow backend's. */
+  /** Precision of frozen weights and matrix products (default float32). */
   readonly precision?: Precision;
   /**
    * What frozen parameters are kept as, those that are, by path.
@@ -79,7 +80,13 @@ export interface PeakBytes {
 /** What a step will take. */
 export interface StepPlan {
   /** Frozen parameters by element type, in bytes. */
-  readonly weights: { readonly float32: number; readonly bf16: number; readonly quantised: number };
+  readonly weights: {
+    readonly float32: number;
+    readonly bf16: number;
+    readonly quantised: number;
+    /** Where that is the precision. */
+    readonly f16?: number;
+  };
   /** Trained parameters, in bytes. */
   readonly trained: number;
   /** All of their gradients, in bytes. */
@@ -156,6 +163,15 @@ function sourceIn({ calls }: Program): (value: ValueId) => ValueId {
   return source;
 }
 
+/** What is kept in halves, and the program with what that takes. */
+function inPrecision(recorded: Recorded, frozen: number, precision: Precision): Recorded & { readonly halved: Halved } {
+  const { program } = recorded;
+  if (precision === "bf16") return { ...recorded, halved: halve(program, frozen) };
+  if (precision === "float32") return { ...recorded, halved: nothingHalved };
+  const values = halvedInputs(program, frozen);
+  return { ...recorded, program: widening(program, values), halved: { ...nothingHalved, values } };
+}
+
 function total(values: Iterable<ValueId>, bytes: BytesOf): number {
   let sum = 0;
   for (const value of values) sum += bytes(value);
@@ -219,11 +235,12 @@ export function planStep<Batch extends Params>(
   types: StepTypes,
   options: PlanOptions = {},
 ): StepPlan {
-  const recorded = record(step, types, options);
-  const { program } = recorded;
+  const { precision = "float32" } = options;
   const frozen = Object.keys(types.frozen);
+  const recorded = inPrecision(record(step, types, options), frozen.length, precision);
+  const { program, halved } = recorded;
   const { bytes, during, isHalf, isQuantised } = keeping(program, {
-    halved: options.precision === "bf16" ? halve(program, frozen.length) : nothingHalved,
+    halved,
     forms: frozen.map((path) => options.forms?.get(path)),
   });
   let next = 0;
@@ -250,7 +267,8 @@ export function planStep<Batch extends Params>(
   return {
     weights: {
       float32: total(groups.frozen.filter((value) => !isHalf(value) && !isQuantised(value)), bytes),
-      bf16: inHalves,
+      bf16: precision === "f16" ? 0 : inHalves,
+      ...precision === "f16" ? { f16: inHalves } : {},
       quantised: total(groups.frozen.filter(isQuantised), bytes),
     },
     trained,

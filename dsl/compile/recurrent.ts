@@ -7,7 +7,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { engineInUse } from "../engine/in_use.ts";
 import { hasKernel } from "../engine/kernels.ts";
-import { OneloraError } from "../error.ts";
+import { lacksPrecision } from "../engine/precision.ts";
 import type { Params, Path } from "../tree.ts";
 import { compile } from "./compile.ts";
 import type { Recurrent, RecurrentFunction, RecurrentOptions } from "./recurrence.ts";
@@ -18,7 +18,7 @@ import type { Recurrent, RecurrentFunction, RecurrentOptions } from "./recurrenc
  * @param f The function
  * @param parameters Its parameters; they stay the caller's and must outlive it
  * @param options See {@linkcode RecurrentOptions}
- * @throws OneloraError for bf16 on a backend without it
+ * @throws OneloraError for a precision that the backend does not go on with
  *
  * @example
  * ```ts
@@ -38,12 +38,12 @@ import type { Recurrent, RecurrentFunction, RecurrentOptions } from "./recurrenc
 export function startRecurrent(f: RecurrentFunction, parameters: Params, options: RecurrentOptions = {}): Recurrent {
   const { precision = "float32" } = options;
   const engine = engineInUse();
-  if (!engine.precisions.includes(precision)) {
-    throw new OneloraError({
-      attempted: `computing in ${precision}`,
-      found: `the ${engine.name} backend`,
-      allowed: "the tensorflow backend, or `precision: float32`",
-    });
+  if (precision !== "float32" && (engine.recurrent === undefined || !engine.precisions.includes(precision))) {
+    const isForSteps = engine.precisions.includes(precision);
+    throw lacksPrecision(
+      precision,
+      `the ${engine.name} backend${isForSteps ? ", which has it for training alone" : ""}`,
+    );
   }
   return engine.recurrent?.(f, parameters, options) ?? replayed(f, parameters);
 }

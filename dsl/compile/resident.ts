@@ -6,7 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { engineInUse } from "../engine/in_use.ts";
-import { OneloraError } from "../error.ts";
+import { lacksPrecision } from "../engine/precision.ts";
 import type { Params } from "../tree.ts";
 import { compile } from "./compile.ts";
 import type { PureStep, Resident, ResidentOptions, StepState } from "./step.ts";
@@ -17,7 +17,7 @@ import type { PureStep, Resident, ResidentOptions, StepState } from "./step.ts";
  * @param step The pure step
  * @param state Where it starts; its tensors are no longer the caller's
  * @param options See {@linkcode ResidentOptions}
- * @throws OneloraError for bf16 on a backend without it
+ * @throws OneloraError for a precision that the backend, or its device, does not compute in
  *
  * @example
  * ```ts
@@ -47,11 +47,9 @@ export function startResident<Batch extends Params>(
   const engine = engineInUse();
   if (!engine.precisions.includes(precision)) {
     tf.dispose([state.frozen, state.trained, state.optimiser]);
-    throw new OneloraError({
-      attempted: `computing in ${precision}`,
-      found: `the ${engine.name} backend`,
-      allowed: "the tensorflow backend, or `precision: float32`",
-    });
+    const { name, device: { lacks } } = engine;
+    const why = lacks?.[precision];
+    throw lacksPrecision(precision, `the ${name} backend${why === undefined ? "" : `: ${why}`}`);
   }
   return engine.resident?.(step, state, options, replayed) ?? replayed(step, state);
 }

@@ -49,7 +49,8 @@ async function attempt(name: BackendName, choice: "auto" | "forced", options: Op
     const [first, second] = await sum.data();
     sum.dispose();
     if (first !== 2 || second !== 3) throw new Error(`[1, 2] + 1 gave [${first}, ${second}]`);
-    register({ ...kind, device });
+    const { lacks = {} } = device;
+    register({ ...kind, device, precisions: kind.precisions.filter((each) => lacks[each] === undefined) });
     return { name, works: true, why: device.text };
   } catch (error) {
     if (before in tf.engine().registry) await tf.setBackend(before);

@@ -30,6 +30,8 @@ export interface Device {
   readonly threads?: number;
   /** The library and the device in a line. */
   readonly text: string;
+  /** Why it cannot compute in those of the engine's precisions that it cannot, in a few words. */
+  readonly lacks?: Readonly<Partial<Record<Precision, string>>>;
 }
 
 /** Memory of a process besides the tensors of a step or call. */

@@ -17,7 +17,6 @@ import { startSubmissions } from "../compile/webgpu/resident.ts";
 import { openCpu } from "./cpu.ts";
 import { hold, settle } from "./tensorflow_graph/session.ts";
 import type { BackendName, EngineKind, Overhead, Running } from "./interface.ts";
-import { precisions } from "./precision.ts";
 import { openTensorflow } from "./tensorflow.ts";
 import { openWasm } from "./wasm.ts";
 import { openWebgpu } from "./webgpu.ts";
@@ -58,7 +57,7 @@ function asGraph(...[traced, { forms, calls }]: Parameters<EngineKind["replay"]>
 const tensorflow: EngineKind = {
   name: "tensorflow",
   embedded: false,
-  precisions,
+  precisions: ["float32", "bf16"],
   advice: "",
   open: () => openTensorflow(),
   passes: () => prepareGraph,
@@ -78,6 +77,7 @@ const kinds: Readonly<Record<BackendName, EngineKind>> = {
   tensorflow,
   webgpu: {
     ...replaying({ name: "webgpu", embedded: false, isMeasured: true, open: openWebgpu }),
+    precisions: ["float32", "f16"],
     passes: () => gpuPasses,
     replay: replayAsSubmission,
     resident: startSubmissions,

@@ -12,6 +12,7 @@ import { useSoftware } from "./webgpu/target.ts";
 
 /** What is read of WebGPU's adapter: https://www.w3.org/TR/webgpu/#gpuadapterinfo. */
 interface Adapter {
+  readonly features: ReadonlySet<string>;
   readonly info: {
     readonly vendor: string;
     readonly architecture: string;
@@ -91,5 +92,6 @@ export async function openWebgpu(choice: "auto" | "forced"): Promise<Device> {
   }
   registerGpuKernels();
   const text = `${isSoftware ? "software adapter" : "adapter"} ${name}, steps in one submission`;
-  return { kind: isSoftware ? "cpu" : "gpu", text };
+  const lacks = adapter.features.has("shader-f16") ? {} : { f16: "its adapter has no shader-f16" };
+  return { kind: isSoftware ? "cpu" : "gpu", text, lacks };
 }

@@ -30,7 +30,8 @@ export type Evaluation = "merged" | "factored";
 
 /**
  * The cheaper way: adding ΔW into W costs about 2 d k (forward and backward), applying the factors to the rows about
- * (rows of x) * (d + k) per rank. In bf16 always the factors: W + ΔW would round a small ΔW away.
+ * (rows of x) * (d + k) per rank. In bf16 always the factors: W + ΔW would
+ * round a small ΔW away; in f16 too, as W + ΔW would be a float32 matrix.
  *
  * @param rows Rows of x
  * @param outFeatures d
@@ -38,7 +39,7 @@ export type Evaluation = "merged" | "factored";
  * @param rank Total rank of the updates
  */
 export function cheaper(rows: number, outFeatures: number, inFeatures: number, rank: number): Evaluation {
-  if (productPrecision() === "bf16") return "factored";
+  if (productPrecision() !== "float32") return "factored";
   return 2 * outFeatures * inFeatures < rows * rank * (outFeatures + inFeatures) ? "merged" : "factored";
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { OneloraError } from "../error.ts";
 
 /** Host array of each element type; F16 and BF16 keep their raw 16 bits, BOOL is one byte per element. */
 export interface HostArrays {
@@ -130,6 +131,26 @@ export function fromFloat16(bits: Uint16Array): Float32Array {
  */
 export function toFloat16(values: Float32Array): Uint16Array {
   return new Uint16Array(new Float16Array(values).buffer);
+}
+
+/** The largest number of half precision. */
+const MOST_FLOAT16 = 65504;
+
+/**
+ * 32-bit floats -> half precision as {@linkcode toFloat16} does it, where all of them are in its range.
+ *
+ * @param values Floats
+ * @param name What they are, for the error
+ * @throws OneloraError for a finite number that would become infinity
+ */
+export function inFloat16(values: Float32Array, name: string): Uint16Array {
+  const beyond = values.find((value) => Number.isFinite(value) && Math.abs(value) >= 65520);
+  if (beyond === undefined) return toFloat16(values);
+  throw new OneloraError({
+    attempted: `keeping ${name} in f16`,
+    found: `a weight of ${beyond}`,
+    allowed: `weights up to ${MOST_FLOAT16}; float32 has no such bound`,
+  });
 }
 
 /**

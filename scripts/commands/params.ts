@@ -9,7 +9,7 @@ import { joinMethods } from "../../adapters/spec.ts";
 import { writeNumbers } from "../../dsl/files/json.ts";
 import { useBackend } from "../../dsl/mod.ts";
 import { engineKind } from "../../dsl/engine/kinds.ts";
-import { precisions } from "../../dsl/engine/precision.ts";
+import { precisionPlaces, precisions } from "../../dsl/engine/precision.ts";
 import { openModel } from "../../models/mod.ts";
 import { labelNames } from "../../models/config.ts";
 import { methodSettings } from "../../tasks/trainer/settings.ts";
@@ -72,7 +72,11 @@ await main(
     const { batch, length, precision, gradientCheckpointing, backend, quantise } = options;
     const { precisions: computed, embedded } = engineKind(backend);
     if (!computed.includes(precision)) {
-      throw usage(`planning in ${precision}`, `--backend ${backend}`, "the tensorflow backend, or --precision float32");
+      throw usage(
+        `planning in ${precision}`,
+        `--backend ${backend}`,
+        `${precisionPlaces[precision]}, or --precision float32`,
+      );
     }
     // What wasm's kernels take is known only once they are there; no kernel of tensorflow's changes what is recorded.
     await useBackend(embedded ? backend : "cpu");

@@ -11,7 +11,7 @@ import { writeWhole } from "../../dsl/files/write.ts";
 import { addonPath, nativeFolder } from "../../dsl/engine/tensorflow.ts";
 import { type BackendName, backendNames, type Precision } from "../../dsl/mod.ts";
 import { engineKind } from "../../dsl/engine/kinds.ts";
-import { precisions } from "../../dsl/engine/precision.ts";
+import { precisionPlaces, precisions } from "../../dsl/engine/precision.ts";
 import { openModel } from "../../models/mod.ts";
 import { chartOf } from "./bench/chart.ts";
 import { measureEngines } from "./bench/engines.ts";
@@ -128,7 +128,7 @@ async function settle(options: Options<typeof flags>) {
   const kinds = names("precision", wanted, precisions);
   const lacking = kinds.find((each) => !computed.includes(each));
   if (lacking !== undefined) {
-    throw usage("choosing a precision", `${lacking} on ${backend}`, `${lacking} on tensorflow, or float32`);
+    throw usage("choosing a precision", `${lacking} on ${backend}`, `${lacking} on ${precisionPlaces[lacking]}, or float32`);
   }
   if (kinds.includes("bf16") && options.profile) {
     throw usage("choosing a precision", "bf16 kernel by kernel", "float32: bf16 exists within whole graphs only");

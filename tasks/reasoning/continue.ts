@@ -50,7 +50,7 @@ export const continuing: Making<ContinueSettings> = {
       max: 1,
     }),
     precision: choice({
-      help: "precision of weights and matrix products; bf16 needs tensorflow",
+      help: "precision of weights and matrix products; bf16 needs tensorflow, f16 is for training",
       allowed: precisions,
       default: "float32",
     }),

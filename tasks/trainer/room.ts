@@ -92,9 +92,8 @@ type Sized = Pick<Run, "precision" | "quantise" | "batchSize" | "accumulate" | "
 function* smaller(run: Sized, canQuantise: boolean): Generator<readonly [change: string, Sized]> {
   const { precisions } = engineInUse();
   const changes: (readonly [string, Partial<Sized>])[] = [];
-  if (run.precision !== "bf16" && precisions.includes("bf16")) {
-    changes.push(["--precision bf16", { precision: "bf16" }]);
-  }
+  const half = precisions.find((each) => each !== "float32");
+  if (half !== undefined && run.precision !== half) changes.push([`--precision ${half}`, { precision: half }]);
   if (!run.gradientCheckpointing) changes.push(["--gradient-checkpointing", { gradientCheckpointing: true }]);
   if ((run.accumulate ?? 1) < run.batchSize) {
     changes.push([`--accumulate ${run.batchSize}`, { accumulate: run.batchSize }]);

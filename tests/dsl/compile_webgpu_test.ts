@@ -1,24 +1,32 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { adapt } from "../../adapters/mod.ts";
+import { openModel } from "../../models/mod.ts";
+import { taskOf } from "../../tasks/kinds.ts";
+import { planTask } from "../../tasks/trainer/plan.ts";
 import { useBackend } from "../../dsl/mod.ts";
 import type { Program } from "../../dsl/compile/program.ts";
 import { trace } from "../../dsl/compile/trace.ts";
+import type { Precision } from "../../dsl/engine/precision.ts";
+import { halvedInputs } from "../../dsl/compile/webgpu/halves.ts";
 import { registerGpuKernels } from "../../dsl/compile/webgpu/eager.ts";
 import { cardTarget, MOST_BINDINGS, softwareTarget, type Target } from "../../dsl/compile/webgpu/kernel.ts";
 import { gpuPasses, type GpuProgram, leastLimits, lowerBody, lowerProgram } from "../../dsl/compile/webgpu/lower.ts";
 import { gpuCases } from "../support/gpu_cases.ts";
 import { microModels, microStep } from "../support/micro_steps.ts";
 
-const halves: Target = { ...cardTarget, halves: true };
-
-function lowered(program: Program, target: Target): GpuProgram {
-  const found = lowerBody(program, target);
+function lowered(program: Program, target: Target, frozen = 0): GpuProgram {
+  const found = lowerBody(program, target, undefined, halvedInputs(program, frozen));
   assert(!("reason" in found), "reason" in found ? found.reason : "");
   return found;
 }
 
 /** A step's program as it is traced for WebGPU: with those kernels of ours that it has. */
-async function stepProgram(name: typeof microModels[number], method: string): Promise<Program> {
+async function stepProgram(
+  name: typeof microModels[number],
+  method: string,
+  precision: Precision = "float32",
+): Promise<{ readonly program: Program; readonly frozen: number }> {
   registerGpuKernels();
   const { step, state, batch } = await microStep(name, method);
   const trees = [state.frozen, state.trained, state.optimiser, batch];
@@ -33,19 +41,22 @@ async function stepProgram(name: typeof microModels[number], method: string): Pr
       return [...Object.values(after.trained), ...Object.values(after.optimiser), ...Object.values(metrics)];
     },
     leaves.map(({ shape, dtype }) => ({ shape, dtype })),
-    { backend: "webgpu" },
+    { backend: "webgpu", precision },
   );
   tf.dispose([...leaves]);
-  return gpuPasses(program);
+  return { program: gpuPasses(program), frozen: Object.keys(state.frozen).length };
 }
+
+/** Software in float32, and cards with frozen weights in float16. */
+const both = (frozen: number) => [[softwareTarget, 0], [cardTarget, frozen]] as const;
 
 for (const name of microModels) {
   Deno.test(`the steps of ${name} lower to WebGPU for every adapter, within what all devices bind`, async () => {
     await useBackend("wasm");
     for (const method of ["1lora", "all"]) {
-      const program = await stepProgram(name, method);
-      for (const target of method === "all" ? [cardTarget] : [softwareTarget, halves]) {
-        const { dispatches, offsets, arenaBytes, bytesOf } = lowered(program, target);
+      const { program, frozen } = await stepProgram(name, method);
+      for (const [target, halved] of method === "all" ? [[cardTarget, 0]] as const : both(frozen)) {
+        const { dispatches, offsets, arenaBytes, bytesOf } = lowered(program, target, halved);
         assert(dispatches.every(({ bindings }) => bindings.length <= MOST_BINDINGS));
         for (const [root, offset] of offsets) {
           assert(offset % leastLimits.alignment === 0 && offset + bytesOf(root) <= arenaBytes);
@@ -57,7 +68,8 @@ for (const name of microModels) {
 
 Deno.test("equal layers share their code, and memory that is free is used again", async () => {
   await useBackend("wasm");
-  const { dispatches, offsets, arenaBytes, bytesOf } = lowered(await stepProgram("vit-micro", "1lora"), softwareTarget);
+  const { program } = await stepProgram("vit-micro", "1lora");
+  const { dispatches, offsets, arenaBytes, bytesOf } = lowered(program, softwareTarget);
   const texts = new Set(dispatches.map(({ text }) => text));
   assert(texts.size * 4 < dispatches.length, `${texts.size} of ${dispatches.length}`);
   const all = [...offsets.keys()].reduce((sum, root) => sum + bytesOf(root), 0);
@@ -93,13 +105,53 @@ Deno.test("what has no kernel, and what a device cannot bind, is named", () => {
   });
 });
 
+Deno.test("weights in float16 take half the memory, are read as they are by products, and are made wide for one call else", async () => {
+  await useBackend("cpu");
+  const float = (...shape: number[]) => ({ shape, dtype: "float32" as const });
+  const program = trace(
+    ([w, table, other, x]) => [
+      tf.matMul(x, w),
+      tf.gather(table, tf.tensor1d([1, 0], "int32")),
+      tf.mul(other, tf.slice(x, [0, 0], [1, 64])),
+      tf.sum(other, 1),
+    ],
+    [float(64, 64), float(80, 64), float(64, 64), float(4, 64)],
+  );
+  const { dispatches, bytesOf, rootOf, roots } = lowered(gpuPasses(program), softwareTarget, 3);
+  assertEquals(program.inputs.map((value) => bytesOf(rootOf(value))), [8192, 10240, 8192, 1024]);
+  const inHalves = dispatches.filter(({ text }) => text.startsWith("enable f16;"));
+  assertEquals(inHalves.length, 4);
+  assert(inHalves.every(({ text }) => /array<vec4<f16>>/.test(text)));
+  // Two calls read the third: each has it made for itself, in memory that is used again.
+  assertEquals(dispatches.length, 7);
+  const wide = dispatches.filter(({ text }) => /\] = vec4<f32>\(t0\[i\]\);/.test(text)).map(({ bindings }) =>
+    bindings[1].root
+  );
+  assertEquals(wide.map((root) => roots[root].place), ["arena", "arena"]);
+  const small = trace(([w, x]) => [tf.matMul(x, w)], [float(8, 8), float(4, 8)]);
+  assertEquals([...halvedInputs(small, 1)], []);
+});
+
+Deno.test("a step in f16 is planned at half the memory of frozen weights", async () => {
+  await useBackend("cpu");
+  const model = await openModel("vit-base");
+  const layer = adapt("1lora")(model.layer);
+  const [whole, half] = (["float32", "f16"] as const).map((precision) =>
+    planTask(taskOf(model)!, model, layer, { batch: 2, length: 0, backend: "webgpu", precision })
+  );
+  const { float32, f16 = 0, bf16 } = half.weights;
+  assertEquals([bf16, float32 + 2 * f16], [0, whole.weights.float32]);
+  assert(float32 * 100 < f16, `${float32} ${f16}`);
+  assert(half.peakBytes < whole.peakBytes - 0.9 * f16, `${half.peakBytes} ${whole.peakBytes}`);
+});
+
 Deno.test("every small case lowers", async () => {
   await useBackend("cpu");
   for (const [name, { f, inputs }] of Object.entries(gpuCases)) {
     const given = inputs();
     const types = given.map(({ shape, dtype }) => ({ shape, dtype }));
     const program = trace((xs) => f(...xs), types);
-    for (const target of [softwareTarget, cardTarget, halves]) {
+    for (const target of [softwareTarget, cardTarget]) {
       const found = lowerBody(gpuPasses(program), target);
       assert(!("reason" in found), `${name}: ${"reason" in found ? found.reason : ""}`);
     }

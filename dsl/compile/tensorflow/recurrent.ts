@@ -17,6 +17,7 @@ import {
   tensorOf,
 } from "../../engine/tensorflow_graph/session.ts";
 import { type StoredForm, storedForm } from "../../engine/stored.ts";
+import type { Precision } from "../../engine/precision.ts";
 import { isOnGpu } from "../../engine/tensorflow.ts";
 import { flatten, type Params, type Tree } from "../../tree.ts";
 import type { Program, ValueId, ValueType } from "../program.ts";
@@ -67,7 +68,7 @@ const typesIn = flatten((node): node is ValueType => Array.isArray((node as Part
 function programOf(
   f: RecurrentFunction,
   given: readonly [parameters: Params, kept: Tree<ValueType>, input: Params],
-  precision: "float32" | "bf16",
+  precision: Precision,
 ): RecurrentProgram {
   const flat = typesIn(given);
   const names = Object.keys(given[1]);

@@ -9,7 +9,7 @@ import { Binder, elementOf, type GpuKernel, overRange, widest } from "./kernel.t
 import { fill } from "./move.ts";
 import type { Lower, Lowering } from "./lowering.ts";
 
-const gather: Lower = ({ inputs: [x, indices], attrs, outputs: [to] }, { types, rootOf }) => {
+const gather: Lower = ({ inputs: [x, indices], attrs, outputs: [to] }, { types, rootOf, isHalf }) => {
   const { shape } = types[x];
   if (Number(attrs.batchDims ?? 0) !== 0 || types[x].dtype === "bool") return undefined;
   const axis = (Number(attrs.axis ?? 0) + shape.length) % shape.length;
@@ -18,14 +18,15 @@ const gather: Lower = ({ inputs: [x, indices], attrs, outputs: [to] }, { types, 
     const across = inner / (isWide ? 4 : 1);
     const binder = new Binder(rootOf);
     const element = elementOf(types[x], isWide);
-    const [source, places] = [binder.read(x, element), binder.read(indices, "i32")];
+    const kept = isHalf(x) ? isWide ? "vec4<f16>" : "f16" : element;
+    const [source, places] = [binder.read(x, kept), binder.read(indices, "i32")];
     const target = binder.write(to, element);
     const { head, groups } = overRange(sizeOf(types[to].shape) / (isWide ? 4 : 1));
     // As in tfjs, what is not there is 0.
     const body = `${head}  let at = ${places}[(i / ${across}u) % ${count}u];
   let outer = i / ${across * count}u;
   let isThere = at >= 0 && at < ${length};
-  let found = ${source}[(outer * ${length}u + u32(select(0, at, isThere))) * ${across}u + i % ${across}u];
+  let found = ${element}(${source}[(outer * ${length}u + u32(select(0, at, isThere))) * ${across}u + i % ${across}u]);
   ${target}[i] = select(${element}(0), found, isThere);
 }`;
     return { bindings: binder.bindings, params: [], groups, body };

@@ -7,7 +7,7 @@
 import type { ValueId, ValueType } from "../program.ts";
 
 /** What a binding's array consists of. */
-export type Element = "f32" | "i32" | "vec4<f32>" | "vec4<i32>" | "atomic<i32>";
+export type Element = "f32" | "f16" | "i32" | "vec4<f32>" | "vec4<f16>" | "vec4<i32>" | "atomic<i32>";
 
 /** A tensor that a kernel is bound to. */
 export interface Binding {
@@ -29,8 +29,6 @@ export interface GpuKernel {
   readonly params: readonly number[];
   /** Groups of threads along x, y and z. */
   readonly groups: readonly [x: number, y: number, z: number];
-  /** Whether it computes with float16. */
-  readonly halves?: boolean;
 }
 
 /** What lowering follows from besides the program. */
@@ -42,15 +40,13 @@ export interface Target {
   readonly lanes: number;
   /** Whether products go through memory that a group of threads shares. */
   readonly sharesTiles: boolean;
-  /** Whether products round their factors to float16 on the way (sums stay float32). */
-  readonly halves: boolean;
 }
 
 /** What suits an adapter that computes on the processor. */
-export const softwareTarget: Target = { lanes: 1, sharesTiles: false, halves: false };
+export const softwareTarget: Target = { lanes: 1, sharesTiles: false };
 
 /** What suits a card. */
-export const cardTarget: Target = { lanes: 64, sharesTiles: true, halves: false };
+export const cardTarget: Target = { lanes: 64, sharesTiles: true };
 
 /** Threads of a group of those kernels whose threads do not share anything. */
 export const GROUP = 64;
@@ -149,7 +145,7 @@ fn main(@builtin(workgroup_id) g: vec3<u32>, @builtin(local_invocation_id) l: ve
  * @param kernel The kernel
  * @param isShared Whether a value's memory is part of a buffer that is also written: all of it is then bound for writing
  */
-export function textOf({ bindings, body, params, halves }: GpuKernel, isShared: (value: ValueId) => boolean): string {
+export function textOf({ bindings, body, params }: GpuKernel, isShared: (value: ValueId) => boolean): string {
   const lines = bindings.map(({ value, element, isWritten }, i) => {
     const access = isWritten || isShared(value) ? "read_write" : "read";
     return `@group(0) @binding(${i}) var<storage, ${access}> t${i}: array<${element}>;`;
@@ -158,7 +154,8 @@ export function textOf({ bindings, body, params, halves }: GpuKernel, isShared: 
     const vectors = Math.ceil(params.length / 4);
     lines.push(`@group(0) @binding(${bindings.length}) var<uniform> p: array<vec4<u32>, ${vectors}>;`);
   }
-  return `${halves ? "enable f16;\n" : ""}${lines.join("\n")}\n${body}`;
+  const hasHalves = bindings.some(({ element }) => element === "f16" || element === "vec4<f16>");
+  return `${hasHalves ? "enable f16;\n" : ""}${lines.join("\n")}\n${body}`;
 }
 
 /** A number in WGSL, as float32. */

@@ -14,6 +14,7 @@ import { type Root, rootsOf } from "../roots.ts";
 import { convolutions } from "./conv.ts";
 import { elementwise, joining } from "./elementwise.ts";
 import { formulas } from "./fused.ts";
+import { halves, widening } from "./halves.ts";
 import { indexing } from "./index.ts";
 import { type GpuKernel, MOST_BINDINGS, MOST_GROUPS, type Target, textOf } from "./kernel.ts";
 import type { Lower, Lowering } from "./lowering.ts";
@@ -25,6 +26,7 @@ import { rowKernels } from "./rows.ts";
 const LOWERINGS: Readonly<Record<string, Lower>> = {
   ...convolutions,
   ...formulas,
+  ...halves,
   ...indexing,
   ...moves,
   ...products,
@@ -109,9 +111,9 @@ export interface NotLowered {
   readonly reason: string;
 }
 
-/** Bytes of a type on a GPU, where every number has four. */
-function gpuBytes({ shape }: ValueType): number {
-  return Math.max(4, 4 * sizeOf(shape));
+/** Bytes of a type on a GPU, where every number has four, or two in float16. */
+function gpuBytes({ shape }: ValueType, isHalf: boolean): number {
+  return Math.max(4, isHalf ? 4 * Math.ceil(sizeOf(shape) / 2) : 4 * sizeOf(shape));
 }
 
 const KNOWN: ReadonlySet<string> = new Set(["float32", "int32", "bool"]);
@@ -122,11 +124,17 @@ const KNOWN: ReadonlySet<string> = new Set(["float32", "int32", "bool"]);
  * @param program The program
  * @param target What suits the device
  * @param limits What it can take
+ * @param halved Inputs that are kept in float16
  */
-export function lowerBody(program: Program, target: Target, limits?: Limits): GpuProgram | NotLowered {
+export function lowerBody(
+  program: Program,
+  target: Target,
+  limits?: Limits,
+  halved?: ReadonlySet<ValueId>,
+): GpuProgram | NotLowered {
   const { handed, body } = hoistConstants(program);
   const folded = handed.map((value) => [value, { kind: "numbers", values: [] }] as const);
-  return lowerProgram({ ...body, constants: new Map([...body.constants, ...folded]) }, target, limits);
+  return lowerProgram({ ...body, constants: new Map([...body.constants, ...folded]) }, target, limits, halved);
 }
 
 /**
@@ -135,9 +143,16 @@ export function lowerBody(program: Program, target: Target, limits?: Limits): Gp
  * @param program The program
  * @param target What suits the device
  * @param limits What it can take
+ * @param halved Inputs that are kept in float16
  * @returns The program on WebGPU, or what in it has no kernels
  */
-export function lowerProgram(program: Program, target: Target, limits: Limits = leastLimits): GpuProgram | NotLowered {
+export function lowerProgram(
+  given: Program,
+  target: Target,
+  limits: Limits = leastLimits,
+  halved: ReadonlySet<ValueId> = new Set(),
+): GpuProgram | NotLowered {
+  const program = widening(given, halved);
   const types: ValueType[] = [...program.types];
   const { roots, rootOf } = rootsOf(program);
   const between = (type: ValueType): ValueId => {
@@ -145,7 +160,9 @@ export function lowerProgram(program: Program, target: Target, limits: Limits = 
     rootOf.set(value, roots.push({ type, place: "arena" }) - 1);
     return value;
   };
-  const lowering: Lowering = { types, rootOf: (value) => rootOf.get(value)!, target, between };
+  const halfRoots = new Set([...halved].map((value) => rootOf.get(value)!));
+  const isHalf = (value: ValueId) => halfRoots.has(rootOf.get(value)!);
+  const lowering: Lowering = { types, rootOf: (value) => rootOf.get(value)!, isHalf, target, between };
   const kernels: GpuKernel[] = [];
   for (const [index, call] of program.calls.entries()) {
     if (isAlias(call)) continue;
@@ -160,7 +177,7 @@ export function lowerProgram(program: Program, target: Target, limits: Limits = 
     bindings.length > MOST_BINDINGS || groups.some((count) => count > MOST_GROUPS)
   );
   if (refused !== undefined) return { reason: "a kernel is bound to too many tensors, or has too many threads" };
-  const bytesOf = (root: number) => gpuBytes(roots[root].type);
+  const bytesOf = (root: number) => gpuBytes(roots[root].type, halfRoots.has(root));
   const large = kernels.flatMap(({ bindings }) => bindings).map(({ value }) => bytesOf(rootOf.get(value)!));
   const most = large.reduce((one, other) => Math.max(one, other), 0);
   if (most > limits.bindingBytes) {

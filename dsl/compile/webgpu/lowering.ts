@@ -12,6 +12,8 @@ export interface Lowering {
   readonly types: readonly ValueType[];
   /** The value whose memory a value shares. */
   readonly rootOf: (value: ValueId) => ValueId;
+  /** Whether a value is kept in float16. */
+  readonly isHalf: (value: ValueId) => boolean;
   /** What it is lowered for. */
   readonly target: Target;
   /** A new value for numbers between two kernels. */

@@ -42,14 +42,20 @@ interface Wide {
 const PARTS = "xyzw";
 
 /** A product whose threads read the factors themselves. */
-function direct(product: Product, rootOf: (value: ValueId) => ValueId, wide: Wide): GpuKernel {
+function direct(product: Product, { rootOf, isHalf }: Lowering, wide: Wide): GpuKernel {
   const { a, b, bias, to, turnsA, turnsB, batch, m, n, k } = product;
   const { rows, fours, across, down } = tileOf(product);
   const binder = new Binder(rootOf);
-  const [left, right] = [
-    binder.read(a, wide.a ? "vec4<f32>" : "f32"),
-    binder.read(b, wide.b ? "vec4<f32>" : "f32"),
-  ];
+  const reader = (value: ValueId, isWide: boolean) => {
+    const [type, half] = isWide ? ["vec4<f32>", "vec4<f16>"] as const : ["f32", "f16"] as const;
+    if (!isHalf(value)) {
+      const name = binder.read(value, type);
+      return (at: string) => `${name}[${at}]`;
+    }
+    const name = binder.read(value, half);
+    return (at: string) => `${type}(${name}[${at}])`;
+  };
+  const [left, right] = [reader(a, wide.a), reader(b, wide.b)];
   const isWideOut = n % 4 === 0;
   const added = bias === undefined ? undefined : binder.read(bias, isWideOut ? "vec4<f32>" : "f32");
   const result = binder.write(to, isWideOut ? "vec4<f32>" : "f32");
@@ -79,12 +85,12 @@ fn main(@builtin(workgroup_id) g: vec3<u32>, @builtin(local_invocation_id) l: ve
     return `a${i}_${u}`;
   };
   if (wide.a && !turnsA) {
-    for (let i = 0; i < rows; i++) push(`    let a${i} = ${left}[startA + (row${i} * k + s) / 4u];`);
+    for (let i = 0; i < rows; i++) push(`    let a${i} = ${left(`startA + (row${i} * k + s) / 4u`)};`);
   }
   if (wide.a && turnsA) {
     for (let u = 0; u < inner; u++) {
       for (let i = 0; i < rows; i += 4) {
-        push(`    let a${i >> 2}_${u} = ${left}[startA + ((s + ${u}u) * m + row${i}) / 4u];`);
+        push(`    let a${i >> 2}_${u} = ${left(`startA + ((s + ${u}u) * m + row${i}) / 4u`)};`);
       }
     }
   }
@@ -92,14 +98,14 @@ fn main(@builtin(workgroup_id) g: vec3<u32>, @builtin(local_invocation_id) l: ve
     for (let u = 0; u < inner; u++) {
       for (let i = 0; i < rows; i++) {
         const at = turnsA ? `(s + ${u}u) * m + row${i}` : `row${i} * k + s + ${u}u`;
-        push(`    let a${i}_${u} = ${left}[startA + ${at}];`);
+        push(`    let a${i}_${u} = ${left(`startA + ${at}`)};`);
       }
     }
   }
   if (wide.b && turnsB) {
     for (let j = 0; j < fours; j++) {
       for (let q = 0; q < 4; q++) {
-        push(`    let b${j}_${q} = ${right}[startB + (min(four${j} * 4u + ${q}u, n - 1u) * k + s) / 4u];`);
+        push(`    let b${j}_${q} = ${right(`startB + (min(four${j} * 4u + ${q}u, n - 1u) * k + s) / 4u`)};`);
       }
     }
   }
@@ -108,10 +114,10 @@ fn main(@builtin(workgroup_id) g: vec3<u32>, @builtin(local_invocation_id) l: ve
       const column = (q: number) => `min(four${j} * 4u + ${q}u, n - 1u)`;
       const parts = [0, 1, 2, 3].map((q) => {
         if (wide.b) return `b${j}_${q}.${PARTS[u]}`;
-        return `${right}[startB + ${turnsB ? `${column(q)} * k + s + ${u}u` : `(s + ${u}u) * n + ${column(q)}`}]`;
+        return right(`startB + ${turnsB ? `${column(q)} * k + s + ${u}u` : `(s + ${u}u) * n + ${column(q)}`}`);
       });
       const found = wide.b && !turnsB
-        ? `${right}[startB + (s + ${u}u) * fours + four${j}]`
+        ? right(`startB + (s + ${u}u) * fours + four${j}`)
         : `vec4<f32>(${parts.join(", ")})`;
       push(`    let w${u}_${j} = ${found};`);
     }
@@ -167,13 +173,12 @@ const product: Lower = (call, lowering) => {
   const found = productOf(call, lowering);
   if (found === undefined || activation !== "linear" || call.inputs.length > 3) return undefined;
   const { turnsA, turnsB, m, n, k } = found;
-  const { target, rootOf } = lowering;
-  if (target.sharesTiles && m * n >= 1024 && k >= 16) return [sharedTiles(found, rootOf, target.halves)];
+  if (lowering.target.sharesTiles && m * n >= 1024 && k >= 16) return [sharedTiles(found, lowering)];
   const a = turnsA ? m % 4 === 0 && tileOf(found).rows % 4 === 0 : k % 4 === 0;
   const b = turnsB ? k % 4 === 0 : n % 4 === 0;
   for (const wide of [{ a, b }, { a: false, b: false }]) {
     try {
-      return [direct(found, rootOf, wide)];
+      return [direct(found, lowering, wide)];
     } catch (error) {
       if (!(error instanceof Clash)) throw error;
     }

@@ -8,12 +8,15 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type Gpu, gpuInUse } from "../../engine/webgpu/gpu.ts";
 import { Runner } from "../../engine/webgpu/runner.ts";
 import { targetInUse } from "../../engine/webgpu/target.ts";
-import { mapTree, type Params } from "../../tree.ts";
+import type { Precision } from "../../engine/precision.ts";
+import { mapTree, type Params, type Path, type Tree } from "../../tree.ts";
 import { hoistConstants } from "../passes.ts";
 import type { Program, ValueId, ValueType } from "../program.ts";
 import { plainReplayer } from "../replay.ts";
 import type { PureStep, Resident, ResidentOptions, StepState } from "../step.ts";
 import { trace } from "../trace.ts";
+import { halvedInputs } from "./halves.ts";
+import { Held } from "./held.ts";
 import { gpuPasses, type GpuProgram, lowerBody } from "./lower.ts";
 
 const PARTS = ["frozen", "trained", "optimiser"] as const;
@@ -28,20 +31,29 @@ function typeOf({ shape, dtype }: tf.Tensor): ValueType {
   return { shape, dtype };
 }
 
-function traced<Batch extends Params>(step: PureStep<Batch>, state: StepState, batch: Batch): Traced {
-  const trees: readonly Params[] = [...PARTS.map((part) => state[part]), batch];
+function traced<Batch extends Params>(
+  step: PureStep<Batch>,
+  state: Tree<Tree<ValueType>>,
+  batch: Batch,
+  precision: Precision,
+): Traced {
+  const trees: readonly Tree<ValueType>[] = [...PARTS.map((part) => state[part]), mapTree(typeOf)(batch as Params)];
   let metrics: readonly string[] = [];
-  const program = trace((inputs) => {
-    let next = 0;
-    const [frozen, trained, optimiser, given] = trees.map((tree) => mapTree(() => inputs[next++])(tree));
-    const [after, numbers] = step({ frozen, trained, optimiser }, given as Batch);
-    metrics = Object.keys(numbers);
-    return [
-      ...Object.keys(state.trained).map((path) => after.trained[path]),
-      ...Object.keys(state.optimiser).map((path) => after.optimiser[path]),
-      ...Object.values(numbers),
-    ];
-  }, trees.flatMap((tree) => Object.values(tree)).map(typeOf));
+  const program = trace(
+    (inputs) => {
+      let next = 0;
+      const [frozen, trained, optimiser, given] = trees.map((tree) => mapTree(() => inputs[next++])(tree));
+      const [after, numbers] = step({ frozen, trained, optimiser }, given as Batch);
+      metrics = Object.keys(numbers);
+      return [
+        ...Object.keys(state.trained).map((path) => after.trained[path]),
+        ...Object.keys(state.optimiser).map((path) => after.optimiser[path]),
+        ...Object.values(numbers),
+      ];
+    },
+    trees.flatMap((tree) => Object.values(tree)),
+    { precision },
+  );
   return { program: gpuPasses(program), metrics };
 }
 
@@ -100,8 +112,11 @@ export function startSubmissions<Batch extends Params>(
   fallback: (step: PureStep<Batch>, state: StepState) => Resident<Batch>,
 ): Resident<Batch> {
   const gpu = gpuInUse();
+  const { precision = "float32" } = options;
+  const paths = Object.keys(state.frozen);
+  const types: Tree<Tree<ValueType>> = mapTree((tree: Params) => mapTree(typeOf)(tree))({ ...state });
+  const held = new Held(gpu, state.frozen);
   const moving = [...Object.values(state.trained), ...Object.values(state.optimiser)];
-  const frozen = Object.values(state.frozen);
   const spare = moving.map(({ shape, dtype }) =>
     tf.keep(tf.engine().makeTensorFromTensorInfo(gpu.output(shape, dtype)))
   );
@@ -116,9 +131,10 @@ export function startSubmissions<Batch extends Params>(
       .map(([name, { shape, dtype }]) => `${name} ${dtype} ${shape}${name in staying ? " stays" : ""}`).join("|");
     const known = sizes.get(key);
     if (known !== undefined) return known;
-    const { program, metrics } = traced(step, state, batch);
+    const { program, metrics } = traced(step, types, batch, precision);
     const { target, limits } = targetInUse();
-    const lowered = lowerBody(program, target, limits);
+    const halved = precision === "f16" ? halvedInputs(program, paths.length) : undefined;
+    const lowered = lowerBody(program, target, limits, halved);
     if ("reason" in lowered) return lowered.reason;
     const { body, constants } = constantsOf(program);
     const { device } = gpu;
@@ -147,7 +163,7 @@ export function startSubmissions<Batch extends Params>(
     const { body, lowered, runner, readback, metrics } = own;
     const [from, to]: Buffers[] = [turn, 1 - turn].map((at) => copies[at].map((tensor) => gpu.bufferOf(tensor)));
     const given = Object.values(batch).map((tensor, i) => own.batch[i] ?? gpu.bufferOf(tensor));
-    const inputs = [...frozen.map((tensor) => gpu.bufferOf(tensor)), ...from, ...given];
+    const inputs = [...paths.map((path) => held.bufferOf(path)), ...from, ...given];
     // Whatever has to be brought to the GPU is brought there first: tfjs collects it until the flush.
     const constants = new Map([...own.constants].map(([value, tensor]) => [value, gpu.bufferOf(tensor)]));
     gpu.flush();
@@ -188,20 +204,24 @@ export function startSubmissions<Batch extends Params>(
     }
     sizes.clear();
   };
-  /** The state as it is now; its tensors stay this step's. */
-  const current = (): StepState => {
+  /** What moves, as it is now; its tensors stay this step's. */
+  const current = (): Omit<StepState, "frozen"> => {
     let next = 0;
     const now = mapTree(() => copies[turn][next++]);
-    return { frozen: state.frozen, trained: now(state.trained), optimiser: now(state.optimiser) };
+    return { trained: now(state.trained), optimiser: now(state.optimiser) };
   };
+  const frozenNow = (make: (path: Path) => tf.Tensor): Params =>
+    Object.fromEntries(paths.map((path) => [path, make(path)]));
   return {
     step: async (given, staying = {}) => {
       const batch = { ...given, ...staying } as Batch;
       if (plain !== undefined) return await plain.step(batch);
+      if (precision === "f16") await held.halve();
       const own = sized(batch, staying);
       if (typeof own !== "string") return await takeStep(own, batch);
       options.onFallback?.(`the step runs kernel by kernel: ${own}`);
-      const now = current();
+      const now = { frozen: frozenNow((path) => held.tensorOf(path)), ...current() };
+      held.disposeHalves();
       disposeSizes();
       tf.dispose([...copies[1 - turn]]);
       plain = fallback(step, now);
@@ -210,14 +230,20 @@ export function startSubmissions<Batch extends Params>(
     read: (parts = PARTS) => {
       if (plain !== undefined) return plain.read(parts);
       const now = current();
-      const part = (name: keyof StepState) =>
+      const part = (name: "trained" | "optimiser") =>
         parts.includes(name) ? mapTree((tensor: tf.Tensor) => copyOf(gpu, tensor))(now[name]) : {};
-      return { frozen: part("frozen"), trained: part("trained"), optimiser: part("optimiser") };
+      const frozen = (path: Path) => held.isHalf(path) ? held.tensorOf(path) : copyOf(gpu, held.tensorOf(path));
+      return {
+        frozen: parts.includes("frozen") ? frozenNow(frozen) : {},
+        trained: part("trained"),
+        optimiser: part("optimiser"),
+      };
     },
     dispose: () => {
       if (plain !== undefined) return plain.dispose();
       disposeSizes();
-      tf.dispose([...frozen, ...moving, ...spare]);
+      held.dispose();
+      tf.dispose([...moving, ...spare]);
     },
   };
 }

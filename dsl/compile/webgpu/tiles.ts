@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { ValueId } from "../program.ts";
 import { Binder, type GpuKernel, param } from "./kernel.ts";
+import type { Lowering } from "./lowering.ts";
 import { PARAMS, paramsOf, type Product } from "./product.ts";
 
 /** Rows and columns of a group's tile, and the stretch of the inner axis that it has at a time. */
@@ -14,23 +14,22 @@ const [SIDE, DEPTH] = [64, 16];
  * A product in tiles of 64 by 64, by 256 threads with 4 by 4 numbers each.
  *
  * @param product The product
- * @param rootOf The value whose memory another shares
- * @param halves Whether factors are rounded to float16; sums stay float32
+ * @param lowering The program; what is in float16 stays so in shared memory, and sums are float32
  */
-export function sharedTiles(product: Product, rootOf: (value: ValueId) => ValueId, halves: boolean): GpuKernel {
+export function sharedTiles(product: Product, { rootOf, isHalf }: Lowering): GpuKernel {
   const { a, b, bias, to, turnsA, turnsB, batch, m, n } = product;
   const binder = new Binder(rootOf);
-  const [left, right] = [binder.read(a, "f32"), binder.read(b, "f32")];
+  const [typeA, typeB] = [a, b].map((value) => isHalf(value) ? "f16" as const : "f32" as const);
+  const [left, right] = [binder.read(a, typeA), binder.read(b, typeB)];
   const added = bias === undefined ? undefined : binder.read(bias, "f32");
   const result = binder.write(to, "f32");
-  const type = halves ? "f16" : "f32";
   // Neighbouring threads read neighbouring numbers of memory, whichever way a factor lies.
   const [aRow, aAt] = turnsA ? ["e % 64u", "e / 64u"] : ["e / 16u", "e % 16u"];
   const [bColumn, bAt] = turnsB ? ["e / 16u", "e % 16u"] : ["e % 64u", "e / 64u"];
   const aPlace = turnsA ? "at * m + row" : "row * k + at";
   const bPlace = turnsB ? "column * k + at" : "at * n + column";
-  const body = `var<workgroup> tileA: array<${type}, ${SIDE * DEPTH}>;
-var<workgroup> tileB: array<${type}, ${SIDE * DEPTH}>;
+  const body = `var<workgroup> tileA: array<${typeA}, ${SIDE * DEPTH}>;
+var<workgroup> tileB: array<${typeB}, ${SIDE * DEPTH}>;
 @compute @workgroup_size(16, 16)
 fn main(@builtin(workgroup_id) g: vec3<u32>, @builtin(local_invocation_id) l: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let m = ${param(PARAMS.m)}; let n = ${param(PARAMS.n)}; let k = ${param(PARAMS.k)};
@@ -43,22 +42,22 @@ fn main(@builtin(workgroup_id) g: vec3<u32>, @builtin(local_invocation_id) l: ve
       {
         let row = g.y * ${SIDE}u + ${aRow};
         let at = s + ${aAt};
-        var x = 0f;
+        var x = ${typeA}(0);
         if (row < m && at < k) { x = ${left}[startA + ${aPlace}]; }
-        tileA[(${aAt}) * ${SIDE}u + ${aRow}] = ${type}(x);
+        tileA[(${aAt}) * ${SIDE}u + ${aRow}] = x;
       }
       {
         let column = g.x * ${SIDE}u + ${bColumn};
         let at = s + ${bAt};
-        var x = 0f;
+        var x = ${typeB}(0);
         if (column < n && at < k) { x = ${right}[startB + ${bPlace}]; }
-        tileB[(${bAt}) * ${SIDE}u + ${bColumn}] = ${type}(x);
+        tileB[(${bAt}) * ${SIDE}u + ${bColumn}] = x;
       }
     }
     workgroupBarrier();
     for (var q = 0u; q < ${DEPTH}u; q++) {
       let at = q * ${SIDE}u + l.x * 4u;
-      let y = vec4<f32>(vec4<${type}>(tileB[at], tileB[at + 1u], tileB[at + 2u], tileB[at + 3u]));
+      let y = vec4<f32>(vec4<${typeB}>(tileB[at], tileB[at + 1u], tileB[at + 2u], tileB[at + 3u]));
       for (var i = 0u; i < 4u; i++) {
         sums[i] = fma(vec4<f32>(f32(tileA[q * ${SIDE}u + l.y * 4u + i])), y, sums[i]);
       }
@@ -80,6 +79,5 @@ fn main(@builtin(workgroup_id) g: vec3<u32>, @builtin(local_invocation_id) l: ve
     params: paramsOf(product),
     groups: [Math.ceil(n / SIDE), Math.ceil(m / SIDE), batch],
     body,
-    halves,
   };
 }

@@ -63,7 +63,8 @@ export async function measureEngines(settings: EngineSettings): Promise<readonly
   const { backends, python, quick, repeats, note } = settings;
   const contests: readonly Contest[] = [
     ...backends.flatMap((backend) =>
-      engineKind(backend).precisions.map((precision): Contest => ({
+      // What f16 keeps are a step's weights; there is no product of its own.
+      engineKind(backend).precisions.filter((each) => each !== "f16").map((precision): Contest => ({
         name: backend,
         precision,
         answer: (job) => measure("products", { ...job, backend }),
