@@ -23,14 +23,26 @@ export type PureStep<Batch extends Params = Params> = (
   batch: Batch,
 ) => readonly [StepState, Readonly<Record<string, Scalar>>];
 
+/** What the next step will be given. */
+export interface NextBatch {
+  /** Its tensors. */
+  readonly batch: Params;
+  /** Those that come with every step. */
+  readonly staying?: Params;
+}
+
 /** A step and the state it has reached. */
 export interface Resident<Batch extends Params = Params> {
   /**
    * Takes a step and returns its metrics. The state moves on only if the loss is finite. The batch stays the caller's.
    *
-   * Of a batch's tensors, those in `staying` come with every step: they are sent to a card once, whatever they are of.
+   * Of a batch's tensors, those in `staying` come with every step: they are sent to a card once, whatever they are of. A batch
+   * that is named as the next one is sent while the step computes, if it has the types of this one; whatever is named, a step
+   * computes with the batch that it is given.
    */
-  readonly step: (batch: Batch, staying?: Params) => Promise<Readonly<Record<string, number>>>;
+  readonly step: (batch: Batch, staying?: Params, next?: NextBatch) => Promise<Readonly<Record<string, number>>>;
+  /** Whether naming the next batch is of use. */
+  readonly sendsAhead?: boolean;
   /** The state as tensors of the caller's, all of it (default) or some parts; the others are empty. */
   readonly read: (parts?: readonly (keyof StepState)[]) => StepState;
   /** Frees the state. */

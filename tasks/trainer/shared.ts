@@ -155,7 +155,7 @@ export function sharedStepper({ frozen, trained, optimiser }: TrainState, shared
     const own: (readonly [part: number, numbers: Tree<number>])[] = [];
     let seconds = 0;
     for (let i = ranks.rank; i < parts.length; i += ranks.size) {
-      const measured = await advancePart(gradient, parts[i], {}, undefined, moving);
+      const measured = await advancePart(gradient, { part: parts[i], scalars: {} }, undefined, moving);
       own.push([i, measured.numbers]);
       seconds += measured.seconds;
     }
@@ -177,7 +177,8 @@ export function sharedStepper({ frozen, trained, optimiser }: TrainState, shared
       for (let i = ranks.rank; i < parts.length; i += ranks.size) {
         const { counted } = parts[i];
         const place = { partWeight: counted / mean, keep: taken.length === 0 ? 0 : 1 };
-        const done = await advancePart(gradient, parts[i], { ...whole, ...place }, seen, moving);
+        const given = { part: parts[i], scalars: { ...whole, ...place } };
+        const done = await advancePart(gradient, given, seen, moving);
         taken.push({ ...done, part: i, counted });
         if (!Number.isFinite(done.numbers.loss)) break;
       }
@@ -217,6 +218,8 @@ export function sharedStepper({ frozen, trained, optimiser }: TrainState, shared
   };
 
   return {
+    // The parameters that a gradient is taken of come by way of the processor: they are sent before every step anyway.
+    looksAhead: false,
     advance,
     read: () => ({ ...update.read(), frozen: gradient.read(["frozen"]).frozen }),
     [Symbol.dispose]: () => {

@@ -4,7 +4,7 @@
  * @module
  */
 import type * as tf from "@tensorflow/tfjs-core";
-import { planStep, startResident, type StepPlan, type ValueType } from "../../dsl/compile/mod.ts";
+import { planStep, type ResidentOptions, startResident, type StepPlan, type ValueType } from "../../dsl/compile/mod.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
 import { type StoredForm, storedForm } from "../../dsl/engine/stored.ts";
 import { OneloraError } from "../../dsl/error.ts";
@@ -61,6 +61,8 @@ export interface TrainSettings {
   readonly planned?: (plan: StepPlan) => void;
   /** Precision of frozen weights and matrix products (default float32). */
   readonly precision?: Precision;
+  /** How the engine is to run the step (default: as it does best). */
+  readonly running?: Pick<ResidentOptions, "feed" | "graph">;
   /** The run's folder; nothing is written without one. */
   readonly out?: string;
   /** Go on from the folder's last checkpoint, if it has one. */
@@ -181,7 +183,7 @@ export async function train(
   const { precision, reporter: { line }, inParts, join } = settings;
   const shared = settings.shared !== undefined && settings.shared.ranks.size > 1 ? settings.shared : undefined;
   const seen = planner(step, state, settings);
-  const options = { precision, steps: settings.steps, onFallback: line, onCompile: line };
+  const options = { ...settings.running, precision, steps: settings.steps, onFallback: line, onCompile: line };
   using stepper = shared === undefined
     ? aloneStepper({ resident: startResident(step, state, options), inParts, join })
     : sharedStepper(state, { ...shared, join, options });
@@ -259,12 +261,17 @@ async function course(
     observer.onStart(progress.step, steps);
     // A run that ended before its last evaluation and is now longer, or in an evaluation on the way.
     if (progress.record !== undefined && !isOver()) await recorded(progress.record);
+    const ratesAt = (step: number) => ({ rate: schedule(step), ...(momentum && { momentum: momentum(step) }) });
+    let coming: Promise<TaskBatch> | undefined;
     for (await agree(); !isOver(); await agree()) {
-      const lr = schedule(progress.step);
-      const rates = { rate: lr, ...(momentum && { momentum: momentum(progress.step) }) };
+      const rates = ratesAt(progress.step);
       using pending = isDue(checkpointEvery) && progress.step > saved ? scoped(stepper.read()) : undefined;
-      const batch = await nextOf(batches);
-      const { numbers, seconds } = await stepper.advance(batch, rates, seen);
+      const batch = await (coming ?? nextOf(batches));
+      coming = stepper.looksAhead && progress.step + 1 < steps ? nextOf(batches) : undefined;
+      // Why there is none, if there is none, is for the step to say that needs it.
+      const ahead = await coming?.catch(() => undefined);
+      const next = ahead && { batch: ahead, rates: ratesAt(progress.step + 1) };
+      const { numbers, seconds } = await stepper.advance(batch, rates, seen, next);
       if (!Number.isFinite(numbers.loss)) {
         await allHere(ranks);
         throw diverged(progress.step + 1, numbers.loss, out && saved);
@@ -272,7 +279,7 @@ async function course(
       if (pending !== undefined) await saveState(LAST, pending);
       times.push(seconds);
       progress = stepped(progress, batch.next, elapsed());
-      const record = { step: progress.step, ...numbers as { loss: number }, lr, seconds };
+      const record = { step: progress.step, ...numbers as { loss: number }, lr: rates.rate, seconds };
       await observer.onStep(record);
       if (progress.step === steps) {
         progress = { ...progress, record };

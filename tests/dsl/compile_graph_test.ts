@@ -87,7 +87,7 @@ Deno.test("what cannot be a graph, or is on another backend, is replayed", async
 Deno.test("large inputs have no shape before they are fed: TensorFlow would make a tensor of it to optimise the graph", () => {
   const builder = graphBuilder();
   const [large, small] = [2 ** 14, 3].map((size, i) =>
-    feedOf(builder, `given${i}`, { shape: [size], type: ELEMENT.float32 }, false)
+    feedOf(builder, `given${i}`, { shape: [size], type: ELEMENT.float32 }, { asWords: false })
   );
   const nodeOf = (wanted: string) => builder.graph.nodes.find(({ name }) => name === wanted)!;
   assertEquals("shape" in nodeOf(large.node).attrs, false);

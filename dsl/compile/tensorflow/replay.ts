@@ -55,7 +55,7 @@ export function graphReplayer(
   }));
   const formAt = (i: number) =>
     i < program.inputs.length ? forms[i] : storedForm(closedOver[i - program.inputs.length].tensor);
-  const feeds = wanted.map((type, i) => feedOf(graph, `given${i}`, holderOf(type, formAt(i)), asWords));
+  const feeds = wanted.map((type, i) => feedOf(graph, `given${i}`, holderOf(type, formAt(i)), { asWords }));
   const given = new Map(fed.map((value, i): readonly [ValueId, Operand] => [
     value,
     heldAs(feeds[i].value.name, wanted[i], formAt(i)),

@@ -21,7 +21,7 @@ import { isOnGpu } from "../../engine/tensorflow.ts";
 import { storedForm } from "../../engine/stored.ts";
 import { firstLine } from "../../error.ts";
 import { flatten, type Params } from "../../tree.ts";
-import type { PureStep, Resident, ResidentOptions, StepState } from "../step.ts";
+import type { NextBatch, PureStep, Resident, ResidentOptions, StepState } from "../step.ts";
 import { trace } from "../trace.ts";
 import { type StepGraph, stepGraph, type StepGraphOptions } from "./step_graph.ts";
 import type { StepProgram } from "./step_program.ts";
@@ -31,6 +31,8 @@ import { prepareGraph, prepareWhole } from "./prepare.ts";
 
 /** A session for batches of one signature. */
 interface Open {
+  /** What its batches are. */
+  readonly signature: string;
   readonly session: GraphSession;
   readonly graph: StepGraph;
   readonly metrics: readonly string[];
@@ -92,15 +94,26 @@ function upload(
 /** Shorter runs are over before a whole step's compilation has paid. */
 const LONG_RUN = 500;
 
+/** Names and types of a batch, and what of it stays. */
+function signatureOf(batch: Params, staying: Params): string {
+  return Object.entries(batch)
+    .map(([name, { shape, dtype }]) => `${name} ${dtype} ${shape}${name in staying ? " stays" : ""}`).join();
+}
+
+/** Whether batches go as words. */
+function goAsWords({ feed = "auto" }: ResidentOptions): boolean {
+  return feed === "auto" ? isOnGpu() : feed === "words";
+}
+
 /** What the settings come to on this machine, for the first kind of batch or another: an epoch's last one comes rarely. */
 function settle(options: ResidentOptions, isFirst: boolean): StepGraphOptions {
-  const { precision = "float32", graph = "auto", steps = Infinity, feed = "auto" } = options;
+  const { precision = "float32", graph = "auto", steps = Infinity } = options;
   const isLong = isOnGpu() && isFirst && steps >= LONG_RUN;
   return {
     precision,
     fuseFrom: canFuse() ? options.fuseFrom ?? fuseFromFor(steps, isOnGpu()) : Infinity,
     whole: canFuse() && (graph === "auto" ? isLong : graph === "whole"),
-    words: feed === "auto" ? isOnGpu() : feed === "words",
+    words: goAsWords(options),
   };
 }
 
@@ -131,14 +144,14 @@ export function startGraph<Batch extends Params>(
   let current: Open | undefined;
   let instead: Resident<Batch> | undefined;
 
-  const openFor = (batch: Batch, staying: Params): Open => {
+  const openFor = (batch: Batch, staying: Params, signature: string): Open => {
     const isStaying = Object.keys(batch).map((name) => name in staying);
     const settled = { ...settle(options, opened.size === 0), staying: isStaying };
     const program = programOf(step, { frozen, trained, optimiser }, batch, settled);
     if (settled.whole) options.onCompile?.("compiling the step, which may take a minute the first time");
     const graph = stepGraph(program, settled);
     const session = openSession(graph.graph);
-    const open = { graph, metrics: program.metrics, session, send: sender(session, graph.batch) };
+    const open = { signature, graph, metrics: program.metrics, session, send: sender(session, graph.batch) };
     try {
       const constants = [...program.program.constants.values()]
         .flatMap((constant) => constant.kind === "tensor" ? [handleOf(constant.tensor)] : []);
@@ -176,15 +189,14 @@ export function startGraph<Batch extends Params>(
 
   /** The session for a batch, holding the state; none if the step is replayed. */
   const sessionFor = (batch: Batch, staying: Params): Open | undefined => {
-    const signature = Object.entries(batch)
-      .map(([name, { shape, dtype }]) => `${name} ${dtype} ${shape}${name in staying ? " stays" : ""}`).join();
+    const signature = signatureOf(batch, staying);
     const known = opened.get(signature);
     if (known !== undefined) {
       if (current !== undefined && current !== known) handOver(current, known);
       return current = known;
     }
     try {
-      current = openFor(batch, staying);
+      current = openFor(batch, staying, signature);
       opened.set(signature, current);
       return current;
     } catch (error) {
@@ -194,18 +206,28 @@ export function startGraph<Batch extends Params>(
     }
   };
 
+  /** The tensors of the next batch, if the session that is open is the one for it. */
+  const ridingOf = ({ signature }: Open, { batch, staying = {} }: NextBatch): readonly tf.Tensor[] | undefined => {
+    const next = { ...batch, ...staying };
+    return signatureOf(next, staying) === signature ? Object.values(next) : undefined;
+  };
+
   return {
-    step: async (given, staying = {}) => {
+    step: async (given, staying = {}, next) => {
       const batch = { ...given, ...staying } as Batch;
       const open = instead === undefined ? sessionFor(batch, staying) : undefined;
       if (open === undefined) return instead!.step(batch);
-      const [made] = open.send(Object.values(batch), [open.graph.metrics]).map(tensorOf);
+      const riding = next && ridingOf(open, next);
+      const [made] = open.send(Object.values(batch), [open.graph.metrics], riding).map(tensorOf);
       try {
         const numbers = await made.data();
         return Object.fromEntries(open.metrics.map((name, i) => [name, numbers[i]]));
       } finally {
         made.dispose();
       }
+    },
+    get sendsAhead() {
+      return instead === undefined && goAsWords(options);
     },
     read: (parts) => {
       if (instead !== undefined) return instead.read(parts);

@@ -32,8 +32,8 @@ export interface StepGraphOptions {
   /** Compile the whole step as one function. */
   readonly whole: boolean;
   /**
-   * Take numbers of the batch as int32 words, which the addon leaves on the host until the graph sends them, and hold large
-   * tensors of it in variables, so that what is the same as in the step before is not sent again.
+   * Take numbers of the batch as int32 words, which the addon leaves on the host until the graph sends them, and hold them in
+   * variables: what is the same as in the step before is not sent again, and the next batch can be sent while a step runs.
    */
   readonly words: boolean;
   /** For each tensor of the batch whether it is the same in every step (default: it is not). */
@@ -181,7 +181,11 @@ export function stepGraph(
       ? variable(graph, `moving${i}`, typeOf(value))
       : vectorVariable(graph, `moving${i}`, members[i].map((each) => typeOf(tensors[each])))
   );
-  const batch = batchValues.map((value, i) => feedOf(graph, `batch${i}`, typeOf(value), words, staying[i]));
+  // Outside of a compiled function TensorFlow computes with whole numbers on the host, where those had better stay.
+  const rides = (value: ValueId) => words && (whole || typeOf(value).type === ELEMENT.float32);
+  const batch = batchValues.map((value, i) =>
+    feedOf(graph, `batch${i}`, typeOf(value), { asWords: words, stays: staying[i], rides: rides(value) })
+  );
   const ofMoving = namesOf(movingVariables, members.flat());
   const operands = new Map<ValueId, Operand>([
     ...state.given,
