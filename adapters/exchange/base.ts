@@ -5,6 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { compile } from "../../dsl/compile/mod.ts";
 import { storedForm } from "../../dsl/engine/stored.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { isObject } from "../../dsl/files/json.ts";
@@ -64,6 +65,22 @@ export function readSample(value: unknown): BaseSample | undefined {
   return isObject(value) && Object.values(value).every(isNumbers) ? value as BaseSample : undefined;
 }
 
+/** Tensors of the values that weights in bf16 begin with, which only compiled functions can read. */
+function beginnings(paths: readonly Path[], sample: BaseSample, params: Params): Params {
+  if (paths.length === 0) return {};
+  const read = compile((...given: readonly tf.Tensor[]): Params =>
+    Object.fromEntries(paths.map((path, i) => {
+      const { size } = given[i];
+      return [path, tf.slice(tf.reshape(given[i], [size]), [0], [Math.min(sample[path].length, size)])];
+    }))
+  );
+  try {
+    return read(...paths.map((path) => params[path]));
+  } finally {
+    read.dispose();
+  }
+}
+
 /**
  * Compares a model with what an adapter remembers of its base, to the rounding of bfloat16.
  *
@@ -73,6 +90,16 @@ export function readSample(value: unknown): BaseSample | undefined {
  * @throws OneloraError naming a weight that is another
  */
 export async function checkBase(folder: string, sample: BaseSample, params: Params): Promise<void> {
+  const formOf = (path: Path) => params[path] === undefined ? undefined : storedForm(params[path]);
+  const begun = beginnings(Object.keys(sample).filter((path) => formOf(path) === "bf16"), sample, params);
+  try {
+    await compared(folder, sample, { ...params, ...begun });
+  } finally {
+    tf.dispose(begun as Record<Path, tf.Tensor>);
+  }
+}
+
+async function compared(folder: string, sample: BaseSample, params: Params): Promise<void> {
   for (const [path, values] of Object.entries(sample)) {
     const own = params[path];
     if (own === undefined || storedForm(own) !== undefined) continue;

@@ -37,6 +37,8 @@ export interface Recurrent {
 export interface RecurrentOptions {
   /** Precision of parameters and matrix products (default float32). */
   readonly precision?: Precision;
-  /** In a graph: calls whose repeated blocks are compiled as one function, faster for single rows (default none). */
+  /** In a graph: calls made so often that repeated blocks are compiled as one function where that is faster (default none). */
   readonly blocks?: (input: Params) => boolean;
+  /** Whether products of a few rows are left to a kernel of our own where the engine has it (default yes). */
+  readonly ownProducts?: boolean;
 }

@@ -110,6 +110,13 @@ export interface EngineKind {
    */
   readonly hold?: (bytes: Uint8Array, form: StoredForm, shape: readonly number[]) => Tensor;
   /**
+   * Whether recurrent functions in float32 read matrices in bf16 faster than their numbers, so that those of a file in bf16 had better stay as
+   * they are.
+   *
+   * @internal
+   */
+  readonly readsHalf?: () => boolean;
+  /**
    * Starts a function whose parameters and what it keeps the engine itself holds; absent where it is replayed.
    *
    * @internal

@@ -17,7 +17,7 @@ import { startSubmissions } from "../compile/webgpu/resident.ts";
 import { openCpu } from "./cpu.ts";
 import { hold, settle } from "./tensorflow_graph/session.ts";
 import type { BackendName, EngineKind, Overhead, Running } from "./interface.ts";
-import { openTensorflow } from "./tensorflow.ts";
+import { openTensorflow, readsHalf } from "./tensorflow.ts";
 import { openWasm } from "./wasm.ts";
 import { openWebgpu } from "./webgpu.ts";
 
@@ -67,6 +67,7 @@ const tensorflow: EngineKind = {
   resident: startGraph,
   unpacks: true,
   recurrent: startRecurrentGraph,
+  readsHalf,
   hold,
   settle,
   // Steps of SmolLM2-135M, TinyLlama, LLaMA-2-7B and 13B, in bf16, int8 and nf4, with 1LoRA and LoRA: within 4 %.

@@ -19,6 +19,12 @@ export const addonPath = "lib/napi-v8/tfjs_binding.node";
 /** The place of an addon that loads the library without its log on stderr; there where the addon was built here. */
 export const quietLoaderPath = "lib/napi-v8/load_quietly.node";
 
+/** The place of the kernel for products of a few rows; there where the addon was built here, by a version that has it. */
+export const rowProductsPath = "lib/napi-v8/row_products.node";
+
+/** tfjs's name of the backend. */
+const NAME = "tensorflow";
+
 /** Under this key tfjs-node finds the tfjs that runs here, rather than a second one of its own. */
 const sharedTfjs = "@onelora/onelora tfjs";
 
@@ -69,8 +75,8 @@ export function openTensorflow(folder: string = nativeFolder()): Promise<Device>
     if (!builtin("node:fs").existsSync(resolve(folder, addonPath))) {
       throw new Error(`not installed (\`${commandLine("native")}\` installs it)`);
     }
-    if (tf.findBackendFactory("tensorflow") === null) register(folder);
-    const { isUsingGpuDevice, binding } = tf.findBackend("tensorflow") as NodeBackend;
+    if (tf.findBackendFactory(NAME) === null) register(folder);
+    const { isUsingGpuDevice, binding } = tf.findBackend(NAME) as NodeBackend;
     const where = isUsingGpuDevice ? "a GPU" : "the CPU, all cores";
     return { kind: isUsingGpuDevice ? "gpu" : "cpu", text: `TensorFlow ${binding.TF_Version} on ${where}` };
   });
@@ -79,6 +85,31 @@ export function openTensorflow(folder: string = nativeFolder()): Promise<Device>
 /** Whether the tensorflow backend, which must be in use, computes on a GPU. */
 export function isOnGpu(): boolean {
   return (tf.backend() as NodeBackend).isUsingGpuDevice;
+}
+
+/** A kernel for products of a few rows with weights (scripts/commands/native/row_products.cc). */
+export interface RowProductsKernel {
+  /** The name that XLA knows it under; absent where this version of the library does not let it be told. */
+  readonly target?: string;
+  /** What it computes with, such as AVX-512. */
+  readonly instructions: string;
+}
+
+/** What is passed to it and how, by its name: one that was built by another version is left alone. */
+const ROW_PRODUCTS = "onelora_row_products_1";
+
+let rowProducts: RowProductsKernel | undefined;
+
+/** The kernel for products of a few rows, once the library is loaded, if it is there and the processor computes. */
+export function rowProductsKernel(): Required<RowProductsKernel> | undefined {
+  if (rowProducts?.target !== ROW_PRODUCTS || (tf.findBackend(NAME) as NodeBackend).isUsingGpuDevice) return undefined;
+  return rowProducts as Required<RowProductsKernel>;
+}
+
+/** Whether that kernel is there; before the library is loaded, whether it was built. */
+export function readsHalf(): boolean {
+  if (tf.findBackendFactory(NAME) !== null) return rowProductsKernel() !== undefined;
+  return !isPage() && builtin("node:fs").existsSync(resolve(nativeFolder(), rowProductsPath));
 }
 
 /** Where an installation describes itself. */
@@ -110,10 +141,14 @@ function register(folder: string): void {
     if (env.TF_CPP_MIN_LOG_LEVEL === "3") loader.load!();
   }
   const binding = load(folder, addonPath);
+  // After the addon: it is told to the library that this has loaded.
+  if (builtin("node:fs").existsSync(resolve(folder, rowProductsPath))) {
+    rowProducts = load(folder, rowProductsPath) as RowProductsKernel;
+  }
   load(folder, "dist/register_all_kernels.js");
   const { NodeJSKernelBackend } = load(folder, "dist/nodejs_kernel_backend.js") as {
     NodeJSKernelBackend: new (binding: unknown, packageName: string) => tf.KernelBackend;
   };
-  tf.registerBackend("tensorflow", () => new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu"));
-  registerFallbackKernels("tensorflow");
+  tf.registerBackend(NAME, () => new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu"));
+  registerFallbackKernels(NAME);
 }

@@ -6,6 +6,7 @@
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
 import { engineInUse, type Precision } from "../../dsl/engine/mod.ts";
+import type { EngineKind } from "../../dsl/engine/interface.ts";
 import { held, heldQuantised } from "../../dsl/hold.ts";
 import type { Quantisation } from "../../dsl/quantise.ts";
 import type { StoredForm } from "../../dsl/engine/stored.ts";
@@ -152,17 +153,18 @@ async function readRows(
   keys: Keys,
   rows: readonly Rows[],
   form: "bf16" | Quantisation | undefined,
-  inBlocks: boolean,
+  stays: Readonly<Record<"inBlocks" | "inHalves", boolean>>,
 ): Promise<Tensor> {
   const [{ path: whole, share }] = rows;
   const [key] = keys.get(whole)!;
-  if (inBlocks && rows.length === 1 && share === undefined && checkpoint.formOf?.(key) !== undefined) {
+  if (stays.inBlocks && rows.length === 1 && share === undefined && checkpoint.formOf?.(key) !== undefined) {
     return heldQuantised(await checkpoint.readBlocks!(key));
   }
   const hosts: HostTensor[] = [];
   for (const { path } of rows) hosts.push(await readAgreeing(checkpoint, keys.get(path)!, `loading ${model.name}`));
   const host = gatherHosts(rows, hosts);
-  if (form !== undefined) return held(host, form);
+  const kept = form ?? (stays.inHalves && host.dtype === "BF16" ? "bf16" : undefined);
+  if (kept !== undefined) return held(host, kept);
   const tensor = toTensor(host);
   engineInUse().settle?.(tensor);
   return tensor;
@@ -174,6 +176,8 @@ export interface Holding {
   readonly precision?: Precision;
   /** Frozen weights of linear layers other than heads are kept in this (default: as all others). */
   readonly quantise?: Quantisation;
+  /** For texts to be gone on with: frozen matrices that the file has in bf16 stay so where the engine reads them faster. */
+  readonly decoding?: boolean;
 }
 
 /**
@@ -201,28 +205,32 @@ export function formsOf(
 }
 
 /**
- * What each parameter of a model will be kept as where the engine keeps forms: as is asked for, and blocks as its file has
- * them. Reads headers only.
+ * What each parameter of a model will be kept as where the engine keeps forms: as is asked for, and blocks, and what is read in
+ * bf16, as its file has them. Reads headers only.
  *
  * @param model The model
  * @param layer Its layer, adapted or not
  * @param holding See {@linkcode Holding}
+ * @param engine The engine
  */
 export async function heldForms(
   model: Model,
   layer: Layer,
   holding: Holding,
+  { readsHalf }: Pick<EngineKind, "readsHalf"> = engineInUse(),
 ): Promise<ReadonlyMap<Path, StoredForm>> {
   const forms = new Map<Path, StoredForm>(formsOf(layer, holding));
   const place = model.repository === undefined ? placeOf(model) : undefined;
-  if (place === undefined || !isGguf(place)) return forms;
+  const inHalves = holding.decoding === true && readsHalf?.() === true;
+  if (place === undefined || !(isGguf(place) || inHalves)) return forms;
   const all = specs(layer);
   await using checkpoint = await openWeights(place);
   for (const key of checkpoint.names) {
-    const [path, form] = [pathOf(model.keys, key), checkpoint.formOf?.(key)];
-    if (path !== undefined && form !== undefined && all[path] !== undefined && isKeptInBlocks(all[path])) {
-      forms.set(path, form);
-    }
+    const path = pathOf(model.keys, key);
+    if (path === undefined || all[path] === undefined || !isKeptInBlocks(all[path])) continue;
+    const form = checkpoint.formOf?.(key);
+    if (form !== undefined) forms.set(path, form);
+    else if (inHalves && !forms.has(path) && checkpoint.info(key).dtype === "BF16") forms.set(path, "bf16");
   }
   return forms;
 }
@@ -283,7 +291,7 @@ export async function loadParams(
   model: Model,
   key: Key,
   layer: Layer = model.layer,
-  holding: { readonly precision?: Precision; readonly quantise?: "int8" | "nf4" } = {},
+  holding: { readonly precision?: Precision; readonly quantise?: "int8" | "nf4"; readonly decoding?: boolean } = {},
 ): Promise<Loaded> {
   const wanted = specs(layer);
   const given: Record<Path, Tensor> = {};
@@ -298,9 +306,14 @@ export async function loadParams(
     const keys = resolve(model, checkpoint);
     const sources = sourcesOf(model, checkpoint, layer, keys);
     const forms = formsOf(layer, holding);
+    const readsHalf = holding.decoding === true && engineInUse().readsHalf?.() === true;
     try {
       for (const [path, rows] of sources) {
-        given[path] = await readRows(model, checkpoint, keys, rows, forms.get(path), isKeptInBlocks(wanted[path]));
+        const inBlocks = isKeptInBlocks(wanted[path]);
+        given[path] = await readRows(model, checkpoint, keys, rows, forms.get(path), {
+          inBlocks,
+          inHalves: inBlocks && readsHalf,
+        });
       }
     } catch (error) {
       dispose(given);

@@ -179,8 +179,7 @@ interface Standing {
 export function openDecoder(model: CausalLanguageModel, params: Params, options: DecoderOptions = {}): Decoder {
   const running = startRecurrent(recurrent(model), params, {
     precision: options.precision,
-    // XLA's products of one row are as fast as TensorFlow's, those of several are not.
-    blocks: ({ ids }) => ids.size === 1,
+    blocks: ({ ids }) => ids.shape[1] === 1,
   });
   const sizes = sizesOf(model, mapTree(({ shape, dtype }: tf.Tensor): ValueType => ({ shape, dtype }))(params));
   let standing: Standing = { at: 0, room: 0, unused: 0, padding: [], slots: [] };

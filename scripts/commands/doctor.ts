@@ -10,9 +10,10 @@ import { right } from "fp-ts/Either";
 import { cpus } from "node:os";
 import { writeNumbers } from "../../dsl/files/json.ts";
 import { commandLine } from "../../dsl/command_line.ts";
+import { engineKind } from "../../dsl/engine/kinds.ts";
 import { missingCuda } from "../../dsl/engine/tensorflow_environment.ts";
 import { type Figures, figuresText, measureBackend } from "../../dsl/engine/measure.ts";
-import { nativeFolder } from "../../dsl/engine/tensorflow.ts";
+import { nativeFolder, rowProductsKernel } from "../../dsl/engine/tensorflow.ts";
 import { type Nvidia, nvidia } from "../../dsl/engine/nvidia.ts";
 import { findMpi, type MpiLibrary } from "../../dsl/engine/mpi/library.ts";
 import { type BackendName, type BackendReport, inspectBackends, useBackend } from "../../dsl/engine/mod.ts";
@@ -36,6 +37,8 @@ interface Findings {
     /** What a product and a small step took. */
     readonly seconds?: Figures;
   })[];
+  /** Instructions of the kernel by which tensorflow continues texts on processors, if it is there. */
+  readonly rowProducts?: string;
   /** MPI libraries, by which mpirun and srun start training in several processes. */
   readonly mpi: readonly MpiLibrary[];
   /** MPI libraries that are there and cannot be opened, and why. */
@@ -96,6 +99,7 @@ async function examine(): Promise<Findings> {
     cpu: { name: ifAllowed(() => cpus()[0]?.model), cores: navigator.hardwareConcurrency },
     memory: memory && { total: memory.total, available: memory.available },
     backends,
+    rowProducts: rowProductsKernel()?.instructions,
     mpi: findMpi((why) => void mpiUnusable.push(why)),
     mpiUnusable,
     chosen: report.chosen,
@@ -104,7 +108,8 @@ async function examine(): Promise<Findings> {
 }
 
 /** The findings in words. */
-function inWords({ deno, target, cpu, memory, nvidia, backends, mpi, mpiUnusable, chosen, advice }: Findings): string {
+function inWords(findings: Findings): string {
+  const { deno, target, cpu, memory, nvidia, backends, rowProducts, mpi, mpiUnusable, chosen, advice } = findings;
   const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   const rows = backends.map(({ name, works, why, gigaflops, seconds }) => {
     const speed = gigaflops === undefined
@@ -124,6 +129,15 @@ function inWords({ deno, target, cpu, memory, nvidia, backends, mpi, mpiUnusable
       : [`cuda        without ${nvidia.missing.join(", ")}: \`${commandLine("native")} --cuda\` brings them`]),
     "backends    (speed of a large float32 product; what a product of 512 x 512 and a step of six small layers take)",
     ...rows,
+    ...(backends.some(({ name, works }) => works && engineKind(name).readsHalf !== undefined)
+      ? [
+        `texts       continued on processors ${
+          rowProducts === undefined
+            ? "by TensorFlow's own products; on Linux, installing it again (--force) builds a faster kernel"
+            : `by a kernel for them (${rowProducts})`
+        }`,
+      ]
+      : []),
     `mpi         ${
       [...mpi.map(({ version, path }) => `${version} (${path})`), ...mpiUnusable].join(", ") ||
       "none: several processes train with one"

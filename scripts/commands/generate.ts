@@ -74,7 +74,7 @@ await main(
         described.name,
         adapter,
         undefined,
-        kind.compact === undefined ? {} : { quantise, ...settings },
+        kind.compact === undefined ? {} : { quantise, ...settings, decoding: true },
       );
       params = opened.params;
       return opened;

@@ -113,7 +113,7 @@ async function fromWheel(
   console.log("building the addon");
   const headers = await freshFolder(join(folder, "node-api-headers"));
   await unpackPackage(npmRegistry(configuration), nodeHeaders, headers);
-  await buildAddon(folder, [join(folder, "include"), join(headers, "include")], system);
+  await buildAddon(folder, [join(folder, "include"), join(headers, "include")], system, console.log);
   for (const each of [headers, join(folder, "include"), path]) await remove(each);
   return { source: `${wheel.filename}, sha256 ${sha256}`, version, cuda };
 }

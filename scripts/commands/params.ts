@@ -87,9 +87,11 @@ await main(
     }
     const settings = { batch, length, precision, gradientCheckpointing, backend, quantise };
     const layer = adapt(trained, options)(model.layer);
-    const forms = await heldForms(model, layer, kind.compact === undefined ? {} : { precision, quantise });
+    const holding = kind.compact === undefined ? {} : { precision, quantise };
+    const forms = await heldForms(model, layer, holding);
     const plan = planTask(kind, model, layer, { ...settings, forms });
-    const decoding = kind.compact === undefined ? undefined : planOfText(model, { ...settings, forms });
+    const read = await heldForms(model, layer, { ...holding, decoding: true }, engineKind(backend));
+    const decoding = kind.compact === undefined ? undefined : planOfText(model, { ...settings, forms: read });
     const what = [
       kind.sizeInWords(settings),
       precision,

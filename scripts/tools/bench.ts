@@ -128,7 +128,11 @@ async function settle(options: Options<typeof flags>) {
   const kinds = names("precision", wanted, precisions);
   const lacking = kinds.find((each) => !computed.includes(each));
   if (lacking !== undefined) {
-    throw usage("choosing a precision", `${lacking} on ${backend}`, `${lacking} on ${precisionPlaces[lacking]}, or float32`);
+    throw usage(
+      "choosing a precision",
+      `${lacking} on ${backend}`,
+      `${lacking} on ${precisionPlaces[lacking]}, or float32`,
+    );
   }
   if (kinds.includes("bf16") && options.profile) {
     throw usage("choosing a precision", "bf16 kernel by kernel", "float32: bf16 exists within whole graphs only");

@@ -27,8 +27,9 @@ export async function requireRoomToGoOn(model: Model, settings: ContinueSettings
   if (room === undefined) return;
   const types = mapTree<ParamSpec, ValueType>(({ shape }) => ({ shape, dtype: "float32" }))(specs(model.layer));
   const blocks = await heldForms(model, model.layer, {});
+  const asTheyAre = await heldForms(model, model.layer, { decoding: true });
   const needs = (holding: Holding): number => {
-    const forms = hold === undefined ? undefined : new Map([...formsOf(model.layer, holding), ...blocks]);
+    const forms = hold === undefined ? undefined : new Map([...asTheyAre, ...formsOf(model.layer, holding), ...blocks]);
     return planDecoding(asLanguageModel(model, model.layer), types, {
       backend: name,
       precision: holding.precision,

@@ -64,7 +64,8 @@ export const runSettings: SettingsOf<RunSettings> = {
   ema: number({ help: "Decay of the average of parameters that is the result; 0 for none", min: 0, below: 1 }),
   seed: integer({ help: "Seed of everything random", min: 0, default: 0 }),
   precision: choice({
-    help: "float32; bf16 for frozen weights and matrix products (tensorflow backend): half the memory, faster; f16 for " +
+    help:
+      "float32; bf16 for frozen weights and matrix products (tensorflow backend): half the memory, faster; f16 for " +
       "frozen weights (webgpu backend): half the memory",
     allowed: precisions,
     default: "float32",

@@ -68,7 +68,7 @@ for (const backend of await available("tensorflow")) {
       ];
       const product = startRecurrent((params, _, { x }) => [{ y: tf.matMul(x, params.table, false, true) }, {}], {
         table,
-      });
+      }, { ownProducts: false });
       const { y } = product.call({ x }, 0);
       await y.data();
       const expected = tf.tidy(() => tf.matMul(x, table, false, true));

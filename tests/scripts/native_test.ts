@@ -318,6 +318,7 @@ Deno.test("the doctor says of every backend whether it works, and names the firs
   assert(backends.every(({ works, seconds }) => !works || (seconds!.product > 0 && seconds!.step > 0)));
   assertEquals([cpu.cores, deno], [navigator.hardwareConcurrency, Deno.version.deno]);
   const words = await task("doctor");
+  assertEquals(words.out.includes("continued on processors"), works.includes("tensorflow"));
   assertStringIncludes(words.out, `--backend auto takes ${chosen}`);
   assertEquals(words.out.includes("deno task native"), engineKind(chosen).advice !== "");
 });

@@ -28,6 +28,7 @@ const OUTPUT: ReadonlyMap<string, string> = new Map([
   ["ReadVariableOp", "value"],
   ["ResizeBilinear", "resized_images"],
   ["Softmax", "softmax"],
+  ["XlaCustomCallV2", "results"],
 ]);
 
 /** What nodes are added to: a graph, or a function's body. */

@@ -23,12 +23,13 @@ import { inType, type Lowering, type Operand } from "./lowering.ts";
 import { masking } from "./masking.ts";
 import { dependents, schedule, type Unit } from "./schedule.ts";
 import { canFuse, FUSE_FROM } from "./probe.ts";
+import { isRowProducts, rowProductRules } from "./row_products.ts";
 import { shaping } from "./shaping.ts";
 import type { InPlace } from "./in_place.ts";
 import { type BlockOperand, type ChosenRows, hasWholeRows, unpackedBlocks } from "./blocks.ts";
 import { holderOf, unpacked } from "./stored.ts";
 
-const RULES: Readonly<Record<string, Lowering>> = { ...computing, ...shaping, ...masking };
+const RULES: Readonly<Record<string, Lowering>> = { ...computing, ...shaping, ...masking, ...rowProductRules };
 
 /** Names of the kernels that can be lowered. */
 export const lowerableKernels: readonly string[] = Object.keys(RULES);
@@ -176,6 +177,8 @@ export function emitter(
   /** A call's inputs in the types it computes in. */
   const inputsOf = (call: Call): readonly Operand[] => {
     const placed = call.inputs.map(place);
+    // The kernel reads weights as they are.
+    if (isRowProducts(call)) return placed;
     const given = placed.map((each) =>
       each.stored === undefined ? each : made(each, halved.products.has(call) ? ELEMENT.bfloat16 : each.type, placed)
     );
@@ -316,15 +319,19 @@ export function lower(
   /** Whether a call takes rows of many whole numbers, which TensorFlow would do on the host, where it keeps them. */
   const takesWords = ({ kernel, inputs: [table] }: Call) =>
     kernel === "GatherV2" && types[table].dtype === "int32" && sizeOf(types[table].shape) >= FUSE_FROM && canFuse();
-  const emitRows = (call: Call) => {
+  /** A call as a function of its own. */
+  const emitCompiled = (call: Call) => {
     const operands = call.inputs.map(emit.place);
     const body = functionBuilder();
     const given = operands.map((operand, i) => ({ ...operand, name: `input${i}` }));
-    const [name] = emit.lowerCall(call, given, body.add, body.constant);
-    const [value] = call.outputs;
-    const result = { name, shape: types[value].shape, type: ELEMENT.int32 };
-    const made = body.finish(operands.map(({ type }) => type), [result]);
-    emit.set(value, { ...result, name: called(made, operands.map((operand) => operand.name)) });
+    const names = emit.lowerCall(call, given, body.add, body.constant);
+    const results = call.outputs.map((value, i): Operand => {
+      const { shape, dtype } = types[value];
+      return { name: names[i], shape, type: elementOf(dtype) };
+    });
+    const node = called(body.finish(operands.map(({ type }) => type), results), operands.map(({ name }) => name));
+    const made = outputsOf(node, results.length);
+    call.outputs.forEach((value, i) => emit.set(value, { ...results[i], name: made[i] }));
   };
   const emitCall = (call: Call) => {
     const isLarge = !isAlias(call) && call.outputs.some((value) => sizeOf(types[value].shape) >= FUSE_FROM);
@@ -345,7 +352,7 @@ export function lower(
       continue;
     }
     const call = calls[unit.calls[0]];
-    if (takesWords(call)) emitRows(call);
+    if (takesWords(call) || isRowProducts(call)) emitCompiled(call);
     else emitCall(call);
   }
   return emit.place;

@@ -17,7 +17,6 @@ import {
   tensorOf,
 } from "../../engine/tensorflow_graph/session.ts";
 import { type StoredForm, storedForm } from "../../engine/stored.ts";
-import type { Precision } from "../../engine/precision.ts";
 import { isOnGpu } from "../../engine/tensorflow.ts";
 import { flatten, type Params, type Tree } from "../../tree.ts";
 import type { Program, ValueId, ValueType } from "../program.ts";
@@ -31,6 +30,7 @@ import { inPieces } from "./pieces.ts";
 import { prepareGraph } from "./prepare.ts";
 import { canFuse, FUSE_FROM } from "./probe.ts";
 import { blockParts } from "./repeated.ts";
+import { hasRowProducts, rowProducts, rowWeights, suitsBlocks } from "./row_products.ts";
 import { fixedVariables, namesOf, typeIn, variable } from "./variables.ts";
 
 /** A function's program and what its values are. */
@@ -44,6 +44,8 @@ interface RecurrentProgram {
   readonly results: readonly string[];
   /** Which of what is kept each added output is for. */
   readonly added: readonly number[];
+  /** Parameters that bf16 keeps in it besides those that {@linkcode halve} finds: products of a few rows read them. */
+  readonly half: ReadonlySet<ValueId>;
 }
 
 /** Of fewer blocks than this, compiling one takes longer than it saves. */
@@ -68,7 +70,7 @@ const typesIn = flatten((node): node is ValueType => Array.isArray((node as Part
 function programOf(
   f: RecurrentFunction,
   given: readonly [parameters: Params, kept: Tree<ValueType>, input: Params],
-  precision: Precision,
+  { precision = "float32", ownProducts = true }: RecurrentOptions,
 ): RecurrentProgram {
   const flat = typesIn(given);
   const names = Object.keys(given[1]);
@@ -83,20 +85,37 @@ function programOf(
     flat.leaves.map(({ shape, dtype }) => ({ shape, dtype })),
     { precision },
   );
+  const weights = Object.values(given[0]);
   const prepared = prepareGraph(traced);
-  const program = precision === "float32" && !isOnGpu() ? inPieces(prepared) : prepared;
-  const forms = Object.values(given[0]).map(storedForm);
-  return { program, forms, parameters: Object.keys(given[0]).length, kept: names.length, results, added };
+  const forms = weights.map(storedForm);
+  const places = new Map(prepared.inputs.slice(0, weights.length).map((value, i) => [value, i]));
+  const read = new Set(
+    ownProducts && hasRowProducts()
+      ? [...rowWeights(prepared, weights.length)].filter((value) => (forms[places.get(value)!] ?? "bf16") === "bf16")
+      : [],
+  );
+  const byRows = rowProducts(prepared, read);
+  const program = precision === "float32" && !isOnGpu() ? inPieces(byRows) : byRows;
+  return {
+    program,
+    forms,
+    parameters: weights.length,
+    kept: names.length,
+    results,
+    added,
+    half: precision === "bf16" ? read : new Set(),
+  };
 }
 
 /** Builds the graph. */
 function recurrentGraph(
-  { program, parameters, kept, results, added, forms }: RecurrentProgram,
+  { program, parameters, kept, results, added, forms, half }: RecurrentProgram,
   { precision }: RecurrentOptions,
   inBlocks: boolean,
 ): RecurrentGraph {
   const graph = graphBuilder();
-  const halved = precision === "bf16" ? halve(program, parameters + kept) : nothingHalved;
+  const chosen = precision === "bf16" ? halve(program, parameters + kept) : nothingHalved;
+  const halved = { ...chosen, values: new Set([...chosen.values, ...half]) };
   const typeOf = typeIn(program, halved);
   const keptValues = program.inputs.slice(parameters, parameters + kept);
   const inputValues = program.inputs.slice(parameters + kept);
@@ -114,7 +133,7 @@ function recurrentGraph(
   ]);
   const source = { program, given, halved };
   const isStored = forms.some((form) => form !== undefined && form !== "bf16");
-  const parts = inBlocks && canFuse() && !isStored ? blockParts(source) : undefined;
+  const parts = inBlocks && canFuse() && !isStored && suitsBlocks(program) ? blockParts(source) : undefined;
   const isWorthwhile = (parts?.clusters.length ?? 0) >= BLOCKS_FROM;
   const place = lower(graph, source, isWorthwhile ? parts! : canFuse() ? FUSE_FROM : Infinity, inputValues);
   const outputs = program.outputs.map(place);
@@ -201,7 +220,6 @@ function uploadTensors(open: Open, kind: "fixed" | "kept", tensors: readonly tf.
  * @param options See {@linkcode RecurrentOptions}
  */
 export function startRecurrentGraph(f: RecurrentFunction, parameters: Params, options: RecurrentOptions): Recurrent {
-  const { precision = "float32" } = options;
   const sessions = new Map<string, Open>();
   let first: Open | undefined;
   /** Tensors that are to be kept from the next call on, or the session that keeps them. */
@@ -210,7 +228,7 @@ export function startRecurrentGraph(f: RecurrentFunction, parameters: Params, op
   let shape: Tree<ValueType> = {};
 
   const open = (input: Params): Open => {
-    const program = programOf(f, [parameters, shape, input], precision);
+    const program = programOf(f, [parameters, shape, input], options);
     const graph = recurrentGraph(program, options, options.blocks?.(input) ?? false);
     const opened: Open = { graph, session: openSession(graph.graph), names: program.results };
     const constants = [...program.program.constants.values()]

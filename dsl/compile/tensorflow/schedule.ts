@@ -51,7 +51,7 @@ export function schedule(
     }
     const inner = new Set(cluster.flatMap((each) => calls[each].outputs));
     for (const value of cluster.flatMap((each) => calls[each].inputs)) if (!inner.has(value)) place(value, at);
-    const exported = cluster.filter((each) => !isAlias(calls[each])).map((each) => calls[each].outputs[0])
+    const exported = cluster.filter((each) => !isAlias(calls[each])).flatMap((each) => calls[each].outputs)
       .filter((value) => outside.has(value));
     units.push({ calls: cluster, exported, ...where });
     exported.forEach((value) => made.add(value));

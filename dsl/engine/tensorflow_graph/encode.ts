@@ -73,6 +73,7 @@ export function encodeSavedModel(classes: ProtobufClasses, { nodes, functions }:
     if ("bool" in value) return { b: value.bool };
     if ("text" in value) return { s: text(value.text) };
     if ("shape" in value) return { shape: shapeOf(value.shape) };
+    if ("shapes" in value) return list({ shapeList: value.shapes.map(shapeOf) });
     if ("function" in value) return { func: message(classes.NameAttrList, { name: value.function }) };
     return { tensor: tensorOf(value.tensor) };
   };

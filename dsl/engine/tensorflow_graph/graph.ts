@@ -58,6 +58,7 @@ export type Attribute =
   | { readonly text: string }
   | { readonly texts: readonly string[] }
   | { readonly shape: readonly number[] }
+  | { readonly shapes: readonly (readonly number[])[] }
   | { readonly tensor: Literal }
   | { readonly function: string };
 

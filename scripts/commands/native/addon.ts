@@ -5,7 +5,7 @@
  */
 
 import { dirname, join } from "node:path";
-import { addonPath, quietLoaderPath } from "../../../dsl/engine/tensorflow.ts";
+import { addonPath, quietLoaderPath, rowProductsPath } from "../../../dsl/engine/tensorflow.ts";
 import { OneloraError } from "../../../dsl/error.ts";
 import type { System } from "./system.ts";
 
@@ -51,20 +51,42 @@ function common(folder: string, headers: readonly string[], shared: readonly str
 }
 
 /**
- * Builds the addon, and on Linux a loader that keeps the library quiet, against the library in `deps/lib`.
+ * Builds the addon, and on Linux a loader that keeps the library quiet and a kernel for products of a few rows, against the library
+ * in `deps/lib`. Without the kernel everything works, only texts are continued more slowly.
  *
  * @param folder tfjs-node's package, with the library in it
  * @param headers Folders of TensorFlow's and of Node-API's headers
  * @param system The system
+ * @param tell Told that the kernel could not be built
  * @throws {OneloraError} when the compiler is missing or refuses
  */
-export async function buildAddon(folder: string, headers: readonly string[], system: System): Promise<void> {
+export async function buildAddon(
+  folder: string,
+  headers: readonly string[],
+  system: System,
+  tell: (note: string) => void = () => {},
+): Promise<void> {
   await Deno.mkdir(dirname(join(folder, addonPath)), { recursive: true });
   await compile("the addon", system.compiler, addonArguments(folder, headers, system));
   if (!system.loader) return;
   // The package is a folder or comes from a registry.
-  const source = join(folder, "load_quietly.c");
-  await Deno.writeFile(source, (await fetch(new URL("./load_quietly.c", import.meta.url))).body!);
-  const args = ["-x", "c", source, "-o", join(folder, quietLoaderPath), "-ldl"];
-  await compile("its loader", system.compiler, [...common(folder, headers, system.shared), ...args]);
+  const sourceOf = async (name: string) => {
+    const path = join(folder, name);
+    await Deno.writeFile(path, (await fetch(new URL(`./${name}`, import.meta.url))).body!);
+    return path;
+  };
+  const shared = common(folder, headers, system.shared);
+  const loader = ["-x", "c", await sourceOf("load_quietly.c"), "-o", join(folder, quietLoaderPath), "-ldl"];
+  await compile("its loader", system.compiler, [...shared, ...loader]);
+  const kernel = await sourceOf("row_products.cc");
+  try {
+    await compile("the kernel for products of a few rows", system.compiler, [
+      ...[...shared, "-O3", "-std=c++17", "-Wno-psabi", kernel, "-o", join(folder, rowProductsPath)],
+      // Its threads outlive those that load it.
+      ...["-Wl,-z,nodelete", "-ldl", "-lpthread"],
+    ]);
+  } catch (error) {
+    if (!(error instanceof OneloraError)) throw error;
+    tell(`note: ${error.message}; going on without it, texts are continued more slowly`);
+  }
 }

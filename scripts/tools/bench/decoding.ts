@@ -19,7 +19,7 @@ function prompt(row: number): readonly number[] {
 const [folder, backend, precision] = Deno.args;
 await useBackend(backend as BackendName);
 const model = await openModel(folder);
-const { params } = await loadParams(model, key(0));
+const { params } = await loadParams(model, key(0), model.layer, { precision: precision as Precision, decoding: true });
 const decoder = openDecoder(asLanguageModel(model, model.layer), params, { precision: precision as Precision });
 const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream());
 for await (const line of lines) {
