@@ -156,6 +156,13 @@ Deno.test("minutes, the best value and memory's share have columns, and a busy m
   assertEquals(values.map(({ minutes, best, share }) => [minutes, best, share]), [[10, 2, "25 %"], [10, 2, "50 %"]]);
 });
 
+Deno.test("there is no chart while no method has trained", () => {
+  const untrained = results({ none: { 0.1: [0.5, 0.5] } }).map((result): CellResult =>
+    result.state === "finished" ? { ...result, summary: { ...result.summary, steps: 0 } } : result
+  );
+  assertEquals(chartOf({ title: "t", rows: rowsOf(untrained, deciding, (method) => method), deciding }), undefined);
+});
+
 Deno.test("a chart has a bubble for each timed method, capped at the largest that is not a reference", () => {
   const known = results({ "1lora": { 0.1: [0.5, 0.7] }, "lora": { 0.1: [0.9, 0.9] }, "all": { 0.1: [0.8, 0.8] } });
   const spec = chartOf({ title: "t", rows: rowsOf(known, deciding, (method) => method), deciding }) as {

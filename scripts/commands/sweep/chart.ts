@@ -66,9 +66,8 @@ function rounded(count: number): number {
 /** Values with the places of their labels, and the ranges that these were found in. */
 function labelled(values: readonly Value[], cap: number) {
   const timed = values.filter((value): value is Value & { readonly time: number } => value.time !== null);
-  const shown = timed.length > 0 ? timed : [{ ...values[0], time: 0 }];
-  const x = domainOf(shown.map(({ time }) => time));
-  const y = domainOf(shown.flatMap(({ least, most }) => [least, most]));
+  const x = domainOf(timed.map(({ time }) => time));
+  const y = domainOf(timed.flatMap(({ least, most }) => [least, most]));
   const across = (value: number) => (value - x[0]) / (x[1] - x[0]) * SIZE.width;
   const down = (value: number) => (1 - (value - y[0]) / (y[1] - y[0])) * SIZE.height;
   const marks = timed.map(({ time, mean, method, parameters }) => ({
@@ -106,14 +105,16 @@ function absent(rows: readonly Row[]): readonly string[] {
  * The chart of a sweep.
  *
  * @param shown What is shown
+ * @returns The chart; undefined while no method has trained, for its axes are time and what was reached in it
  */
 export function chartOf(
   { title, rows, deciding: { metric, better }, metricTitle }: Omit<Shown, "beside" | "notes">,
-): Spec {
+): Spec | undefined {
   const { title: known, factor } = unitOf(metric);
   const name = metricTitle ?? known;
   const present = rows.flatMap(({ best, ...row }) => best === undefined ? [] : [{ ...row, best }]);
   const plain = present.map(({ label, reference, best }) => valueOf(label, reference, best, factor));
+  if (plain.every(({ time }) => time === null)) return undefined;
   const own = plain.filter(({ reference }) => !reference).map(({ parameters }) => parameters);
   const cap = Math.max(1, ...(own.length > 0 ? own : plain.map(({ parameters }) => parameters)));
   const capped = plain.filter(({ parameters }) => parameters > cap).map(({ method }) => method);

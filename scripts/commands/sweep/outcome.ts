@@ -118,8 +118,9 @@ export async function writeOutcome(
   const data = writeNumbers({ title, settings, first, deciding, rows, runs: results }, { indent: 2 });
   await writeWhole(`${folder}/table.md`, `${table}\n`);
   await writeWhole(`${folder}/table.json`, `${data}\n`);
-  const chart = await draw(chartOf(outcome));
-  await writeWhole(`${folder}/chart.svg`, chart);
+  const spec = chartOf(outcome);
+  const chart = spec === undefined ? undefined : await draw(spec);
+  if (chart !== undefined) await writeWhole(`${folder}/chart.svg`, chart);
   const trying = async <Made>(name: string, make: () => Promise<Made | undefined>): Promise<Made | undefined> => {
     try {
       return await make();
@@ -128,11 +129,12 @@ export async function writeOutcome(
       note(`no ${name}: ${error.message}`);
     }
   };
-  const png = await trying("chart.png", () => rasterised(chart));
+  const png = chart === undefined ? undefined : await trying("chart.png", () => rasterised(chart));
   if (png !== undefined) await writeWhole(`${folder}/chart.png`, png);
   const figure = await trying("figure11.svg", () => figure11(outcome, signal));
   const files = [
-    ...["table.md", "table.json", "chart.svg"],
+    ...["table.md", "table.json"],
+    ...chart === undefined ? [] : ["chart.svg"],
     ...png === undefined ? [] : ["chart.png"],
     ...figure === undefined ? [] : ["figure11.svg"],
   ];

@@ -18,7 +18,8 @@ export interface Unit {
 const UNITS: Readonly<Record<string, Unit>> = {
   accuracy: { title: "accuracy %", factor: 100 },
   rmse: { title: "RMSE", factor: 1 },
-  fid: { title: "FID", factor: 1 },
+  // FID itself is what a task calls it: see metricTitle.
+  fid: { title: "Fréchet distance", factor: 1 },
 };
 
 /**
