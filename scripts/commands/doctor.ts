@@ -133,7 +133,7 @@ function inWords(findings: Findings): string {
       ? [
         `texts       continued on processors ${
           rowProducts === undefined
-            ? "by TensorFlow's own products; on Linux, installing it again (--force) builds a faster kernel"
+            ? "by TensorFlow's own products; on Linux, installing it again builds a faster kernel"
             : `by a kernel for them (${rowProducts})`
         }`,
       ]

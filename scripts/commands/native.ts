@@ -7,17 +7,19 @@
  */
 
 import { right } from "fp-ts/Either";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import {
   installationRecord as record,
   nativeFolder,
   openTensorflow,
+  rowProductsPath,
   tfjsStandIn,
 } from "../../dsl/engine/tensorflow.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { boolean, main, type Options, text } from "../cli/mod.ts";
-import { buildAddon } from "./native/addon.ts";
+import { buildAddon, buildRowProducts } from "./native/addon.ts";
 import { wheels } from "./native/checksums.ts";
 import { installCuda } from "./native/cuda.ts";
 import { download } from "./native/download.ts";
@@ -95,6 +97,38 @@ function checksumOf(filename: string, given: string | undefined): string {
   }, { exitCode: 2 });
 }
 
+/** Does something with Node-API's headers. */
+async function withNodeHeaders(folder: string, f: (headers: string) => Promise<void>): Promise<void> {
+  const headers = await freshFolder(join(folder, "node-api-headers"));
+  try {
+    await unpackPackage(npmRegistry(configuration), nodeHeaders, headers);
+    await f(join(headers, "include"));
+  } finally {
+    await remove(headers);
+  }
+}
+
+/** Builds the kernel for products of a few rows, or says why not. */
+async function addRowProducts(...[folder, headers, system]: Parameters<typeof buildRowProducts>): Promise<void> {
+  await buildRowProducts(folder, headers, system).catch(withoutRowProducts);
+}
+
+/** Everything else works without it. */
+function withoutRowProducts(error: unknown): void {
+  if (!(error instanceof OneloraError)) throw error;
+  console.log(`note: ${error.message}; going on without it, texts are continued more slowly`);
+}
+
+/** Adds what an earlier version did not build to the installation that is there. */
+async function completed({ cuda }: Installed): Promise<void> {
+  const folder = nativeFolder();
+  if (existsSync(join(folder, rowProductsPath))) return;
+  const system = systemOf(Deno.build, cuda);
+  if (!system.loader) return;
+  console.log("building the kernel for products of a few rows");
+  await withNodeHeaders(folder, (headers) => addRowProducts(folder, headers, system)).catch(withoutRowProducts);
+}
+
 /** The wheel's library and an addon built for it. */
 async function fromWheel(
   folder: string,
@@ -111,10 +145,11 @@ async function fromWheel(
   console.log("unpacking the C library");
   await unpackWheel(path, folder, system.libraries);
   console.log("building the addon");
-  const headers = await freshFolder(join(folder, "node-api-headers"));
-  await unpackPackage(npmRegistry(configuration), nodeHeaders, headers);
-  await buildAddon(folder, [join(folder, "include"), join(headers, "include")], system, console.log);
-  for (const each of [headers, join(folder, "include"), path]) await remove(each);
+  await withNodeHeaders(folder, async (headers) => {
+    await buildAddon(folder, [join(folder, "include"), headers], system);
+    await addRowProducts(folder, headers, system);
+  });
+  for (const each of [join(folder, "include"), path]) await remove(each);
   return { source: `${wheel.filename}, sha256 ${sha256}`, version, cuda };
 }
 
@@ -189,6 +224,7 @@ async function provide(asked: Asked): Promise<void> {
     throw new OneloraError(problem, { exitCode: 2 });
   }
   const there = alreadyThere(asked);
+  if (there !== undefined) await completed(there);
   const { source } = there ?? await install(asked);
   const [{ why }] = (await useBackend("tensorflow")).tried;
   console.log(`${there ? "already there" : "installed"}: ${why} (${source})`);

@@ -18,7 +18,7 @@ const there = (await available("tensorflow")).length > 0;
 if (there) await useBackend("tensorflow");
 const isBuilt = there && rowProductsKernel() !== undefined;
 if (there && !isBuilt) {
-  console.log("row_products.node is not built: its tests are skipped (`deno task native --force`)");
+  console.log("row_products.node is not built: its tests are skipped (`deno task native`)");
 }
 
 /** The nearest numbers of bf16 towards zero. */

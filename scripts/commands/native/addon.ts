@@ -12,7 +12,9 @@ import type { System } from "./system.ts";
 /** Runs the compiler. */
 async function compile(what: string, { command, allowed }: System["compiler"], args: readonly string[]): Promise<void> {
   const attempted = `building ${what} with ${command}`;
-  const { success, stderr } = await new Deno.Command(command, { args: [...args] }).output().catch((error) => {
+  // What is not there is thrown at once.
+  const ran = Promise.resolve().then(() => new Deno.Command(command, { args: [...args] }).output());
+  const { success, stderr } = await ran.catch((error) => {
     throw new OneloraError({ attempted, found: (error as Error).message.split("\n")[0], allowed });
   });
   if (success) return;
@@ -50,43 +52,45 @@ function common(folder: string, headers: readonly string[], shared: readonly str
   return ["-O2", "-fPIC", "-DNAPI_VERSION=8", ...shared, ...[folder, ...headers].flatMap((each) => ["-I", each])];
 }
 
+/** A source of ours in the folder; the package is a folder or comes from a registry. */
+async function sourceIn(folder: string, name: string): Promise<string> {
+  const path = join(folder, name);
+  await Deno.writeFile(path, (await fetch(new URL(`./${name}`, import.meta.url))).body!);
+  return path;
+}
+
 /**
- * Builds the addon, and on Linux a loader that keeps the library quiet and a kernel for products of a few rows, against the library
- * in `deps/lib`. Without the kernel everything works, only texts are continued more slowly.
+ * Builds the addon, and on Linux a loader that keeps the library quiet, against the library in `deps/lib`.
  *
  * @param folder tfjs-node's package, with the library in it
  * @param headers Folders of TensorFlow's and of Node-API's headers
  * @param system The system
- * @param tell Told that the kernel could not be built
  * @throws {OneloraError} when the compiler is missing or refuses
  */
-export async function buildAddon(
-  folder: string,
-  headers: readonly string[],
-  system: System,
-  tell: (note: string) => void = () => {},
-): Promise<void> {
+export async function buildAddon(folder: string, headers: readonly string[], system: System): Promise<void> {
   await Deno.mkdir(dirname(join(folder, addonPath)), { recursive: true });
   await compile("the addon", system.compiler, addonArguments(folder, headers, system));
   if (!system.loader) return;
-  // The package is a folder or comes from a registry.
-  const sourceOf = async (name: string) => {
-    const path = join(folder, name);
-    await Deno.writeFile(path, (await fetch(new URL(`./${name}`, import.meta.url))).body!);
-    return path;
-  };
-  const shared = common(folder, headers, system.shared);
-  const loader = ["-x", "c", await sourceOf("load_quietly.c"), "-o", join(folder, quietLoaderPath), "-ldl"];
-  await compile("its loader", system.compiler, [...shared, ...loader]);
-  const kernel = await sourceOf("row_products.cc");
-  try {
-    await compile("the kernel for products of a few rows", system.compiler, [
-      ...[...shared, "-O3", "-std=c++17", "-Wno-psabi", kernel, "-o", join(folder, rowProductsPath)],
-      // Its threads outlive those that load it.
-      ...["-Wl,-z,nodelete", "-ldl", "-lpthread"],
-    ]);
-  } catch (error) {
-    if (!(error instanceof OneloraError)) throw error;
-    tell(`note: ${error.message}; going on without it, texts are continued more slowly`);
-  }
+  const args = ["-x", "c", await sourceIn(folder, "load_quietly.c"), "-o", join(folder, quietLoaderPath), "-ldl"];
+  await compile("its loader", system.compiler, [...common(folder, headers, system.shared), ...args]);
+}
+
+/**
+ * Builds a kernel for products of a few rows, on Linux. Without it everything works, only texts are continued more slowly.
+ *
+ * @param folder tfjs-node's package
+ * @param headers Folder of Node-API's headers
+ * @param system The system
+ * @throws {OneloraError} when the compiler is missing or refuses
+ */
+export async function buildRowProducts(folder: string, headers: string, system: System): Promise<void> {
+  if (!system.loader) return;
+  const made = join(folder, rowProductsPath);
+  await compile("the kernel for products of a few rows", system.compiler, [
+    ...common(folder, [headers], system.shared),
+    ...["-O3", "-std=c++17", "-Wno-psabi", await sourceIn(folder, "row_products.cc"), "-o", `${made}.part`],
+    // Its threads outlive those that load it.
+    ...["-Wl,-z,nodelete", "-ldl", "-lpthread"],
+  ]);
+  await Deno.rename(`${made}.part`, made);
 }
