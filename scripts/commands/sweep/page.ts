@@ -28,13 +28,13 @@ export interface Section {
 const STYLE = `
 :root { --paper: #fff; --ink: #1f2328; --soft: #59636e; --line: #d8dee4; }
 ${pageStyle}
-body { max-width: 76rem; }
+body { max-width: 80rem; }
 nav a { margin-right: 1rem; }
 section { margin-top: 3rem; }
 figure { margin: 1.5rem 0; }
 figure img { width: 100%; max-width: 70rem; image-rendering: auto; }
 table { font-variant-numeric: tabular-nums; display: block; overflow-x: auto; }
-th, td { white-space: nowrap; padding-right: 1rem; }
+th, td { white-space: nowrap; padding-right: .9rem; font-size: .92em; }
 td em { font-style: italic; }
 `;
 
