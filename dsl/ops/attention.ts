@@ -4,7 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { isRecordedWhole, ownKernel } from "../engine/kernels.ts";
+import { isRecordedWhole, ownKernel, productPrecision } from "../engine/kernels.ts";
 import { withGradient } from "./gradient.ts";
 import { type Span, spansOf } from "./slices.ts";
 
@@ -56,16 +56,22 @@ function maskedSoftmax(scores: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
 
 /**
  * Most keys, in sizes of a head, for which probabilities are kept: they then take no more than some activations. Where a step is
- * one compiled function, kernels cost more than memory.
+ * one compiled function, kernels cost more than memory, as long as probabilities are in bf16: of ViT-B/16's step of 64 in
+ * float32 they would be a fifth of all that it takes.
  */
-const KEPT = { plain: 2, whole: 4 };
+const KEPT = { plain: 2, half: 4 };
+
+/** The same for what is being recorded. */
+function mostKept(): number {
+  return isRecordedWhole() && productPrecision() === "bf16" ? KEPT.half : KEPT.plain;
+}
 
 /**
  * softmax(scale q k^T + mask) v (Vaswani et al. 2017). Query head h uses key head floor(h KV / H).
  *
  * Keeps scale q, k, v and the mask: the probabilities, N M numbers a head, are computed again for the gradient (Dao et al.
  * 2022), which costs a product of the size of q k^T. Where M <= 2 hd, they are kept instead; M <= 4 hd where a step is one
- * compiled function. Scores of more than 32 MiB (256 there) are computed in blocks of queries, which changes nothing but the order in
+ * compiled function in bf16. Scores of more than 32 MiB (256 there) are computed in blocks of queries, which changes nothing but the order in
  * which the gradients of keys and values are added up.
  *
  * @param q Queries, [B, H, N, hd]
@@ -102,7 +108,7 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: Att
     return together(maskedSoftmax(scores, mask));
   };
   const blocks = spansOf(queries, Math.ceil(4 * batch * heads * queries * keys / blockBytes));
-  const isKept = blocks.length === 1 && keys <= KEPT[isRecordedWhole() ? "whole" : "plain"] * size;
+  const isKept = blocks.length === 1 && keys <= mostKept() * size;
   /** The rows of some queries. */
   const rows = (t: tf.Tensor, [from, length]: Span) =>
     blocks.length === 1 || t.shape[2] !== queries

@@ -36,10 +36,11 @@ function rowText({ job, answer, failed }: Row): string {
   const what = `${model} ${method} ${batch}${length > 0 ? ` x ${length}` : ""} ${precision}`.padEnd(40);
   const who = `${isTorch(job) ? "PyTorch" : "ours"} ${how} ${note}`.trim().padEnd(36);
   if (answer === undefined) return `${what}${who}${failed}`;
-  const { ms, least, sent, bytes, planned, first } = answer;
+  const { ms, least, sent, ahead, bytes, planned, first } = answer;
   const cells = [
     `${ms.toFixed(1)} (${least.toFixed(1)}) ms`.padStart(18),
     (sent === undefined ? "" : `${sent.toFixed(1)} ms sent`).padStart(14),
+    (ahead === undefined ? "" : `${ahead.toFixed(1)} ms sent ahead`).padStart(20),
     gigabytes(bytes).padStart(10),
     (planned === undefined ? "" : `${gigabytes(planned)} planned`).padStart(18),
     `first step after ${first.toFixed(1)} s`.padStart(26),

@@ -70,11 +70,13 @@ function filled(name: string, { shape, dtype }: ValueType, centre: number): tf.T
  * @param name Name of the model
  * @param spec The method
  * @param change What else is done to the layer
+ * @param size How much the step is given
  */
 export async function microStep(
   name: typeof microModels[number],
   spec: string,
   change: (layer: Layer) => Layer = (layer) => layer,
+  size: typeof microSize = microSize,
 ): Promise<MicroStep> {
   const opened = await openModel(name);
   const model = opened.family === "vit" ? await openModel(name, { labels: labelNames(10) }) : opened;
@@ -83,7 +85,7 @@ export async function microStep(
   const params: Params = tf.tidy(() =>
     mapTree((tensor: tf.Tensor, path) => tf.add(tensor, noise(path, tensor.shape, 0.05)))(init(layer, key(0)))
   );
-  const { batch: types, objective } = taskStep(model, layer, microSize);
+  const { batch: types, objective } = taskStep(model, layer, size);
   const { kept: trained, rest: frozen } = partition<tf.Tensor>(isTrainable(layer))(params);
   const optimiser = adamw();
   const tensors = mapTree((type: ValueType, path) => filled(path, type, path === "depth" ? 4 : 0))(types);

@@ -7,7 +7,7 @@
  */
 import { sizeOf } from "../../tree.ts";
 import { readersOf, rootsOf } from "../passes.ts";
-import { bytesOf, type Call, isAlias, planMemory, type Program, type ValueId } from "../program.ts";
+import { bytesOf, type Call, isAlias, planMemory, type Program, segmentsOf, type ValueId } from "../program.ts";
 import { isElementwise } from "./clusters.ts";
 
 /** Smaller results are kept. */
@@ -26,8 +26,9 @@ const MOST_CALLS = 12;
  * Computes such results again, right before they are read.
  *
  * @param program The program
+ * @param place Where, for a call that reads one
  */
-export function recomputeForWeights(program: Program): Program {
+export function recomputeForWeights(program: Program, place: (reader: number) => Place = apartFrom): Program {
   const { calls, types, outputs } = program;
   const results = new Set(outputs);
   // Where most is kept: what results take comes on top of it at the end.
@@ -50,7 +51,7 @@ export function recomputeForWeights(program: Program): Program {
       : attrs.transposeB !== true && rows >= LEAST_WORK;
   };
   const chosen = new Set<ValueId>();
-  const again = new Map<number, readonly { readonly value: ValueId; readonly chain: readonly number[] }[]>();
+  const again: Again[] = [];
   calls.forEach((call, i) => {
     const [value] = call.outputs;
     const { shape } = types[value];
@@ -77,9 +78,55 @@ export function recomputeForWeights(program: Program): Program {
     chain.add(i);
     if (!call.inputs.every(isThere)) return;
     chosen.add(value);
-    again.set(first, [...again.get(first) ?? [], { value, chain: [...chain].sort((a, b) => a - b) }]);
+    again.push({ value, chain: [...chain].sort((a, b) => a - b), ...place(first) });
   });
-  if (chosen.size === 0) return program;
+  return computedAgain(program, again);
+}
+
+/** Where something is computed again. */
+export interface Place {
+  /** Before which call. */
+  readonly before: number;
+  /** In which region (default: one of its own). */
+  readonly region?: number;
+  /** Whether that call is in the region too. */
+  readonly joins?: boolean;
+}
+
+function apartFrom(reader: number): Place {
+  return { before: reader };
+}
+
+/**
+ * The start of the stretch that a reader is in, if that is in a region; else just before it, in a region with it. A function that is
+ * compiled as a whole has no order but that of what is read: what it computes again must wait for the gradient that is read
+ * with it, as all that a region takes from outside does, or it is done at once.
+ *
+ * @param program The program
+ */
+export function inRegionOf(program: Program): (reader: number) => Place {
+  const segment = segmentsOf(program);
+  return (reader) => {
+    const { region } = program.calls[reader];
+    return region === 0 ? { before: reader, joins: true } : { before: segment.indexOf(segment[reader]), region };
+  };
+}
+
+/** A value that is computed again, the calls that do it, in order, and where. */
+export type Again = Place & { readonly value: ValueId; readonly chain: readonly number[] };
+
+/**
+ * Computes values again: whatever reads them from there on reads what was computed again.
+ *
+ * @param program The program
+ * @param again What, and where
+ */
+export function computedAgain(program: Program, again: readonly Again[]): Program {
+  if (again.length === 0) return program;
+  const { calls, types } = program;
+  const maker = new Map(calls.flatMap((call, i) => call.outputs.map((value) => [value, i] as const)));
+  const sourceOf = rootsOf(program);
+  const due = Map.groupBy(again, ({ before }) => before);
 
   const own = [...types];
   let region = Math.max(...calls.map((each) => each.region));
@@ -93,21 +140,22 @@ export function recomputeForWeights(program: Program): Program {
       each.outputs.forEach((value, k) => known.set(value, outputs[k]));
       copies.push({ ...each, inputs, outputs, region });
     };
-    if (again.has(i)) region++;
-    for (const { value, chain } of again.get(i) ?? []) {
+    if (due.has(i)) region++;
+    for (const { value, chain, region: named = region } of due.get(i) ?? []) {
       const known = new Map<ValueId, ValueId>();
-      for (const each of chain) copy(calls[each], known, region);
+      for (const each of chain) copy(calls[each], known, named);
       instead.set(value, known.get(value)!);
     }
+    const at = due.get(i)?.some(({ joins }) => joins) ? region : call.region;
     /** Gives what was computed again the shapes that it had. */
     const reshape = (value: ValueId): void => {
       const j = maker.get(value);
       if (j === undefined || !isAlias(calls[j]) || instead.has(value) || !instead.has(sourceOf(value))) return;
       reshape(calls[j].inputs[0]);
-      copy(calls[j], instead, call.region);
+      copy(calls[j], instead, at);
     };
     call.inputs.forEach(reshape);
-    return [...copies, { ...call, inputs: call.inputs.map((value) => instead.get(value) ?? value) }];
+    return [...copies, { ...call, inputs: call.inputs.map((value) => instead.get(value) ?? value), region: at }];
   });
   return { ...program, types: own, calls: made };
 }

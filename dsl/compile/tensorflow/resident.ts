@@ -27,7 +27,7 @@ import { type StepGraph, stepGraph, type StepGraphOptions } from "./step_graph.t
 import type { StepProgram } from "./step_program.ts";
 import { type Sender, sender } from "./feed.ts";
 import { canFuse, fuseFromFor } from "./probe.ts";
-import { prepareGraph, prepareWhole } from "./prepare.ts";
+import { preparing } from "./prepare.ts";
 
 /** A session for batches of one signature. */
 interface Open {
@@ -67,7 +67,7 @@ function programOf<Batch extends Params>(
   );
   const moving = trained.length + optimiser.length;
   return {
-    program: (whole ? prepareWhole : prepareGraph)(traced),
+    program: preparing(whole, precision)(traced),
     fixed: frozen.length,
     forms: Object.values(state.frozen).map(storedForm),
     moving,

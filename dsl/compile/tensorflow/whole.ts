@@ -6,6 +6,7 @@
 import { ELEMENT } from "../../engine/tensorflow_graph/graph.ts";
 import { sizeOf } from "../../tree.ts";
 import { rootsOf } from "../passes.ts";
+import { isFusible } from "./clusters.ts";
 import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
 import { type NodeSink, outputsOf } from "./function_builder.ts";
 import { isMoving } from "./half.ts";
@@ -51,6 +52,30 @@ function runningSums(program: Program): ReadonlySet<Call> {
 /** Smaller sums are as well added up again. */
 const STREAM = 2 ** 15;
 
+/** Calls between a value and its last reader, at least, where that is taken to be in the backward pass. */
+const LATE = 64;
+
+/**
+ * What norms keep: what is computed of such a stream and read again much later, and the numbers of rows likewise. Compilers would
+ * compute it again from the stream for one of its readers there, and keep both.
+ */
+function keptOfSums(program: Program, sums: ReadonlySet<Call>): ReadonlySet<Call> {
+  const { calls } = program;
+  const last = new Map<ValueId, number>();
+  calls.forEach(({ inputs }, i) => inputs.forEach((value) => last.set(value, i)));
+  const found = new Set<Call>();
+  const ofStream = new Set<ValueId>([...sums].flatMap(({ outputs }) => outputs));
+  calls.forEach((call, i) => {
+    const [output] = call.outputs;
+    const isOfStream = call.inputs.some((value) => ofStream.has(value)) && !sums.has(call) &&
+      (isAlias(call) || isFusible(call, program));
+    if (!isOfStream) return;
+    if (!isAlias(call) && last.get(output)! - i >= LATE) found.add(call);
+    else ofStream.add(output);
+  });
+  return found;
+}
+
 /** Inputs by whether they change from step to step. */
 export interface Held {
   /** Those that stay the same: nothing would be saved by keeping what is computed from them alone. */
@@ -77,6 +102,9 @@ export function lowerWhole(body: NodeSink, source: Source, { fixed, moving }: He
   const same = new Set<ValueId>([...fixed, ...constants.keys()]);
   const there = heldAnyway(program, [...same, ...moving]);
   const sums = runningSums(program);
+  // In bf16 products read a copy in bf16, and the backward pass the stream alone.
+  const isFloat = source.halved.products.size === 0;
+  const kept = new Set([...sums, ...isFloat ? keptOfSums(program, sums) : []]);
   /** Values that the compiler can neither compute again nor merge with equal ones from here on. */
   const barrier = (values: readonly ValueId[]): void => {
     const before = values.map(emit.place);
@@ -122,7 +150,7 @@ export function lowerWhole(body: NodeSink, source: Source, { fixed, moving }: He
     }
     const call = calls[unit.calls[0]];
     emit.call(call);
-    if (sums.has(call)) keep(call.outputs[0]);
+    if (kept.has(call)) keep(call.outputs[0]);
   });
   leave();
   return emit.place;

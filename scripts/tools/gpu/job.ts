@@ -39,8 +39,10 @@ export interface CardAnswer {
   /** Median and least milliseconds of a step whose batch is on the card. */
   readonly ms: number;
   readonly least: number;
-  /** The same where every step is sent a batch of its own, if it was measured. */
+  /** The same where every step is sent a batch of its own, if it was measured: before it, */
   readonly sent?: number;
+  /** or while the step before computes. */
+  readonly ahead?: number;
   /** Losses of the first steps. */
   readonly losses: readonly number[];
   /** Peak of the allocator, in bytes: the driver's count for ours, PyTorch's own for PyTorch. */
@@ -98,6 +100,13 @@ export const groups: Readonly<Record<string, JobGroup>> = {
     jobs: [
       { ...vit, how: "whole", what: "rows", note: "data on the device" },
       { ...vit, how: "whole", what: "bytes", note: "pictures as bytes" },
+    ],
+    together: true,
+  },
+  memories: {
+    jobs: [
+      { ...vit, precision: "float32", how: "whole", what: "memory", repeats: 5, note: "the driver's allocator" },
+      { ...vit, method: "all", how: "whole", what: "memory", repeats: 5, note: "the driver's allocator" },
     ],
     together: true,
   },

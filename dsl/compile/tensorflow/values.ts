@@ -1,0 +1,67 @@
+/**
+ * Values of attention are computed again for their gradient, from the normalised activations that are kept anyway: one product
+ * of four, for a quarter of what attention keeps. The backward pass reads them once, queries and keys twice.
+ *
+ * @module
+ */
+import { sizeOf } from "../../tree.ts";
+import { readersOf, rootsOf } from "../passes.ts";
+import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
+import { isElementwise } from "./clusters.ts";
+import { type Again, computedAgain, inRegionOf } from "./recompute.ts";
+
+/** Smaller results are kept. */
+const LEAST = 2 ** 15;
+
+/** Calls between the last reader but one and the last, at least, where that is taken to be in the backward pass. */
+const LEAST_GAP = 64;
+
+/** Tensors of so many times fewer numbers are there. */
+const SMALL = 64;
+
+/** Chains of more calls are not computed again. */
+const MOST_CALLS = 16;
+
+/**
+ * Computes such values again, before the stretch of calls that reads them.
+ *
+ * @param program The program
+ */
+export function recomputeValues(program: Program): Program {
+  const { calls, types, outputs } = program;
+  const results = new Set(outputs);
+  const maker = new Map(calls.flatMap((call, i) => call.outputs.map((value) => [value, i] as const)));
+  const readers = readersOf(program);
+  const sourceOf = rootsOf(program);
+  /** Where a value's memory is read, through other shapes of it. */
+  const usesOf = (value: ValueId): readonly number[] =>
+    (readers.get(value) ?? []).flatMap((i) => isAlias(calls[i]) ? usesOf(calls[i].outputs[0]) : [i]);
+  /** The calls that compute a value again before one that reads it, with one product among them. */
+  const chainTo = (value: ValueId, before: number): readonly number[] | undefined => {
+    const chain = new Set<number>();
+    const isMade = (call: Call) => isAlias(call) || call.kernel === "Transpose" || isElementwise(call);
+    const products = () => [...chain].filter((i) => calls[i].kernel === "BatchMatMul").length;
+    const isThere = (needed: ValueId): boolean => {
+      const made = maker.get(needed);
+      if (made === undefined || chain.has(made)) return true;
+      const source = sourceOf(needed);
+      const isSmall = sizeOf(types[needed].shape) * SMALL <= sizeOf(types[value].shape);
+      if (isSmall || source !== sourceOf(value) && usesOf(source).some((use) => use > before)) return true;
+      chain.add(made);
+      const isChained = isMade(calls[made]) || calls[made].kernel === "BatchMatMul" && products() === 1;
+      return isChained && chain.size <= MOST_CALLS && calls[made].inputs.every(isThere);
+    };
+    return isThere(value) && products() === 1 ? [...chain].sort((a, b) => a - b) : undefined;
+  };
+  const place = inRegionOf(program);
+  const again: Again[] = [];
+  for (const { kernel, outputs: [value] } of calls) {
+    if (kernel !== "Transpose" || sizeOf(types[value].shape) < LEAST || results.has(value)) continue;
+    const uses = [...usesOf(value)].sort((a, b) => a - b);
+    const last = uses.at(-1)!;
+    if (uses.length < 2 || calls[last].kernel !== "BatchMatMul" || last - uses.at(-2)! < LEAST_GAP) continue;
+    const chain = chainTo(value, last);
+    if (chain !== undefined) again.push({ value, chain, ...place(last) });
+  }
+  return computedAgain(program, again);
+}
