@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { rowsOfStep } from "./compile/trace.ts";
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "./error.ts";
 import {
@@ -202,7 +203,7 @@ export function evaluate(form: LinearForm): (x: tf.Tensor) => tf.Tensor {
     if (isDropping) return tf.reshape(affine(droppedOut(form, flat), form), [...x.shape.slice(0, -1), outFeatures]);
     const rank = form.lowRank.reduce((sum, { up }) => sum + up.shape[1]!, 0);
     const { gain, bias } = form;
-    const evaluation = cheaper(rows, outFeatures, inFeatures, rank);
+    const evaluation = cheaper(rowsOfStep(rows), outFeatures, inFeatures, rank);
     const isFoldable = !form.trainsWeight && form.operators.length === 0 && evaluation === "merged";
     const y = gain !== undefined && isFoldable
       ? scaledLowRankProduct(flat, form.weight, form.lowRank, { gain, bias })
@@ -230,7 +231,8 @@ function droppedOut(form: LinearForm, x: tf.Tensor2D): tf.Tensor {
   const whole = { ...form, lowRank: form.lowRank.filter(({ dropout }) => dropout === undefined) };
   const rank = whole.lowRank.reduce((sum, { up }) => sum + up.shape[1]!, 0);
   const [outFeatures, inFeatures] = form.weight.shape;
-  const product = (x: tf.Tensor2D) => unscaled(whole, x, cheaper(x.shape[0], outFeatures, inFeatures, rank));
+  const product = (x: tf.Tensor2D) =>
+    unscaled(whole, x, cheaper(rowsOfStep(x.shape[0]), outFeatures, inFeatures, rank));
   const updates = form.lowRank.flatMap((update) =>
     update.dropout === undefined ? [] : [droppedProduct(x, update, update.dropout)]
   );

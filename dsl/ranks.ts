@@ -16,12 +16,26 @@ export interface Ranks {
   readonly rank: number;
   /** How many there are. */
   readonly size: number;
-  /** Adds up the numbers of all, place by place, in place; all end with the same bytes. */
+  /** Adds up the numbers of all, place by place, in place, as {@linkcode addPairs} does by rank; all end with the same bytes. */
   readonly sum: (values: Float32Array) => Promise<void>;
   /** What each of them gives, by rank; any number of bytes each. */
   readonly gather: (bytes: Uint8Array) => Promise<readonly Uint8Array[]>;
   /** What the first of them gives. */
   readonly broadcast: (bytes: Uint8Array) => Promise<Uint8Array>;
+}
+
+/**
+ * Adds up numbers of several, place by place: the first half of them, the second, and then both, each half in the same way.
+ *
+ * @param all Numbers of each, of one length; the first one's are overwritten
+ * @returns The first, which has the sums
+ */
+export function addPairs(all: readonly Float32Array[]): Float32Array {
+  if (all.length === 1) return all[0];
+  const middle = Math.ceil(all.length / 2);
+  const [left, right] = [addPairs(all.slice(0, middle)), addPairs(all.slice(middle))];
+  for (let i = 0; i < left.length; i++) left[i] += right[i];
+  return left;
 }
 
 /** One process, which waits for nobody. */

@@ -9,6 +9,7 @@ import { recordingFor, type Target } from "../engine/kernels.ts";
 import { OneloraError } from "../error.ts";
 import type { Call, Constant, Program, ValueId, ValueType } from "./program.ts";
 import { ruleOf, traceableKernels } from "./shapes.ts";
+import { type SharedBatch, sumByShares } from "./shares.ts";
 
 /** Name under which tfjs knows the recording backend. */
 const TRACE = "trace";
@@ -21,6 +22,7 @@ interface Recording {
   /** Values by the identity of their data, or of the tensor itself for one that the function closes over. */
   readonly values: Map<object, ValueId>;
   readonly regions: number[];
+  shared?: SharedBatch;
 }
 
 let current: Recording | undefined;
@@ -41,6 +43,30 @@ export function apart<Result>(f: () => Result): Result {
   } finally {
     current.regions.pop();
   }
+}
+
+/**
+ * Has a function that is being traced make its sums over a batch's examples share by share. Without a trace going on, it
+ * changes nothing.
+ *
+ * @param batch Tensors of the batch, which hold as much of each example, one example after the other
+ * @param shares Examples and shares, and how many examples a step has as a rule
+ */
+export function sumsInShares(batch: readonly tf.Tensor[], shares: Omit<SharedBatch, "values">): void {
+  if (current === undefined) return;
+  const recording = current;
+  recording.shared = { ...shares, values: batch.map((tensor) => valueOf(recording, tensor)) };
+}
+
+/**
+ * Rows that a step has as a rule, where one is being traced of more or fewer examples: what is computed in one of several ways
+ * by the number of rows is so computed in the same way wherever.
+ *
+ * @param rows Rows of the batch
+ */
+export function rowsOfStep(rows: number): number {
+  const { usual, examples } = current?.shared ?? { usual: 1, examples: 1 };
+  return rows / examples * usual;
 }
 
 function newValue(recording: Recording, data: object, type: ValueType): ValueId {
@@ -203,13 +229,14 @@ export function trace(
     });
     const results = recordingFor({ backend: before, precision: "float32", ...target }, () => f(abstract));
     const outputs = results.map((tensor) => valueOf(recording, tensor));
-    return {
+    const program: Program = {
       types: recording.types,
       inputs: abstract.map(({ dataId }) => recording.values.get(dataId)!),
       outputs,
       constants: recording.constants,
       calls: recording.calls,
     };
+    return recording.shared === undefined ? program : sumByShares(program, recording.shared);
   } catch (cause) {
     throw refused(cause);
   } finally {

@@ -88,6 +88,8 @@ export interface EngineKind {
    * Whether what a step is sent had better be small where it goes to a card of its own memory: the step then makes numbers of it.
    */
   readonly unpacks?: boolean;
+  /** Whether it computes an example to the same bytes in batches of any size. */
+  readonly isBatchInvariant?: boolean;
   /**
    * What its process takes besides the tensors of a step or call, as it was measured.
    *

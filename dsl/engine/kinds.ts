@@ -86,6 +86,7 @@ const kinds: Readonly<Record<BackendName, EngineKind>> = {
   wasm: {
     ...replaying({ name: "wasm", embedded: true, most: 2 ** 32, open: (_, options) => openWasm(options) }),
     replay: replayAsList,
+    isBatchInvariant: true,
   },
   cpu: replaying({ name: "cpu", embedded: true, open: openCpu }),
 };

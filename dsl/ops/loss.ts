@@ -15,7 +15,7 @@ export interface CrossEntropyOptions {
   /** ε: the target is 1 - ε at the label plus ε/C everywhere (default 0). */
   readonly labelSmoothing?: number;
   /**
-   * How many rows count in all, of which these are some: losses of parts then add up to the mean, [].
+   * What the sum over rows is divided by, instead of how many count, or of the sum of their weights, [].
    *
    * @internal
    */
@@ -63,8 +63,8 @@ export function crossEntropy(logits: tf.Tensor, labels: tf.Tensor, options: Cros
     const own = classWeights === undefined ? undefined : tf.gather(tf.tensor1d([...classWeights]), looked);
     const ones = counted === undefined ? undefined : tf.cast(counted, "float32");
     const weights = own === undefined
-      ? ones === undefined ? tf.fill([rows], 1 / rows) : meanWeights(ones, all)
-      : shares(ones === undefined ? own : tf.mul(own, ones));
+      ? ones === undefined ? evenWeights(rows, all) : meanWeights(ones, all)
+      : shares(ones === undefined ? own : tf.mul(own, ones), all);
     const at = tf.add(tf.tensor1d(offsets, "int32"), looked);
 
     const flatLogits = tf.reshape(logits, [rows, classes]);
@@ -101,13 +101,18 @@ export function crossEntropy(logits: tf.Tensor, labels: tf.Tensor, options: Cros
 }
 
 /** Weights as shares of their sum, which is 0 only where all are. */
-function shares(weights: tf.Tensor): tf.Tensor {
-  return tf.divNoNan(weights, tf.sum(weights));
+function shares(weights: tf.Tensor, total: tf.Tensor = tf.sum(weights)): tf.Tensor {
+  return tf.divNoNan(weights, total);
+}
+
+/** 1 / (number of rows) for each. */
+function evenWeights(rows: number, total: tf.Tensor | undefined): tf.Tensor {
+  return total === undefined ? tf.fill([rows], 1 / rows) : tf.div(tf.ones([rows]), total);
 }
 
 /** 1 / (number counted) where counted, else 0. */
-function meanWeights(counted: tf.Tensor, total: tf.Tensor = tf.sum(counted)): tf.Tensor {
-  return tf.div(counted, tf.maximum(total, 1));
+function meanWeights(counted: tf.Tensor, total: tf.Tensor = tf.maximum(tf.sum(counted), 1)): tf.Tensor {
+  return tf.div(counted, total);
 }
 
 /**
@@ -118,6 +123,7 @@ function meanWeights(counted: tf.Tensor, total: tf.Tensor = tf.sum(counted)): tf
  * @param logits Any shape
  * @param targets The same shape, 0 to 1
  * @param positiveWeights w by the last axis (default 1)
+ * @param total What the sum over rows of their means is divided by (default: how many rows there are), []
  *
  * @example
  * ```ts
@@ -133,24 +139,41 @@ export function binaryCrossEntropy(
   logits: tf.Tensor,
   targets: tf.Tensor,
   positiveWeights?: readonly number[],
+  total?: tf.Tensor,
 ): tf.Tensor {
-  if (positiveWeights !== undefined) return weighedBinaryCrossEntropy(logits, targets, positiveWeights);
+  if (positiveWeights !== undefined) return weighedBinaryCrossEntropy(logits, targets, positiveWeights, total);
   return withGradient([logits], (save) => {
     save(tf.sub(tf.sigmoid(logits), targets));
     const rest = tf.log(tf.add(tf.exp(tf.neg(tf.abs(logits))), 1));
-    return tf.mean(tf.add(tf.sub(tf.relu(logits), tf.mul(logits, targets)), rest));
-  }, (dy, [difference]) => [tf.mul(difference, tf.div(dy, logits.size))]);
+    return overRows(tf.add(tf.sub(tf.relu(logits), tf.mul(logits, targets)), rest), total);
+  }, (dy, [difference]) => [tf.mul(difference, tf.div(dy, entriesOf(logits, total)))]);
+}
+
+/** The mean over all entries, or the sum over rows, means each, by a total of rows. */
+function overRows(losses: tf.Tensor, total: tf.Tensor | undefined): tf.Tensor {
+  // Divided first: so parts add up to the whole, to the last bit.
+  return tf.sum(tf.div(losses, entriesOf(losses, total)));
+}
+
+/** Entries that losses are divided by. */
+function entriesOf({ size, shape }: tf.Tensor, total: tf.Tensor | undefined): tf.Tensor | number {
+  return total === undefined ? size : tf.mul(total, size / shape[0]);
 }
 
 /** {@linkcode binaryCrossEntropy} with weights; d/dx = ((1 + (w - 1) t) sigmoid(x) - w t) / entries. */
-function weighedBinaryCrossEntropy(logits: tf.Tensor, targets: tf.Tensor, weights: readonly number[]): tf.Tensor {
+function weighedBinaryCrossEntropy(
+  logits: tf.Tensor,
+  targets: tf.Tensor,
+  weights: readonly number[],
+  total: tf.Tensor | undefined,
+): tf.Tensor {
   return withGradient([logits], (save) => {
     const positive = tf.tensor1d([...weights]);
     const factor = tf.add(tf.mul(targets, tf.sub(positive, 1)), 1);
     save(tf.sub(tf.mul(factor, tf.sigmoid(logits)), tf.mul(targets, positive)));
     const rest = tf.add(tf.relu(tf.neg(logits)), tf.log(tf.add(tf.exp(tf.neg(tf.abs(logits))), 1)));
-    return tf.mean(tf.add(tf.mul(tf.sub(1, targets), logits), tf.mul(factor, rest)));
-  }, (dy, [difference]) => [tf.mul(difference, tf.div(dy, logits.size))]);
+    return overRows(tf.add(tf.mul(tf.sub(1, targets), logits), tf.mul(factor, rest)), total);
+  }, (dy, [difference]) => [tf.mul(difference, tf.div(dy, entriesOf(logits, total)))]);
 }
 
 /**

@@ -11,6 +11,7 @@ import { defineLayer, type Layer, parameter, residual, sequence, serial, stack }
 import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { activations } from "../../dsl/ops/activation.ts";
+import { forEach } from "../../dsl/ops/repeat.ts";
 import {
   choiceField,
   type Json,
@@ -64,7 +65,7 @@ function embeddings({ hidden, image, patch, channels }: ClipConfig): Layer {
       const [batch] = pixels.shape;
       // Rows and columns that no whole patch reaches are not seen, as in the reference's convolution.
       const read = seen === image ? pixels : tf.slice(pixels, [0, 0, 0, 0], [batch, channels, seen, seen]);
-      const first = tf.broadcastTo(tf.reshape(self.param("class_embedding"), [1, 1, hidden]), [batch, 1, hidden]);
+      const first = forEach(tf.reshape(self.param("class_embedding"), [1, 1, hidden]), batch);
       const tokens = tf.concat([first, self.call("patch_embedding", read)], 1);
       return tf.add(tokens, tf.expandDims(self.param("position_embedding.weight"), 0));
     },

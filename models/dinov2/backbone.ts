@@ -11,6 +11,7 @@ import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from 
 import { linear } from "../../dsl/linear.ts";
 import { withGradient } from "../../dsl/ops/gradient.ts";
 import { interpolate, type Target } from "../../dsl/ops/interpolate.ts";
+import { forEach } from "../../dsl/ops/repeat.ts";
 
 /** Sizes of a DINOv2. */
 export interface Dinov2Config {
@@ -99,14 +100,14 @@ export function dinov2Embeddings(config: Dinov2Config): Layer {
       const whole = down === height && across === width;
       const read = whole ? pixels : tf.slice(pixels, [0, 0, 0, 0], [batch, config.channels, down, across]);
       const tokens = self.call<tf.Tensor>("patch_embeddings.projection", read);
-      const first = tf.broadcastTo(self.param("cls_token"), [batch, 1, hidden]);
+      const first = forEach(self.param("cls_token"), batch);
       const placed = tf.add(
         tf.concat([first, tokens], 1),
         positionsFor(self.param("position_embeddings"), config, grid),
       );
       if (registers === 0) return placed;
       const [own, patches] = tf.split(placed, [1, grid[0] * grid[1]], 1);
-      return tf.concat([own, tf.broadcastTo(self.param("register_tokens"), [batch, registers, hidden]), patches], 1);
+      return tf.concat([own, forEach(self.param("register_tokens"), batch), patches], 1);
     },
   });
 }

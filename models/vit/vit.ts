@@ -10,6 +10,7 @@ import { defineLayer, type Layer, parameter, residual, sequence, serial, stack }
 import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { activations } from "../../dsl/ops/activation.ts";
+import { forEach } from "../../dsl/ops/repeat.ts";
 import {
   booleanField,
   choiceField,
@@ -78,7 +79,7 @@ export function vitEmbeddings(config: VitConfig, distilled: boolean = false): La
       const read = whole ? pixels : tf.slice(pixels, [0, 0, 0, 0], [batch, channels!, ...seen]);
       const tokens = self.call("patch_embeddings.projection", read);
       const own = (["cls_token", ...(distilled ? ["distillation_token"] as const : [])] as const)
-        .map((name) => tf.broadcastTo(self.param(name), [pixels.shape[0], 1, config.hidden]));
+        .map((name) => forEach(self.param(name), pixels.shape[0]));
       return tf.add(tf.concat([...own, tokens], 1), self.param("position_embeddings"));
     },
   });

@@ -6,7 +6,7 @@
 
 import { OneloraError } from "../../dsl/error.ts";
 import { type Origin, originOf, readsOf, remake } from "../data/origin.ts";
-import { partSpans } from "../trainer/parts.ts";
+import { type StepRun, stepSpans } from "../trainer/parts.ts";
 import { type ExampleSource, type Position, type Preparer, stream, type StreamOptions } from "../data/stream.ts";
 import type { DepthSample, DepthTransform } from "./augment.ts";
 import type { DepthDataset, DepthExample } from "./dataset.ts";
@@ -111,7 +111,7 @@ export function depthSource(dataset: DepthDataset, transform: DepthTransform): E
  * ```
  */
 export async function* depthBatches(options: DepthBatchOptions): AsyncGenerator<DepthBatch, void, void> {
-  for await (const { batches: [batch], ...group } of depthGroups({ ...options, rows: options.batchSize })) {
+  for await (const { batches: [batch], ...group } of depthGroups({ ...options, parts: options })) {
     yield { ...group, ...batch };
   }
 }
@@ -123,16 +123,16 @@ export interface DepthGroup extends Omit<DepthBatch, keyof DepthPart> {
 }
 
 /**
- * The same in parts of at most `rows` examples, of which each must have truths of one size.
+ * The same in the parts of a step, each of which must have truths of one size.
  *
  * @param options What to batch, and how
  */
 export async function* depthGroups(
-  options: DepthBatchOptions & { readonly rows: number },
+  options: DepthBatchOptions & { readonly parts: StepRun },
 ): AsyncGenerator<DepthGroup, void, void> {
-  const { dataset, transform, rows } = options;
+  const { dataset, transform, parts } = options;
   for await (const { items, ...group } of stream(depthSource(dataset, transform), options)) {
-    const batches = partSpans(items.length, rows).map((span) => sideBySide(items.slice(...span), dataset, transform));
+    const batches = stepSpans(items.length, parts).map((span) => sideBySide(items.slice(...span), dataset, transform));
     yield { ...group, batches };
   }
 }

@@ -13,11 +13,6 @@ const EPSILON = 1e-7;
 const MEAN_WEIGHT = 0.15;
 const SCALE = 10;
 
-/** Sum of a batch of maps, axis by axis: single precision adds up a few hundred numbers well, millions badly. */
-function total(maps: tf.Tensor): tf.Tensor {
-  return tf.sum(tf.sum(tf.sum(maps, 2), 1));
-}
-
 /** What {@linkcode silog} of a part needs to know of its whole step. */
 export type SilogStep = {
   /** Valid pixels of all parts. */
@@ -44,20 +39,48 @@ function atTruth(prediction: tf.Tensor, truth: tf.Tensor): tf.Tensor {
   );
 }
 
-/** Sums of g = ln(p + 1e-7) - ln(t + 1e-7) over valid pixels. */
+/** g = ln(p + 1e-7) - ln(t + 1e-7) at valid pixels, 0 elsewhere, and how many each map has of them. */
 function deviations(prediction: tf.Tensor, truth: tf.Tensor, mask: tf.Tensor) {
   const valid = tf.cast(mask, "float32");
   const near = tf.add(tf.where(mask, prediction, tf.onesLike(prediction)), EPSILON);
   const known = tf.add(tf.where(mask, truth, tf.onesLike(truth)), EPSILON);
   const g = tf.mul(tf.sub(tf.log(near), tf.log(known)), valid);
-  const count = total(valid);
-  const mean = tf.div(total(g), tf.maximum(count, 1));
-  return { valid, near, g, count, mean };
+  return { valid, near, g, ...momentsOf(g, valid) };
 }
 
+/** Sum of each map, axis by axis: single precision adds up a few hundred numbers well, millions badly. */
+function ofEach(maps: tf.Tensor): tf.Tensor1D {
+  return tf.sum(tf.sum(maps, 2), 1);
+}
+
+/** Of each map the number of valid pixels, the mean of g over them and the sum of (g - mean)^2, [B] each. */
+function momentsOf(g: tf.Tensor, valid: tf.Tensor): Readonly<Record<"counts" | "means" | "squares", tf.Tensor1D>> {
+  const counts = ofEach(valid);
+  const means = tf.div<tf.Tensor1D>(ofEach(g), tf.maximum(counts, 1));
+  const squares = ofEach(tf.square(tf.mul(tf.sub(g, tf.reshape(means, [-1, 1, 1])), valid)));
+  return { counts, means, squares };
+}
+
+/** Sum of a few numbers, neighbours first, so that it can be done again number by number: [B] -> []. */
+function pairwise(numbers: tf.Tensor1D): tf.Scalar {
+  if (numbers.size === 1) return tf.reshape(numbers, []);
+  const even = numbers.size % 2 === 0 ? numbers : tf.concat([numbers, tf.zeros([1])]);
+  return pairwise(tf.sum(tf.reshape(even, [even.size / 2, 2]), 1));
+}
+
+/** The same of numbers. */
+function pairwiseOf(numbers: readonly number[]): number {
+  if (numbers.length <= 1) return numbers[0] ?? 0;
+  const pairs = Array.from({ length: Math.ceil(numbers.length / 2) }, (_, i) => numbers.slice(2 * i, 2 * i + 2));
+  return pairwiseOf(pairs.map(([a, b = 0]) => Math.fround(a + b)));
+}
+
+/** What {@linkcode silogPart} gives of its maps, by their number. */
+const NAMES = ["count", "mean", "squares"] as const;
+
 /**
- * What of a part its whole step's {@linkcode silog} is made from: the `count` of valid pixels, the `mean` of g over them, and `squares`,
- * the sum of (g - mean)^2.
+ * What of a part its whole step's {@linkcode silog} is made from, of each map i: the number of valid pixels, `count.i`, the mean of g over
+ * them, `mean.i`, and `squares.i`, the sum of (g - mean)^2.
  *
  * @param prediction Metres, [B, h, w]
  * @param truth Metres, [B, H, W]
@@ -67,26 +90,45 @@ export function silogPart(
   prediction: tf.Tensor,
   truth: tf.Tensor,
   mask: tf.Tensor,
-): Readonly<Record<"count" | "mean" | "squares", tf.Scalar>> {
+): Readonly<Record<string, tf.Scalar>> {
   return tf.tidy(() => {
-    const { valid, g, count, mean } = deviations(atTruth(prediction, truth), truth, mask);
-    const squares = total(tf.square(tf.mul(tf.sub(g, mean), valid)));
-    return { count, mean, squares } as Readonly<Record<"count" | "mean" | "squares", tf.Scalar>>;
+    const { counts, means, squares } = deviations(atTruth(prediction, truth), truth, mask);
+    const of = (name: string, numbers: tf.Tensor1D) => tf.unstack(numbers).map((each, i) => [`${name}.${i}`, each]);
+    return Object.fromEntries([counts, means, squares].flatMap((numbers, i) => of(NAMES[i], numbers)));
   });
 }
 
 /**
- * The whole from its parts (Chan et al. 1979): with n = sum n_i and m = sum n_i m_i / n, the squares are
- * sum (s_i + n_i (m_i - m)^2).
+ * The whole from its maps (Chan et al. 1979): with n = sum n_i and m = sum n_i m_i / n, the squares are
+ * sum (s_i + n_i (m_i - m)^2). In single precision and in the order of {@linkcode silog}'s own, so to the same numbers.
  *
  * @param parts What {@linkcode silogPart} gives of each
  */
 export function silogStep(parts: readonly Tree<number>[]): Readonly<Record<keyof SilogStep, number>> {
-  const sum = (of: (part: Tree<number>) => number) => parts.reduce((so, part) => so + of(part), 0);
-  const count = sum((part) => part.count);
-  const mean = sum((part) => part.count * part.mean) / Math.max(count, 1);
-  const squares = sum((part) => part.squares + part.count * (part.mean - mean) ** 2);
-  return { count, mean, variance: squares / Math.max(count - 1, 1), parts: parts.length };
+  const { fround } = Math;
+  const maps = parts.flatMap((part) =>
+    Array.from(
+      { length: Object.keys(part).filter((name) => name.startsWith("count.")).length },
+      (_, i) => ({ count: part[`count.${i}`], mean: part[`mean.${i}`], squares: part[`squares.${i}`] }),
+    )
+  );
+  const count = pairwiseOf(maps.map((map) => map.count));
+  const mean = fround(pairwiseOf(maps.map((map) => fround(map.count * map.mean))) / Math.max(count, 1));
+  const squares = pairwiseOf(maps.map((map) => {
+    const apart = fround(map.mean - mean);
+    return fround(map.squares + fround(map.count * fround(apart * apart)));
+  }));
+  return { count, mean, variance: fround(squares / Math.max(count - 1, 1)), parts: parts.length };
+}
+
+/** The same as tensors. */
+function together(
+  { counts, means, squares }: ReturnType<typeof momentsOf>,
+): Readonly<Record<"count" | "mean" | "variance", tf.Tensor>> {
+  const count = pairwise(counts);
+  const mean = tf.div(pairwise(tf.mul(counts, means)), tf.maximum(count, 1));
+  const all = pairwise(tf.add(squares, tf.mul(counts, tf.square(tf.sub(means, mean)))));
+  return { count, mean, variance: tf.div(all, tf.maximum(tf.sub(count, 1), 1)) };
 }
 
 /**
@@ -122,12 +164,11 @@ export function silog(prediction: tf.Tensor, truth: tf.Tensor, mask: tf.Tensor, 
   return tf.tidy(() => {
     const resized = atTruth(prediction, truth);
     return withGradient([resized], (save) => {
-      const { valid, near, g, ...own } = deviations(resized, truth, mask);
-      const { count: pixels, mean } = step ?? own;
+      const { valid, near, g, ...moments } = deviations(resized, truth, mask);
+      const { count: pixels, mean, variance } = step ?? together(moments);
       const count = tf.maximum(pixels, 1);
       const others = tf.maximum(tf.sub(count, 1), 1);
       const deviation = tf.mul(tf.sub(g, mean), valid);
-      const variance = step?.variance ?? tf.div(total(tf.square(deviation)), others);
       const root = tf.sqrt(tf.add(variance, tf.mul(tf.square(mean), MEAN_WEIGHT)));
       // A perfect prediction has no direction to improve in: 0 rather than 0 / 0.
       const scale = tf.div(step === undefined ? SCALE : tf.mul(SCALE, step.parts), tf.maximum(root, 1e-12));

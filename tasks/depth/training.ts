@@ -15,7 +15,7 @@ import { type HeldArray, heldBytes, type HeldExamples, holdExamples, type HoldOp
 import { type ExampleSource, stream } from "../data/stream.ts";
 import { tableTensor, wordsIn } from "../data/words.ts";
 import type { DataSize } from "../trainer/on_device.ts";
-import { type BatchPart, partRows, partSpans } from "../trainer/parts.ts";
+import { type BatchPart, partRows, stepSpans } from "../trainer/parts.ts";
 import type { WholeStep } from "../trainer/step.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 import {
@@ -223,7 +223,7 @@ export function depthTask(
       if (held !== undefined) {
         const usual = Math.min(partRows(feed), held.count);
         for await (const { items, next } of stream(held.source, passes)) {
-          const parts = partSpans(items.length, partRows(feed)).map((span): BatchPart => {
+          const parts = stepSpans(items.length, feed).map((span): BatchPart => {
             const own = items.slice(...span);
             const { tensors, staying } = held.tensorsOf(own, own.length === usual);
             const [{ rest: { table } }] = own;
@@ -237,7 +237,7 @@ export function depthTask(
         }
         return;
       }
-      const groups = depthGroups({ ...passes, dataset: data.train, transform, rows: partRows(feed) });
+      const groups = depthGroups({ ...passes, dataset: data.train, transform, parts: feed });
       for await (const { batches, next } of groups) {
         // Each knows the whole step, and gives as much of its gradient as any other.
         yield { parts: batches.map((batch) => ({ tensors: () => batchTensors(batch), counted: 1 })), next };

@@ -129,6 +129,7 @@ function discretisedLogLikelihood(clean: tf.Tensor, offset: tf.Tensor, logVarian
  * @param noise What x_t was made with, [B, C, H, W]
  * @param coefficients Those of the batch's steps
  * @param of What the prediction is of; by default the noise
+ * @param counted What the sum over examples is divided by (default: how many there are), []
  * @throws OneloraError for an output of another shape
  */
 export function diffusionLoss(
@@ -137,7 +138,10 @@ export function diffusionLoss(
   noise: tf.Tensor,
   coefficients: DiffusionCoefficients,
   of: DiffusionProcess["prediction"] = "epsilon",
+  counted?: tf.Tensor,
 ): DiffusionLoss {
+  // Divided first: so parts add up to the whole, to the last bit.
+  const over = (each: tf.Tensor): tf.Scalar => tf.sum(tf.div(each, counted ?? clean.shape[0]));
   const { prediction, variance } = splitOutput(output, clean.shape);
   const { signal, spread } = coefficients;
   const target = of === "epsilon"
@@ -149,7 +153,7 @@ export function diffusionLoss(
   const mse = meanEach(tf.square(missed));
   // What is missed of the noise: sqrt(abar_t) of v, and -sqrt(abar_t / (1 - abar_t)) of x_0.
   const error = of === "epsilon" ? missed : tf.mul(missed, of === "sample" ? tf.neg(tf.div(signal, spread)) : signal);
-  if (variance === undefined) return { loss: tf.mean(mse), mse };
+  if (variance === undefined) return { loss: over(mse), mse };
 
   const detached = withGradient([error], () => tf.clone(error), () => [tf.zeros(clean.shape)]);
   const { drift, smallest, largest, first } = coefficients;
@@ -164,7 +168,7 @@ export function diffusionLoss(
   const likelihood = discretisedLogLikelihood(clean, tf.mul(first, offset), tf.mul(first, logVariance));
   const nats = tf.sub(tf.mul(tf.sub(1, first), divergence), tf.mul(first, likelihood));
   const variational = meanEach(tf.div(nats, Math.LN2));
-  return { loss: tf.mean(tf.add(mse, variational)), mse, variational };
+  return { loss: over(tf.add(mse, variational)), mse, variational };
 }
 
 /** A model's output in its parts. */

@@ -116,11 +116,11 @@ export function generationObjective(
   layer: ConditionalDiffusion,
   prediction?: DiffusionProcess["prediction"],
 ): (params: Params, batch: Params) => Objective {
-  return (params, { noise, timesteps, labels, ...rest }) => {
+  return (params, { noise, timesteps, labels, counted, ...rest }) => {
     const clean = cleanOf(rest);
     const coefficients = rest as Params & DiffusionCoefficients;
     const output = apply(layer, params)(qSample(clean, noise, coefficients), timesteps, labels);
-    const { loss, mse, variational } = diffusionLoss(output, clean, noise, coefficients, prediction);
+    const { loss, mse, variational } = diffusionLoss(output, clean, noise, coefficients, prediction, counted);
     const parts = { mse, ...(variational && { variational }) };
     const metrics = Object.fromEntries(Object.entries(parts).map(([name, each]) => [name, tf.mean(each) as tf.Scalar]));
     return { loss, metrics };

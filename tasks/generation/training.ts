@@ -9,7 +9,7 @@ import type { Params } from "../../dsl/tree.ts";
 import { type HeldArray, holdExamples } from "../data/held.ts";
 import { type Position, stream, type StreamOptions } from "../data/stream.ts";
 import { tableTensor, wordsIn } from "../data/words.ts";
-import { type BatchPart, partRows, partSpans, rowsOf, type TaskBatch } from "../trainer/parts.ts";
+import { type BatchPart, partRows, rowsOf, stepSpans, type TaskBatch } from "../trainer/parts.ts";
 import { dropLabels } from "./diffusion.ts";
 import { type DiffusionInput, noiseOf } from "./objective.ts";
 import { trainedSchedule } from "./schedule.ts";
@@ -134,7 +134,7 @@ export async function* generationBatches(
     const named = labels.map((label) => relabel?.[label] ?? label);
     const shape = [labels.length, ...input.shape];
     const noised = noiseOf(schedule, { shape, labels: dropLabels(named, input.classes, DROPPED, drawn) }, drawn);
-    const parts = partSpans(labels.length, partRows(feed)).map((span): BatchPart => {
+    const parts = stepSpans(labels.length, feed).map((span): BatchPart => {
       const { tensors, staying } = tensorsOf(span);
       return { tensors: () => ({ ...tensors(), ...noised(span) }), staying, counted: span[1] - span[0] };
     });

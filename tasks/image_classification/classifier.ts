@@ -34,7 +34,7 @@ import {
   startClassification,
   updateClassification,
 } from "../metrics/classification.ts";
-import { type BatchPart, partRows, partSpans, rowsOf } from "../trainer/parts.ts";
+import { type BatchPart, partRows, rowsOf, stepSpans } from "../trainer/parts.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 import { type LabelFit, sameLabels } from "./labels.ts";
 
@@ -143,11 +143,14 @@ export function classificationObjective(
     apply(layer, params)(words === undefined ? pixels : lookUpBytes(words, table));
   if (several) {
     return (params, batch) => ({
-      loss: binaryCrossEntropy(logits(params, batch), batch.targets, weights) as tf.Scalar,
+      loss: binaryCrossEntropy(logits(params, batch), batch.targets, weights, batch.counted) as tf.Scalar,
     });
   }
   return (params, batch) => ({
-    loss: crossEntropy(logits(params, batch), batch.labels, { classWeights: weights }) as tf.Scalar,
+    loss: crossEntropy(logits(params, batch), batch.labels, {
+      classWeights: weights,
+      total: batch.counted,
+    }) as tf.Scalar,
   });
 }
 
@@ -332,7 +335,7 @@ export function classificationTask(
         const usual = Math.min(partRows(feed), held.count);
         for await (const { items, next } of stream(held.source, order)) {
           const labels = labelsOf(items.map(({ rest }) => rest), numbers);
-          const parts = partSpans(items.length, partRows(feed)).map((span): BatchPart => {
+          const parts = stepSpans(items.length, feed).map((span): BatchPart => {
             const { tensors, staying } = held.tensorsOf(items.slice(...span), span[1] - span[0] === usual);
             return {
               tensors: () => ({
@@ -349,7 +352,7 @@ export function classificationTask(
         return;
       }
       for await (const batch of batches({ ...order, ...numbers, dataset: data.train, transform })) {
-        const spans = partSpans(batch.labels.length, partRows(feed));
+        const spans = stepSpans(batch.labels.length, feed);
         yield {
           parts: spans.map((span) => ({
             tensors: () => batchTensors(batch, span, tables),

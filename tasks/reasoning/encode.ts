@@ -156,6 +156,28 @@ export function padExamples(examples: readonly EncodedExample[], multiple = 8, r
 }
 
 /**
+ * Some rows of a batch, padded as they are there.
+ *
+ * @param batch The batch
+ * @param span First row, and the one after the last
+ */
+export function rowsOfBatch(batch: TokenBatch, [begin, end]: readonly [number, number]): TokenBatch {
+  const [, length] = batch.shape;
+  const some = (whole: Int32Array) => whole.subarray(begin * length, end * length);
+  const labels = some(batch.labels);
+  // A row's first label is never predicted.
+  const counted = labels.reduce((sum, label, i) => sum + (label !== IGNORED_LABEL && i % length > 0 ? 1 : 0), 0);
+  return {
+    ids: some(batch.ids),
+    labels,
+    ...(batch.segments && { segments: some(batch.segments) }),
+    shape: [end - begin, length],
+    counted,
+    weight: batch.weight * counted / batch.counted,
+  };
+}
+
+/**
  * A batch in pieces for gradient accumulation, each padded no further than it needs. With the weights w = counted in
  * the piece / counted in the batch, sum w loss(piece) = loss(batch), and so for gradients: every token counts the same,
  * in whatever piece it is.

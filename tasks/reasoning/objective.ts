@@ -22,6 +22,7 @@ import { type EncodedExample, IGNORED_LABEL, type TokenBatch } from "./encode.ts
  *
  * @param logits [B, N, V]
  * @param labels [B, N], int32; {@linkcode IGNORED_LABEL} does not count
+ * @param counted What the sum over labels is divided by (default: how many count), []
  *
  * @example
  * ```ts
@@ -34,8 +35,8 @@ import { type EncodedExample, IGNORED_LABEL, type TokenBatch } from "./encode.ts
  * assertAlmostEquals(loss.dataSync()[0], Math.log(10), 1e-6);
  * ```
  */
-export function responseLoss(logits: tf.Tensor, labels: tf.Tensor): tf.Scalar {
-  return crossEntropy(logits, nextLabels(labels), { ignoreIndex: IGNORED_LABEL }) as tf.Scalar;
+export function responseLoss(logits: tf.Tensor, labels: tf.Tensor, counted?: tf.Tensor): tf.Scalar {
+  return crossEntropy(logits, nextLabels(labels), { ignoreIndex: IGNORED_LABEL, total: counted }) as tf.Scalar;
 }
 
 /**
@@ -72,15 +73,22 @@ export function logitSpans(rows: number, vocabulary: number, bytes: number = LOG
  * @param labels [B, N], int32
  * @param vocabulary V
  * @param bytes Logits that are there at a time, in bytes of float32 (default 32 MiB)
+ * @param counted What the sum over labels is divided by (default: how many count), []
  */
-export function lossEnding(labels: tf.Tensor, vocabulary: number, bytes?: number): Ending | undefined {
+export function lossEnding(
+  labels: tf.Tensor,
+  vocabulary: number,
+  bytes?: number,
+  counted?: tf.Tensor,
+): Ending | undefined {
   const rows = labels.size;
   const spans = logitSpans(rows, vocabulary, bytes);
   if (spans.length === 1) return undefined;
   return (x, { trained, logits }) => {
     const paths = Object.keys(trained);
     const next = tf.reshape(nextLabels(labels), [rows]);
-    const total = tf.sum(tf.cast(tf.notEqual(next, tf.scalar(IGNORED_LABEL, "int32")), "float32"));
+    const own = () => tf.maximum(tf.sum(tf.cast(tf.notEqual(next, tf.scalar(IGNORED_LABEL, "int32")), "float32")), 1);
+    const total = counted ?? own();
     return sumOfParts(
       tf.reshape(x, [rows, x.shape[2]!]),
       Object.values(trained),
@@ -121,11 +129,11 @@ function sameText(segments: tf.Tensor): tf.Tensor {
  * @param layer The model, ids to logits
  */
 export function reasoningObjective(layer: CausalLanguageModel): (params: Params, batch: Params) => Objective {
-  return (params, { ids, labels, segments, weight }) => {
+  return (params, { ids, labels, segments, weight, counted }) => {
     const seen = segments === undefined ? undefined : tf.tidy(() => sameText(segments));
-    const ending = lossEnding(labels, layer.parts.lm_head.params.weight.shape[0]);
+    const ending = lossEnding(labels, layer.parts.lm_head.params.weight.shape[0], undefined, counted);
     const made = apply(layer, params)(ids, seen, { ending });
-    return { loss: tf.mul(ending === undefined ? responseLoss(made, labels) : made, weight) as tf.Scalar };
+    return { loss: tf.mul(ending === undefined ? responseLoss(made, labels, counted) : made, weight) as tf.Scalar };
   };
 }
 

@@ -4,10 +4,10 @@
  * @module
  */
 import type { Position } from "../data/loader.ts";
-import { partRows, type TaskBatch } from "../trainer/parts.ts";
+import { isInShares, partRows, stepSpans, type TaskBatch } from "../trainer/parts.ts";
 import type { Run } from "../trainer/task.ts";
 import { reasoningBatches } from "./batches.ts";
-import { type EncodedExample, microBatches } from "./encode.ts";
+import { type EncodedExample, microBatches, rowsOfBatch, type TokenBatch } from "./encode.ts";
 import { tokenTensors } from "./objective.ts";
 
 /** Why training examples of texts are not kept on the device, as `staysOnDevice` takes it. */
@@ -34,6 +34,16 @@ export function longestRow(train: readonly EncodedExample[], multiple: number): 
   return Math.ceil(longest / multiple) * multiple;
 }
 
+/** A batch in parts: as long as the whole where those are the shares of its sums, else no longer than they need to be. */
+function piecesOf(
+  batch: TokenBatch,
+  run: Pick<Run, "batchSize" | "accumulate">,
+  multiple: number,
+): readonly TokenBatch[] {
+  if (!isInShares(run.accumulate ?? 1)) return microBatches(batch, partRows(run), multiple);
+  return stepSpans(batch.shape[0], run).map((span) => rowsOfBatch(batch, span));
+}
+
 /**
  * Batches for the trainer. Parts of a batch are weighed by their counted tokens, so that the mean of the parts' gradients is the
  * gradient of the whole batch's mean over tokens.
@@ -52,7 +62,7 @@ export function tokenBatches(
     const whole = { examples, batchSize, seed, shuffle, start, epochs: Infinity, multiple };
     for (const batch of reasoningBatches({ ...whole, fill: true })) {
       // Rows that fill an epoch's last batch up make no part of their own.
-      const parts = microBatches(batch, partRows(run), multiple).filter(({ counted }) => counted > 0);
+      const parts = piecesOf(batch, run, multiple).filter(({ counted }) => counted > 0);
       yield {
         parts: parts.map((part) => ({ tensors: () => tokenTensors({ ...part, weight: 1 }), counted: part.counted })),
         next: batch.next,

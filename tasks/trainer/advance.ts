@@ -6,7 +6,7 @@
 import type { Resident } from "../../dsl/compile/mod.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import { type GivenPart, type PartTensors, partTensors } from "./coming.ts";
-import { type TaskBatch, weightedMean } from "./parts.ts";
+import { meanCounted, numbersOf, type TaskBatch } from "./parts.ts";
 import { type BatchTensors, free, type WholeStep } from "./step.ts";
 import type { NextStep, Stepper, Timed } from "./stepper.ts";
 
@@ -75,9 +75,7 @@ export function aloneStepper(options: AdvanceOptions): Stepper {
 /** What a step is given with a part of a batch. */
 function givenPart({ parts }: TaskBatch, i: number, numbers: Tree<number>, inParts: boolean = false): GivenPart {
   if (!inParts) return { part: parts[i], scalars: numbers };
-  // Equal parts weigh 1, which leaves their gradients as they are.
-  const mean = parts.reduce((sum, { counted }) => sum + counted, 0) / parts.length;
-  const place = { partWeight: parts[i].counted / mean, lastPart: i === parts.length - 1 ? 1 : 0 };
+  const place = { counted: meanCounted(parts), partWeight: 1, lastPart: i === parts.length - 1 ? 1 : 0 };
   return { part: parts[i], scalars: { ...numbers, ...place } };
 }
 
@@ -109,5 +107,5 @@ async function advance(
     if (!Number.isFinite(done.numbers.loss)) break;
   }
   const seconds = [...measured, ...taken].reduce((sum, each) => sum + each.seconds, 0);
-  return { numbers: weightedMean(taken), seconds };
+  return { numbers: numbersOf(taken), seconds };
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { sharesOf, sumOfShares } from "../../dsl/compile/shares.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import type { Position } from "../data/stream.ts";
 
@@ -12,7 +13,10 @@ export interface BatchPart {
   readonly tensors: () => Params;
   /** Tensors that the step is given besides, the same for every part that has them; they stay the task's. */
   readonly staying?: Params;
-  /** What the part's loss is a mean over, in number: examples, tokens. The step's loss is the mean over all of them. */
+  /**
+   * What the step's loss is a mean over, in number: examples, tokens. A part is given `counted`, [], how many its step's parts
+   * have on average, and divides by that, so that the step's loss is the mean of its parts'.
+   */
   readonly counted: number;
 }
 
@@ -31,9 +35,39 @@ export interface TaskBatch {
  * @param run Examples a step, and parts that it may be split into
  */
 export function partRows(
-  { batchSize, accumulate = 1 }: { readonly batchSize: number; readonly accumulate?: number },
+  { batchSize, accumulate = 1 }: StepRun,
 ): number {
   return Math.ceil(batchSize / accumulate);
+}
+
+/** How a run splits its steps. */
+export interface StepRun {
+  /** Examples a step. */
+  readonly batchSize: number;
+  /** Parts that a step is split into (default 1). */
+  readonly accumulate?: number;
+}
+
+/** Shares that sums over a step's examples are made of, so that up to as many processes come to the same numbers. */
+export const SHARES = 4;
+
+/** Whether a step in so many parts makes its sums as a whole one does. */
+export function isInShares(parts: number): boolean {
+  return parts <= SHARES && SHARES % parts === 0;
+}
+
+/**
+ * Places in a batch where a step's parts begin and end: its shares, where they make the sums of a whole step, else as few as can be.
+ *
+ * @param count Examples in the batch
+ * @param run Examples a step, and parts that it may be split into
+ */
+export function stepSpans(
+  count: number,
+  run: StepRun,
+): readonly (readonly [begin: number, end: number])[] {
+  const { accumulate: parts = 1 } = run;
+  return isInShares(parts) ? sharesOf({ examples: count, shares: parts }) : partSpans(count, partRows(run));
 }
 
 /**
@@ -74,18 +108,30 @@ export function rowsOf<Values extends Float32Array | Int32Array>(
 }
 
 /**
- * Means of numbers by name over parts, each weighed by what it counts.
+ * What a part divides by: how much the parts of its step count on average.
+ *
+ * @param parts The step's
+ */
+export function meanCounted(parts: readonly Pick<BatchPart, "counted">[]): number {
+  return parts.reduce((sum, { counted }) => sum + counted, 0) / parts.length;
+}
+
+/**
+ * A step's numbers from its parts': its loss is the mean of theirs, added up as a whole step adds its shares; others are means,
+ * each weighed by what it counts.
  *
  * @param parts Numbers and weight of each
  */
-export function weightedMean(
+export function numbersOf(
   parts: readonly { readonly numbers: Tree<number>; readonly counted: number }[],
 ): Tree<number> {
   const total = parts.reduce((sum, { counted }) => sum + counted, 0);
   return Object.fromEntries(
     Object.keys(parts[0].numbers).map((name) => [
       name,
-      parts.reduce((sum, { numbers, counted }) => sum + numbers[name] * counted, 0) / total,
+      name === "loss"
+        ? Math.fround(sumOfShares(parts.map(({ numbers }) => numbers.loss)) / parts.length)
+        : parts.reduce((sum, { numbers, counted }) => sum + numbers[name] * counted, 0) / total,
     ]),
   );
 }

@@ -207,6 +207,7 @@ async function runPrepared(
   // Copies: the trainer frees what it is given when the engine has taken it over.
   const origins = mapTree((tensor: Tensor) => tensor.clone())(run.weightDecay === 0 ? {} : originsOf(layer, params));
   const optimiser = optimiserOf(run, origins, factors.factorOf);
+  const split = { batchSize: run.batchSize, accumulate: (run.accumulate ?? 1) * ranks.size };
   try {
     await surroundings.ready?.();
     if (source.folder === undefined) {
@@ -216,7 +217,7 @@ async function runPrepared(
     for (const note of [...model.notes, ...factors.notes]) reporter.line(`note: ${note}`);
     const last = await train(
       training,
-      trainStep(prepared.objective, optimiser, prepared.whole?.measure),
+      trainStep(prepared.objective, optimiser, prepared.whole?.measure, split),
       { frozen, trained, optimiser: optimiser.init(trained) },
       {
         ...surroundings,
@@ -225,7 +226,7 @@ async function runPrepared(
         momentum: prepared.momentum?.({ steps, warmup }),
         inParts: (run.accumulate ?? 1) > 1,
         join: prepared.whole?.join,
-        shared: { ranks, halves: stepHalves(prepared.objective, optimiser, prepared.whole?.measure) },
+        shared: { ranks, halves: stepHalves(prepared.objective, optimiser, prepared.whole?.measure, split) },
         precision: run.precision,
         evalEvery: run.evalEvery,
         checkpointEvery: run.checkpointEvery,

@@ -12,7 +12,7 @@ import { builtin } from "../../dsl/host.ts";
 import { fromFirst, gatherValues, type Ranks } from "../../dsl/ranks.ts";
 import { type Params, sizeOf, type Tree } from "../../dsl/tree.ts";
 import { advancePart } from "./advance.ts";
-import { type TaskBatch, weightedMean } from "./parts.ts";
+import { meanCounted, numbersOf, type TaskBatch } from "./parts.ts";
 import type { Progress } from "./progress.ts";
 import { type BatchTensors, free, MOVING, type StepHalves, type TrainState, type WholeStep } from "./step.ts";
 import type { Stepper, Timed } from "./stepper.ts";
@@ -131,9 +131,10 @@ interface Share {
 }
 
 /**
- * A step that several processes take together. A batch's parts are dealt out in turn; a part's gradient is weighed by what it
- * counts, g = (w1 g1 + ... + wm gm) / (w1 + ... + wm), so that it is that of the whole batch, however uneven the shares are. Two
- * processes so come to the very numbers of one that accumulates the same parts; with more, sums have another order.
+ * A step that several processes take together. A batch's parts are dealt out in turn; a part's loss is divided by what parts
+ * count on average, so that the mean of their gradients is that of the whole batch, however uneven the shares are. Where parts are
+ * shares of a step's sums, two or four processes come to the very numbers of one with the whole batch, as far as an engine
+ * computes an example alike in batches of any size.
  *
  * @param state Where it starts, the same in all; its tensors are no longer the caller's
  * @param shared See {@linkcode SharedOptions}
@@ -168,7 +169,7 @@ export function sharedStepper({ frozen, trained, optimiser }: TrainState, shared
     const total = parts.reduce((sum, { counted }) => sum + counted, 0);
     const read = update.read(["trained"]).trained;
     const moving = Object.fromEntries(Object.entries(read).map(([path, tensor]) => [`${MOVING}${path}`, tensor]));
-    const mean = total / parts.length;
+    const mean = meanCounted(parts);
     const taken: (Timed & Share["parts"][number])[] = [];
     let measuring = 0;
     try {
@@ -176,7 +177,7 @@ export function sharedStepper({ frozen, trained, optimiser }: TrainState, shared
       measuring = seconds;
       for (let i = ranks.rank; i < parts.length; i += ranks.size) {
         const { counted } = parts[i];
-        const place = { partWeight: counted / mean, keep: taken.length === 0 ? 0 : 1 };
+        const place = { counted: mean, partWeight: 1, keep: taken.length === 0 ? 0 : 1 };
         const given = { part: parts[i], scalars: { ...whole, ...place } };
         const done = await advancePart(gradient, given, seen, moving);
         taken.push({ ...done, part: i, counted });
@@ -192,14 +193,13 @@ export function sharedStepper({ frozen, trained, optimiser }: TrainState, shared
       parts: taken.map(({ part, counted, numbers }) => ({ part, counted, numbers })),
     });
     if (shares.some(({ batch }) => `${batch}` !== `${shares[0].batch}`)) throw differing("batches");
-    const numbers = weightedMean(shares.flatMap(({ parts }) => parts).sort((a, b) => a.part - b.part));
+    const numbers = numbersOf(shares.flatMap(({ parts }) => parts).sort((a, b) => a.part - b.part));
     if (Number.isFinite(numbers.loss)) {
       const sum = taken.length === 0 ? new Float32Array(count) : await sumOf(gradient);
       await ranks.sum(sum);
-      const weights = parts.reduce((all, { counted }) => Math.fround(all + Math.fround(counted / mean)), 0);
       const tensors: Params = {
         sum: tf.tensor1d(sum),
-        weights: tf.scalar(weights),
+        weights: tf.scalar(parts.length),
         ...Object.fromEntries(Object.entries(rates).map(([name, value]) => [name, tf.scalar(value)])),
       };
       try {

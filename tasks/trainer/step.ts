@@ -7,6 +7,9 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type Objective, valueAndGradients } from "../../dsl/differentiate.ts";
 import type { Optimiser } from "../../dsl/optimise/mod.ts";
 import { combine, type Params, type Tree } from "../../dsl/tree.ts";
+import { isInShares, SHARES, type StepRun } from "./parts.ts";
+import { engineInUse } from "../../dsl/engine/in_use.ts";
+import { sumsInShares } from "../../dsl/compile/trace.ts";
 
 /** Everything a step reads and writes. */
 export interface TrainState {
@@ -44,19 +47,38 @@ export type StepMetrics = Readonly<Record<string, tf.Scalar>>;
 /** A pure training step. */
 export type TrainStep = (state: TrainState, batch: BatchTensors) => readonly [TrainState, StepMetrics];
 
+/** Has sums over a batch's examples be made share by share: most of its tensors have an entry for each. */
+function inShares(batch: Params, run: StepRun | undefined): void {
+  const { batchSize: usual, accumulate: parts = 1 } = run ?? { batchSize: 1, accumulate: Infinity };
+  if (!isInShares(parts)) return;
+  const tensors = Object.values(batch).filter(({ rank }) => rank > 0);
+  const counts = new Map<number, number>();
+  for (const { shape: [length] } of tensors) counts.set(length, (counts.get(length) ?? 0) + 1);
+  const [[examples] = [1]] = [...counts].toSorted(([, one], [, other]) => other - one);
+  sumsInShares(tensors.filter(({ shape: [length] }) => length === examples), {
+    examples,
+    // Where examples are not the same in any batch, sums of them need not be.
+    shares: engineInUse().isBatchInvariant ? SHARES / parts : 0,
+    usual,
+  });
+}
+
 /**
  * Gradient of the objective, then the optimiser's update.
  *
  * @param objective The task's loss of all parameters and a batch
  * @param optimiser How gradients become new parameters
  * @param measure What is measured of a batch without a rate, which moves nothing
+ * @param run The run whose steps it takes; without one, sums over a batch have any order
  */
 export function trainStep(
   objective: (params: Params, batch: Params) => Objective,
   optimiser: Optimiser,
   measure: WholeStep["measure"] = () => ({}),
+  run?: StepRun,
 ): TrainStep {
   return ({ frozen, trained, optimiser: state }, batch) => {
+    inShares(batch, run);
     const { rate, momentum, partWeight: weight, lastPart: last } = batch;
     if (rate === undefined) {
       const numbers = measure(combine(trained, frozen), batch);
@@ -97,11 +119,13 @@ export const MOVING = "moving/";
  * @param objective The task's loss of all parameters and a batch
  * @param optimiser How gradients become new parameters
  * @param measure What is measured of a batch that moves nothing
+ * @param run The run whose steps it takes; without one, sums over a batch have any order
  */
 export function stepHalves(
   objective: (params: Params, batch: Params) => Objective,
   optimiser: Optimiser,
   measure: WholeStep["measure"] = () => ({}),
+  run?: StepRun,
 ): StepHalves {
   return {
     gradient: ({ frozen, trained: nothing, optimiser: state }, batch) => {
@@ -111,6 +135,7 @@ export function stepHalves(
         if (name.startsWith(MOVING)) trained[name.slice(MOVING.length)] = tensor;
         else inputs[name] = tensor;
       }
+      inShares(inputs, run);
       if (partWeight === undefined) {
         const numbers = measure(combine(trained, frozen), inputs);
         return [{ frozen, trained: nothing, optimiser: state }, { loss: tf.scalar(0), ...numbers }];

@@ -1,6 +1,5 @@
-import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { denoCommand, taskArguments } from "../../scripts/cli/deno.ts";
-import { openSafetensors } from "../../dsl/safetensors/mod.ts";
 import { tried } from "../support/commands.ts";
 
 /** Launchers by the names that Debian gives them, and what they want so as to start more processes than there are cores. */
@@ -39,16 +38,16 @@ async function logOf(folder: string): Promise<readonly Readonly<Record<string, u
 const adapterOf = (folder: string) => Deno.readFile(`${folder}/adapter/adapter_model.safetensors`);
 
 Deno.test({
-  name: "several processes come to what one does that accumulates, and go on in another number by another MPI",
+  name: "several processes come to the bytes of one, and go on in another number by another MPI",
   ignore,
   fn: async () => {
     const folder = await Deno.makeTempDir();
     const [one, two] = [`${folder}/one`, `${folder}/two`];
-    // Batches of 6, 6 and 1: the last has a share for one process only.
+    // Batches of 6, 6 and 1: shares are of unequal size, and the last has one for one process only.
     const run = ["--batch-size", "6", "--limit", "13", "--eval-every", "2", "--steps", "4"];
     try {
       const [alone, both] = await Promise.all([
-        train(undefined, 1, ...run, "--accumulate", "2", "--out", one),
+        train(undefined, 1, ...run, "--out", one),
         train("Open MPI", 2, ...run, "--out", two),
       ]);
       assertEquals([alone.code, both.code], [0, 0], both.err);
@@ -61,16 +60,8 @@ Deno.test({
       assertEquals(more.code, 0, more.err);
       assertStringIncludes(more.out, "4 processes by MPICH");
       assertEquals((await train(undefined, 1, "--resume", one, "--steps", "6")).code, 0);
-      const [expected, log] = [await logOf(one), await logOf(two)];
-      assertEquals(log.map(({ step }) => step), [1, 2, 3, 4, 5, 6]);
-      log.forEach(({ loss }, i) => assertAlmostEquals(loss as number, expected[i].loss as number, 1e-6));
-      await using a = await openSafetensors(`${one}/adapter/adapter_model.safetensors`);
-      await using b = await openSafetensors(`${two}/adapter/adapter_model.safetensors`);
-      for (const name of a.names) {
-        const [x, y] = await Promise.all([a, b].map(async (file) => (await file.read(name)).data as Float32Array));
-        const scale = x.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-        x.forEach((value, i) => assertAlmostEquals(y[i], value, 1e-3 * scale, name));
-      }
+      assertEquals(await logOf(two), await logOf(one));
+      assertEquals(await adapterOf(two), await adapterOf(one));
     } finally {
       await Deno.remove(folder, { recursive: true });
     }

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { Ranks } from "../../dsl/ranks.ts";
+import { addPairs, type Ranks } from "../../dsl/ranks.ts";
 
 /**
- * Ranks that talk within this program; sums are made in the order of the ranks.
+ * Ranks that talk within this program.
  *
  * @param size How many
  */
@@ -28,7 +28,7 @@ export function ranksInMemory(size: number): readonly Ranks[] {
       sum: async (values) => {
         const all = await gather(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
         const each = all.map((bytes) => new Float32Array(bytes.slice().buffer));
-        values.forEach((_, i) => values[i] = each.reduce((sum, numbers) => Math.fround(sum + numbers[i]), 0));
+        values.set(addPairs(each));
       },
     };
   });

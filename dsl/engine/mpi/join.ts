@@ -5,7 +5,7 @@
  */
 import { OneloraError } from "../../error.ts";
 import { takeCard } from "../tensorflow_environment.ts";
-import { alone, gatherValues, type Ranks, shareWith, together } from "../../ranks.ts";
+import { addPairs, alone, gatherValues, type Ranks, shareWith, together } from "../../ranks.ts";
 import { immediate } from "../../turn.ts";
 import {
   findMpi,
@@ -107,6 +107,36 @@ function whole(bytes: number): number {
   return Math.ceil(bytes / 4) * 4;
 }
 
+/** Numbers that are added up at once. */
+const SUMMED = 2 ** 24;
+
+/**
+ * Adds up the numbers of all in place, pair by pair in the order of the ranks: MPI's own sum may take another order for each
+ * number. Each process adds up a piece for all.
+ */
+async function sumInOrder(mpi: Mpi, values: Float32Array, size: number): Promise<void> {
+  // Of two there is one order only.
+  if (size === 2) return await finished(mpi, mpi.allreduce(values));
+  for (let at = 0; at < values.length; at += SUMMED) {
+    const some = values.subarray(at, at + SUMMED);
+    // Not less than 64 bytes, which V8 would keep where they may move.
+    const pieceLength = Math.max(Math.ceil(some.length / size), 16);
+    const own = new Float32Array(pieceLength * size);
+    const all = new Float32Array(pieceLength * size);
+    own.set(some);
+    await finished(mpi, mpi.alltoall(own, all, pieceLength));
+    const pieces = Array.from({ length: size }, (_, i) => all.subarray(i * pieceLength, (i + 1) * pieceLength));
+    const sum = addPairs(pieces);
+    await finished(mpi, mpi.allgather(bytesOf(sum), bytesOf(own)));
+    some.set(own.subarray(0, some.length));
+  }
+}
+
+/** Bytes of numbers, a view. */
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
 /** Processes that talk by MPI. */
 function ranksOf(mpi: Mpi): Ranks {
   const [rank, size] = [mpi.rank(), mpi.size()];
@@ -119,7 +149,7 @@ function ranksOf(mpi: Mpi): Ranks {
   return {
     rank,
     size,
-    sum: (values) => finished(mpi, mpi.allreduce(values)),
+    sum: (values) => sumInOrder(mpi, values, size),
     gather: async (bytes) => {
       const small = new Uint8Array(AT_ONCE);
       new DataView(small.buffer).setBigUint64(0, BigInt(bytes.length));

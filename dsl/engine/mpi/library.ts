@@ -160,6 +160,8 @@ export interface Mpi {
   readonly size: () => number;
   /** Begins to add up, in place. */
   readonly allreduce: (values: Float32Array) => Request;
+  /** Begins to give each process its piece of `own`, in order, and to take this one's piece of each into `all`. */
+  readonly alltoall: (own: Float32Array, all: Float32Array, pieceLength: number) => Request;
   /** Begins to give `own`, of words of 4 bytes, to all, and to take theirs into `all`. */
   readonly allgather: (own: Uint8Array, all: Uint8Array) => Request;
   /** Begins to give bytes of the first process, in words of 4, to all. */
@@ -213,6 +215,10 @@ function declarations({ handle, predefined }: Abi) {
     MPI_Comm_size: { parameters: [handle, "buffer"], result: "i32" },
     MPI_Iallreduce: { parameters: ["u64", "buffer", "i32", handle, handle, handle, request], result: "i32" },
     MPI_Iallgather: {
+      parameters: ["buffer", "i32", handle, "buffer", "i32", handle, handle, request],
+      result: "i32",
+    },
+    MPI_Ialltoall: {
       parameters: ["buffer", "i32", handle, "buffer", "i32", handle, handle, request],
       result: "i32",
     },
@@ -294,6 +300,14 @@ export function openMpi({ kind, path }: Pick<MpiLibrary, "kind" | "path">): Mpi 
         cancel: () => parts.forEach((part) => part.cancel()),
       };
     },
+    alltoall: (own, all, pieceLength) =>
+      begun(
+        (request) => {
+          symbols.MPI_Ialltoall(own, pieceLength, float, all, pieceLength, float, world, request);
+        },
+        own,
+        all,
+      ),
     allgather: (own, all) =>
       begun(
         (request) => {

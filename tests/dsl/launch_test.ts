@@ -1,0 +1,58 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { addPairs } from "../../dsl/ranks.ts";
+import { denoCommand } from "../../scripts/cli/deno.ts";
+
+const deno = await denoCommand();
+
+/** What a process with these variables knows of its launch, or why it ends. */
+async function under(variables: Readonly<Record<string, string>>) {
+  const { success, stdout, stderr } = await new Deno.Command(deno, {
+    args: ["run", "--no-prompt", "--config=deno.json", "--allow-env", "tests/support/launched.ts"],
+    env: { NO_COLOR: "1", ...variables },
+    stdin: "null",
+  }).output();
+  if (!success) return new TextDecoder().decode(stderr);
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+/** What launchers set for the second process of this machine, the sixth of eight, as they were seen to. */
+const launchers = {
+  "Open MPI's mpirun": { OMPI_COMM_WORLD_SIZE: "8", OMPI_COMM_WORLD_RANK: "5", OMPI_COMM_WORLD_LOCAL_RANK: "1" },
+  "MPICH's mpirun": { PMI_SIZE: "8", PMI_RANK: "5", MPI_LOCALRANKID: "1" },
+  "srun --mpi=pmi2": {
+    ...{ PMI_SIZE: "8", PMI_RANK: "5", SLURM_LOCALID: "1", SLURM_PROCID: "5" },
+    ...{ SLURM_NTASKS: "8", SLURM_STEP_NUM_TASKS: "8" },
+  },
+  "srun --mpi=pmix": {
+    ...{ PMIX_RANK: "5", SLURM_LOCALID: "1", SLURM_PROCID: "5" },
+    ...{ SLURM_NTASKS: "8", SLURM_STEP_NUM_TASKS: "8" },
+  },
+} as const;
+
+for (const [launcher, variables] of Object.entries(launchers)) {
+  Deno.test(`${launcher}: a process knows its number among all and on its machine, and takes the card of that number`, async () => {
+    // PMIx leaves the number of all to Slurm.
+    const known = { size: "8", rank: 5, local: 1 };
+    assertEquals(await under(variables), { ...known, card: "1" });
+    // Cards that a scheduler gives are shared out in their order, one that it gives each process stays.
+    for (const [seen, card] of [["2,3", "3"], ["GPU-a,GPU-b,GPU-c", "GPU-b"], ["7", "7"], ["", ""]]) {
+      assertEquals(await under({ ...variables, CUDA_VISIBLE_DEVICES: seen }), { ...known, card });
+    }
+  });
+}
+
+Deno.test("a process that no launcher has started is alone; tasks of Slurm without MPI are refused", async () => {
+  assertEquals(await under({}), { size: "undefined" });
+  assertEquals(await under({ SLURM_NTASKS: "4", SLURM_PROCID: "0" }), { size: "undefined" });
+  const refused = await under({ SLURM_STEP_NUM_TASKS: "4", SLURM_PROCID: "2" });
+  assert(typeof refused === "string");
+  assertStringIncludes(refused, "--mpi=pmix");
+});
+
+Deno.test("sums over processes are made pair by pair, whatever MPI would do", () => {
+  const numbers = (...values: number[]) => Float32Array.from(values);
+  // (1 + 2^-24) + (2^-24 + 0): in single precision 1, and 1 + 2^-23 in the other order.
+  assertEquals([...addPairs([numbers(1), numbers(2 ** -24), numbers(2 ** -24), numbers(0)])], [1]);
+  assertEquals([...addPairs([numbers(0), numbers(1), numbers(2 ** -24), numbers(2 ** -24)])], [1 + 2 ** -23]);
+  assertEquals([...addPairs([numbers(1, 2), numbers(3, 4), numbers(5, 6)])], [9, 12]);
+});
