@@ -9,7 +9,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { sizeOf } from "../tree.ts";
-import { type Call, type Program, reshapeCall, type ValueId, type ValueType } from "./program.ts";
+import { type Call, isAlias, type Program, reshapeCall, type ValueId, type ValueType } from "./program.ts";
 
 /** A batch's examples, and the shares that sums over them are made of. */
 export interface Shares {
@@ -270,6 +270,53 @@ export function sumByShares(program: Program, { values, examples, shares }: Omit
   const held = new Set(values);
   const holding: Holding = { types, examples, holds: (value) => held.has(value) };
 
+  /** What sums were made from: of each share apart, or of all side by side. A sum of such sums is made share by share, too. */
+  const madeFrom = new Map<ValueId, readonly ValueId[]>();
+  const treeOf = (parts: readonly ValueId[], result: ValueType, writer: Writer): ValueId => {
+    if (parts.length === 1) {
+      return writer.reshape(addPairs(parts[0], shares, sizeOf(result.shape), writer), result.shape);
+    }
+    const next = [...parts];
+    const added = (half: Halves): ValueId =>
+      isSpan(half) ? next.shift()! : writer.call("Add", { a: added(half[0]), b: added(half[1]) }, {}, result);
+    return added(halves);
+  };
+
+  /** Sums side by side as one of each share, of a shape. */
+  const parted = (aside: ValueId, result: ValueType, writer: Writer): readonly ValueId[] => {
+    const size = sizeOf(result.shape);
+    const rows = writer.reshape(aside, [shares, size]);
+    return Array.from({ length: shares }, (_, i) => {
+      const type: ValueType = { shape: [1, size], dtype: "float32" };
+      const part = writer.call("Slice", { x: rows }, { begin: [i, 0], size: [1, size] }, type);
+      return writer.reshape(part, result.shape);
+    });
+  };
+
+  const bothSums = (call: Call): readonly Call[] | undefined => {
+    const [one, other] = call.inputs.map((value) => madeFrom.get(value));
+    const result = types[call.outputs[0]];
+    const isSame = call.inputs.every((value) => `${types[value].shape}` === `${result.shape}`);
+    if (call.kernel !== "Add" || one === undefined || other === undefined || !isSame) return undefined;
+    const writer = new Writer(types, call.region);
+    const isAside = one.length === 1 && other.length === 1;
+    const [left, right] = isAside
+      ? [one, other]
+      : [one, other].map((parts) => parts.length === 1 ? parted(parts[0], result, writer) : parts);
+    const parts = left.map((a, i) => {
+      const like = isAside ? types[a] : result;
+      return writer.call(
+        "Add",
+        { a: writer.reshape(a, like.shape), b: writer.reshape(right[i], like.shape) },
+        {},
+        like,
+      );
+    });
+    writer.reshape(treeOf(parts, result, writer), result.shape, call.outputs[0]);
+    madeFrom.set(call.outputs[0], parts);
+    return writer.calls;
+  };
+
   const inShares = (call: Call, summed: Summed): readonly Call[] => {
     const writer = new Writer(types, call.region);
     const [output] = call.outputs;
@@ -282,16 +329,15 @@ export function sumByShares(program: Program, { values, examples, shares }: Omit
       const size = shape.map((length, i) => i === axis ? (end - begin) * each : length);
       return writer.call("Slice", { x: value }, { begin: at, size }, { shape: size, dtype });
     };
-    const added = (part: Halves): ValueId => {
-      if (!isSpan(part)) return writer.call("Add", { a: added(part[0]), b: added(part[1]) }, {}, result);
-      const parts = new Map(summed.map((each) => [each[0], partOf(each, part)]));
+    const ofSpan = (span: Span): ValueId => {
+      const parts = new Map(summed.map((each) => [each[0], partOf(each, span)]));
       const inputs = call.inputs.map((value, i) => [call.names![i], parts.get(value) ?? value] as const);
       return writer.call(kernel, Object.fromEntries(inputs), call.attrs, result);
     };
     const aside = examples % shares === 0 ? sideBySide(call, summed, shares, writer) : undefined;
-    const sum = aside === undefined
-      ? added(halves)
-      : writer.reshape(addPairs(aside, shares, sizeOf(result.shape), writer), result.shape);
+    const parts = aside === undefined ? spansIn(halves).map(ofSpan) : [aside];
+    const sum = treeOf(parts, result, writer);
+    if (call.kernel !== "Mean") madeFrom.set(output, parts);
     if (call.kernel !== "Mean") writer.reshape(sum, result.shape, output);
     else {
       const b = types.push({ shape: [], dtype: "float32" }) - 1;
@@ -303,7 +349,9 @@ export function sumByShares(program: Program, { values, examples, shares }: Omit
   };
 
   const calls = program.calls.flatMap((call): readonly Call[] => {
-    if (!call.inputs.some(holding.holds)) return [call];
+    const [input] = call.inputs;
+    if (isAlias(call) && madeFrom.has(input)) madeFrom.set(call.outputs[0], madeFrom.get(input)!);
+    if (!call.inputs.some(holding.holds)) return bothSums(call) ?? [call];
     const summed = summedBy(call, holding);
     if (summed !== undefined) return inShares(call, summed);
     for (const output of call.outputs) if (keepsExamples(call, output, holding)) held.add(output);

@@ -40,7 +40,10 @@ function piecesOf(
   run: Pick<Run, "batchSize" | "accumulate">,
   multiple: number,
 ): readonly TokenBatch[] {
-  if (!isInShares(run.accumulate ?? 1)) return microBatches(batch, partRows(run), multiple);
+  // Rows that fill an epoch's last batch up make no part of their own, but shares stay as many as they are.
+  if (!isInShares(run.accumulate ?? 1)) {
+    return microBatches(batch, partRows(run), multiple).filter(({ counted }) => counted > 0);
+  }
   return stepSpans(batch.shape[0], run).map((span) => rowsOfBatch(batch, span));
 }
 
@@ -61,8 +64,7 @@ export function tokenBatches(
   return async function* (start) {
     const whole = { examples, batchSize, seed, shuffle, start, epochs: Infinity, multiple };
     for (const batch of reasoningBatches({ ...whole, fill: true })) {
-      // Rows that fill an epoch's last batch up make no part of their own.
-      const parts = piecesOf(batch, run, multiple).filter(({ counted }) => counted > 0);
+      const parts = piecesOf(batch, run, multiple);
       yield {
         parts: parts.map((part) => ({ tensors: () => tokenTensors({ ...part, weight: 1 }), counted: part.counted })),
         next: batch.next,

@@ -47,20 +47,21 @@ export type StepMetrics = Readonly<Record<string, tf.Scalar>>;
 /** A pure training step. */
 export type TrainStep = (state: TrainState, batch: BatchTensors) => readonly [TrainState, StepMetrics];
 
-/** Has sums over a batch's examples be made share by share: most of its tensors have an entry for each. */
-function inShares(batch: Params, run: StepRun | undefined): void {
+/** Has sums over a batch's examples be made share by share, as the engine in use and a run's steps take them. */
+function inSharesOf(run: StepRun | undefined): (batch: Params) => void {
   const { batchSize: usual, accumulate: parts = 1 } = run ?? { batchSize: 1, accumulate: Infinity };
-  if (!isInShares(parts)) return;
+  // Where examples are not the same in any batch, sums of them need not be.
+  const shares = engineInUse().isBatchInvariant ? SHARES / parts : 0;
+  return isInShares(parts) ? (batch) => markExamples(batch, { shares, usual }) : () => {};
+}
+
+/** Says which tensors hold a batch's examples: most have an entry for each. */
+function markExamples(batch: Params, shares: { readonly shares: number; readonly usual: number }): void {
   const tensors = Object.values(batch).filter(({ rank }) => rank > 0);
   const counts = new Map<number, number>();
   for (const { shape: [length] } of tensors) counts.set(length, (counts.get(length) ?? 0) + 1);
   const [[examples] = [1]] = [...counts].toSorted(([, one], [, other]) => other - one);
-  sumsInShares(tensors.filter(({ shape: [length] }) => length === examples), {
-    examples,
-    // Where examples are not the same in any batch, sums of them need not be.
-    shares: engineInUse().isBatchInvariant ? SHARES / parts : 0,
-    usual,
-  });
+  sumsInShares(tensors.filter(({ shape: [length] }) => length === examples), { examples, ...shares });
 }
 
 /**
@@ -77,8 +78,9 @@ export function trainStep(
   measure: WholeStep["measure"] = () => ({}),
   run?: StepRun,
 ): TrainStep {
+  const inShares = inSharesOf(run);
   return ({ frozen, trained, optimiser: state }, batch) => {
-    inShares(batch, run);
+    inShares(batch);
     const { rate, momentum, partWeight: weight, lastPart: last } = batch;
     if (rate === undefined) {
       const numbers = measure(combine(trained, frozen), batch);
@@ -127,6 +129,7 @@ export function stepHalves(
   measure: WholeStep["measure"] = () => ({}),
   run?: StepRun,
 ): StepHalves {
+  const inShares = inSharesOf(run);
   return {
     gradient: ({ frozen, trained: nothing, optimiser: state }, batch) => {
       const { partWeight, keep, ...rest } = batch as BatchTensors & { readonly keep: tf.Scalar };
@@ -135,7 +138,7 @@ export function stepHalves(
         if (name.startsWith(MOVING)) trained[name.slice(MOVING.length)] = tensor;
         else inputs[name] = tensor;
       }
-      inShares(inputs, run);
+      inShares(inputs);
       if (partWeight === undefined) {
         const numbers = measure(combine(trained, frozen), inputs);
         return [{ frozen, trained: nothing, optimiser: state }, { loss: tf.scalar(0), ...numbers }];
