@@ -64,7 +64,11 @@ export function sharesOf({ examples, shares }: Shares): readonly Span[] {
   return examples === 0 ? [] : spansIn(halvesOf([0, examples], shares));
 }
 
-/** A sum of float32 pair by pair, as {@linkcode sharesOf} halves what it is over. */
+/**
+ * A sum of float32 pair by pair, as {@linkcode sharesOf} halves what it is over.
+ *
+ * @param numbers Those of the shares, in order
+ */
 export function sumOfShares(numbers: readonly number[]): number {
   if (numbers.length <= 1) return numbers[0] ?? 0;
   const middle = Math.ceil(numbers.length / 2);
