@@ -310,5 +310,6 @@ export const generation: TaskKind<GenerationSettings, ImageSplits, LabelledImage
     return imageGrid(values, shape, { padding: 0 });
   },
   making: samplingGrid,
-  inWords: ({ fid, loss }) => `${fid === undefined ? "" : `Fréchet distance ${fid.toFixed(2)}  `}loss ${loss.toFixed(4)}`,
+  inWords: ({ fid, loss }) =>
+    `${fid === undefined ? "" : `Fréchet distance ${fid.toFixed(2)}  `}loss ${loss.toFixed(4)}`,
 };
