@@ -80,12 +80,17 @@ function keptApart(model: AnyLayer, params: Params, changed: ReadonlySet<Path>):
  *
  * @param model The adapted model
  * @param params Its parameters
+ * @param onMerged Told the path of each linear layer's weight that is merged
  */
-export function mergeParams(model: AnyLayer, params: Params): MergedParams {
+export function mergeParams(model: AnyLayer, params: Params, onMerged?: (weight: Path) => void): MergedParams {
   const declared = specs(model);
   const { kept: base } = partition<tf.Tensor>((path) => declared[path]?.adapter === undefined)(params);
   const folded = new Map(
-    adaptedLayers(model).map(([path, layer]) => [path, foldLinear(path, layer, params)]),
+    adaptedLayers(model).map(([path, layer]) => {
+      const merged = foldLinear(path, layer, params);
+      onMerged?.(join(path, "weight"));
+      return [path, merged];
+    }),
   );
   const updated = foldUpdates(model, params, 1, params);
   const laid = (

@@ -17,6 +17,7 @@ import { init, type Layer } from "../dsl/layer.ts";
 import { key } from "../dsl/random.ts";
 import type { Params, Path } from "../dsl/tree.ts";
 import { loadParams, type Model } from "../models/mod.ts";
+import { requireRoomToUse } from "./trainer/room.ts";
 import type { PlacedFolder } from "./place.ts";
 import { fittedTo, type OpenedModel, placeFolders } from "./open.ts";
 
@@ -35,6 +36,7 @@ async function made(
   make: (model: Model, placed: readonly PlacedFolder[]) => Promise<CombinedAdapter>,
 ): Promise<CombinedModel> {
   const { model, folders: found } = await fittedTo(published, folders);
+  await requireRoomToUse(model, () => model.layer, {});
   const base = await loadParams(model, key(0));
   const own: Params[] = [];
   try {

@@ -7,12 +7,13 @@ import { dispose, type Tensor, tidy } from "@tensorflow/tfjs-core";
 import { mergeParams } from "../adapters/mod.ts";
 import { stackAdapters } from "../adapters/combine/stack.ts";
 import { OneloraError } from "../dsl/error.ts";
-import { init, type Layer, specs } from "../dsl/layer.ts";
+import { init, type Layer, specs, walk } from "../dsl/layer.ts";
 import { type Key, key } from "../dsl/random.ts";
 import type { Params, Path } from "../dsl/tree.ts";
 import { type HubOptions, loadParams, type Model, openModel } from "../models/mod.ts";
 import type { Holding } from "../models/checkpoint/load.ts";
-import { adapterFolder, fitted, type PlacedFolder, placeFolder } from "./place.ts";
+import { adaptedBy, adapterFolder, fitted, type PlacedFolder, placeFolder } from "./place.ts";
+import { requireRoomToUse, type Use } from "./trainer/room.ts";
 
 /** Options of {@linkcode openTrained}. */
 export interface OpenOptions {
@@ -26,6 +27,12 @@ export interface OpenOptions {
    * @internal
    */
   readonly holding?: Holding;
+  /**
+   * What is done with the model, which is refused before anything of it is read where it does not fit into memory.
+   *
+   * @internal
+   */
+  readonly use?: Use;
   /** Where models of Hugging Face's hub come from and go. */
   readonly hub?: HubOptions;
 }
@@ -83,7 +90,8 @@ export async function fittedTo(
  *
  * @param name What `openModel` takes: preset name, Hugging Face folder, `hf:ORG/NAME`, PRESET=FILE; or an opened model
  * @param options See {@linkcode OpenOptions}
- * @throws OneloraError for a model or adapter that cannot be read, and an adapter of another model
+ * @throws OneloraError for a model or adapter that cannot be read, an adapter of another model, and what does not fit into
+ *   memory
  *
  * @example
  * ```ts
@@ -96,10 +104,12 @@ export async function fittedTo(
  * ```
  */
 export async function openTrained(name: string | Model, options: OpenOptions): Promise<OpenedModel> {
-  const { adapter, hub } = options;
+  const { adapter, hub, holding = {}, use } = options;
   const published = typeof name === "string" ? await openModel(name, { hub }) : name;
   const { model, folders } = await fittedTo(published, adapter);
-  const base = await loadParams(model, options.key, model.layer, options.holding);
+  // Of several adapters on one another the first stands for all.
+  await requireRoomToUse(model, () => folders.length === 0 ? model.layer : adaptedBy(folders[0], model), holding, use);
+  const base = await loadParams(model, options.key, model.layer, holding);
   if (folders.length === 0) return { model, layer: model.layer, ...base };
   const placed: (readonly PlacedFolder[])[] = [];
   try {
@@ -129,6 +139,38 @@ export async function openTrained(name: string | Model, options: OpenOptions): P
 /** A model without adapters, and its parameters. */
 export type PlainModel = Pick<OpenedModel, "model" | "params">;
 
+/** Paths that several layers read. */
+function sharedPaths(layer: Layer): ReadonlySet<Path> {
+  return new Set(
+    [...walk(layer)].flatMap(([, { params }]) => Object.values(params).flatMap(({ shared }) => shared ?? [])),
+  );
+}
+
+/**
+ * Folds a model's adapters into its weights, whose tensors are freed as they give way: there is never more than the model
+ * and one weight.
+ *
+ * @param opened An adapted model, all of whose parameters are the callee's
+ * @returns The model, whose parameters are the caller's to dispose
+ * @throws OneloraError if the architecture has no such variant
+ */
+export async function mergeAway(opened: OpenedModel): Promise<PlainModel> {
+  const shared = sharedPaths(opened.layer);
+  try {
+    const merged = await Promise.resolve(opened).then((each) =>
+      folded(each, (weight) => {
+        if (!shared.has(weight)) each.params[weight]?.dispose();
+      })
+    );
+    const kept = new Set(Object.values<Tensor>(merged.params));
+    dispose(Object.values<Tensor>(opened.params).filter((tensor) => !kept.has(tensor)));
+    return merged;
+  } catch (error) {
+    dispose(opened.params as Record<Path, Tensor>);
+    throw error;
+  }
+}
+
 /**
  * Folds a model's adapters into its weights. Where they give biases to layers without, the model becomes its architecture's
  * variant with biases in all; where they change a head that is the table, or the table, the two become separate.
@@ -137,12 +179,12 @@ export type PlainModel = Pick<OpenedModel, "model" | "params">;
  * @throws OneloraError if the architecture has no such variant
  */
 export function mergeOpened(opened: OpenedModel): Promise<PlainModel> {
-  return Promise.resolve(opened).then(folded);
+  return Promise.resolve(opened).then((each) => folded(each));
 }
 
-function folded({ model, layer, params }: OpenedModel): PlainModel {
+function folded({ model, layer, params }: OpenedModel, onMerged?: (weight: Path) => void): PlainModel {
   // What merging keeps for its undoing goes with the tidy.
-  const merged: Params = tidy(() => ({ ...mergeParams(layer, params).params }));
+  const merged: Params = tidy(() => ({ ...mergeParams(layer, params, onMerged).params }));
   const added = Object.keys(merged).filter((path) => specs(model.layer)[path] === undefined);
   if (added.length === 0) return { model, params: merged };
   // What is the least of a change: biases, a head of its own, or both.

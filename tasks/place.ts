@@ -73,6 +73,17 @@ export interface PlacedFolder extends PlacedAdapter {
 }
 
 /**
+ * A model's layer with an adapter on it, whose parameters are not read.
+ *
+ * @param folder The adapter's folder
+ * @param model The model that it goes on
+ */
+export async function adaptedBy(folder: string, { layer, modules }: Pick<Model, "layer" | "modules">): Promise<Layer> {
+  const spec = await readAdapterConfig(folder, layer, modules);
+  return adapt(spec.adapter, spec)(layer);
+}
+
+/**
  * Reads an adapter for a model.
  *
  * @param folder The adapter's folder

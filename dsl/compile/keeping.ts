@@ -23,7 +23,7 @@ export interface Kept {
 export interface Keeping {
   /** Bytes of a value. */
   readonly bytes: BytesOf;
-  /** Bytes of the numbers that quantised values are made into for a call; of a table only the rows that are looked up. */
+  /** Bytes of the numbers that values of other forms are made into for a call; of a table only the rows that are looked up. */
   readonly during: (call: Call) => number;
   /** Whether a value is in bfloat16. */
   readonly isHalf: (value: ValueId) => boolean;
@@ -41,6 +41,9 @@ export function keeping({ inputs, types }: Program, { halved, forms }: Kept): Ke
   const formOf = new Map(forms.flatMap((form, i) => form === undefined ? [] : [[inputs[i], form] as const]));
   const isHalf = (value: ValueId) => formOf.has(value) ? formOf.get(value) === "bf16" : halved.values.has(value);
   const isQuantised = (value: ValueId) => formOf.has(value) && !isHalf(value);
+  // What is computed in float32 of matrices kept in bfloat16, as outside of steps, is converted first.
+  const isConverted = (call: Call, value: ValueId) =>
+    isQuantised(value) || isHalf(value) && !halved.values.has(value) && !halved.products.has(call);
   return {
     isHalf,
     isQuantised,
@@ -50,7 +53,7 @@ export function keeping({ inputs, types }: Program, { halved, forms }: Kept): Ke
       return bytesOf(types[value]) / (isHalf(value) ? 2 : 1);
     },
     during: (call) =>
-      call.inputs.filter(isQuantised).reduce((sum, value) => {
+      call.inputs.filter((value) => formOf.has(value) && isConverted(call, value)).reduce((sum, value) => {
         const read = call.kernel === "GatherV2" ? call.outputs[0] : value;
         return sum + sizeOf(types[read].shape) * (halved.products.has(call) ? 2 : 4);
       }, 0),

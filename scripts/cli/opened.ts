@@ -6,6 +6,7 @@
 import { key } from "../../dsl/mod.ts";
 import type { Holding } from "../../models/checkpoint/load.ts";
 import { type OpenedModel, openTrained } from "../../tasks/mod.ts";
+import type { Use } from "../../tasks/trainer/room.ts";
 import { fetched } from "./fetched.ts";
 
 /**
@@ -24,17 +25,15 @@ export async function adapterFolders(text: string): Promise<readonly string[]> {
  *
  * @param name What `--model` takes
  * @param adapter What `--adapter` takes
- * @param seed Seed of what is in no file
- * @param holding What weights are kept as in the engine
+ * @param options Seed of what is in no file (default 0), what weights are kept as in the engine, and what it is opened for
  */
 export async function openNoting(
   name: string,
   adapter?: string,
-  seed: number = 0,
-  holding: Holding = {},
+  { seed = 0, holding, use }: { readonly seed?: number; readonly holding?: Holding; readonly use?: Use } = {},
 ): Promise<OpenedModel> {
   const folders = adapter === undefined ? undefined : await adapterFolders(adapter);
-  const opened = await openTrained(await fetched(name), { adapter: folders, key: key(seed), holding });
+  const opened = await openTrained(await fetched(name), { adapter: folders, key: key(seed), holding, use });
   const { initialised, params, part } = opened;
   for (const note of opened.model.notes) console.error(`note: ${note}`);
   if (part !== undefined) console.error(`note: "${part}" is what was taken of ${name}`);

@@ -10,6 +10,7 @@ import { NO_METHOD } from "../../tasks/trainer/method.ts";
 import { taskKinds } from "../../tasks/kinds.ts";
 import { type Answered, type Answering, type ComparedAnswers, testData } from "../../tasks/trainer/task.ts";
 import { readRunConfig, type SavedRun } from "../../tasks/fine_tune/mod.ts";
+import type { Use } from "../../tasks/trainer/room.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, integer, main, required, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
@@ -76,9 +77,14 @@ async function answersOf(
   asked: SavedRun["run"],
 ): Promise<readonly Answered[]> {
   const adapter = run.adapter === NO_METHOD ? undefined : `${folder}/adapter`;
-  const opened = await openNoting(run.model, adapter, run.seed);
+  const data = await testData(kind, asked);
+  const use: Use = {
+    attempted: `answering with ${folder}`,
+    needs: (model) => asking.needs(model, data, asked),
+  };
+  const opened = await openNoting(run.model, adapter, { seed: run.seed, use });
   try {
-    return await asking.answers(opened, await testData(kind, asked), asked);
+    return await asking.answers(opened, data, asked);
   } finally {
     dispose(opened.params as Record<string, Tensor>);
   }

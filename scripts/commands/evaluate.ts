@@ -8,6 +8,8 @@ import { writeNumbers } from "../../dsl/files/json.ts";
 import { useBackend } from "../../dsl/mod.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import { type EvaluationRun, readRunConfig, type Run, type TaskKind, taskKind, taskNames } from "../../tasks/mod.ts";
+import { quantisations } from "../../dsl/quantise.ts";
+import type { Use } from "../../tasks/trainer/room.ts";
 import { inPrecision } from "../../tasks/trainer/precision.ts";
 import { testData } from "../../tasks/trainer/task.ts";
 import { attempt } from "../cli/attempt.ts";
@@ -88,10 +90,16 @@ await main(
       );
     }
     const holding = kind.compact === undefined ? {} : subject;
-    const plain = await openNoting(subject.model, subject.adapter, subject.seed, holding);
+    // Data first: what it is decides how much memory an evaluation takes.
+    const data = await testData(kind, subject);
+    const use: Use = {
+      attempted: `evaluating ${subject.model}`,
+      needs: (model) => kind.evaluationNeeds(model, data, subject),
+      changes: quantisations.map((quantise) => [`--quantise ${quantise}`, { ...holding, quantise }]),
+    };
+    const plain = await openNoting(subject.model, subject.adapter, { seed: subject.seed, holding, use });
     const opened = { ...plain, params: await inPrecision(plain.layer, plain.params, subject.precision) };
     try {
-      const data = await testData(kind, subject);
       const { metrics, details, notes } = await kind.evaluate(opened, data, subject, reporterFor("evaluating"));
       for (const note of notes) console.error(`note: ${withFlags(flags, note)}`);
       console.log(options.json ? writeNumbers(details) : `${kind.inWords(metrics)}\n\n${inLines(metrics)}`);

@@ -14,7 +14,8 @@ import { ggufVocabulary } from "../../models/gguf/vocabulary.ts";
 import { readAdapterConfig } from "../../adapters/mod.ts";
 import { openModel } from "../../models/mod.ts";
 import { openConverted } from "../../tasks/combine.ts";
-import { mergeOpened, type OpenedModel } from "../../tasks/mod.ts";
+import type { OpenedModel } from "../../tasks/mod.ts";
+import { mergeAway } from "../../tasks/open.ts";
 import { adapterFolder } from "../../tasks/place.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, main, required, text } from "../cli/mod.ts";
@@ -55,7 +56,7 @@ function folderOf({ model }: OpenedModel): string {
 
 async function exportModel(opened: OpenedModel, out: string, dtype: GgufType): Promise<readonly string[]> {
   const folder = folderOf(opened);
-  const merged = await mergeOpened(opened);
+  const merged = await mergeAway(opened);
   try {
     const { model, params } = merged;
     const { metadata, notes, tensor, extra } = ggufLanguage(model, dtype);

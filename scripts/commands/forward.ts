@@ -7,14 +7,19 @@ import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import {
   compile,
   fromTensor,
+  mapTree,
   openSafetensors,
   type Params,
   toTensor,
   useBackend,
+  type ValueType,
   writeSafetensors,
 } from "../../dsl/mod.ts";
-import { namedForward } from "../../models/mod.ts";
-import { checkInputs, checkValues, signatureFor } from "../../models/checkpoint/signature.ts";
+import type { TensorInfo } from "../../dsl/safetensors/mod.ts";
+import { type Model, namedForward } from "../../models/mod.ts";
+import { checkInputs, checkValues, type Signature, signatureFor } from "../../models/checkpoint/signature.ts";
+import { planPass } from "../../tasks/trainer/plan.ts";
+import type { Use } from "../../tasks/trainer/room.ts";
 import { attempt } from "../cli/attempt.ts";
 import { main, required, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
@@ -38,18 +43,34 @@ await main(
   attempt(async ({ options: { model: name, adapter, input, output, backend, threads } }) => {
     await useBackend(backend, { threads });
     await using file = await openSafetensors(input);
-    const { model, layer, params } = await openNoting(name, adapter);
-    const signature = signatureFor(model, file.names);
-    checkInputs(
-      signature,
-      Object.fromEntries(file.names.map((each) => [each, file.info(each)])),
-      `reading ${input}`,
-    );
+    const found = Object.fromEntries(file.names.map((each) => [each, file.info(each)]));
+    const checked = (model: Model): Signature => {
+      const signature = signatureFor(model, file.names);
+      checkInputs(signature, found, `reading ${input}`);
+      return signature;
+    };
+    const types = mapTree<TensorInfo, ValueType>(({ shape, dtype }) => ({
+      shape,
+      dtype: /^[FB]/.test(dtype) ? "float32" : "int32",
+    }))(found);
+    const use: Use = {
+      attempted: `running ${name} on ${input}`,
+      needs: (model) => {
+        const signature = checked(model);
+        return (layer, kept) =>
+          planPass((all, given) => namedForward(signature, layer, all)(given), layer, types, kept).processBytes;
+      },
+    };
+    const { model, layer, params } = await openNoting(name, adapter, { use });
+    const signature = checked(model);
     const inputs: Record<string, Tensor> = {};
     for (const each of file.names) inputs[each] = toTensor(await file.read(each));
     await checkValues(signature, inputs, `reading ${input}`);
     // Compiled, so that every tensor is freed after its last use.
-    const forward = compile((all: Params, given: Params) => namedForward(signature, layer, all)(given));
+    const forward = compile(
+      (all: Params, given: Params) => namedForward(signature, layer, all)(given),
+      { graph: true, calls: 1 },
+    );
     const outputs: Record<string, Tensor> = { ...forward(params, inputs) };
     forward.dispose();
     dispose([params as Record<string, Tensor>, inputs]);

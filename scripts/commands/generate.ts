@@ -7,6 +7,9 @@ import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/mod.ts";
 import { printable } from "../../dsl/error.ts";
 import { openModel } from "../../models/mod.ts";
+import type { Holding } from "../../models/checkpoint/load.ts";
+import { quantisations } from "../../dsl/quantise.ts";
+import type { Use } from "../../tasks/trainer/room.ts";
 import { type Settings, type TaskKind, taskKinds } from "../../tasks/mod.ts";
 import { taskOf } from "../../tasks/kinds.ts";
 import { attempt } from "../cli/attempt.ts";
@@ -65,22 +68,27 @@ await main(
     ownOptions(kind, options, given, makingSettings);
     const values: Readonly<Record<string, unknown>> = options;
     const settings = Object.fromEntries(Object.keys(makingSettings(kind)).map((key) => [key, values[key]]));
+    const { making } = kind;
     let chosen = "";
     let params: Readonly<Record<string, Tensor>> = {};
     const open = async () => {
       ({ chosen } = await useBackend(backend, { threads }));
-      await kind.making!.requireRoom?.(described, { ...settings, quantise });
-      const opened = await openNoting(
-        described.name,
-        adapter,
-        undefined,
-        kind.compact === undefined ? {} : { quantise, ...settings, decoding: true },
-      );
+      const holding: Holding = kind.compact === undefined ? {} : { quantise, ...settings, decoding: true };
+      const use: Use = {
+        attempted: `generating with ${name}`,
+        needs: (model) => making.needs(model, settings),
+        changes: kind.compact === undefined ? [] : [
+          ["--precision bf16", { precision: "bf16" }],
+          ...quantisations.map((quantise) =>
+            [`--precision bf16 --quantise ${quantise}`, { precision: "bf16", quantise }] as const
+          ),
+        ],
+      };
+      const opened = await openNoting(described.name, adapter, { holding, use });
       params = opened.params;
       return opened;
     };
     try {
-      const { making } = kind;
       const all = { ...settings, seed };
       const { said, file, data } = making.converse !== undefined && making.isConversation?.(all)
         ? await making.converse(described, open, all, standardTerminal(json ? () => {} : write))

@@ -10,7 +10,8 @@ import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { openModel, saveModel } from "../../models/mod.ts";
 import { copyCompanions } from "../../models/companions/files.ts";
 import { openCombined } from "../../tasks/combine.ts";
-import { mergeOpened, type OpenedModel } from "../../tasks/mod.ts";
+import type { OpenedModel } from "../../tasks/mod.ts";
+import { mergeAway } from "../../tasks/open.ts";
 import { attempt } from "../cli/attempt.ts";
 import { fetched } from "../cli/fetched.ts";
 import { boolean, choice, integer, list, main, type Options, required, text } from "../cli/mod.ts";
@@ -47,7 +48,7 @@ async function opened(
   { model: name, adapter, weights, combination, svdRank: rank, adapterAlone, quantise }: Options<typeof flags>,
 ): Promise<OpenedModel & { readonly save?: (folder: string) => Promise<void> }> {
   if (weights === undefined && combination === undefined && rank === undefined && !adapterAlone) {
-    return await openNoting(name, adapter, undefined, { quantise });
+    return await openNoting(name, adapter, { holding: { quantise } });
   }
   if (quantise !== undefined) throw usage(`--quantise ${quantise}`, "weighted adapters", "one of the two");
   const how = combination ?? (rank === undefined ? weights === undefined ? "cat" : "linear" : "svd");
@@ -85,10 +86,10 @@ await main(
         allowed: "a model with weights",
       });
     }
-    const merged = await mergeOpened(found);
+    const merged = await mergeAway(found);
     await saveModel(merged.model, merged.params, out);
     await copyCompanions(found.model.folder, out);
-    dispose([found.params, merged.params] as Record<string, Tensor>[]);
+    dispose(merged.params as Record<string, Tensor>);
     console.log(`merged model: ${out}`);
   }),
 );

@@ -1,6 +1,6 @@
 /**
  * `deno task params`: trainable parameters of a method on a model, counted from declarations, and with `--plan` the memory
- * of a training step; no weights are allocated.
+ * of a training step, of loading, forward passes and decoding; no weights are allocated.
  *
  * @module
  */
@@ -13,13 +13,13 @@ import { precisionPlaces, precisions } from "../../dsl/engine/precision.ts";
 import { openModel } from "../../models/mod.ts";
 import { labelNames } from "../../models/config.ts";
 import { methodSettings } from "../../tasks/trainer/settings.ts";
-import { planTask } from "../../tasks/trainer/plan.ts";
+import { planForms, planForward, planLoading, planTask } from "../../tasks/trainer/plan.ts";
 import { requireTask, taskOf } from "../../tasks/kinds.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, text } from "../cli/mod.ts";
 import { modelHelp, qkvFlag, quantiseFlag, usage } from "../cli/options.ts";
 import { paperNote } from "./params/paper.ts";
-import { loadBytes, phaseLines, planLines, planOfText } from "./params/plan.ts";
+import { phaseLines, type Phases, planLines, planOfText } from "./params/plan.ts";
 import { heldForms } from "../../models/checkpoint/load.ts";
 
 const flags = {
@@ -27,7 +27,7 @@ const flags = {
   ...methodSettings,
   ...qkvFlag,
   classes: integer({ help: "Classes to learn", min: 1 }),
-  plan: boolean({ help: "Plan the memory of a training step, too" }),
+  plan: boolean({ help: "Plan the memory of a training step, of loading, forward passes and decoding, too" }),
   batch: integer({ help: "Examples a step, for --plan", min: 1, default: 1 }),
   length: integer({
     help: "Tokens of an example, for --plan of a language model",
@@ -91,7 +91,11 @@ await main(
     const forms = await heldForms(model, layer, holding);
     const plan = planTask(kind, model, layer, { ...settings, forms });
     const read = await heldForms(model, layer, { ...holding, decoding: true }, engineKind(backend));
-    const decoding = kind.compact === undefined ? undefined : planOfText(model, { ...settings, forms: read });
+    const phases: Phases = {
+      loading: planLoading(layer, { backend, forms: planForms(kind, layer, { ...settings, forms }) }),
+      forward: planForward(kind, model, layer, { ...settings, forms }),
+      decoding: kind.compact === undefined ? undefined : planOfText(model, { ...settings, forms: read }),
+    };
     const what = [
       kind.sizeInWords(settings),
       precision,
@@ -104,15 +108,14 @@ await main(
         ? writeNumbers({
           ...counts,
           plan: { ...settings, ...plan },
-          loading: loadBytes(plan, layer, backend),
-          decoding,
+          ...phases,
         })
         : [
           ...lines,
           "",
           `a training step: ${what.join(", ")}`,
           ...planLines(plan),
-          ...phaseLines(plan, layer, backend, decoding),
+          ...phaseLines(phases),
         ].join("\n"),
     );
   }),

@@ -9,6 +9,7 @@ import { useBackend } from "../../dsl/mod.ts";
 import { openModel } from "../../models/mod.ts";
 import { type NamedPicture, readColourImage, taskKinds } from "../../tasks/mod.ts";
 import { taskOf } from "../../tasks/kinds.ts";
+import { forwardNeeds } from "../../tasks/trainer/room.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, main, required, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
@@ -35,8 +36,9 @@ await main(
   { name: "predict", summary: `Predicts for pictures: ${able.map(({ summary }) => summary).join("; ")}.`, flags },
   attempt(async ({ options: { model: name, adapter, image, output, backend, threads, json } }) => {
     const described = await openModel(name);
-    const prediction = taskOf(described)?.pictures;
-    if (prediction === undefined) {
+    const kind = taskOf(described);
+    const prediction = kind?.pictures;
+    if (kind === undefined || prediction === undefined) {
       const allowed = able.map(({ models }) => models).join(", ");
       throw usage(`predicting for pictures with ${name}`, `a ${described.family} model`, allowed);
     }
@@ -50,7 +52,12 @@ await main(
     const first = await read(paths[0]);
     await useBackend(backend, { threads });
     for (const note of notes) console.error(`note: ${note}`);
-    const opened = await openNoting(described.name, adapter);
+    const opened = await openNoting(described.name, adapter, {
+      use: {
+        attempted: `predicting for ${paths[0]} with ${name}`,
+        needs: (model) => forwardNeeds(kind, model, prediction.size(model, first)),
+      },
+    });
     try {
       for (const [i, path] of paths.entries()) {
         const { data, lines } = await prediction.predict(opened, i === 0 ? first : await read(path), places[i]);

@@ -5,11 +5,13 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
-import { walk } from "../../dsl/layer.ts";
+import { type Layer, walk } from "../../dsl/layer.ts";
 import { isLinear } from "../../dsl/linear.ts";
 import { key } from "../../dsl/random.ts";
 import { join, type Params, type Path } from "../../dsl/tree.ts";
 import { mergeOpened, openTrained } from "../open.ts";
+import type { Kept } from "../trainer/needs.ts";
+import { parameterBytes, planLoading } from "../trainer/plan.ts";
 import type { WeightUpdate } from "./components.ts";
 
 /** A model and the folder of an adapter trained on it. */
@@ -73,7 +75,10 @@ function freeAll(...trees: readonly Params[]): void {
  * @throws OneloraError if no linear layer was changed
  */
 export async function layerUpdates({ model: name, adapter }: AdaptedRun): Promise<readonly LayerUpdate[]> {
-  const base = await openTrained(name, { key: key(0) });
+  // The model, the one that was trained, and its weights with the updates in them are there at once.
+  const needs = (layer: Layer, kept: Kept) => planLoading(layer, kept) + 2 * parameterBytes(layer, kept.forms);
+  const use = { attempted: `comparing ${adapter} with ${name}`, needs: () => needs };
+  const base = await openTrained(name, { key: key(0), use });
   try {
     const opened = await openTrained(name, { adapter, key: key(0) });
     const merged = await mergeOpened(opened);

@@ -105,6 +105,16 @@ export function threadsFor({ height, width }: DepthTransformOptions, asked?: num
 /** Values of the input of an evaluation batch, at most, where that leaves a picture: memory for what is computed of them. */
 const EVALUATION_VALUES = 2 ** 20;
 
+/**
+ * Pictures of an evaluation at a time.
+ *
+ * @param input What the model reads
+ * @param asked The number that was asked for
+ */
+export function evaluationRows({ height, width }: DepthTransformOptions, asked?: number): number {
+  return asked ?? Math.max(1, Math.trunc(EVALUATION_VALUES / (3 * height * width)));
+}
+
 /** What {@linkcode depthPredictions} takes. */
 export interface DepthEvaluation {
   /** Test data. */
@@ -147,7 +157,7 @@ export async function* depthPredictions(
   params: Params,
   { dataset, input, flip, limit, workers, evalBatch }: DepthEvaluation,
 ): AsyncGenerator<DepthPrediction, void, void> {
-  const batchSize = evalBatch ?? Math.max(1, Math.trunc(EVALUATION_VALUES / (3 * input.height * input.width)));
+  const batchSize = evaluationRows(input, evalBatch);
   const calls = (flip ? 2 : 1) * Math.ceil(Math.min(limit ?? Infinity, dataset.size) / batchSize);
   const predictor = depthPredictor(layer, params, flip, calls);
   const stream = depthBatches({

@@ -4,6 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { compile } from "../../dsl/compile/mod.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
 import { interpolate } from "../../dsl/ops/interpolate.ts";
 import type { Params } from "../../dsl/tree.ts";
@@ -72,13 +73,16 @@ export async function predictDepth(
   picture: ColourPicture,
 ): Promise<Float32Array> {
   const { values, height, width } = depthInput(picture, image);
+  // Compiled, so that every tensor is freed after its last use.
+  const forward = compile((all: Params, given: tf.Tensor) => apply(layer, all)(given), { graph: true, calls: 1 });
   const depth = tf.tidy(() => {
-    const map = apply(layer, params)(tf.tensor(values, [1, 3, height, width]));
+    const map = forward(params, tf.tensor(values, [1, 3, height, width]));
     const size = [picture.height, picture.width] as const;
     // Rows and columns that no whole patch reaches are not in the map.
     const [, rows, columns] = map.shape as [number, number, number];
     return interpolate(tf.reshape(map, [1, rows, columns, 1]), { size }, { mode: "bilinear" });
   });
+  forward.dispose();
   try {
     return await depth.data<"float32">();
   } finally {

@@ -8,7 +8,7 @@ import { basename, dirname, extname, join } from "../../dsl/files/path.ts";
 import { makeFolder, writeWhole } from "../../dsl/files/write.ts";
 import type { PicturePrediction } from "../trainer/prediction.ts";
 import { depthKindOf, depthSteps, encodeDepthColours, encodeDepthPng } from "./encode.ts";
-import { predictDepth } from "./predict.ts";
+import { depthInput, predictDepth } from "./predict.ts";
 
 function refused(found: string, allowed: string): OneloraError {
   return new OneloraError({ attempted: "choosing where depth goes", found, allowed }, { exitCode: 2 });
@@ -69,6 +69,10 @@ async function writePicture(path: string, png: Uint8Array): Promise<void> {
 export const depthOfPictures: PicturePrediction<DepthFiles> = {
   writes: "file for one picture, folder for several (default: NAME-depth.png here); coloured beside it",
   places: depthFiles,
+  size: (model, { path: _, ...picture }) => {
+    const { height, width } = depthInput(picture, model.image!);
+    return { batch: 1, length: 0, picture: { height, width } };
+  },
   predict: async ({ model, layer, params }, { path, ...picture }, files) => {
     const { height, width } = picture;
     const depth = await predictDepth(layer, params, model.image!, picture);

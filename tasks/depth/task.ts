@@ -26,9 +26,10 @@ import type {
   TaskStep,
 } from "../trainer/task.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
+import { forwardNeeds } from "../trainer/room.ts";
 import type { Reporter } from "../trainer/observe.ts";
 import { depthProtocols, type DepthSplits } from "./dataset.ts";
-import { type DepthEvaluation, depthPredictions, evaluateDepth, metricInput } from "./estimator.ts";
+import { type DepthEvaluation, depthPredictions, evaluateDepth, evaluationRows, metricInput } from "./estimator.ts";
 import { depthDataForms, openDepthData } from "./open.ts";
 import { type DepthMap, type DepthPair, isDepthPair, ownDepth } from "./own.ts";
 import { depthPicture } from "./pictures.ts";
@@ -62,8 +63,9 @@ async function show(
   }
 }
 
-function step(model: Model, layer: Layer, { batch }: BatchSize): TaskStep {
-  const { channels, height, width } = model.image!;
+function step(model: Model, layer: Layer, { batch, picture }: BatchSize): TaskStep {
+  const { channels } = model.image!;
+  const { height, width } = picture ?? model.image!;
   return {
     batch: {
       pixels: { shape: [batch, channels, height, width], dtype: "float32" },
@@ -117,6 +119,7 @@ async function open(
       onLine: reporter.line,
     }),
     examples: data.train.size,
+    picture: input,
     momentum: run.schedule.startsWith("one-cycle")
       ? ({ steps, warmup }) => oneCycleMomentum({ steps, rise: warmup > 0 ? warmup / steps : undefined })
       : undefined,
@@ -172,6 +175,11 @@ export const monocularDepth: TaskKind<DepthSettings, DepthSplits, DepthPair, Ima
   },
   dataFacts: ({ train, test }) => ({ examples: { train: train.size, test: test.size } }),
   open,
+  evaluationNeeds: (model, { test }, { limit = Infinity, evalBatch }) => {
+    const picture = metricInput(model);
+    const batch = Math.min(evaluationRows(picture, evalBatch), test.size, limit);
+    return Promise.resolve(forwardNeeds(monocularDepth as TaskKind, model, { batch, length: 0, picture }));
+  },
   evaluate,
   predict: async ({ model, layer, params }, image) => {
     const { height, width, ...picture } = await readColourImage(image);

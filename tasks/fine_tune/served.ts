@@ -12,6 +12,7 @@ import type { Params, Path } from "../../dsl/tree.ts";
 import { type HubOptions, loadParams, type Model, openModel } from "../../models/mod.ts";
 import { substituteOf } from "../../models/checkpoint/keys.ts";
 import { requireTask, taskKind, type TaskName } from "../kinds.ts";
+import { requireRoomToUse } from "../trainer/room.ts";
 import { adapterFolder, fitted, placeFolder } from "../place.ts";
 import type { TaskKind } from "../trainer/task.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
@@ -114,6 +115,7 @@ export async function serve<Name extends TaskName>(
 ): Promise<Served<Name>> {
   const published = typeof base === "string" ? await openModel(base, { hub }) : base;
   const kind = task === undefined ? requireTask(published, `serving ${published.name}`) : taskKind(task);
+  await requireRoomToUse(published, () => published.layer, {});
   const { params } = await loadParams(published, key(0));
   const held = new Map<string, Held>();
   const the = (name: string): Held => {

@@ -12,7 +12,7 @@ import { apply } from "../../dsl/layer.ts";
 import { key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { asEncoder, decoding, loadParams, type Model, openModel } from "../../models/mod.ts";
-import { readAutoencoderConfig } from "../../models/autoencoder/config.ts";
+import { type AutoencoderConfig, readAutoencoderConfig } from "../../models/autoencoder/config.ts";
 import type { LatentEncoder } from "./latents.ts";
 import { diffusionInput } from "./objective.ts";
 
@@ -57,15 +57,27 @@ export async function autoencoderOf(model: Model, named?: string): Promise<strin
   }, { exitCode: 2 });
 }
 
+/** An autoencoder's description, and what it computes. */
+export interface DescribedAutoencoder {
+  /** Its model. */
+  readonly model: Model;
+  /** Its configuration. */
+  readonly config: AutoencoderConfig;
+  /** Pixels to the mean and log variance of latents. */
+  readonly encode: (all: Params, pixels: tf.Tensor) => readonly [mean: tf.Tensor, logvar: tf.Tensor];
+  /** Latents to pixels. */
+  readonly decode: (all: Params, latents: tf.Tensor) => tf.Tensor;
+}
+
 /**
- * Opens the autoencoder of a diffusion model.
+ * Describes the autoencoder of a diffusion model; no weights are read.
  *
  * @param name Preset name or folder
  * @param model The diffusion model
  * @throws OneloraError for another kind of model, and one whose latents do not fit
  */
-export async function openAutoencoder(name: string, model: Model): Promise<Autoencoder> {
-  const { shape: [latent, side] } = diffusionInput(model);
+export async function describeAutoencoder(name: string, model: Model): Promise<DescribedAutoencoder> {
+  const { shape: [latent] } = diffusionInput(model);
   const opened = await openModel(name);
   const encoder = asEncoder(opened, opened.layer);
   const config = readAutoencoderConfig(opened.config);
@@ -76,14 +88,30 @@ export async function openAutoencoder(name: string, model: Model): Promise<Autoe
       allowed: `an autoencoder with latents of ${latent}`,
     }, { exitCode: 2 });
   }
+  return {
+    model: opened,
+    config,
+    encode: (all, pixels) => {
+      const [, mean, logvar] = apply(encoder, all)(pixels);
+      return [mean, logvar];
+    },
+    decode: (all, latents) => apply(decoding(config)(opened.layer), all)(latents),
+  };
+}
+
+/**
+ * Opens the autoencoder of a diffusion model.
+ *
+ * @param name Preset name or folder
+ * @param model The diffusion model
+ * @throws OneloraError for another kind of model, and one whose latents do not fit
+ */
+export async function openAutoencoder(name: string, model: Model): Promise<Autoencoder> {
+  const { shape: [, side] } = diffusionInput(model);
+  const { model: opened, config, ...functions } = await describeAutoencoder(name, model);
   const { params } = await loadParams(opened, key(0));
-  const encode = compile((all: Params, pixels: tf.Tensor) => {
-    const [, mean, logvar] = apply(encoder, all)(pixels);
-    return [mean, logvar] as const;
-  }, { graph: true });
-  const decode = compile((all: Params, latents: tf.Tensor) => apply(decoding(config)(opened.layer), all)(latents), {
-    graph: true,
-  });
+  const encode = compile(functions.encode, { graph: true });
+  const decode = compile(functions.decode, { graph: true });
   return {
     name,
     image: { size: side * 2 ** (config.blocks.length - 1), channels: config.channels },

@@ -46,8 +46,9 @@ export interface JudgingOptions extends SamplerSettings {
 }
 
 /** Images that the loss is a mean of, at most. */
-const HELD_OUT = 1000;
-const BATCH = 100;
+export const HELD_OUT = 1000;
+/** Images of one evaluation batch. */
+export const BATCH = 100;
 /** Numbers of a batch; the last only where the variance is learned. */
 const NUMBERS = ["loss", "mse", "variational"] as const;
 

@@ -8,7 +8,9 @@ import type { Model } from "../../models/mod.ts";
 import { integer, number, text } from "../trainer/setting.ts";
 import type { Making } from "../trainer/prediction.ts";
 import { autoencoderOf } from "./autoencoder.ts";
+import { samplingNeeds } from "./needs.ts";
 import { encodePng, imageGrid } from "./pictures.ts";
+import { generationRecipeFor } from "./recipe.ts";
 import { classNumber, sampleClasses } from "./sample.ts";
 import { evenLabels } from "./sampler.ts";
 import { generationSettings } from "./settings.ts";
@@ -46,6 +48,8 @@ export const samplingGrid: Making<GridSettings> = {
     guidance: number({ help: "scale of classifier-free guidance (default: 1.5, dit-micro 5); 1 for none", min: 0 }),
     vae: generationSettings.vae,
   },
+  needs: (model, { count, vae, guidance = generationRecipeFor(model.name, "").own.guidance }) =>
+    samplingNeeds(model, { count, guidance, vae }),
   make: async (described, open, settings) => {
     const { vae, steps: samplingSteps, guidance, output, seed } = settings;
     await autoencoderOf(described, vae);

@@ -31,6 +31,30 @@ const SHAPE = 3;
 /** Fewer steps than these are DDIM's. */
 const DDPM_STEPS = 100;
 
+/** Pictures sampled at a time where nothing is said. */
+export const SAMPLED = 64;
+
+/**
+ * What a step of sampling computes: the model's output for noisy pictures, guided.
+ *
+ * @param layer The model
+ * @param input What it takes
+ * @param guidance Scale of classifier-free guidance; 1 for none
+ */
+export function denoiser(
+  layer: ConditionalDiffusion,
+  { classes, process }: Pick<DiffusionInput, "classes" | "process">,
+  guidance: number,
+): (all: Params, x: tf.Tensor, timesteps: tf.Tensor, y: tf.Tensor) => tf.Tensor {
+  // A pipeline of diffusers guides as diffusers does.
+  const channels = process?.method === undefined ? "first-three" : "all";
+  return (all, x, timesteps, y) => {
+    const model = apply(layer, all);
+    if (guidance === 1) return model(x, timesteps, y);
+    return guided(model, { scale: guidance, nullClass: classes, channels })(x, timesteps, y);
+  };
+}
+
 /**
  * Samples a picture for each label, [B, C, H, W] from about -1 to 1 a batch. Noise is a pure function of key and index, so
  * a picture depends on no other.
@@ -49,17 +73,11 @@ export async function* samplePictures(
   { shape, classes, process }: DiffusionInput,
   labels: Int32Array,
   key: Key,
-  { samplingSteps, guidance, decode, batchSize = 64 }: SamplerSettings,
+  { samplingSteps, guidance, decode, batchSize = SAMPLED }: SamplerSettings,
 ): AsyncGenerator<CleanBatch, void, void> {
   const schedule = samplingSchedule(process, samplingSteps);
   const method = process?.method ?? (samplingSteps < DDPM_STEPS ? "ddim" : "ddpm");
-  // A pipeline of diffusers guides as diffusers does.
-  const channels = process?.method === undefined ? "first-three" : "all";
-  const denoise = compile((all: Params, x: tf.Tensor, timesteps: tf.Tensor, y: tf.Tensor) => {
-    const model = apply(layer, all);
-    if (guidance === 1) return model(x, timesteps, y);
-    return guided(model, { scale: guidance, nullClass: classes, channels })(x, timesteps, y);
-  }, { graph: true });
+  const denoise = compile(denoiser(layer, { classes, process }, guidance), { graph: true });
   try {
     const starts = Array.from({ length: Math.ceil(labels.length / batchSize) }, (_, i) => i * batchSize);
     const all = inTurn(starts, async (start) => {

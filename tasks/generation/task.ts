@@ -31,12 +31,15 @@ import type {
   TaskKind,
   TaskStep,
 } from "../trainer/task.ts";
+import type { Needs } from "../trainer/needs.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
+import { forwardNeeds } from "../trainer/room.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 import { type Autoencoder, autoencoderOf, openAutoencoder } from "./autoencoder.ts";
-import { distanceMeter, heldOutLoss, type Judged, type JudgingOptions } from "./evaluate.ts";
+import { BATCH, distanceMeter, HELD_OUT, heldOutLoss, type Judged, type JudgingOptions } from "./evaluate.ts";
 import { openFeatures } from "./features.ts";
 import { samplingGrid } from "./grid.ts";
+import { samplingNeeds } from "./needs.ts";
 import { diffusionInput, generationObjective } from "./objective.ts";
 import { encodePng, imageGrid, type Pixels } from "./pictures.ts";
 import { distanceTitle, unfitGeneration } from "./fit.ts";
@@ -278,6 +281,18 @@ async function evaluate(
   return { metrics, details: { ...metrics, sampling }, notes };
 }
 
+/** What an evaluation takes: the loss of held-out images, and sampling. */
+async function evaluationNeeds(model: Model, { test }: ImageSplits, run: GenerationEvaluation): Promise<Needs> {
+  const { own: recipe } = generationRecipeFor(model.name, run.data);
+  const { samples: count = recipe.samples, guidance = recipe.guidance, vae } = run.own;
+  const { limit = HELD_OUT, evalBatch = BATCH } = run;
+  const batch = Math.min(limit, test.size, evalBatch, BATCH);
+  const loss = forwardNeeds(generation as TaskKind, model, { batch, length: 0 });
+  if (count === 0) return loss;
+  const sampling = await samplingNeeds(model, { count, guidance, vae, batchSize: run.evalBatch });
+  return (layer, kept) => Math.max(loss(layer, kept), sampling(layer, kept));
+}
+
 /** Paper, section 4.3. */
 export const generation: TaskKind<GenerationSettings, ImageSplits, LabelledImage, string | number, Pixels> = {
   name: "generation",
@@ -303,6 +318,7 @@ export const generation: TaskKind<GenerationSettings, ImageSplits, LabelledImage
   holdOut: holdOutImages,
   dataFacts: imageFacts,
   open,
+  evaluationNeeds,
   evaluate,
   predict: async (trained, label, { own, seed = 0 }) => {
     const labels = Int32Array.of(classNumber(trained.model, label));

@@ -86,7 +86,7 @@ export function squareImages({ name, family, image }: Model): ImageInput {
 }
 
 /** Images of one evaluation batch. */
-const EVALUATION_BATCH = 100;
+export const EVALUATION_BATCH = 100;
 
 /**
  * What transforms must know of a model's input.

@@ -4,6 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { compile } from "../../dsl/compile/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
 import { key } from "../../dsl/random.ts";
@@ -43,10 +44,13 @@ export async function predictClasses(
   const { shape, apply: prepare } = evaluationTransform(transformOptions(squareImages(model)));
   const pixels = prepare({ ...picture, label: 0 }, key(0));
   const several = takesSeveral(model);
-  const found = tf.tidy(() => {
-    const logits = apply(layer, params)(tf.tensor(pixels, [1, ...shape]));
+  // Compiled, so that every tensor is freed after its last use.
+  const forward = compile((all: Params, given: tf.Tensor) => {
+    const logits = apply(layer, all)(given);
     return several ? tf.sigmoid(logits) : tf.softmax(logits);
-  });
+  }, { graph: true, calls: 1 });
+  const found = tf.tidy(() => forward(params, tf.tensor(pixels, [1, ...shape])));
+  forward.dispose();
   try {
     const probabilities = await found.data<"float32">();
     return [...probabilities].map((probability, i) => ({ label: model.labels?.[i] ?? `${i}`, probability }))
@@ -65,6 +69,7 @@ export const classesOfPictures: PicturePrediction<undefined> = {
       exitCode: 2,
     });
   },
+  size: () => ({ batch: 1, length: 0 }),
   predict: async ({ model, layer, params }, { path, ...pixels }) => {
     const classes = await predictClasses(model, layer, params, { ...pixels, channels: 3 });
     const lines = classes.map(({ label, probability }) => `${(100 * probability).toFixed(2).padStart(6)} %  ${label}`);

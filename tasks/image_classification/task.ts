@@ -30,11 +30,13 @@ import type {
   TaskStep,
 } from "../trainer/task.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
+import { forwardNeeds } from "../trainer/room.ts";
 import type { Reporter } from "../trainer/observe.ts";
 import {
   classificationObjective,
   classificationTask,
   evaluateFitted,
+  EVALUATION_BATCH,
   type FeedSettings,
   heldPictures,
   scalarMetrics,
@@ -182,6 +184,10 @@ export const imageClassification: TaskKind<
   holdOut: holdOutImages,
   dataFacts: imageFacts,
   open,
+  evaluationNeeds: (model, { test }, { limit = Infinity, evalBatch = EVALUATION_BATCH }) => {
+    const batch = Math.min(evalBatch, test.size, limit);
+    return Promise.resolve(forwardNeeds(imageClassification as TaskKind, model, { batch, length: 0 }));
+  },
   evaluate,
   predict: async ({ model, layer, params }, image) =>
     await predictClasses(model, layer, params, await readImage(image)),

@@ -13,9 +13,9 @@ import { goOn } from "../../models/llama/generate.ts";
 import { settledText } from "../../models/llama/tokenizer.ts";
 import { boolean, choice, integer, number, text } from "../trainer/setting.ts";
 import type { Making } from "../trainer/prediction.ts";
-import { type ContinueSettings, generationOf } from "./continuation.ts";
+import { type ContinueSettings, generationOf, MOST_TOKENS } from "./continuation.ts";
 import { converse } from "./converse.ts";
-import { requireRoomToGoOn } from "./room.ts";
+import { decodingNeeds } from "./room.ts";
 import { encodeOpen } from "./encode.ts";
 import { tokenizerOf } from "./questions.ts";
 
@@ -57,7 +57,9 @@ export const continuing: Making<ContinueSettings> = {
   },
   isConversation: ({ prompt, chat }) => chat === true && prompt === undefined,
   converse,
-  requireRoom: requireRoomToGoOn,
+  needs: (model, { prompt = "", maxTokens = MOST_TOKENS }) =>
+    // A token is a byte at least.
+    Promise.resolve(decodingNeeds(model, { rows: 1, length: Math.max(1, prompt.length), tokens: maxTokens })),
   make: async (described, open, { prompt, chat, seed, precision, ...given }, write) => {
     asLanguageModel(described, described.layer);
     if (prompt === undefined) throw refused("going on with a text", "no `prompt`", "`prompt: TEXT`");

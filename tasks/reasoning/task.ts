@@ -22,7 +22,9 @@ import type {
   TaskKind,
   TaskStep,
 } from "../trainer/task.ts";
+import type { Needs } from "../trainer/needs.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
+import { forwardNeeds } from "../trainer/room.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 import { continuing } from "./continue.ts";
 import { evaluateReasoning, reasoningObjective } from "./objective.ts";
@@ -30,6 +32,9 @@ import { holdOutQuestions, openReasoningData, type ReasoningData, reasoningDataF
 import { isPromptPair, ownPairs, type PromptPair } from "./own.ts";
 import { LENGTH, type ModelQuestions, openQuestions, tokenizerOf } from "./questions.ts";
 import { recipeFor } from "./recipe.ts";
+import { decodingNeeds } from "./room.ts";
+import { alpacaPrompt } from "./template.ts";
+import { encodeOpen } from "./encode.ts";
 import { answersReport } from "./report.ts";
 import { evaluateExactMatch, respond, type Responded, type RespondOptions } from "./respond.ts";
 import { type ReasoningSettings, reasoningSettings } from "./settings.ts";
@@ -161,6 +166,38 @@ async function evaluate(
   return { metrics, details: { ...metrics, responses }, notes: questions.notes };
 }
 
+/** What answering the first questions of validation takes. */
+async function answerNeeds(
+  model: Model,
+  data: ReasoningData,
+  run: EvaluationRun<ReasoningSettings>,
+): Promise<Needs> {
+  return needsOfAnswers(model, await openQuestions(model, data, run));
+}
+
+function needsOfAnswers(model: Model, questions: ModelQuestions): Needs {
+  const { asked, tokenizer } = questions;
+  const { maxTokens: tokens = 0, batchSize = 1 } = answering(questions);
+  const lengths = asked.map(({ query }) => encodeOpen(tokenizer, alpacaPrompt(query)).length);
+  const rows = Math.min(batchSize, asked.length);
+  return decodingNeeds(model, { rows, length: Math.max(1, ...lengths), tokens });
+}
+
+async function evaluationNeeds(
+  model: Model,
+  data: ReasoningData,
+  run: EvaluationRun<ReasoningSettings>,
+): Promise<Needs> {
+  const questions = await openQuestions(model, data, run);
+  const { validation, train, asked, evalBatch = EVALUATION_BATCH } = questions;
+  const loss = forwardNeeds(reasoning as TaskKind, model, {
+    batch: evalBatch,
+    length: longestRow(validation, lengthMultiple(train, validation)),
+  });
+  const answers = asked.length === 0 ? undefined : needsOfAnswers(model, questions);
+  return (layer, kept) => Math.max(loss(layer, kept), answers?.(layer, kept) ?? 0);
+}
+
 /**
  * A model's likeliest answers to the first questions of validation, which are a random choice; the loss over all of them is
  * not computed.
@@ -204,6 +241,7 @@ export const reasoning: TaskKind<ReasoningSettings, ReasoningData, PromptPair, s
   holdOut: holdOutQuestions,
   dataFacts: ({ examples }) => ({ examples: { worked: examples.length } }),
   open,
+  evaluationNeeds,
   evaluate,
   predict: async ({ model, layer, params }, prompt, { own: { answerTokens = LENGTH } }) => {
     const tokenizer = await tokenizerOf(model);
@@ -213,7 +251,7 @@ export const reasoning: TaskKind<ReasoningSettings, ReasoningData, PromptPair, s
     return answer;
   },
   making: continuing,
-  answering: { answers: validationAnswers, report: answersReport },
+  answering: { answers: validationAnswers, needs: answerNeeds, report: answersReport },
   inWords: ({ loss, perplexity, exactMatch }) =>
     `loss ${loss.toFixed(4)}  perplexity ${perplexity.toPrecision(4)}${
       exactMatch === undefined ? "" : `  exact match ${(exactMatch * 100).toFixed(1)} %`

@@ -6,16 +6,19 @@
 import { OneloraError } from "../../dsl/error.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
-import { asLanguageModel, type CausalLanguageModel } from "../../models/mod.ts";
+import { asLanguageModel, type CausalLanguageModel, type Model } from "../../models/mod.ts";
 import type { OwnDataOptions } from "../data/own.ts";
 import { reasoning } from "../reasoning/task.ts";
 import { evaluateReasoning, reasoningObjective } from "../reasoning/objective.ts";
+import { decodingNeeds } from "../reasoning/room.ts";
 import { respondTo } from "../reasoning/respond.ts";
 import { lengthMultiple, longestRow, tokenBatches, TOKENS_ONLY } from "../reasoning/training.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
+import type { Needs } from "../trainer/needs.ts";
 import type { Reporter } from "../trainer/observe.ts";
 import { staysOnDevice } from "../trainer/on_device.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
+import { forwardNeeds } from "../trainer/room.ts";
 import type {
   EvaluationReport,
   EvaluationRun,
@@ -120,6 +123,27 @@ async function evaluate(
   return { metrics, details: { ...metrics, responses }, notes: texts.notes };
 }
 
+/** What an evaluation takes: the losses', the choices' and the answers' largest pass. */
+async function evaluationNeeds(
+  model: Model,
+  data: TextData,
+  run: EvaluationRun<TextSettings>,
+): Promise<Needs> {
+  const prepared = await prepareTexts(model, data, run, "test");
+  const { train, validation, choices, asked, encoding } = prepared;
+  const { evalBatch: rows = EVALUATION_BATCH } = run;
+  const judged = [...validation, ...choices.flatMap(({ encoded }) => encoded)];
+  const loss = forwardNeeds(texts as TaskKind, model, {
+    batch: rows,
+    length: longestRow(judged, lengthMultiple(train, validation)),
+  });
+  if (asked.length === 0) return loss;
+  const length = Math.max(1, ...asked.map(({ ids }) => ids.length));
+  const tokens = Math.min(encoding.length, ANSWER);
+  const answers = decodingNeeds(model, { rows: Math.min(rows, asked.length), length, tokens });
+  return (layer, kept) => Math.max(loss(layer, kept), answers(layer, kept));
+}
+
 /** Rows in memory as examples. */
 function examplesOf(rows: readonly TextRow[], name: string): readonly TextExample[] {
   const exampleOf = shapeReader({});
@@ -186,6 +210,7 @@ export const texts: TaskKind<TextSettings, unknown, Readonly<Record<string, unkn
   holdOut: (data, count) => holdOutTexts(data as TextData, count),
   dataFacts: (data) => textFacts(data as TextData),
   open: (run, { model, data }, reporter) => open(run, { model, data: data as TextData }, reporter),
+  evaluationNeeds: (model, data, run) => evaluationNeeds(model, data as TextData, run),
   evaluate: (trained, data, run) => evaluate(trained, data as TextData, run),
   predict: async ({ model, layer, params }, prompt, { own }) => {
     const encoding = await encodingFor(model, own);

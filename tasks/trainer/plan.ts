@@ -1,16 +1,19 @@
 /**
- * What a training step of a model takes, computed without its weights.
+ * What a training step of a model takes, or its forward pass, computed without its weights.
  *
  * @module
  */
+import { planRecurrent, type RecurrentPlan } from "../../dsl/compile/plan_recurrent.ts";
 import { type PlanOptions, planStep, type StepPlan, typesOf, type ValueType } from "../../dsl/compile/mod.ts";
 import { drawsAnything, isTrainable, type Layer, type ParamSpec, specs } from "../../dsl/layer.ts";
+import { quantisedBytes } from "../../dsl/quantise.ts";
 import { adamw, type Optimiser } from "../../dsl/optimise/mod.ts";
-import { mapTree, type Params, partition, type Tree } from "../../dsl/tree.ts";
+import { mapTree, type Params, partition, sizeOf, type Tree } from "../../dsl/tree.ts";
 import { engineInUse } from "../../dsl/engine/mod.ts";
 import { engineKind } from "../../dsl/engine/kinds.ts";
 import { formsOf } from "../../models/checkpoint/load.ts";
 import type { Model } from "../../models/mod.ts";
+import type { Kept } from "./needs.ts";
 import { drawingObjective, DRAWS } from "./draws.ts";
 import { underRun } from "./method.ts";
 import { trainStep } from "./step.ts";
@@ -26,6 +29,94 @@ export interface TrainingPlanOptions extends BatchSize, Pick<PlanOptions, "backe
   readonly optimiser?: Optimiser;
 }
 
+/** Parameters by path, as they are declared. */
+function declared(layer: Layer): Tree<ValueType> {
+  return mapTree<ParamSpec, ValueType>(({ shape }) => ({ shape, dtype: "float32" }))(specs(layer));
+}
+
+/**
+ * What frozen parameters are kept as, where the task and the engine keep them in other forms than float32.
+ *
+ * @param kind The task
+ * @param layer The layer
+ * @param options See {@linkcode TrainingPlanOptions}
+ */
+export function planForms(
+  kind: Pick<TaskKind, "compact">,
+  layer: Layer,
+  { backend, ...options }: TrainingPlanOptions,
+): PlanOptions["forms"] {
+  const keeps = kind.compact === true &&
+    (backend === undefined ? engineInUse() : engineKind(backend)).hold !== undefined;
+  return keeps ? options.forms ?? formsOf(layer, options) : undefined;
+}
+
+/**
+ * Bytes of a layer's parameters as they are kept.
+ *
+ * @param layer Its layer, adapted or not
+ * @param forms What they are kept as, those that are
+ */
+export function parameterBytes(layer: Layer, forms: Kept["forms"]): number {
+  return Object.entries(specs(layer)).reduce((sum, [path, { shape }]) => {
+    const form = forms?.get(path);
+    const isPlain = form === undefined || form === "bf16";
+    return sum + (isPlain ? sizeOf(shape) * (form === undefined ? 4 : 2) : quantisedBytes(form, shape));
+  }, 0);
+}
+
+/** Float32 numbers of a layer's largest parameter, in bytes. */
+function largestBytes(layer: Layer): number {
+  return 4 * Object.values(specs(layer)).reduce((most, { shape }) => Math.max(most, sizeOf(shape)), 0);
+}
+
+/**
+ * What a process takes at the last of a model's weights: all parameters as they are kept, and the largest as numbers.
+ *
+ * @param layer Its layer, adapted or not
+ * @param kept The engine, and what it keeps them as
+ */
+export function planLoading(layer: Layer, { backend, forms }: Kept): number {
+  const { process } = engineKind(backend).overhead;
+  return Math.round(parameterBytes(layer, forms) + largestBytes(layer) + process);
+}
+
+/**
+ * Plans a function of a layer's parameters and some tensors, as it is run outside of training.
+ *
+ * @param f The function, from all parameters and the tensors to a tree of tensors
+ * @param layer The layer
+ * @param input Types of the tensors
+ * @param kept The engine, and what it keeps parameters as
+ */
+export function planPass(
+  f: (params: Params, input: Params) => Params,
+  layer: Layer,
+  input: Tree<ValueType>,
+  { backend, forms }: Kept,
+): RecurrentPlan {
+  const types = { parameters: declared(layer), kept: {}, input };
+  // Numbers are computed in float32 outside of steps and decoding, whatever they are kept as.
+  return planRecurrent((params, _, given) => [f(params, given), {}], types, { backend, forms });
+}
+
+/**
+ * Plans a forward pass of a task, as evaluations and predictions run it: of a batch in, and of its loss. No weights are
+ * allocated.
+ *
+ * @param kind The task
+ * @param model The model
+ * @param layer Its layer, adapted or not
+ * @param options See {@linkcode TrainingPlanOptions}
+ */
+export function planForward(kind: TaskKind, model: Model, layer: Layer, options: TrainingPlanOptions): RecurrentPlan {
+  const { batch, objective } = kind.step(model, layer, options);
+  return planPass((params, given) => ({ loss: objective(params, given).loss }), layer, batch, {
+    backend: options.backend ?? engineInUse().name,
+    forms: planForms(kind, layer, options),
+  });
+}
+
 /**
  * Plans a training step of a task; no weights are allocated.
  *
@@ -39,8 +130,7 @@ export function planTask(kind: TaskKind, model: Model, layer: Layer, options: Tr
   const planned = kind.step(model, underRun(layer, options), options);
   const words: Tree<ValueType> = drawsAnything(layer) ? { [DRAWS]: { shape: [2], dtype: "int32" } } : {};
   const batch = { ...planned.batch, ...words };
-  const parameters = mapTree<ParamSpec, ValueType>(({ shape }) => ({ shape, dtype: "float32" }))(specs(layer));
-  const { kept: trained, rest: frozen } = partition<ValueType>(isTrainable(layer))(parameters);
+  const { kept: trained, rest: frozen } = partition<ValueType>(isTrainable(layer))(declared(layer));
   let gradients: Params = {};
   const step = trainStep(drawingObjective(planned.objective), {
     ...optimiser,
@@ -48,9 +138,6 @@ export function planTask(kind: TaskKind, model: Model, layer: Layer, options: Tr
   });
   const state = { frozen, trained, optimiser: typesOf((params) => optimiser.init(params), trained) };
   const rate: ValueType = { shape: [], dtype: "float32" };
-  const keeps = kind.compact === true &&
-    (backend === undefined ? engineInUse() : engineKind(backend)).hold !== undefined;
-  const forms = keeps ? options.forms ?? formsOf(layer, options) : undefined;
-  const settings = { backend, precision, forms, gradients: () => gradients };
+  const settings = { backend, precision, forms: planForms(kind, layer, options), gradients: () => gradients };
   return planStep(step, { ...state, batch: { ...batch, rate } }, settings);
 }

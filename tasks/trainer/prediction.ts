@@ -5,8 +5,8 @@
  */
 import type { Layer } from "../../dsl/layer.ts";
 import type { Params } from "../../dsl/tree.ts";
-import type { Holding } from "../../models/checkpoint/load.ts";
 import type { Model } from "../../models/mod.ts";
+import type { BatchSize, Needs } from "./needs.ts";
 import type { SettingsOf } from "./setting.ts";
 
 /** An adapted model and its parameters. */
@@ -58,6 +58,8 @@ export interface PicturePrediction<Place = unknown> {
    * @param output What the user named
    */
   places(pictures: readonly string[], output?: string): readonly Place[];
+  /** How much the model is given for a picture. */
+  size(model: Model, picture: NamedPicture): BatchSize;
   /** Predicts for a picture, and writes what is to be written. */
   predict(trained: TrainedModel, picture: NamedPicture, place: Place): Promise<Printed>;
 }
@@ -91,14 +93,14 @@ export interface Making<Own extends object = object> {
   /** Its settings. */
   readonly settings: SettingsOf<Own>;
   /**
-   * Refuses, before anything large is read, what does not fit into memory.
+   * What making it takes by plan.
    *
    * @param model The model's description
-   * @param settings The settings, and what weights are kept as
+   * @param settings The settings
    *
    * @internal
    */
-  requireRoom?(model: Model, settings: Own & Holding): Promise<void>;
+  needs(model: Model, settings: Own): Promise<Needs>;
   /**
    * Makes it.
    *

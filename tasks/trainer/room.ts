@@ -1,17 +1,22 @@
 /**
- * Whether a run fits into the memory there is, found out before anything large is read.
+ * Whether what is to be done with a model fits into the memory there is, found out before anything large is read.
  *
  * @module
  */
+import type { BackendName } from "../../dsl/engine/interface.ts";
+import { backendNames, engineKind } from "../../dsl/engine/kinds.ts";
 import { engineInUse } from "../../dsl/engine/mod.ts";
+import type { StoredForm } from "../../dsl/engine/stored.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { specs } from "../../dsl/layer.ts";
+import { type Layer, specs } from "../../dsl/layer.ts";
 import { isGranted } from "../../dsl/permission.ts";
-import { sizeOf } from "../../dsl/tree.ts";
+import { type Path, sizeOf } from "../../dsl/tree.ts";
 import { formsOf, heldForms, type Holding } from "../../models/checkpoint/load.ts";
+import type { Model } from "../../models/mod.ts";
+import type { Kept, Needs } from "./needs.ts";
 import { partRows } from "./parts.ts";
-import { planTask } from "./plan.ts";
-import type { PreparedTask, Run, TaskKind } from "./task.ts";
+import { planForward, planLoading, planTask } from "./plan.ts";
+import type { BatchSize, PreparedTask, Run, TaskKind } from "./task.ts";
 
 /** Where a container's bound is written, of the newer and the older kind. */
 const BOUNDS = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
@@ -36,10 +41,8 @@ function boundOf(path: string): number {
   }
 }
 
-/** The memory there is: the machine's, or its share that this process may take. Unknown on a card, and without permission. */
-export function roomThere(): Room | undefined {
-  const { device, most = Infinity, name } = engineInUse();
-  if (device.kind === "gpu" || !isGranted({ name: "sys", kind: "systemMemoryInfo" })) return undefined;
+/** The memory there is for an engine that can address so much: the machine's, or its share that this process may take. */
+function roomUnder(name: BackendName, most: number): Room {
   const { total } = Deno.systemMemoryInfo();
   const bound = Math.min(...BOUNDS.map((path) => isGranted({ name: "read", path }) ? boundOf(path) : Infinity));
   const rooms: readonly Room[] = [
@@ -50,10 +53,20 @@ export function roomThere(): Room | undefined {
   return rooms.reduce((least, each) => each.bytes < least.bytes ? each : least);
 }
 
+/** The memory there is: the machine's, or its share that this process may take. Unknown on a card, and without permission. */
+export function roomThere(): Room | undefined {
+  const { device, most = Infinity, name } = engineInUse();
+  if (device.kind === "gpu" || !isGranted({ name: "sys", kind: "systemMemoryInfo" })) return undefined;
+  return roomUnder(name, most);
+}
+
 /** Bytes in words. */
 export function gigabytes(bytes: number): string {
   return `${(bytes / 1e9).toPrecision(3)} GB`;
 }
+
+/** A change that makes something smaller, what it takes then, and where it has other room, that. */
+export type Smaller = readonly [change: string, needed: number, room?: Room];
 
 /**
  * Refuses what does not fit.
@@ -64,25 +77,103 @@ export function gigabytes(bytes: number): string {
  * @param others Changes that make it smaller, the smallest change first, and what it takes with them
  * @throws OneloraError naming the first that fits
  */
-export function requireRoom(
-  attempted: string,
-  needed: number,
-  room: Room,
-  others: Iterable<readonly [change: string, needed: number]>,
-): void {
+export function requireRoom(attempted: string, needed: number, room: Room, others: Iterable<Smaller>): void {
   if (needed <= room.bytes) return;
-  let least: readonly [change: string, needed: number] | undefined;
-  for (const [change, bytes] of others) {
-    if (bytes <= room.bytes) {
-      least = [change, bytes];
+  let least: Smaller | undefined;
+  for (const each of others) {
+    const [, bytes, other = room] = each;
+    if (bytes <= other.bytes) {
+      least = each;
       break;
     }
   }
   const found = `${gigabytes(needed)} needed by plan, ${gigabytes(room.bytes)} ${room.whose}`;
   const allowed = least === undefined
-    ? "a machine with more memory, or a smaller model"
+    ? "a machine with more memory, a card, or a smaller model"
     : `what fits: ${least[0]} (${gigabytes(least[1])})`;
   throw new OneloraError({ attempted, found, allowed });
+}
+
+/** Whether a model is large enough to be planned. */
+function isWorthAPlan(layer: Layer, room: Room): boolean {
+  const parameters = Object.values(specs(layer)).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+  return parameters >= WORTH_A_PLAN * room.bytes;
+}
+
+/** What the engine keeps parameters as: as is asked for, but what its file has in blocks stays so. */
+function keeper(
+  layer: Layer,
+  blocks: ReadonlyMap<Path, StoredForm>,
+  asTheyAre: ReadonlyMap<Path, StoredForm> = blocks,
+) {
+  return (holding: Holding, backend: BackendName): ReadonlyMap<Path, StoredForm> | undefined =>
+    engineKind(backend).hold === undefined ? undefined : new Map([...asTheyAre, ...formsOf(layer, holding), ...blocks]);
+}
+
+/** An engine that can address more, where it is the engine's bound that is hit. */
+function* elsewhere(room: Room, needs: (backend: BackendName) => number): Generator<Smaller> {
+  const { name, most } = engineInUse();
+  const other = backendNames.find((each) => engineKind(each).most === undefined);
+  if (room.bytes !== most || other === undefined || other === name) return;
+  yield [`--backend ${other}`, needs(other), roomUnder(other, Infinity)];
+}
+
+/** What is to be done with a model. */
+export interface Use {
+  /** In words, e.g. `evaluating vit-base`. */
+  readonly attempted: string;
+  /** What it takes of the model that is opened; asked only where that is worth planning. */
+  readonly needs: (model: Model) => Needs | Promise<Needs>;
+  /** Settings that would take less, in words, and what they are. */
+  readonly changes?: readonly (readonly [change: string, holding: Holding])[];
+}
+
+/**
+ * What forward passes of a task take.
+ *
+ * @param kind The task
+ * @param model The model
+ * @param size How much each is given
+ */
+export function forwardNeeds(kind: TaskKind, model: Model, size: BatchSize): Needs {
+  return (layer, kept) => planForward(kind, model, layer, { ...size, ...kept }).processBytes;
+}
+
+/**
+ * Refuses to load a model where what is to be done with it does not fit into memory.
+ *
+ * @param model The model
+ * @param layerOf Its layer, with an adapter or not
+ * @param holding What weights are kept as
+ * @param use What is done with it (default: nothing but loading it)
+ * @throws OneloraError saying what is needed, what there is, and what would fit
+ */
+export async function requireRoomToUse(
+  model: Model,
+  layerOf: () => Layer | Promise<Layer>,
+  holding: Holding,
+  { attempted, needs: needsOf, changes = [] }: Use = { attempted: `loading ${model.name}`, needs: () => () => 0 },
+): Promise<void> {
+  const room = roomThere();
+  if (room === undefined || !isWorthAPlan(model.layer, room)) return;
+  const [layer, needs] = [await layerOf(), await needsOf(model)];
+  const blocks = await heldForms(model, layer, {});
+  const forms = keeper(layer, blocks, holding.decoding ? await heldForms(model, layer, { decoding: true }) : blocks);
+  const bytes = (holding: Holding, backend: BackendName): number => {
+    const kept: Kept = { backend, precision: holding.precision, forms: forms(holding, backend) };
+    return Math.max(needs(layer, kept), planLoading(layer, kept));
+  };
+  const { name, precisions, hold } = engineInUse();
+  const others = function* (): Generator<Smaller> {
+    for (const [change, { precision, quantise }] of changes) {
+      const isTaken = precision === holding.precision && quantise === holding.quantise;
+      const lacks = precision !== undefined && !precisions.includes(precision) ||
+        quantise !== undefined && (hold === undefined || blocks.size > 0 || holding.quantise !== undefined);
+      if (!isTaken && !lacks) yield [change, bytes({ ...holding, precision, quantise }, name)];
+    }
+    yield* elsewhere(room, (backend) => bytes(holding, backend));
+  };
+  requireRoom(attempted, bytes(holding, name), room, others());
 }
 
 /** What of a run decides its memory. */
@@ -119,26 +210,28 @@ function* smaller(run: Sized, canQuantise: boolean): Generator<readonly [change:
  */
 export async function requireRoomToTrain(kind: TaskKind, prepared: PreparedTask, run: Run): Promise<void> {
   const room = roomThere();
-  const { model, layer, longest = 0 } = prepared;
-  const parameters = Object.values(specs(layer)).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
-  if (room === undefined || parameters < WORTH_A_PLAN * room.bytes) return;
-  // What its file has in blocks stays so, whatever is asked for.
+  const { model, layer, longest = 0, picture } = prepared;
+  if (room === undefined || !isWorthAPlan(layer, room)) return;
   const blocks = await heldForms(model, layer, {});
-  const needs = (sized: Sized): number => {
-    const holding: Holding = kind.compact === undefined ? {} : sized;
-    return planTask(kind, model, layer, {
-      batch: partRows(sized),
-      length: longest,
-      precision: sized.precision,
-      gradientCheckpointing: sized.gradientCheckpointing,
-      backend: engineInUse().name,
-      forms: new Map([...formsOf(layer, holding), ...blocks]),
-    }).processBytes;
+  const forms = keeper(layer, blocks);
+  const { name, hold } = engineInUse();
+  const needs = (sized: Sized, backend: BackendName): number =>
+    Math.max(
+      planLoading(layer, { backend, forms: forms(kind.compact === undefined ? {} : sized, backend) }),
+      planTask(kind, model, layer, {
+        batch: partRows(sized),
+        length: longest,
+        picture,
+        precision: sized.precision,
+        gradientCheckpointing: sized.gradientCheckpointing,
+        backend,
+        forms: forms(kind.compact === undefined ? {} : sized, backend),
+      }).processBytes,
+    );
+  const others = function* (): Generator<Smaller> {
+    const canQuantise = kind.compact === true && run.quantise === undefined && blocks.size === 0 && hold !== undefined;
+    for (const [change, sized] of smaller(run, canQuantise)) yield [change, needs(sized, name)];
+    yield* elsewhere(room, (backend) => needs(run, backend));
   };
-  const others = function* (): Generator<readonly [string, number]> {
-    const canQuantise = kind.compact === true && run.quantise === undefined && blocks.size === 0 &&
-      engineInUse().hold !== undefined;
-    for (const [change, sized] of smaller(run, canQuantise)) yield [change, needs(sized)];
-  };
-  requireRoom(`training ${run.model} with ${run.adapter}`, needs(run), room, others());
+  requireRoom(`training ${run.model} with ${run.adapter}`, needs(run, name), room, others());
 }

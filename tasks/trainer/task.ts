@@ -15,9 +15,12 @@ import type { Observer, Reporter } from "./observe.ts";
 import type { Making, PicturePrediction, PredictionRun, TrainedModel } from "./prediction.ts";
 import type { DataFacts } from "../data/record.ts";
 import type { HeldOut } from "../data/validation.ts";
+import type { BatchSize, Needs } from "./needs.ts";
 import type { SettingsOf } from "./setting.ts";
 import type { TrainState, WholeStep } from "./step.ts";
 import type { TrainingTask, TrainResult } from "./train.ts";
+
+export type { BatchSize } from "./needs.ts";
 
 /** The method and where it goes. */
 export interface MethodSettings {
@@ -120,14 +123,6 @@ export type RunRecipe<Own extends object = object> =
   & Partial<Omit<RunSettings, EssentialSetting | "adapter">>
   & { readonly own?: Partial<Own> };
 
-/** How much a step is given. */
-export interface BatchSize {
-  /** Examples. */
-  readonly batch: number;
-  /** Tokens of each, where examples are text. */
-  readonly length: number;
-}
-
 /** What a step of a task reads, and what it descends. */
 export interface TaskStep {
   /** Types of a batch's tensors, without the learning rate. */
@@ -160,6 +155,8 @@ export interface PreparedTask {
   readonly examples: number;
   /** Tokens of the longest example, where examples are texts. */
   readonly longest?: number;
+  /** Size of pictures, where it is another than the model's own. */
+  readonly picture?: BatchSize["picture"];
   /** Momentum (AdamW's beta1) by step, for schedules that move it too. */
   readonly momentum?: (span: { readonly steps: number; readonly warmup: number }) => (step: number) => number;
   /** Pictures and texts of what was trained, into a folder that exists. */
@@ -247,6 +244,12 @@ export interface TaskKind<
   dataFacts(data: Data): DataFacts;
   /** Places the method and makes ready to train. */
   open(run: Run<Own>, opened: Opened<Data>, reporter: Reporter): Promise<PreparedTask>;
+  /**
+   * What an evaluation takes by plan, found out before any weight is read.
+   *
+   * @internal
+   */
+  evaluationNeeds(model: Model, data: Data, run: EvaluationRun<Own>): Promise<Needs>;
   /** All metrics of a model on test data. */
   evaluate(trained: TrainedModel, data: Data, run: EvaluationRun<Own>, reporter: Reporter): Promise<EvaluationReport>;
   /** What a model makes of one input. */
@@ -305,6 +308,12 @@ export interface ComparedAnswers extends Omit<Answered, "response"> {
 export interface Answering<Own extends object, Data> {
   /** A model's likeliest answers to the first questions of validation, which are a random choice. */
   answers(trained: TrainedModel, data: Data, run: EvaluationRun<Own>): Promise<readonly Answered[]>;
+  /**
+   * What that takes by plan, found out before any weight is read.
+   *
+   * @internal
+   */
+  needs(model: Model, data: Data, run: EvaluationRun<Own>): Promise<Needs>;
   /** A page (Markdown) of questions with the answers of several models. */
   report(questions: readonly ComparedAnswers[]): string;
 }

@@ -1,6 +1,9 @@
-import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { OneloraError, useBackend } from "../../dsl/mod.ts";
-import { requireRoom, roomThere } from "../../tasks/trainer/room.ts";
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { adapt, saveAdapter } from "../../adapters/mod.ts";
+import { init, key, type Layer, OneloraError, useBackend, writeSafetensors } from "../../dsl/mod.ts";
+import { openModel } from "../../models/mod.ts";
+import { requireRoom, requireRoomToUse, roomThere, type Use } from "../../tasks/trainer/room.ts";
 import { failure } from "../support/command.ts";
 import { writeSmallLlama } from "../support/small_llama.ts";
 
@@ -24,10 +27,21 @@ Deno.test("the room is at most what the engine can address", () => {
   assert(room === undefined || room.bytes <= 2 ** 32, JSON.stringify(room));
 });
 
-Deno.test("training and generation of what no machine holds are refused before anything is read", async () => {
+Deno.test("nothing is read of a language model that no machine holds, whatever is to be done with it", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await writeSmallLlama(folder);
+    const { layer, modules } = await openModel(folder);
+    const adapted = adapt("1lora")(layer);
+    const params = init(adapted, key(0));
+    await saveAdapter(`${folder}/adapter`, {
+      layer: adapted,
+      params,
+      spec: { adapter: "1lora" },
+      names: modules,
+      baseModel: "m",
+    });
+    dispose(params as Record<string, Tensor>);
     const config = JSON.parse(await Deno.readTextFile(`${folder}/config.json`));
     const sizes = { hidden_size: 2 ** 17, intermediate_size: 2 ** 18, num_attention_heads: 2 ** 10, head_dim: 2 ** 7 };
     await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify({ ...config, ...sizes }));
@@ -40,10 +54,60 @@ Deno.test("training and generation of what no machine holds are refused before a
     const [trained, why] = await failure("train", ...training, "--backend", "wasm", "--out", `${folder}/run`);
     assertEquals(trained, 1);
     assertStringIncludes(why, "needed by plan");
-    const [code, said] = await failure("generate", "--model", folder, "--prompt", "1 2", "--backend", "wasm");
-    assertEquals(code, 1);
-    assertStringIncludes(said, "needed by plan");
+    const inputs = `${folder}/in.safetensors`;
+    await writeSafetensors(inputs, [["input_ids", { dtype: "I32", shape: [1, 3], data: Int32Array.of(1, 2, 3) }]]);
+    const judging = ["--task", "text", "--data", data, "--held-out", "0.5"];
+    const others: readonly (readonly [string, readonly string[]])[] = [
+      ["generate", ["--prompt", "1 2", "--backend", "wasm"]],
+      ["evaluate", [...judging, "--backend", "wasm"]],
+      ["forward", ["--input", inputs, "--output", `${folder}/out.safetensors`, "--backend", "wasm"]],
+      ["merge", ["--adapter", `${folder}/adapter`, "--out", `${folder}/merged`]],
+      ["export", ["--adapter", `${folder}/adapter`, "--out", `${folder}/merged.gguf`]],
+      ["export", ["--out", `${folder}/whole.gguf`]],
+    ];
+    for (const [command, args] of others) {
+      const [code, said] = await failure(command, "--model", folder, ...args);
+      assertEquals(code, 1, said);
+      assertStringIncludes(said, "needed by plan", command);
+    }
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("nothing is read of a model of pictures that no machine holds", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const { config } = await openModel("vit-micro");
+    const sizes = { hidden_size: 2 ** 17, intermediate_size: 2 ** 19, num_attention_heads: 2 ** 10 };
+    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify({ ...config, ...sizes }));
+    await Deno.mkdir(`${folder}/pictures/one`, { recursive: true });
+    const picture = `${folder}/pictures/one/a.ppm`;
+    const pixels = new Uint8Array(3 * 28 * 28).fill(9);
+    await Deno.writeFile(picture, new Uint8Array([...new TextEncoder().encode("P6 28 28 255\n"), ...pixels]));
+    const others: readonly (readonly [string, readonly string[]])[] = [
+      ["predict", ["--image", picture]],
+      ["evaluate", ["--data", "mnist"]],
+    ];
+    for (const [command, args] of others) {
+      const [code, said] = await failure(command, "--model", folder, "--backend", "wasm", ...args);
+      assertEquals(code, 1, said);
+      assertStringIncludes(said, "needed by plan", command);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a model beyond what an engine can address is refused, and another engine named where the machine has room", async () => {
+  const { layer, ...model } = await openModel("llama-2-7b");
+  if (roomThere() === undefined) return;
+  const use: Use = { attempted: "asking", needs: () => (_, { backend }) => backend === "wasm" ? 3e10 : 1e6 };
+  const said = async (layer: Layer) =>
+    (await assertRejects(() => requireRoomToUse({ ...model, layer }, () => layer, {}, use), OneloraError)).message;
+  // Loading takes what it takes, whatever is done afterwards.
+  const { total } = Deno.systemMemoryInfo();
+  assertStringIncludes(await said(layer), total > 28.5e9 ? "--backend tensorflow" : "a machine with more memory");
+  const smaller = await openModel("tinyllama-1.1b");
+  if (total > 8e9) assertStringIncludes(await said(smaller.layer), "what fits: --backend tensorflow");
 });

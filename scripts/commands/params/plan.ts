@@ -1,19 +1,11 @@
 /**
- * The memory plan of a training step as lines.
+ * The memory plans of a training step, and of what else is done with a model, as lines.
  *
  * @module
  */
 import type { RecurrentPlan } from "../../../dsl/compile/plan_recurrent.ts";
 import { engineKind } from "../../../dsl/engine/kinds.ts";
-import {
-  type BackendName,
-  type Layer,
-  mapTree,
-  type Precision,
-  sizeOf,
-  specs,
-  type StepPlan,
-} from "../../../dsl/mod.ts";
+import { type BackendName, mapTree, type Precision, specs, type StepPlan } from "../../../dsl/mod.ts";
 import type { StoredForm } from "../../../dsl/engine/stored.ts";
 import { planDecoding } from "../../../models/llama/decoder.ts";
 import { asLanguageModel, type Model } from "../../../models/mod.ts";
@@ -63,19 +55,6 @@ export function planLines(plan: StepPlan): readonly string[] {
   return rows.map(([name, amount, what]) => `${name.padEnd(13)}${amount.padStart(14)}  ${what}`.trimEnd());
 }
 
-/**
- * What loading takes at its peak: all parameters as they are kept, and the largest one as its file has it.
- *
- * @param plan The step's plan
- * @param layer The adapted layer
- * @param backend The engine
- */
-export function loadBytes({ weights, trained }: StepPlan, layer: Layer, backend: BackendName): number {
-  const largest = Object.values(specs(layer)).reduce((most, { shape }) => Math.max(most, sizeOf(shape)), 0);
-  const kept = Object.values(weights).reduce((sum, bytes) => sum + bytes, trained);
-  return Math.round(kept + 4 * largest + engineKind(backend).overhead.process);
-}
-
 /** Tokens that a plan of decoding lets come. */
 const TOKENS = 256;
 
@@ -104,22 +83,25 @@ export function planOfText(
   return planDecoding(language, types, { rows: batch, length, tokens: TOKENS, backend, precision, forms: kept });
 }
 
+/** What a process takes besides training, by what it does. */
+export interface Phases {
+  /** At the last of the weights. */
+  readonly loading: number;
+  /** Evaluating and predicting. */
+  readonly forward: RecurrentPlan;
+  /** Going on with texts, for language models. */
+  readonly decoding?: RecurrentPlan;
+}
+
 /**
- * Lines of what loading and decoding take.
+ * Lines of what a process takes besides training.
  *
- * @param plan The step's plan
- * @param layer The adapted layer
- * @param backend The engine
- * @param decoding The plan of decoding, for language models
+ * @param phases What it does
  */
-export function phaseLines(
-  plan: StepPlan,
-  layer: Layer,
-  backend: BackendName,
-  decoding: RecurrentPlan | undefined,
-): readonly string[] {
+export function phaseLines({ loading, forward, decoding }: Phases): readonly string[] {
   const rows: readonly (readonly [string, number, string])[] = [
-    ["loading", loadBytes(plan, layer, backend), "the process, at the last of the weights"],
+    ["loading", loading, "the process, at the last of the weights"],
+    ["forward", forward.processBytes, "the process, in evaluations and predictions of as much at a time"],
     ...(decoding === undefined ? [] : [
       ["decoding", decoding.processBytes, `the process, with ${bytesText(decoding.kept)} of keys and values`] as const,
     ]),
