@@ -1,5 +1,5 @@
 /**
- * Measures a training step or a forward pass of a model of any family: `family.ts JOB`.
+ * Measures a training step, a forward pass or decoding of a model of any family: `family.ts JOB`.
  *
  * @module
  */
@@ -9,6 +9,7 @@ import {
   adamw,
   compile,
   isTrainable,
+  key,
   mapTree,
   type Params,
   partition,
@@ -16,7 +17,8 @@ import {
   type Tensor,
   useBackend,
 } from "../../../dsl/mod.ts";
-import { openModel } from "../../../models/mod.ts";
+import { openDecoder } from "../../../models/llama/decoder.ts";
+import { asLanguageModel, loadParams, openModel } from "../../../models/mod.ts";
 import { trainStep } from "../../../tasks/mod.ts";
 import { taskStep } from "../../../tasks/kinds.ts";
 import type { BatchTensors } from "../../../tasks/mod.ts";
@@ -25,13 +27,28 @@ import type { FamilyJob } from "./family_job.ts";
 import { answer, measureStep, type ReadyStep, type StepAnswer } from "./job.ts";
 import { randomParams } from "./random_weights.ts";
 
+/** Tokens that room is made for. */
+const TOKENS = 256;
+
 async function prepare(job: FamilyJob, note: (line: string) => void): Promise<ReadyStep> {
   const { model, what, method, precision, rate, weightDecay } = job;
   const described = await openModel(model);
   const layer = adapt(method)(described.layer);
   const { batch: types, objective } = taskStep(described, layer, job);
   const batch = mapTree(example)(types);
-  const params = randomParams(layer, job);
+  const params = described.folder === undefined
+    ? randomParams(layer, job)
+    : (await loadParams(described, key(0), layer, job)).params;
+  if (what === "decode") {
+    const decoder = openDecoder(asLanguageModel(described, layer), params, { precision });
+    const prompts = Array.from({ length: job.batch }, () => Array.from({ length: job.length }, (_, i) => i % 8));
+    let begun = false;
+    return async () => {
+      const logits = begun ? await decoder.next(prompts.map(() => 1)) : await decoder.begin(prompts, TOKENS);
+      begun = true;
+      return logits[0];
+    };
+  }
   if (what === "forward") {
     const forward = compile((all: Params, given: Params) => ({ loss: objective(all, given).loss }), { graph: true });
     return async () => {

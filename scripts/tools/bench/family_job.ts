@@ -19,13 +19,13 @@ export interface FamilyJob extends Omit<StepJob, "kind" | "config" | "folder"> {
   readonly family: string;
   /** Its `config.json`, as transformers and diffusers read it. */
   readonly config: Json;
-  /** A training step or a forward pass. */
-  readonly what: "step" | "forward";
+  /** A training step, a forward pass, or tokens that come after some, for language models. */
+  readonly what: "step" | "forward" | "decode";
   /** Tokens of each example, for language models. */
   readonly length: number;
   /** What frozen weights of linear layers are kept as (default: as all others). */
   readonly quantise?: Quantisation;
-  /** Weights are random. */
+  /** Weights are random, unless the model is a folder's. */
   readonly folder?: undefined;
   /** Threads of the wasm engine (default: the cores there are). */
   readonly threads?: number;
