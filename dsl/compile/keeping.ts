@@ -71,6 +71,19 @@ export function largestUnpacked({ calls, types }: Program, isQuantised: (value: 
   return read.reduce((most, value) => Math.max(most, sizeOf(types[value].shape)), 0);
 }
 
+/**
+ * Bytes of what the largest convolution reads and makes, its kernel aside.
+ *
+ * @param program The program
+ * @param bytes Bytes of its values
+ */
+export function largestConvolved({ calls }: Program, bytes: BytesOf): number {
+  return calls.filter(({ kernel }) => kernel.includes("Conv2D")).reduce(
+    (most, { inputs: [read], outputs: [made] }) => Math.max(most, bytes(read) + bytes(made)),
+    0,
+  );
+}
+
 /** What a process's memory follows from. */
 export interface ProcessSizes {
   /** Largest number of bytes of tensors alive at once. */
@@ -83,6 +96,8 @@ export interface ProcessSizes {
   readonly inHalves: number;
   /** Numbers of the largest quantised matrix that is read. */
   readonly unpackedNumbers: number;
+  /** Bytes of what the largest convolution reads and makes. */
+  readonly convolved: number;
 }
 
 /**
@@ -92,8 +107,9 @@ export interface ProcessSizes {
  * @param sizes What it follows from
  */
 export function processBytes(backend: BackendName, sizes: ProcessSizes): number {
-  const { peakBytes, made, calls, inHalves, unpackedNumbers } = sizes;
-  const { process, call, slack, half, unpacked } = engineKind(backend).overhead;
-  const besides = process + call * calls + slack * made + half * inHalves + unpacked * unpackedNumbers;
+  const { peakBytes, made, calls, inHalves, unpackedNumbers, convolved } = sizes;
+  const { process, call, slack, half, unpacked, convolution } = engineKind(backend).overhead;
+  const besides = process + call * calls + slack * made + half * inHalves + unpacked * unpackedNumbers +
+    convolution * convolved;
   return Math.round(peakBytes + besides);
 }

@@ -9,7 +9,7 @@ import { engineKind } from "../engine/kinds.ts";
 import type { Precision } from "../engine/precision.ts";
 import type { StoredForm } from "../engine/stored.ts";
 import { flatten, type Params, type Tree } from "../tree.ts";
-import { keeping, largestUnpacked, processBytes } from "./keeping.ts";
+import { keeping, largestConvolved, largestUnpacked, processBytes } from "./keeping.ts";
 import { removeDead } from "./passes.ts";
 import {
   buffersAt,
@@ -263,7 +263,8 @@ export function planStep<Batch extends Params>(
   const unpackedNumbers = largestUnpacked(program, isQuantised);
   const made = atPeak.activations + atPeak.gradients + atPeak.next;
   const inHalves = total(groups.frozen.filter(isHalf), bytes);
-  const sizes = { peakBytes, calls: program.calls.length, made, inHalves, unpackedNumbers };
+  const convolved = largestConvolved(program, bytes);
+  const sizes = { peakBytes, calls: program.calls.length, made, inHalves, unpackedNumbers, convolved };
   return {
     weights: {
       float32: total(groups.frozen.filter((value) => !isHalf(value) && !isQuantised(value)), bytes),

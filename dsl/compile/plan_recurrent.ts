@@ -8,7 +8,7 @@ import { engineKind } from "../engine/kinds.ts";
 import type { Precision } from "../engine/precision.ts";
 import type { StoredForm } from "../engine/stored.ts";
 import { flatten, type Params, type Tree } from "../tree.ts";
-import { keeping, largestUnpacked, processBytes } from "./keeping.ts";
+import { keeping, largestConvolved, largestUnpacked, processBytes } from "./keeping.ts";
 import { planMemory, type ValueType } from "./program.ts";
 import type { RecurrentFunction } from "./recurrence.ts";
 import { halve, nothingHalved } from "./tensorflow/half.ts";
@@ -81,6 +81,9 @@ export function planRecurrent(
     kept: state,
     peakBytes,
     calls,
-    processBytes: processBytes(backend, { peakBytes, made, calls, inHalves, unpackedNumbers }),
+    processBytes: processBytes(backend, {
+      ...{ peakBytes, made, calls, inHalves, unpackedNumbers },
+      convolved: largestConvolved(program, bytes),
+    }),
   };
 }

@@ -44,6 +44,8 @@ export interface Overhead {
   readonly slack: number;
   /** Share of weights in bf16 that its products take besides. */
   readonly half: number;
+  /** Share of what the largest convolution reads and makes that it takes besides. */
+  readonly convolution: number;
   /** Bytes of a number of the largest quantised matrix while it is made into numbers, besides these. */
   readonly unpacked: number;
 }

@@ -22,7 +22,7 @@ import { openWasm } from "./wasm.ts";
 import { openWebgpu } from "./webgpu.ts";
 
 /** Measured on wasm: 3 MB of tensors (llama-micro) in 189 MB, 211 MB (vit-micro, batch 512) in 464 MB. */
-const REPLAYED: Overhead = { process: 190e6, call: 5e3, slack: 0.25, half: 0, unpacked: 0 };
+const REPLAYED: Overhead = { process: 190e6, call: 5e3, slack: 0.25, half: 0, convolution: 0, unpacked: 0 };
 
 /** Nothing is advised where there is no such library. */
 const advice = isPage() || !["linux", "darwin"].includes(Deno.build.os)
@@ -70,8 +70,8 @@ const tensorflow: EngineKind = {
   readsHalf,
   hold,
   settle,
-  // Steps of SmolLM2-135M, TinyLlama, LLaMA-2-7B and 13B, in bf16, int8 and nf4, with 1LoRA and LoRA: within 4 %.
-  overhead: { process: 574e6, call: 40e3, slack: 0.16, half: 0.12, unpacked: 6 },
+  // Fitted to the peaks of 27 processes by scripts/tools/plans.ts, steps, forward passes and decoding: within 5 %.
+  overhead: { process: 562e6, call: 42e3, slack: 0.11, half: 0.06, convolution: 1.9, unpacked: 6 },
 };
 
 const kinds: Readonly<Record<BackendName, EngineKind>> = {

@@ -80,5 +80,16 @@ export function planCases(language: string): readonly PlanCase[] {
     ${language} decode 1lora 1x32 bf16
     ${language} decode 1lora 8x64 bf16
     ${language} decode 1lora 1x32 bf16 nf4
+    deit-tiny-distilled step lora+head 32 float32
+    deit-small-distilled step dora+head 8 bf16
+    vit-base step head 24 bf16
+    vit-large forward head 4 float32
+    depth-anything-small step lora 1 float32
+    dit-micro step all 32 float32
+    llama-micro step lora 32x32 float32
+    ${language} step vera 2x64 float32
+    ${language} step lora 8x32 bf16 nf4
+    ${language} forward lora 2x512 float32
+    ${language} decode 1lora 2x16 float32
   `);
 }
