@@ -36,6 +36,8 @@ export interface Device {
 
 /** Memory of a process besides the tensors of a step or call. */
 export interface Overhead {
+  /** Bytes of a process with the engine ready. */
+  readonly start: number;
   /** Bytes of a process with the engine ready and one program made. */
   readonly process: number;
   /** Bytes of a kernel call of the program. */

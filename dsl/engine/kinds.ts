@@ -22,7 +22,15 @@ import { openWasm } from "./wasm.ts";
 import { openWebgpu } from "./webgpu.ts";
 
 /** Measured on wasm: 3 MB of tensors (llama-micro) in 189 MB, 211 MB (vit-micro, batch 512) in 464 MB. */
-const REPLAYED: Overhead = { process: 190e6, call: 5e3, slack: 0.25, half: 0, convolution: 0, unpacked: 0 };
+const REPLAYED: Overhead = {
+  start: 190e6,
+  process: 190e6,
+  call: 5e3,
+  slack: 0.25,
+  half: 0,
+  convolution: 0,
+  unpacked: 0,
+};
 
 /** Nothing is advised where there is no such library. */
 const advice = isPage() || !["linux", "darwin"].includes(Deno.build.os)
@@ -71,7 +79,7 @@ const tensorflow: EngineKind = {
   hold,
   settle,
   // Fitted to the peaks of 27 processes by scripts/tools/plans.ts, steps, forward passes and decoding: within 5 %.
-  overhead: { process: 562e6, call: 42e3, slack: 0.11, half: 0.06, convolution: 1.9, unpacked: 6 },
+  overhead: { start: 375e6, process: 562e6, call: 42e3, slack: 0.11, half: 0.06, convolution: 1.9, unpacked: 6 },
 };
 
 const kinds: Readonly<Record<BackendName, EngineKind>> = {

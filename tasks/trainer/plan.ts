@@ -77,8 +77,8 @@ function largestBytes(layer: Layer): number {
  * @param kept The engine, and what it keeps them as
  */
 export function planLoading(layer: Layer, { backend, forms }: Kept): number {
-  const { process } = engineKind(backend).overhead;
-  return Math.round(parameterBytes(layer, forms) + largestBytes(layer) + process);
+  const { start } = engineKind(backend).overhead;
+  return Math.round(parameterBytes(layer, forms) + largestBytes(layer) + start);
 }
 
 /**
