@@ -136,6 +136,7 @@ const typesIn = flatten((node): node is ValueType => Array.isArray((node as Part
 function record<Batch extends Params>(step: PureStep<Batch>, types: StepTypes, options: PlanOptions): Recorded {
   const { frozen, trained, optimiser, batch } = types;
   const { name, passes } = options.backend === undefined ? engineInUse() : engineKind(options.backend);
+  const pass = passes();
   const given = typesIn([{ frozen, trained, optimiser }, batch]);
   let results = 0;
   const traced = trace(
@@ -148,7 +149,7 @@ function record<Batch extends Params>(step: PureStep<Batch>, types: StepTypes, o
     given.leaves,
     { backend: name, precision: options.precision ?? "float32" },
   );
-  const marked = passes()(traced);
+  const marked = pass(traced);
   return {
     // Nothing is computed for the sake of the marks.
     program: removeDead({ ...marked, outputs: marked.outputs.slice(0, results) }),

@@ -218,11 +218,16 @@ export function buffersAt(program: Program, call: number): ReadonlyMap<ValueId, 
  * @param program The program
  */
 export function productFlops({ calls, types }: Program): number {
-  return calls.reduce((sum, { kernel, inputs, outputs, attrs }) => {
+  return calls.reduce((sum, { kernel, inputs, names, outputs, attrs }) => {
     if (kernel === "BatchMatMul" || kernel === "_FusedMatMul") {
       const { shape } = types[inputs[0]];
       const inner = shape[shape.length - (attrs.transposeA ? 2 : 1)];
       return sum + 2 * sizeOf(types[outputs[0]].shape) * inner;
+    }
+    if (kernel === "BlockAttention" || kernel === "BlockAttentionGrad") {
+      // Two products forward, q k^T and p v; eight back, as dq and dk with dv each make q k^T and do v^T again.
+      const [q, k] = names!.flatMap((name, i) => name === "q" || name === "k" ? [types[inputs[i]].shape] : []);
+      return sum + 2 * (kernel === "BlockAttention" ? 2 : 8) * sizeOf(q) * k[k.length - 2];
     }
     if (kernel === "Conv2D" || kernel === "FusedConv2D") {
       const [height, width, channels] = types[inputs[1]].shape;

@@ -233,6 +233,8 @@ const RULES: Readonly<Record<string, Rule>> = {
     return one([length], attrs.dtype as tf.DataType);
   },
   // Our own.
+  BlockAttention: ({ inputs: { q } }) => [q, { shape: [...q.shape.slice(0, -1), 2], dtype: "float32" }],
+  BlockAttentionGrad: ({ inputs: { q, k, v } }) => [q, k, v],
   Gelu: floating,
   GeluGrad: floating,
   MaskedSoftmax: floating,

@@ -175,7 +175,16 @@ function register(): void {
 
 /** Kernels that return an array of tensors. */
 const MANY: ReadonlySet<string> = new Set([
-  ...["AdamwStep", "Elementwise", "SoftmaxParts", "SplitV", "Standardise", "Unpack"],
+  ...[
+    "AdamwStep",
+    "BlockAttention",
+    "BlockAttentionGrad",
+    "Elementwise",
+    "SoftmaxParts",
+    "SplitV",
+    "Standardise",
+    "Unpack",
+  ],
 ]);
 
 /** Whether a kernel returns an array of tensors. */

@@ -11,6 +11,7 @@ import { graphReplayer } from "../compile/tensorflow/replay.ts";
 import { startRecurrentGraph } from "../compile/tensorflow/recurrent.ts";
 import { startGraph } from "../compile/tensorflow/resident.ts";
 import { replayAsList } from "../compile/wasm/replay.ts";
+import { registerGpuKernels } from "../compile/webgpu/eager.ts";
 import { gpuPasses } from "../compile/webgpu/lower.ts";
 import { replayAsSubmission } from "../compile/webgpu/replay.ts";
 import { startSubmissions } from "../compile/webgpu/resident.ts";
@@ -87,7 +88,11 @@ const kinds: Readonly<Record<BackendName, EngineKind>> = {
   webgpu: {
     ...replaying({ name: "webgpu", embedded: false, isMeasured: true, open: openWebgpu }),
     precisions: ["float32", "f16"],
-    passes: () => gpuPasses,
+    passes: () => {
+      // What is planned without an adapter is traced with the kernels that it would have.
+      registerGpuKernels();
+      return gpuPasses;
+    },
     replay: replayAsSubmission,
     resident: startSubmissions,
   },

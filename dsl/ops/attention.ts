@@ -4,7 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { isRecordedWhole, ownKernel, productPrecision } from "../engine/kernels.ts";
+import { hasKernel, isRecordedWhole, ownKernel, productPrecision } from "../engine/kernels.ts";
 import { withGradient } from "./gradient.ts";
 import { type Span, spansOf } from "./slices.ts";
 
@@ -16,10 +16,24 @@ export interface KeysAndValues {
   readonly value: tf.Tensor;
 }
 
+/** Queries that see no later keys; there are as many of both. */
+export interface Causal {
+  /** Keys that a query sees at most, its own the last (default all). */
+  readonly window?: number;
+  /** What is added besides, [B, 1, 1 or N, N]; where it hides all keys that a query could see, the result means nothing. */
+  readonly mask?: tf.Tensor;
+}
+
 /** Settings of {@linkcode attention}. */
 export interface AttentionOptions {
   /** Added to the scores before the softmax, broadcastable to [B, H, N, M]; no gradient. */
   readonly mask?: tf.Tensor;
+  /**
+   * What `mask` says, where it hides later positions, for kernels that need no number for each query and key.
+   *
+   * @internal
+   */
+  readonly causal?: Causal;
   /** Factor of the scores (default 1/sqrt(hd)). */
   readonly scale?: number;
   /**
@@ -48,9 +62,9 @@ function softmaxGradient(dy: tf.Tensor, y: tf.Tensor): tf.Tensor {
 function maskedSoftmax(scores: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
   if (mask === undefined) return tf.softmax(scores);
   const [batch, , queries, keys] = scores.shape;
-  const isLaid = mask.rank === 4 && mask.shape[1] === 1 && mask.shape[3] === keys &&
-    [1, batch].includes(mask.shape[0]) && [1, queries].includes(mask.shape[2]!);
-  const own = isLaid ? ownKernel("MaskedSoftmax", { logits: scores, mask }) : undefined;
+  const own = isLaidOut(mask, [batch, queries, keys])
+    ? ownKernel("MaskedSoftmax", { logits: scores, mask })
+    : undefined;
   return own === undefined ? tf.softmax(tf.add(scores, mask)) : own[0];
 }
 
@@ -72,7 +86,8 @@ function mostKept(): number {
  * Keeps scale q, k, v and the mask: the probabilities, N M numbers a head, are computed again for the gradient (Dao et al.
  * 2022), which costs a product of the size of q k^T. Where M <= 2 hd, they are kept instead; M <= 4 hd where a step is one
  * compiled function in bf16. Scores of more than 32 MiB (256 there) are computed in blocks of queries, which changes nothing but the order in
- * which the gradients of keys and values are added up.
+ * which the gradients of keys and values are added up. Where the engine has kernels for blocks (WebGPU), scores are never in
+ * memory, and neither are probabilities.
  *
  * @param q Queries, [B, H, N, hd]
  * @param k Keys, [B, KV, M, hd]; KV divides H
@@ -96,6 +111,8 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: Att
   const [, keyHeads, keys] = k.shape;
   const { scale = 1 / Math.sqrt(size), blockBytes = isRecordedWhole() ? 2 ** 28 : 2 ** 25 } = options;
   if (options.past !== undefined) return attentionAfter(options.past, q, k, v, { ...options, scale });
+  const own = attentionInBlocks(q, k, v, { ...options, scale });
+  if (own !== undefined) return own;
 
   // The query heads that share a key head are rows of one product, so that keys and values are never repeated.
   const together = (t: tf.Tensor) => {
@@ -142,6 +159,41 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: Att
     const total = (terms: readonly tf.Tensor[]) => terms.length === 1 ? terms[0] : tf.sum(tf.stack([...terms]), 0);
     return [joined(dQueries), ...others.map(total)];
   });
+}
+
+/** Whether a mask is one of keys, or of keys for each query, of all heads. */
+function isLaidOut({ shape: [first, heads, seen, all], rank }: tf.Tensor, [batch, queries, keys]: readonly number[]) {
+  return rank === 4 && heads === 1 && all === keys && [1, batch].includes(first) && [1, queries].includes(seen!);
+}
+
+/** Largest head that the kernel for blocks takes. */
+const MOST_HEAD = 128;
+
+/** Attention by kernels that keep no scores, where there are such and they take it. */
+function attentionInBlocks(
+  q: tf.Tensor,
+  k: tf.Tensor,
+  v: tf.Tensor,
+  { mask: whole, causal, scale }: AttentionOptions,
+): tf.Tensor | undefined {
+  const [batch, , queries, size] = q.shape as [number, number, number, number];
+  const keys = k.shape[2]!;
+  const mask = causal === undefined ? whole : causal.mask;
+  if (!hasKernel("BlockAttention") || size % 4 !== 0 || size > MOST_HEAD || v.shape[3] !== size) return undefined;
+  if ([q, k, v].some(({ dtype }) => dtype !== "float32")) return undefined;
+  if (mask !== undefined && (mask.dtype !== "float32" || !isLaidOut(mask, [batch, queries, keys]))) return undefined;
+  const window = causal === undefined ? 0 : Math.min(causal.window ?? keys, keys);
+  const attributes = { scale: scale!, window };
+  return withGradient(
+    [q, k, v],
+    (save) => {
+      const [output, stats] = ownKernel("BlockAttention", { q, k, v, ...mask && { mask } }, attributes)!;
+      save(q, k, v, stats, ...mask === undefined ? [] : [mask]);
+      return output;
+    },
+    (dy, [q, k, v, stats, mask]) =>
+      ownKernel("BlockAttentionGrad", { dy, q, k, v, stats, ...mask && { mask } }, attributes)!,
+  );
 }
 
 /** Attention to what was read before and to what is new: two products each, so that the former is never copied. */

@@ -12,6 +12,7 @@ import { linear } from "../../dsl/linear.ts";
 import { activation, silu, swiglu } from "../../dsl/ops/activation.ts";
 import {
   attention,
+  type AttentionOptions,
   causalMask,
   type KeysAndValues,
   mergeHeads,
@@ -75,6 +76,8 @@ export interface Surroundings {
   readonly angles: RotaryTable;
   /** Added to the scores, [B or 1, 1, N, M]; absent where everything is visible. */
   readonly mask?: tf.Tensor;
+  /** The same, where tokens of a whole text see those that came before them. */
+  readonly causal?: AttentionOptions["causal"];
 }
 
 /**
@@ -114,13 +117,13 @@ function attentionLayer(config: LlamaConfig, rotated: boolean): Layer<readonly [
       v_proj: projection(keyValueHeads),
       o_proj: linear(heads * headSize, hidden, { bias: attentionBias === true, weight: gaussian(0.02) }),
     },
-    forward: (self, x, { angles: { cos, sin }, mask, remember }) => {
+    forward: (self, x, { angles: { cos, sin }, mask, causal, remember }) => {
       const turned = (x: tf.Tensor) => rotated ? rotary(x, cos, sin) : x;
       const q = turned(splitHeads(self.call("q_proj", x), heads));
       const k = turned(splitHeads(self.call("k_proj", x), keyValueHeads));
       const v = splitHeads(self.call("v_proj", x), keyValueHeads);
       const past = remember?.(self.path, k, v);
-      return self.call("o_proj", mergeHeads(attention(q, k, v, { mask, past })));
+      return self.call("o_proj", mergeHeads(attention(q, k, v, { mask, causal, past })));
     },
   });
 }
@@ -161,12 +164,19 @@ function headOf(self: Self): Head {
   };
 }
 
-/** What is added to the scores of a whole text; undefined where everything is visible. */
-function visibilityOf(length: number, attentionMask?: tf.Tensor, window?: number): tf.Tensor | undefined {
-  const causal = length > 1 ? causalMask(length, 0, window) : undefined;
-  if (attentionMask === undefined) return causal;
-  const padding = paddingMask(attentionMask);
-  return causal === undefined ? padding : tf.minimum(causal, padding);
+/** What tokens of a whole text see. */
+function visibilityOf(
+  length: number,
+  attentionMask?: tf.Tensor,
+  window?: number,
+): Pick<Surroundings, "mask" | "causal"> {
+  const padding = attentionMask && paddingMask(attentionMask);
+  if (length === 1) return { mask: padding };
+  const earlier = causalMask(length, 0, window);
+  return {
+    mask: padding === undefined ? earlier : tf.minimum(earlier, padding),
+    causal: { window, mask: padding },
+  };
 }
 
 /** What is added to the scores so that tokens see those that came before them; undefined where everything is visible. */
@@ -227,7 +237,7 @@ export function llama(config: LlamaConfig): CausalLanguageModel {
       const context: Context = surroundings === undefined
         ? {
           angles: anglesAt(Array.from({ length }, (_, n) => n), length),
-          mask: visibilityOf(length, attentionMask, window),
+          ...visibilityOf(length, attentionMask, window),
         }
         : { ...surroundings, remember };
       const x = self.call<tf.Tensor>("model.layers", self.call(TABLE, ids), context);

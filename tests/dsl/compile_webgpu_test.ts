@@ -4,8 +4,8 @@ import { adapt } from "../../adapters/mod.ts";
 import { openModel } from "../../models/mod.ts";
 import { taskOf } from "../../tasks/kinds.ts";
 import { planTask } from "../../tasks/trainer/plan.ts";
-import { useBackend } from "../../dsl/mod.ts";
-import type { Program } from "../../dsl/compile/program.ts";
+import { attention, causalMask, paddingMask, useBackend } from "../../dsl/mod.ts";
+import { productFlops, type Program } from "../../dsl/compile/program.ts";
 import { trace } from "../../dsl/compile/trace.ts";
 import type { Precision } from "../../dsl/engine/precision.ts";
 import { halvedInputs } from "../../dsl/compile/webgpu/halves.ts";
@@ -143,6 +143,49 @@ Deno.test("a step in f16 is planned at half the memory of frozen weights", async
   assertEquals([bf16, float32 + 2 * f16], [0, whole.weights.float32]);
   assert(float32 * 100 < f16, `${float32} ${f16}`);
   assert(half.peakBytes < whole.peakBytes - 0.9 * f16, `${half.peakBytes} ${whole.peakBytes}`);
+});
+
+Deno.test("attention holds nothing of the square of a text's length, padding and gradients included", async () => {
+  await useBackend("cpu");
+  registerGpuKernels();
+  const [length, size] = [2048, 64];
+  const shape = [1, 2, length, size];
+  const types = [shape, shape, shape, [1, length]].map((shape) => ({ shape, dtype: "float32" as const }));
+  const program = gpuPasses(trace(
+    ([q, k, v, counts]) => {
+      const padding = paddingMask(counts);
+      const options = { mask: tf.minimum(causalMask(length), padding), causal: { mask: padding } };
+      const { value, grads } = tf.valueAndGrads((q, k, v) => attention(q, k, v, options))([q, k, v]);
+      return [value, ...grads];
+    },
+    types,
+    { backend: "webgpu" },
+  ));
+  assertEquals(
+    program.calls.filter(({ kernel }) => /Attention|MatMul|Softmax/.test(kernel)).map(({ kernel }) => kernel),
+    [
+      "BlockAttention",
+      "BlockAttentionGrad",
+    ],
+  );
+  assertEquals(productFlops(program), 10 * 2 * length * length * size * 2);
+  for (const target of [softwareTarget, cardTarget]) {
+    const { roots, bytesOf, arenaBytes } = lowered(program, target);
+    const largest = Math.max(...roots.map((_, root) => bytesOf(root)));
+    assertEquals(largest, 4 * 2 * length * size);
+    // The scores of one head alone are 16 MB.
+    assert(arenaBytes < 4e6, `${arenaBytes}`);
+  }
+  // What a head of the autoencoder's kind needs does not fit into a thread.
+  const wide = [1, 1, 8, 512];
+  const composed = trace(
+    ([q, k, v]) => [attention(q, k, v)],
+    [wide, wide, wide].map((shape) => ({ shape, dtype: "float32" })),
+    {
+      backend: "webgpu",
+    },
+  );
+  assert(composed.calls.every(({ kernel }) => kernel !== "BlockAttention"));
 });
 
 Deno.test("every small case lowers", async () => {

@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { type BackendName, compile, OneloraError, startResident, useBackend } from "../../dsl/mod.ts";
+import { attention, type BackendName, compile, OneloraError, startResident, useBackend } from "../../dsl/mod.ts";
 import { startRecurrent } from "../../dsl/compile/recurrent.ts";
 import { halvedInputs } from "../../dsl/compile/webgpu/halves.ts";
 import { Held } from "../../dsl/compile/webgpu/held.ts";
@@ -269,14 +269,23 @@ Deno.test({
   ignore,
   fn: async () => {
     await useBackend("webgpu");
-    const f = (a: tf.Tensor, b: tf.Tensor) => {
+    const f = (a: tf.Tensor, b: tf.Tensor, q: tf.Tensor) => {
       const product = tf.matMul(a, b, false, true);
-      return [product, tf.matMul(a, product, true), tf.softmax(product), tf.sum(product, 1)];
+      return [
+        product,
+        tf.matMul(a, product, true),
+        tf.softmax(product),
+        tf.sum(product, 1),
+        ...tf.grads((q, k) => attention(q, k, k))([q, q], q),
+      ];
     };
-    const inputs =
-      () => [tf.randomNormal([70, 20], 0, 1, "float32", 1), tf.randomNormal([256, 20], 0, 1, "float32", 2)];
+    const inputs = () => [
+      tf.randomNormal([70, 20], 0, 1, "float32", 1),
+      tf.randomNormal([256, 20], 0, 1, "float32", 2),
+      tf.randomNormal([2, 2, 9, 8], 0, 1, "float32", 3),
+    ];
     const given = inputs();
-    const program = trace((xs) => f(xs[0], xs[1]), given.map(({ shape, dtype }) => ({ shape, dtype })));
+    const program = trace((xs) => f(xs[0], xs[1], xs[2]), given.map(({ shape, dtype }) => ({ shape, dtype })));
     const { replay } = replayAsSubmission(program, {}, cardTarget);
     const found = await numbersOf(replay.run(given));
     replay.dispose();

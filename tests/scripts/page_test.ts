@@ -11,23 +11,11 @@ import { denoCommand } from "../../scripts/cli/deno.ts";
 import { apply, key, useBackend } from "../../dsl/mod.ts";
 import { evaluationTransform, load } from "../../tasks/mod.ts";
 import { output } from "../support/command.ts";
-import { hasChromium, startChromium, type Tab } from "../support/chromium.ts";
+import { hasChromium, startChromium } from "../support/chromium.ts";
+import { click, draw, filesIn, served, SEVEN } from "../support/page.ts";
 
 const browser = await hasChromium();
 if (!browser) console.log("no chromium here: training in a browser is skipped");
-
-/** Serves files to this machine while the body runs. */
-async function served(
-  handler: (request: Request) => Response,
-  body: (address: string) => Promise<void>,
-): Promise<void> {
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, handler);
-  try {
-    await body(`http://localhost:${server.addr.port}/`);
-  } finally {
-    await server.shutdown();
-  }
-}
 
 /** Answers as a plain host does, which isolates no page. */
 function plainly(site: Site): (request: Request) => Response {
@@ -38,34 +26,6 @@ function plainly(site: Site): (request: Request) => Response {
     return new Response(body, { status, headers });
   };
 }
-
-/** The files of a folder, by their paths in it. */
-async function filesIn(folder: string, prefix = ""): Promise<Site> {
-  const found = new Map<string, Uint8Array<ArrayBuffer>>();
-  for await (const { name, isDirectory } of Deno.readDir(`${folder}/${prefix}`)) {
-    if (isDirectory) { for (const entry of await filesIn(folder, `${prefix}${name}/`)) found.set(...entry); }
-    else found.set(`${prefix}${name}`, await Deno.readFile(`${folder}/${prefix}${name}`));
-  }
-  return found;
-}
-
-/** Draws a line through points of the drawing area. */
-async function draw(tab: Tab, points: readonly (readonly [number, number])[]): Promise<void> {
-  const { left, top, width } = await tab.value<{ left: number; top: number; width: number }>(
-    `(() => { const { left, top, width } = document.querySelector("#pad").getBoundingClientRect(); return { left, top, width } })()`,
-  );
-  const at = ([x, y]: readonly [number, number]) => ({ x: left + x * width / 280, y: top + y * width / 280 });
-  const mouse = (type: string, point: readonly [number, number], buttons: number) =>
-    tab.call("Input.dispatchMouseEvent", { type, ...at(point), button: "left", buttons, clickCount: 1 });
-  await mouse("mousePressed", points[0], 1);
-  for (const point of points) await mouse("mouseMoved", point, 1);
-  await mouse("mouseReleased", points.at(-1)!, 0);
-}
-
-const click = (tab: Tab, selector: string) => tab.value(`document.querySelector(${JSON.stringify(selector)}).click()`);
-
-/** A seven. */
-const SEVEN = [[80, 70], [140, 68], [200, 70], [170, 130], [145, 180], [125, 230]] as const;
 
 Deno.test("what a page imports has no module of node's and asks for nothing of Deno's when it loads", async () => {
   const code = new TextDecoder().decode(await bundled(new URL("../../mod.ts", import.meta.url)));

@@ -3,11 +3,14 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
+import { answering } from "../../scripts/page/serve.ts";
 import { bundled } from "../../scripts/page/site.ts";
 import { hasChromium, startChromium } from "../support/chromium.ts";
 import { gpuCases } from "../support/gpu_cases.ts";
+import { output } from "../support/command.ts";
 import type { PageResult } from "../support/gpu_page.ts";
+import { click, draw, filesIn, ONE, served, SEVEN } from "../support/page.ts";
 
 const browser = await hasChromium();
 if (!browser) console.log("no chromium here: WebGPU in a browser is skipped");
@@ -42,6 +45,69 @@ Deno.test({
       }
     } finally {
       await server.shutdown();
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+/** Seconds for what a software adapter compiles and computes beside other tests. */
+const LONG = 400;
+
+/** What the page has learned from two digits on an engine, and how its loss went; nothing where that engine is not there. */
+async function learned(address: string, folder: string, backend: "webgpu" | "wasm") {
+  await using chromium = await startChromium(folder, backend === "webgpu");
+  const tab = await chromium.open(`${address}?backend=${backend}&steps=3`);
+  await tab.until(`document.querySelector("#train")?.disabled === false`, LONG);
+  if (backend === "webgpu" && !await tab.value<boolean>("navigator.gpu?.requestAdapter().then(Boolean) ?? false")) {
+    return undefined;
+  }
+  const engine = await tab.value<string>("document.querySelector('#status').textContent");
+  await click(tab, "#start");
+  for (const [digit, points] of [[1, ONE], [7, SEVEN]] as const) {
+    await click(tab, "#clear");
+    await draw(tab, points);
+    await click(tab, `#labels input[value='${digit}']`);
+    await click(tab, "#add");
+  }
+  await click(tab, "#train");
+  await tab.until("seen.after !== undefined", LONG);
+  assertEquals(tab.errors, []);
+  return {
+    engine,
+    ...await tab.value<{ readonly before: number[]; readonly after: number[]; readonly progress: string }>(
+      `({ before: seen.before.values, after: seen.after.values, progress: document.querySelector("#progress").textContent })`,
+    ),
+  };
+}
+
+Deno.test({
+  name: "a visitor's page trains through WebGPU, and learns what it learns on wasm",
+  ignore: !browser,
+  sanitizeResources: false,
+  sanitizeOps: false,
+  fn: async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      const made = `${folder}/site`;
+      await output("page", "--out", made);
+      const site = await filesIn(made);
+      await served(answering(site), async (address) => {
+        const found = await learned(address, folder, "webgpu");
+        if (found === undefined) {
+          console.log("this chromium has no WebGPU adapter: the page through WebGPU is skipped");
+          return;
+        }
+        assertMatch(found.engine, /^Ready after .* s: (software )?adapter .*, steps in one submission/);
+        const expected = (await learned(address, folder, "wasm"))!;
+        assertMatch(expected.engine, /: WebAssembly/);
+        assertMatch(found.progress, /^step 3: loss /);
+        assertEquals(found.progress, expected.progress);
+        expected.before.forEach((each, i) => assertAlmostEquals(found.before[i], each, 1e-4));
+        expected.after.forEach((each, i) => assertAlmostEquals(found.after[i], each, 1e-3));
+        // It has learned that this is a seven.
+        assert(found.after[7] - Math.max(...found.after.filter((_, i) => i !== 7)) > 1);
+      });
+    } finally {
       await Deno.remove(folder, { recursive: true });
     }
   },

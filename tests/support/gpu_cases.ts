@@ -4,7 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { attention, gelu, layerNorm } from "../../dsl/mod.ts";
+import { attention, type AttentionOptions, causalMask, gelu, layerNorm, paddingMask } from "../../dsl/mod.ts";
 
 /** Numbers without structure, the same on every run. */
 export function numbers(shape: number[], phase = 0): tf.Tensor {
@@ -131,6 +131,37 @@ export const gpuCases: Readonly<Record<string, GpuCase>> = {
     [2, 4, 5, 8],
     [2, 2, 5, 8],
     [2, 2, 5, 8],
+  ),
+  "attention in blocks, of grouped heads to keys that are no padding": withGradients(
+    (q, k, v) => attention(q, k, v, { mask: numbers([2, 1, 1, 11], 3) }),
+    [2, 4, 13, 8],
+    [2, 1, 11, 8],
+    [2, 1, 11, 8],
+  ),
+  "attention in blocks, causal, with padding and in a window": of(
+    (q, k, v, x, y, z) => {
+      const counts = tf.tensor2d([Array(18).fill(1), [...Array(11).fill(1), ...Array(7).fill(0)]]);
+      const padding = paddingMask(counts);
+      const padded: AttentionOptions = {
+        mask: tf.minimum(causalMask(18), padding),
+        causal: { mask: padding },
+      };
+      const windowed: AttentionOptions = { mask: causalMask(21, 0, 6), causal: { window: 6 } };
+      // Padding's own results mean nothing.
+      const first = (...[q, k, v]: tf.Tensor[]) =>
+        tf.mul(attention(q, k, v, padded), tf.reshape(counts, [2, 1, 18, 1]));
+      const second = (...[q, k, v]: tf.Tensor[]) => attention(q, k, v, windowed);
+      return ([[first, [q, k, v]], [second, [x, y, z]]] as const).flatMap(([f, inputs]) => {
+        const value = f(...inputs);
+        return [value, ...tf.grads(f)([...inputs], numbers(value.shape, 7))];
+      });
+    },
+    [2, 4, 18, 8],
+    [2, 2, 18, 8],
+    [2, 2, 18, 8],
+    [1, 2, 21, 8],
+    [1, 2, 21, 8],
+    [1, 2, 21, 8],
   ),
   "convolutions": of(
     (x, w, one) => {

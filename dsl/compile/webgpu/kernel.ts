@@ -7,7 +7,7 @@
 import type { ValueId, ValueType } from "../program.ts";
 
 /** What a binding's array consists of. */
-export type Element = "f32" | "f16" | "i32" | "vec4<f32>" | "vec4<f16>" | "vec4<i32>" | "atomic<i32>";
+export type Element = "f32" | "f16" | "i32" | "vec2<f32>" | "vec4<f32>" | "vec4<f16>" | "vec4<i32>" | "atomic<i32>";
 
 /** A tensor that a kernel is bound to. */
 export interface Binding {

@@ -11,6 +11,7 @@ import type { Formula } from "../formula.ts";
 import { fuseBias, hoistConstants, type Pass, simplify } from "../passes.ts";
 import { type Call, isAlias, type Program, type ValueId, type ValueType } from "../program.ts";
 import { type Root, rootsOf } from "../roots.ts";
+import { attentions } from "./attention.ts";
 import { convolutions } from "./conv.ts";
 import { elementwise, joining } from "./elementwise.ts";
 import { formulas } from "./fused.ts";
@@ -24,6 +25,7 @@ import { reductions } from "./reduce.ts";
 import { rowKernels } from "./rows.ts";
 
 const LOWERINGS: Readonly<Record<string, Lower>> = {
+  ...attentions,
   ...convolutions,
   ...formulas,
   ...halves,
@@ -36,7 +38,18 @@ const LOWERINGS: Readonly<Record<string, Lower>> = {
 
 /** Kernels of ours, besides tfjs's, that programs may be traced with for this engine. */
 export const ownKernels = [
-  ...["AdamwStep", "Gelu", "GeluGrad", "MaskedSoftmax", "Rotary", "SoftmaxGrad", "Standardise", "StandardiseGrad"],
+  ...[
+    "AdamwStep",
+    "BlockAttention",
+    "BlockAttentionGrad",
+    "Gelu",
+    "GeluGrad",
+    "MaskedSoftmax",
+    "Rotary",
+    "SoftmaxGrad",
+    "Standardise",
+    "StandardiseGrad",
+  ],
 ] as const;
 
 /** What a program goes through before it is lowered. */

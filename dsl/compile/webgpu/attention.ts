@@ -1,0 +1,376 @@
+/**
+ * Attention in blocks (Dao et al. 2022): scores are there four keys, or queries, at a time and never in memory.
+ *
+ * o = softmax(s) v with s = scale q k^T + mask goes over keys once, with the largest score m and the sum l = Σ exp(s - m) so far;
+ * both are kept for the gradient, which makes p = exp(s - m) / l again. With w = p dP, dP = do v^T and D = rowsum w,
+ * dq = scale (w k - D p k), dk = scale (p (dP - D))^T q, dv = p^T do: D comes with dq, so neither o nor D need be kept.
+ *
+ * @module
+ */
+import { sizeOf } from "../../tree.ts";
+import type { Call, ValueId } from "../program.ts";
+import { Binder, float, type GpuKernel, overRange } from "./kernel.ts";
+import type { Lower, Lowering } from "./lowering.ts";
+
+/** Numbers of rows that a thread keeps at most. */
+const KEPT = 1024;
+
+/** What the kernels of a call have in common. */
+interface Job {
+  readonly batch: number;
+  readonly heads: number;
+  readonly keyHeads: number;
+  readonly queries: number;
+  readonly keys: number;
+  /** Fours of a head. */
+  readonly fours: number;
+  readonly scale: number;
+  /** Keys that a query sees at most, its own the last; 0 where it sees all. */
+  readonly window: number;
+  readonly mask?: ValueId;
+}
+
+function jobOf({ attrs }: Call, [q, k, mask]: readonly (ValueId | undefined)[], { types }: Lowering): Job {
+  const [batch, heads, queries, size] = types[q!].shape;
+  const [, keyHeads, keys] = types[k!].shape;
+  const window = Math.min(Number(attrs.window ?? 0), keys);
+  return { batch, heads, keyHeads, queries, keys, fours: size / 4, scale: Number(attrs.scale), window, mask };
+}
+
+/** Rows of a thread: neighbours on a card read the same numbers at once, on a processor a thread reads them for several rows. */
+function rowsOf({ lanes }: Lowering["target"], count: number, fours: number, kinds: number): number {
+  if (lanes > 1) return 1;
+  const most = Math.max(1, Math.floor(KEPT / (4 * fours * kinds)));
+  return [4, 3, 2].find((rows) => rows <= most && Math.ceil(count / rows) * rows <= 1.25 * count) ?? 1;
+}
+
+const PARTS = [..."xyzw"];
+const ROWS = (rows: number) => Array.from({ length: rows }, (_, r) => r);
+const LEAST = "-3.4028234663852886e38f";
+
+/** Code of a thread. */
+class Lines {
+  readonly all: string[] = [];
+
+  add(...lines: readonly string[]): void {
+    this.all.push(...lines);
+  }
+
+  /** A row for each of `rows`, read from a tensor. */
+  rows(name: string, from: string, at: (r: number) => string, rows: number, fours: number): void {
+    for (const r of ROWS(rows)) {
+      for (let d = 0; d < fours; d++) this.add(`  let ${name}${r}_${d} = ${from}[${at(r)} + ${d}u];`);
+    }
+  }
+
+  /** Zeros for each of `rows`. */
+  zeros(name: string, rows: number, fours: number): void {
+    for (const r of ROWS(rows)) for (let d = 0; d < fours; d++) this.add(`  var ${name}${r}_${d} = vec4<f32>(0);`);
+  }
+
+  /** Four rows of a tensor that all of a thread's rows meet. */
+  four(name: string, from: string, at: (t: number) => string, fours: number): void {
+    for (let d = 0; d < fours; d++) {
+      for (let t = 0; t < 4; t++) this.add(`    let ${name}${t}_${d} = ${from}[${at(t)} + ${d}u];`);
+    }
+  }
+
+  /** to_r = row_r . (each of four rows) */
+  products(to: string, row: string, four: string, rows: number, fours: number): void {
+    for (const r of ROWS(rows)) this.add(`    var ${to}${r} = vec4<f32>(0);`);
+    for (let d = 0; d < fours; d++) {
+      for (const part of PARTS) {
+        const across = [0, 1, 2, 3].map((t) => `${four}${t}_${d}.${part}`).join(", ");
+        this.add(`    { let y = vec4<f32>(${across});`);
+        for (const r of ROWS(rows)) {
+          this.add(`      ${to}${r} = fma(vec4<f32>(${row}${r}_${d}.${part}), y, ${to}${r});`);
+        }
+        this.add("    }");
+      }
+    }
+  }
+
+  /** sum_r += weight_r . (the four rows) */
+  sums(sum: string, weight: string, four: string, rows: number, fours: number): void {
+    for (const r of ROWS(rows)) {
+      for (let d = 0; d < fours; d++) {
+        for (let t = 0; t < 4; t++) {
+          this.add(
+            `    ${sum}${r}_${d} = fma(vec4<f32>(${weight}${r}.${PARTS[t]}), ${four}${t}_${d}, ${sum}${r}_${d});`,
+          );
+        }
+      }
+    }
+  }
+}
+
+/** What is added to a number for it and the next three. */
+const FOUR = "vec4<u32>(0u, 1u, 2u, 3u)";
+
+/** Which of four keys a query sees, and what a mask adds to their scores; `place` is the query's number. */
+function seen(job: Job, mask: string | undefined, place: string): readonly [isSeen: string, added: string] {
+  const { keys, window } = job;
+  const conditions = [
+    ...keys % 4 === 0 ? [] : [`key < vec4<u32>(${keys}u)`],
+    ...window > 0 ? [`key <= vec4<u32>(${place})`] : [],
+    ...window > 0 && window < keys ? [`key + vec4<u32>(${window}u) > vec4<u32>(${place})`] : [],
+  ];
+  const isSeen = conditions.map((each) => `(${each})`).join(" & ");
+  if (mask === undefined) return [isSeen, ""];
+  const numbers = [0, 1, 2, 3].map((t) => {
+    const key = keys % 4 === 0 ? `key.${PARTS[t]}` : `min(key.${PARTS[t]}, ${keys - 1}u)`;
+    return `${mask}[masked + ${key}]`;
+  });
+  return [isSeen, `vec4<f32>(${numbers.join(", ")})`];
+}
+
+/** Where a mask's row begins. */
+function maskRow({ keys, queries }: Job, shape: readonly number[], batch: string, place: string): string {
+  const terms = [
+    ...shape[0] > 1 ? [`${batch} * ${(shape[2] > 1 ? queries : 1) * keys}u`] : [],
+    ...shape[2] > 1 ? [`${place} * ${keys}u`] : [],
+  ];
+  return terms.join(" + ") || "0u";
+}
+
+/** The head of a kernel with threads for blocks of queries, and the loop over the keys that they see. */
+function overQueries(job: Job, rows: number) {
+  const { batch, heads, keyHeads, queries, keys, fours, window } = job;
+  const blocks = Math.ceil(queries / rows);
+  const { head, groups } = overRange(batch * heads * blocks);
+  const code = [
+    head,
+    `  let first = (i % ${blocks}u) * ${rows}u;`,
+    `  let each = i / ${blocks}u;`,
+    `  let batch = each / ${heads}u;`,
+    `  let shared_ = (batch * ${keyHeads}u + (each % ${heads}u) / ${heads / keyHeads}u) * ${keys * fours}u;`,
+    ...ROWS(rows).flatMap((r) => [
+      `  let place${r} = min(first + ${r}u, ${queries - 1}u);`,
+      `  let row${r} = each * ${queries}u + place${r};`,
+    ]),
+    ...window > 0
+      ? [
+        `  let end = min(first + ${rows}u, ${keys}u);`,
+        `  let start = select(0u, (first + 1u - ${window}u) / 4u * 4u, first + 1u > ${window}u);`,
+      ]
+      : [`  let end = ${keys}u;`, `  let start = 0u;`],
+    `  for (var j = start; j < end; j += 4u) {`,
+    `    let key = vec4<u32>(j) + ${FOUR};`,
+  ];
+  const at = (t: number) => `shared_ + min(j + ${t}u, ${keys - 1}u) * ${fours}u`;
+  return { code, groups, at };
+}
+
+/** Scores of a thread's queries with four keys, as `s0`, `s1`, ... */
+function scores(lines: Lines, job: Job, mask: string | undefined, shape: readonly number[], rows: number): void {
+  for (const r of ROWS(rows)) {
+    const [isSeen, added] = seen(job, mask, `place${r}`);
+    if (added !== "") {
+      lines.add(
+        `    { let masked = ${maskRow(job, shape, "batch", `place${r}`)}; s${r} = s${r} * ${
+          float(job.scale)
+        } + ${added}; }`,
+      );
+    } else lines.add(`    s${r} *= ${float(job.scale)};`);
+    if (isSeen !== "") lines.add(`    s${r} = select(vec4<f32>(${LEAST}), s${r}, ${isSeen});`);
+  }
+}
+
+function forward(call: Call, lowering: Lowering): GpuKernel {
+  const [q, k, v, mask] = call.inputs;
+  const [o, stats] = call.outputs;
+  const job = jobOf(call, [q, k, mask], lowering);
+  const { fours, queries } = job;
+  const rows = rowsOf(lowering.target, queries, fours, 2);
+  const binder = new Binder(lowering.rootOf);
+  const [from, keys, values] = [q, k, v].map((each) => binder.read(each, "vec4<f32>"));
+  const added = mask === undefined ? undefined : binder.read(mask, "f32");
+  const [to, kept] = [binder.write(o, "vec4<f32>"), binder.write(stats, "vec2<f32>")];
+  const { code, groups, at } = overQueries(job, rows);
+  const lines = new Lines();
+  lines.add(...code.slice(0, -2));
+  lines.rows("q", from, (r) => `row${r} * ${fours}u`, rows, fours);
+  lines.zeros("o", rows, fours);
+  for (const r of ROWS(rows)) lines.add(`  var m${r} = ${LEAST};`, `  var l${r} = 0f;`);
+  lines.add(...code.slice(-2));
+  lines.four("k", keys, at, fours);
+  lines.products("s", "q", "k", rows, fours);
+  scores(lines, job, added, mask === undefined ? [] : lowering.types[mask].shape, rows);
+  for (const r of ROWS(rows)) {
+    lines.add(
+      `    let next${r} = max(m${r}, max(max(s${r}.x, s${r}.y), max(s${r}.z, s${r}.w)));`,
+      `    let less${r} = exp(m${r} - next${r});`,
+      `    let p${r} = exp(s${r} - vec4<f32>(next${r}));`,
+      `    l${r} = l${r} * less${r} + ((p${r}.x + p${r}.y) + (p${r}.z + p${r}.w));`,
+      `    m${r} = next${r};`,
+    );
+    for (let d = 0; d < fours; d++) lines.add(`    o${r}_${d} *= less${r};`);
+  }
+  lines.four("v", values, at, fours);
+  lines.sums("o", "p", "v", rows, fours);
+  lines.add("  }");
+  for (const r of ROWS(rows)) {
+    lines.add(
+      r === 0 ? "  {" : `  if (first + ${r}u < ${queries}u) {`,
+      `    let share = 1f / l${r};`,
+      ...Array.from({ length: fours }, (_, d) => `    ${to}[row${r} * ${fours}u + ${d}u] = o${r}_${d} * share;`),
+      `    ${kept}[row${r}] = vec2<f32>(m${r}, share);`,
+      "  }",
+    );
+  }
+  lines.add("}");
+  return { bindings: binder.bindings, params: [], groups, body: lines.all.join("\n") };
+}
+
+/** dq, and for each query m, 1 / l and D. */
+function queryGradient(call: Call, found: ValueId, lowering: Lowering): GpuKernel {
+  const [dy, q, k, v, stats, mask] = call.inputs;
+  const [dq] = call.outputs;
+  const job = jobOf(call, [q, k, mask], lowering);
+  const { fours, queries } = job;
+  const rows = rowsOf(lowering.target, queries, fours, 4);
+  const binder = new Binder(lowering.rootOf);
+  const [gradient, from, keys, values] = [dy, q, k, v].map((each) => binder.read(each, "vec4<f32>"));
+  const kept = binder.read(stats, "vec2<f32>");
+  const added = mask === undefined ? undefined : binder.read(mask, "f32");
+  const [to, told] = [binder.write(dq, "vec4<f32>"), binder.write(found, "vec4<f32>")];
+  const { code, groups, at } = overQueries(job, rows);
+  const lines = new Lines();
+  lines.add(...code.slice(0, -2));
+  lines.rows("q", from, (r) => `row${r} * ${fours}u`, rows, fours);
+  lines.rows("g", gradient, (r) => `row${r} * ${fours}u`, rows, fours);
+  lines.zeros("a", rows, fours);
+  lines.zeros("b", rows, fours);
+  for (const r of ROWS(rows)) lines.add(`  let stats${r} = ${kept}[row${r}];`, `  var d${r} = vec4<f32>(0);`);
+  lines.add(...code.slice(-2));
+  lines.four("k", keys, at, fours);
+  lines.products("s", "q", "k", rows, fours);
+  scores(lines, job, added, mask === undefined ? [] : lowering.types[mask].shape, rows);
+  lines.four("v", values, at, fours);
+  lines.products("w", "g", "v", rows, fours);
+  for (const r of ROWS(rows)) {
+    lines.add(
+      `    let p${r} = exp(s${r} - vec4<f32>(stats${r}.x)) * stats${r}.y;`,
+      `    w${r} *= p${r};`,
+      `    d${r} += w${r};`,
+    );
+  }
+  lines.sums("a", "w", "k", rows, fours);
+  lines.sums("b", "p", "k", rows, fours);
+  lines.add("  }");
+  for (const r of ROWS(rows)) {
+    lines.add(
+      r === 0 ? "  {" : `  if (first + ${r}u < ${queries}u) {`,
+      `    let d = (d${r}.x + d${r}.y) + (d${r}.z + d${r}.w);`,
+      ...Array.from(
+        { length: fours },
+        (_, at) => `    ${to}[row${r} * ${fours}u + ${at}u] = (a${r}_${at} - b${r}_${at} * d) * ${float(job.scale)};`,
+      ),
+      `    ${told}[row${r}] = vec4<f32>(stats${r}, d, 0f);`,
+      "  }",
+    );
+  }
+  lines.add("}");
+  return { bindings: binder.bindings, params: [], groups, body: lines.all.join("\n") };
+}
+
+/** dk and dv: a thread has some keys, and goes over the queries of all heads that read them. */
+function keyGradient(call: Call, found: ValueId, lowering: Lowering): GpuKernel {
+  const [dy, q, k, v, , mask] = call.inputs;
+  const [, dk, dv] = call.outputs;
+  const job = jobOf(call, [q, k, mask], lowering);
+  const { batch, heads, keyHeads, queries, keys, fours, window, scale } = job;
+  const rows = rowsOf(lowering.target, keys, fours, 4);
+  const binder = new Binder(lowering.rootOf);
+  const [gradient, from, own, values] = [dy, q, k, v].map((each) => binder.read(each, "vec4<f32>"));
+  const told = binder.read(found, "vec4<f32>");
+  const added = mask === undefined ? undefined : binder.read(mask, "f32");
+  const [toKeys, toValues] = [dk, dv].map((each) => binder.write(each, "vec4<f32>"));
+  const blocks = Math.ceil(keys / rows);
+  const { head, groups } = overRange(batch * keyHeads * blocks);
+  const lines = new Lines();
+  lines.add(
+    head,
+    `  let first = (i % ${blocks}u) * ${rows}u;`,
+    `  let each = i / ${blocks}u;`,
+    `  let batch = each / ${keyHeads}u;`,
+    ...ROWS(rows).flatMap((r) => [
+      `  let place${r} = min(first + ${r}u, ${keys - 1}u);`,
+      `  let row${r} = each * ${keys}u + place${r};`,
+    ]),
+  );
+  lines.rows("k", own, (r) => `row${r} * ${fours}u`, rows, fours);
+  lines.rows("v", values, (r) => `row${r} * ${fours}u`, rows, fours);
+  lines.zeros("a", rows, fours);
+  lines.zeros("b", rows, fours);
+  const group = heads / keyHeads;
+  lines.add(
+    // Queries of the heads of a group lie side by side.
+    `  for (var h = 0u; h < ${group}u; h++) {`,
+    `  let start = (each * ${group}u + h) * ${queries}u;`,
+    window > 0
+      ? `  for (var j = first / 4u * 4u; j < min(${queries}u, first + ${rows + window - 1}u); j += 4u) {`
+      : `  for (var j = 0u; j < ${queries}u; j += 4u) {`,
+    `    let query = vec4<u32>(j) + ${FOUR};`,
+    `    let at = vec4<u32>(start) + min(query, vec4<u32>(${queries - 1}u));`,
+    ...PARTS.map((part) => `    let t${part} = ${told}[at.${part}];`),
+    `    let m = vec4<f32>(${PARTS.map((part) => `t${part}.x`).join(", ")});`,
+    `    let share = vec4<f32>(${PARTS.map((part) => `t${part}.y`).join(", ")});`,
+    `    let d = vec4<f32>(${PARTS.map((part) => `t${part}.z`).join(", ")});`,
+  );
+  const at = (t: number) => `at.${PARTS[t]} * ${fours}u`;
+  lines.four("q", from, at, fours);
+  lines.products("s", "k", "q", rows, fours);
+  lines.four("g", gradient, at, fours);
+  lines.products("w", "v", "g", rows, fours);
+  const shape = mask === undefined ? [] : lowering.types[mask].shape;
+  for (const r of ROWS(rows)) {
+    const key = `place${r}`;
+    const conditions = [
+      ...queries % 4 === 0 ? [] : [`query < vec4<u32>(${queries}u)`],
+      ...window > 0 ? [`query >= vec4<u32>(${key})`] : [],
+      ...window > 0 && window < keys ? [`query < vec4<u32>(${key} + ${window}u)`] : [],
+    ];
+    let mine = `s${r} * ${float(scale)}`;
+    if (added !== undefined) {
+      const numbers = PARTS.map((part) => {
+        const place = queries % 4 === 0 ? `query.${part}` : `min(query.${part}, ${queries - 1}u)`;
+        return `${added}[${maskRow(job, shape, "batch", place)} + ${key}]`;
+      });
+      mine += ` + vec4<f32>(${numbers.join(", ")})`;
+    }
+    const p = `exp(${mine} - m) * share`;
+    const isSeen = conditions.map((each) => `(${each})`).join(" & ");
+    lines.add(
+      `    let p${r} = ${isSeen === "" ? p : `select(vec4<f32>(0), ${p}, ${isSeen})`};`,
+      `    w${r} = p${r} * (w${r} - d);`,
+    );
+  }
+  lines.sums("a", "w", "q", rows, fours);
+  lines.sums("b", "p", "g", rows, fours);
+  lines.add("  }", "  }");
+  for (const r of ROWS(rows)) {
+    lines.add(r === 0 ? "  {" : `  if (first + ${r}u < ${keys}u) {`);
+    for (let d = 0; d < fours; d++) {
+      lines.add(
+        `    ${toKeys}[row${r} * ${fours}u + ${d}u] = a${r}_${d} * ${float(scale)};`,
+        `    ${toValues}[row${r} * ${fours}u + ${d}u] = b${r}_${d};`,
+      );
+    }
+    lines.add("  }");
+  }
+  lines.add("}");
+  return { bindings: binder.bindings, params: [], groups, body: lines.all.join("\n") };
+}
+
+const gradient: Lower = (call, lowering) => {
+  const { shape } = lowering.types[call.inputs[1]];
+  const found = lowering.between({ shape: [sizeOf(shape.slice(0, -1)), 4], dtype: "float32" });
+  return [queryGradient(call, found, lowering), keyGradient(call, found, lowering)];
+};
+
+/** Kernels by names of ours. */
+export const attentions: Readonly<Record<string, Lower>> = {
+  BlockAttention: (call, lowering) => [forward(call, lowering)],
+  BlockAttentionGrad: gradient,
+};
