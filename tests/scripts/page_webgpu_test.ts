@@ -39,7 +39,13 @@ Deno.test({
         console.log("this chromium has no WebGPU adapter: skipped");
         return;
       }
-      assertEquals(found.map(({ name }) => name), [...Object.keys(gpuCases), "steps"]);
+      const bySubgroups = "rows by subgroups";
+      if (!found.some(({ name }) => name === bySubgroups)) console.log("this adapter has no subgroups: not run");
+      assertEquals(found.map(({ name }) => name).filter((name) => name !== bySubgroups), [
+        ...Object.keys(gpuCases),
+        "rows whose threads share memory",
+        "steps",
+      ]);
       for (const { name, difference, largest } of found) {
         assert(difference <= 1e-5 * Math.max(1, largest), `${name}: ${difference} of ${largest}`);
       }
@@ -55,7 +61,8 @@ const LONG = 400;
 
 /** What the page has learned from two digits on an engine, and how its loss went; nothing where that engine is not there. */
 async function learned(address: string, folder: string, backend: "webgpu" | "wasm") {
-  await using chromium = await startChromium(folder, backend === "webgpu");
+  // The same browser for both: another draws other edges.
+  await using chromium = await startChromium(folder, true);
   const tab = await chromium.open(`${address}?backend=${backend}&steps=3`);
   await tab.until(`document.querySelector("#train")?.disabled === false`, LONG);
   if (backend === "webgpu" && !await tab.value<boolean>("navigator.gpu?.requestAdapter().then(Boolean) ?? false")) {
@@ -74,8 +81,8 @@ async function learned(address: string, folder: string, backend: "webgpu" | "was
   assertEquals(tab.errors, []);
   return {
     engine,
-    ...await tab.value<{ readonly before: number[]; readonly after: number[]; readonly progress: string }>(
-      `({ before: seen.before.values, after: seen.after.values, progress: document.querySelector("#progress").textContent })`,
+    ...await tab.value<Readonly<Record<"pixels" | "before" | "after" | "losses", number[]>>>(
+      `({ pixels: seen.pixels, before: seen.before.values, after: seen.after.values, losses })`,
     ),
   };
 }
@@ -100,12 +107,14 @@ Deno.test({
         assertMatch(found.engine, /^Ready after .* s: (software )?adapter .*, steps in one submission/);
         const expected = (await learned(address, folder, "wasm"))!;
         assertMatch(expected.engine, /: WebAssembly/);
-        assertMatch(found.progress, /^step 3: loss /);
-        assertEquals(found.progress, expected.progress);
+        assertEquals(found.pixels, expected.pixels);
         expected.before.forEach((each, i) => assertAlmostEquals(found.before[i], each, 1e-4));
-        expected.after.forEach((each, i) => assertAlmostEquals(found.after[i], each, 1e-3));
-        // It has learned that this is a seven.
-        assert(found.after[7] - Math.max(...found.after.filter((_, i) => i !== 7)) > 1);
+        assertEquals(found.losses.length, 3);
+        expected.losses.forEach((each, i) => assertAlmostEquals(found.losses[i], each, 1e-3 * each));
+        expected.after.forEach((each, i) => assertAlmostEquals(found.after[i], each, 1e-2));
+        // Of the two digits it has learned that this is the seven.
+        assert(found.losses[1] < 0.5 * found.losses[0], `${found.losses}`);
+        assert(found.after[1] > found.after[0] + 0.5, `${found.after}`);
       });
     } finally {
       await Deno.remove(folder, { recursive: true });

@@ -202,9 +202,9 @@ function showBars(when: "before" | "after", logits: Logits | undefined): void {
   });
 }
 
-/** The last picture and what the models made of it, for the browser's console. */
+/** The last picture and what the models made of it, and the steps' losses, for the browser's console. */
 const seen: { pixels?: readonly number[]; before?: Logits; after?: Logits } = {};
-Object.assign(globalThis, { seen });
+Object.assign(globalThis, { seen, losses });
 
 async function predict(): Promise<void> {
   const pixels = picture();
