@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Precision } from "../../../dsl/mod.ts";
+import type { BackendName, Precision } from "../../../dsl/mod.ts";
 
 /** One step to be measured, ours or PyTorch's. */
 export interface CardJob {
@@ -17,6 +17,8 @@ export interface CardJob {
   readonly length: number;
   /** Precision; PyTorch's bf16 is autocast. */
   readonly precision: Precision;
+  /** Engine of ours (default tensorflow). */
+  readonly backend?: BackendName;
   /** How it is run: ours as one function or in clusters, PyTorch's as written or compiled. */
   readonly how: "whole" | "clusters" | "eager" | "compiled";
   /**
@@ -66,6 +68,9 @@ const vit = { model: "vit-base", method: "1lora", batch: 64, length: 0, precisio
 /** A small step, which shows on any machine that everything is there. */
 const small = { ...vit, model: "vit-micro", batch: 8, repeats: 3 } as const;
 
+/** A step through WebGPU, which needs the card's Vulkan driver. */
+const webgpu = { ...vit, batch: 10, precision: "float32", backend: "webgpu", how: "whole", repeats: 10 } as const;
+
 /** The other families at their largest. */
 const families = [
   { ...vit, model: "tinyllama-1.1b", batch: 8, length: 512, repeats: 8 },
@@ -77,9 +82,23 @@ const methods = ["bitfit", "lora", "dora", "all"] as const;
 
 /** Groups by name, in order: what was never measured on a card, or has changed since, comes first. */
 export const groups: Readonly<Record<string, JobGroup>> = {
-  smoke: { jobs: [{ ...small, how: "whole" }, { ...small, how: "eager" }], aside: true },
+  smoke: {
+    jobs: [
+      { ...small, how: "whole" },
+      { ...webgpu, ...small, precision: "float32", note: "through WebGPU" },
+      { ...small, how: "eager" },
+    ],
+    aside: true,
+  },
   "1lora": { jobs: [{ ...vit, how: "eager" }, { ...vit, how: "compiled" }, { ...vit, how: "whole" }] },
   again: { jobs: [{ ...vit, how: "whole", note: "second start" }] },
+  webgpu: {
+    jobs: [
+      { ...vit, batch: 10, precision: "float32", how: "eager" },
+      { ...webgpu, note: "through WebGPU" },
+      { ...webgpu, precision: "f16", note: "through WebGPU, weights in f16" },
+    ],
+  },
   families: {
     jobs: families.flatMap((job): readonly CardJob[] => [{ ...job, how: "eager" }, { ...job, how: "whole" }]),
     together: true,

@@ -40,7 +40,7 @@ function note(line: string): void {
 }
 
 const job: CardJob = JSON.parse(Deno.args[0]);
-const { engine } = await useBackend("tensorflow");
+const { engine } = await useBackend(job.backend ?? "tensorflow");
 note(engine.device.text);
 const model = await openModel(job.model);
 const layer = adapt(joinMethods(job.method, model.family === "vit" ? ["head"] : []))(model.layer);
