@@ -188,6 +188,21 @@ Deno.test("attention holds nothing of the square of a text's length, padding and
   assert(composed.calls.every(({ kernel }) => kernel !== "BlockAttention"));
 });
 
+Deno.test("sums of a row by subgroups are the same program with fewer waits", () => {
+  const program = gpuPasses(trace(([x]) => [tf.softmax(x), tf.sum(x, 1)], [{ shape: [200, 512], dtype: "float32" }]));
+  const [with_, without] = [true, false].map((subgroups) => lowered(program, { ...cardTarget, subgroups }).dispatches);
+  assertEquals(
+    with_.map(({ groups, bindings }) => [groups, bindings]),
+    without.map(({ groups, bindings }) => [groups, bindings]),
+  );
+  const barriers = (dispatches: typeof with_) =>
+    dispatches.map(({ text }) => text.split("workgroupBarrier").length - 1);
+  assert(with_.every(({ text }) => text.startsWith("enable subgroups;\n")));
+  assertEquals(without.some(({ text }) => text.includes("subgroup")), false);
+  // A maximum and a sum, and a sum: twice each, before and after they are left in memory.
+  assertEquals([barriers(with_), barriers(without)], [[4, 2], [6, 3]]);
+});
+
 Deno.test("every small case lowers", async () => {
   await useBackend("cpu");
   for (const [name, { f, inputs }] of Object.entries(gpuCases)) {

@@ -4,7 +4,19 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { adamw, type BackendName, compile, startResident, useBackend, valueAndGradients } from "../../dsl/mod.ts";
+import {
+  adamw,
+  type BackendName,
+  compile,
+  layerNorm,
+  startResident,
+  useBackend,
+  valueAndGradients,
+} from "../../dsl/mod.ts";
+import { trace } from "../../dsl/compile/trace.ts";
+import { cardTarget } from "../../dsl/compile/webgpu/kernel.ts";
+import { replayAsSubmission } from "../../dsl/compile/webgpu/replay.ts";
+import { gpuInUse } from "../../dsl/engine/webgpu/gpu.ts";
 import { type GpuCase, gpuCases, numbers } from "./gpu_cases.ts";
 
 /** What came of a case: the largest difference, and the largest number. */
@@ -45,6 +57,26 @@ async function losses(backend: BackendName): Promise<readonly number[]> {
   return found;
 }
 
+/** Sums over rows, long enough to be shared by threads. */
+const rows: GpuCase = {
+  f: (x, weight, bias) => [
+    tf.softmax(x),
+    tf.sum(x, 1),
+    tf.max(x, 1),
+    ...tf.grads((x) => layerNorm(tf.mul(x, tf.softmax(x)), { weight, bias }, 1e-6))([x]),
+  ],
+  inputs: () => [numbers([7, 516]), numbers([516], 1), numbers([516], 2)],
+};
+
+/** A case as a card computes it. */
+async function asCard({ f, inputs }: GpuCase, subgroups: boolean): Promise<readonly (readonly number[])[]> {
+  await useBackend("webgpu");
+  const given = inputs();
+  const traced = trace((xs) => f(...xs), given.map(({ shape, dtype }) => ({ shape, dtype })));
+  const { replay } = replayAsSubmission(traced, {}, { ...cardTarget, subgroups });
+  return await Promise.all(replay.run(given).map(async (tensor) => [...await tensor.data()]));
+}
+
 function compared(
   name: string,
   found: readonly (readonly number[])[],
@@ -63,6 +95,13 @@ async function results(): Promise<readonly PageResult[] | undefined> {
   const all: PageResult[] = [];
   for (const [name, each] of Object.entries(gpuCases)) {
     all.push(compared(name, await ran("webgpu", each), await ran("cpu", each)));
+  }
+  const name = "rows whose threads share memory";
+  const expected = await ran("cpu", rows);
+  all.push(compared(name, await asCard(rows, false), expected));
+  await useBackend("webgpu");
+  if (gpuInUse().device.features.has("subgroups")) {
+    all.push(compared("rows by subgroups", await asCard(rows, true), expected));
   }
   all.push(compared("steps", [await losses("webgpu")], [await losses("cpu")]));
   return all;

@@ -40,6 +40,8 @@ export interface Target {
   readonly lanes: number;
   /** Whether products go through memory that a group of threads shares. */
   readonly sharesTiles: boolean;
+  /** Whether threads of a subgroup add up what they have without memory between them. */
+  readonly subgroups?: boolean;
 }
 
 /** What suits an adapter that computes on the processor. */
@@ -155,7 +157,8 @@ export function textOf({ bindings, body, params }: GpuKernel, isShared: (value: 
     lines.push(`@group(0) @binding(${bindings.length}) var<uniform> p: array<vec4<u32>, ${vectors}>;`);
   }
   const hasHalves = bindings.some(({ element }) => element === "f16" || element === "vec4<f16>");
-  return `${hasHalves ? "enable f16;\n" : ""}${lines.join("\n")}\n${body}`;
+  const features = [...hasHalves ? ["f16"] : [], .../\bsubgroup(Add|Max)\(/.test(body) ? ["subgroups"] : []];
+  return `${features.map((name) => `enable ${name};\n`).join("")}${lines.join("\n")}\n${body}`;
 }
 
 /** A number in WGSL, as float32. */

@@ -88,7 +88,7 @@ function columns(job: Job, lowering: Lowering): readonly GpuKernel[] {
 function rows(job: Job, lowering: Lowering): readonly GpuKernel[] {
   const { from, to, how, outer, length, scale } = job;
   const { rootOf, target } = lowering;
-  const { head, groups, code: { width, type, pass, joined, once } } = rowsOf(outer, length, target.lanes);
+  const { head, groups, code: { width, type, pass, joined, once } } = rowsOf(outer, length, target);
   const binder = new Binder(rootOf);
   const [source, result] = [binder.read(from, width === 4 ? "vec4<f32>" : "f32"), binder.write(to, "f32")];
   const body = [

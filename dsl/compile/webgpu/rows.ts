@@ -5,8 +5,10 @@
  */
 import { sizeOf } from "../../tree.ts";
 import type { Call } from "../program.ts";
-import { Binder, float, type GpuKernel, MOST_GROUPS, overRange } from "./kernel.ts";
+import { Binder, float, type GpuKernel, MOST_GROUPS, overRange, type Target } from "./kernel.ts";
 import type { Lower, Lowering } from "./lowering.ts";
+
+const LEAST = "-3.4028234663852886e38f";
 
 /** How a row's numbers are gone through, and how what threads have found is put together. */
 export interface RowCode {
@@ -35,9 +37,9 @@ export interface RowKernel extends Pick<GpuKernel, "groups"> {
  *
  * @param rows Rows
  * @param length Numbers in each
- * @param most Threads of a row at most
+ * @param target What it is for: threads of a row at most, and how they add up what they have
  */
-export function rowsOf(rows: number, length: number, most: number): RowKernel {
+export function rowsOf(rows: number, length: number, { lanes: most, subgroups = false }: Target): RowKernel {
   const width = length % 4 === 0 ? 4 : 1;
   const steps = length / width;
   // Threads of a short row would wait for each other.
@@ -71,17 +73,31 @@ export function rowsOf(rows: number, length: number, most: number): RowKernel {
   }
   workgroupBarrier();`;
   };
+  // Which threads are a subgroup is the device's choice: each subgroup leaves its sum at the place of one of its threads, and
+  // adds up all places.
+  const bySubgroups = (name: string, how: "sum" | "max") => {
+    const [whole, none] = how === "sum" ? ["subgroupAdd", "0f"] : ["subgroupMax", LEAST];
+    const both = how === "sum" ? `${name}_found + shared_[at]` : `max(${name}_found, shared_[at])`;
+    return `  let ${name}_part = ${whole}(${within(name, how)});
+  workgroupBarrier();
+  shared_[lane] = select(${none}, ${name}_part, place == 0u);
+  workgroupBarrier();
+  var ${name}_found = ${none};
+  for (var at = place; at < ${lanes}u; at += size) { ${name}_found = ${both}; }
+  let ${name}_all = ${whole}(${name}_found);`;
+  };
+  const builtins = subgroups ? ", @builtin(subgroup_invocation_id) place: u32, @builtin(subgroup_size) size: u32" : "";
   return {
     groups: [x, y, 1],
     head: `var<workgroup> shared_: array<f32, ${lanes}>;
 @compute @workgroup_size(${lanes})
-fn main(@builtin(workgroup_id) g: vec3<u32>, @builtin(local_invocation_id) l: vec3<u32>) {
+fn main(@builtin(workgroup_id) g: vec3<u32>, @builtin(local_invocation_id) l: vec3<u32>${builtins}) {
   let lane = l.x;
   let row = ${y === 1 ? "g.x" : `g.y * ${x}u + g.x`};${y === 1 ? "" : `\n  if (row >= ${rows}u) { return; }`}`,
     code: {
       ...common,
       pass: (code) => `  for (var j = lane; j < ${steps}u; j += ${lanes}u) {\n${code}\n  }`,
-      joined: (name, how) =>
+      joined: subgroups ? bySubgroups : (name, how) =>
         `  workgroupBarrier();
   shared_[lane] = ${within(name, how)};
 ${tree(how)}
@@ -97,14 +113,12 @@ function split(shape: readonly number[]): readonly [rows: number, length: number
   return [sizeOf(shape) / length, length];
 }
 
-const LEAST = "-3.4028234663852886e38f";
-
 /** softmax over rows of x, or of x and a mask. */
 function softmax({ inputs, outputs: [output] }: Call, { types, rootOf, target }: Lowering): GpuKernel {
   const [x, mask] = inputs;
   const { shape } = types[x];
   const [rows, length] = split(shape);
-  const { head, groups, code: { width, type, pass, joined } } = rowsOf(rows, length, target.lanes);
+  const { head, groups, code: { width, type, pass, joined } } = rowsOf(rows, length, target);
   const binder = new Binder(rootOf);
   const element = width === 4 ? "vec4<f32>" : "f32";
   const [from, to] = [binder.read(x, element), binder.write(output, element)];
@@ -139,7 +153,7 @@ function softmax({ inputs, outputs: [output] }: Call, { types, rootOf, target }:
 /** dx = y (dy - rowsum(y dy)). */
 const softmaxGradient: Lower = ({ inputs: [dy, y], outputs: [dx] }, { types, rootOf, target }) => {
   const [rows, length] = split(types[y].shape);
-  const { head, groups, code: { width, type, pass, joined } } = rowsOf(rows, length, target.lanes);
+  const { head, groups, code: { width, type, pass, joined } } = rowsOf(rows, length, target);
   const binder = new Binder(rootOf);
   const element = width === 4 ? "vec4<f32>" : "f32";
   const [gradient, value, to] = [binder.read(dy, element), binder.read(y, element), binder.write(dx, element)];
@@ -157,7 +171,7 @@ const softmaxGradient: Lower = ({ inputs: [dy, y], outputs: [dx] }, { types, roo
 
 const standardise: Lower = ({ inputs: [x], attrs, outputs: [y, scale] }, { types, rootOf, target }) => {
   const [rows, length] = split(types[x].shape);
-  const { head, groups, code: { width, type, pass, joined, once } } = rowsOf(rows, length, target.lanes);
+  const { head, groups, code: { width, type, pass, joined, once } } = rowsOf(rows, length, target);
   const binder = new Binder(rootOf);
   const element = width === 4 ? "vec4<f32>" : "f32";
   const [from, to, scales] = [binder.read(x, element), binder.write(y, element), binder.write(scale, "f32")];
@@ -186,7 +200,7 @@ const standardise: Lower = ({ inputs: [x], attrs, outputs: [y, scale] }, { types
 
 const standardiseGradient: Lower = ({ inputs: [dy, y, scale], attrs, outputs: [dx] }, { types, rootOf, target }) => {
   const [rows, length] = split(types[y].shape);
-  const { head, groups, code: { width, type, pass, joined } } = rowsOf(rows, length, target.lanes);
+  const { head, groups, code: { width, type, pass, joined } } = rowsOf(rows, length, target);
   const binder = new Binder(rootOf);
   const element = width === 4 ? "vec4<f32>" : "f32";
   const [gradient, value] = [dy, y].map((each) => binder.read(each, element));

@@ -20,9 +20,9 @@ export function useSoftware(software: boolean): void {
 
 /** What suits the device in use, and what it can take. */
 export function targetInUse(): { readonly target: Target; readonly limits: Limits } {
-  const { limits } = gpuInUse().device;
+  const { limits, features } = gpuInUse().device;
   return {
-    target: isSoftware ? softwareTarget : cardTarget,
+    target: isSoftware ? softwareTarget : { ...cardTarget, subgroups: features.has("subgroups") },
     limits: {
       bindingBytes: limits.maxStorageBufferBindingSize,
       bufferBytes: limits.maxBufferSize,
