@@ -12,7 +12,7 @@ export type { Call, Constant, MemoryPlan, Program, ValueId, ValueType } from "./
 export type { Replayer, ReplayOptions } from "./compile/replay.ts";
 export { startResident } from "./compile/resident.ts";
 export { registerRule, type Rule, type RuleArguments } from "./compile/shapes.ts";
-export type { PureStep, Resident, ResidentOptions, StepState } from "./compile/step.ts";
+export type { NextBatch, PureStep, Resident, ResidentOptions, StepState } from "./compile/step.ts";
 export { type Differentiated, type Objective, valueAndGradients } from "./differentiate.ts";
 export { type Draw, drawing, drawWords } from "./draw.ts";
 export { type BackendReport, type BackendTrial, inspectBackends, useBackend } from "./engine/engine.ts";

@@ -76,7 +76,7 @@ export function trainStep(
   objective: (params: Params, batch: Params) => Objective,
   optimiser: Optimiser,
   measure: WholeStep["measure"] = () => ({}),
-  run?: StepRun,
+  run?: { readonly batchSize: number; readonly accumulate?: number },
 ): TrainStep {
   const inShares = inSharesOf(run);
   return ({ frozen, trained, optimiser: state }, batch) => {
