@@ -26,7 +26,7 @@ const sizes = taken("processes", "2,4").map(Number);
 /** What is evaluated at the end is no concern of this. */
 const quick: Readonly<Record<string, readonly string[]>> = {
   reasoning: ["--samples", "0"],
-  generation: ["--samples", "1", "--sampling-steps", "1"],
+  generation: ["--samples", "2", "--sampling-steps", "2"],
 };
 
 const folder = await Deno.makeTempDir();
