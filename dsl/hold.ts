@@ -19,11 +19,12 @@ import { fromBfloat16, type HostTensor, toBfloat16, toFloat32 } from "./safetens
  */
 export function held(host: HostTensor, form: "bf16" | Quantisation): tf.Tensor {
   const { shape } = host;
-  const { hold } = engineInUse();
+  const { hold, holdHalf } = engineInUse();
   if (form === "bf16") {
     const bits = host.dtype === "BF16" ? host.data as Uint16Array : toBfloat16(toFloat32(host));
-    if (hold === undefined) return tf.tensor(fromBfloat16(bits), [...shape]);
-    return hold(new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength), form, shape);
+    const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
+    if (hold !== undefined) return hold(bytes, form, shape);
+    return holdHalf?.(bytes, shape) ?? tf.tensor(fromBfloat16(bits), [...shape]);
   }
   return heldQuantised(quantise(form, shape, toFloat32(host)));
 }

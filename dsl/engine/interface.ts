@@ -116,12 +116,19 @@ export interface EngineKind {
    */
   readonly hold?: (bytes: Uint8Array, form: StoredForm, shape: readonly number[]) => Tensor;
   /**
-   * Whether recurrent functions in float32 read matrices in bf16 faster than their numbers, so that those of a file in bf16 had better stay as
-   * they are.
+   * Whether recurrent functions in float32 read matrices in bf16 faster than their numbers, so that those of a file in bf16 had
+   * better stay as they are.
    *
    * @internal
    */
   readonly readsHalf?: () => boolean;
+  /**
+   * Keeps bytes of bfloat16 as a tensor from whose numbers all is computed in float32, sooner than from float32 where rows are
+   * few; nothing where it cannot.
+   *
+   * @internal
+   */
+  readonly holdHalf?: (bytes: Uint8Array, shape: readonly number[]) => Tensor | undefined;
   /**
    * Starts a function whose parameters and what it keeps the engine itself holds; absent where it is replayed.
    *

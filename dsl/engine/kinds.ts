@@ -20,6 +20,7 @@ import { hold, settle } from "./tensorflow_graph/session.ts";
 import type { BackendName, EngineKind, Overhead, Running } from "./interface.ts";
 import { openTensorflow, readsHalf } from "./tensorflow.ts";
 import { openWasm } from "./wasm.ts";
+import { canHoldHalf, holdHalf } from "./wasm/stored.ts";
 import { openWebgpu } from "./webgpu.ts";
 
 /** Measured on wasm: 3 MB of tensors (llama-micro) in 189 MB, 211 MB (vit-micro, batch 512) in 464 MB. */
@@ -100,6 +101,8 @@ const kinds: Readonly<Record<BackendName, EngineKind>> = {
     ...replaying({ name: "wasm", embedded: true, most: 2 ** 32, open: (_, options) => openWasm(options) }),
     replay: replayAsList,
     isBatchInvariant: true,
+    readsHalf: canHoldHalf,
+    holdHalf,
   },
   cpu: replaying({ name: "cpu", embedded: true, open: openCpu }),
 };

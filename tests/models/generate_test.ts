@@ -9,8 +9,10 @@ import {
   type GenerationOptions,
   loadParams,
   openModel,
+  saveModel,
   tokenDistribution,
 } from "../../models/mod.ts";
+import { storedForm } from "../../dsl/engine/stored.ts";
 import { openDecoder } from "../../models/llama/decoder.ts";
 import { decode, sampleToken } from "../../models/llama/generate.ts";
 import { available } from "../support/available.ts";
@@ -203,3 +205,38 @@ for (const backend of await available("wasm", "cpu", "tensorflow")) {
     });
   });
 }
+
+Deno.test("weights that a file has in bfloat16 stay so on wasm, and texts go on as in float32", async () => {
+  await useBackend("cpu");
+  const scratch = await Deno.makeTempDir();
+  try {
+    const original = await open("llama-grouped");
+    await saveModel(await openModel(folder("llama-grouped")), original.params, scratch, { dtype: "BF16" });
+    tf.dispose(original.params as Record<string, tf.Tensor>);
+    const texts = [[5, 1, 7], [9, 2, 4, 4, 8], [3]];
+    const logitsOf = async (decoding: boolean) => {
+      const model = await openModel(scratch);
+      const { params } = await loadParams(model, key(0), model.layer, { decoding });
+      const decoder = openDecoder(model.layer as CausalLanguageModel, params);
+      const logits: number[] = [...await decoder.begin(texts, 4)];
+      for (const tokens of [[1, 2, 3], [4, 5, 6]]) logits.push(...await decoder.next(tokens));
+      decoder.keep([2]);
+      logits.push(...await decoder.next([7]));
+      decoder.dispose();
+      const forms = Object.entries(params).map(([path, tensor]) => [path, tensor.rank, storedForm(tensor)] as const);
+      tf.dispose(params as Record<string, tf.Tensor>);
+      return { logits, forms };
+    };
+    const expected = await logitsOf(true);
+    assert(expected.forms.every(([, , form]) => form === undefined));
+    await useBackend("wasm");
+    await withoutLeaks(async () => {
+      const { logits, forms } = await logitsOf(true);
+      for (const [path, rank, form] of forms) assertEquals(form, rank === 2 ? "bf16" : undefined, path);
+      logits.forEach((value, i) => assertAlmostEquals(value, expected.logits[i], 2e-5));
+      assert((await logitsOf(false)).forms.every(([, , form]) => form === undefined));
+    });
+  } finally {
+    await Deno.remove(scratch, { recursive: true });
+  }
+});

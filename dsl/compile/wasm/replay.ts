@@ -199,12 +199,12 @@ function listed(program: Program, steps: Steps, constants: ReadonlyMap<ValueId, 
  */
 export function replayAsList(
   traced: Program,
-  { fuse }: ReplayOptions = {},
+  { fuse, forms }: ReplayOptions = {},
 ): { readonly program: Program; readonly replay: Replayer } {
   const program = kernelPasses(tf.getBackend(), fuse)(traced);
   const prepare = (body: Program): Replayer => {
     const constants = constantTensors(body);
-    const steps = stepsOf(body, constants);
+    const steps = stepsOf(body, constants, forms);
     if (steps !== undefined) return listed(body, steps, constants);
     for (const [value, { kind }] of body.constants) if (kind === "numbers") constants.get(value)!.dispose();
     return plainReplayer(body);

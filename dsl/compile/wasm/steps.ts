@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { ownKernelOf } from "../../engine/wasm/mod.ts";
 import type { Heap } from "../../engine/wasm/module.ts";
+import { markStored, type StoredForm, storedForm } from "../../engine/stored.ts";
 import { record, type Recorded, referenceOf, standIn, type Task } from "../../engine/wasm/recorder.ts";
 import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
 import { type Root, rootsOf } from "../roots.ts";
@@ -111,9 +112,14 @@ function rootsMade(
  *
  * @param program The program
  * @param constants The tensors of its constants
+ * @param forms What its inputs are stored as, where some are
  * @returns Nothing where its kernels are not ours, or a value does not lie in memory as plain numbers
  */
-export function stepsOf(program: Program, constants: ReadonlyMap<ValueId, tf.Tensor>): Steps | undefined {
+export function stepsOf(
+  program: Program,
+  constants: ReadonlyMap<ValueId, tf.Tensor>,
+  forms: readonly (StoredForm | undefined)[] = [],
+): Steps | undefined {
   const backend = tf.getBackend();
   const { types, calls } = program;
   const kernels = calls.map(({ kernel }) => tf.getKernel(kernel, backend)?.kernelFunc);
@@ -128,8 +134,15 @@ export function stepsOf(program: Program, constants: ReadonlyMap<ValueId, tf.Ten
   const numbers = new Map<object, number>();
   const infoOf = (value: ValueId): tf.TensorInfo => {
     const info = { dataId: {}, shape: [...types[value].shape], dtype: types[value].dtype };
-    numbers.set(info.dataId, rootOf.get(value)!);
-    return info;
+    const root = rootOf.get(value)!;
+    numbers.set(info.dataId, root);
+    const { place } = roots[root];
+    const form = typeof place === "string"
+      ? undefined
+      : "input" in place
+      ? forms[place.input]
+      : storedForm(constants.get(place.constant)!);
+    return form === undefined ? info : markStored(info, form);
   };
   const addressOf = ({ dataId }: tf.TensorInfo): number => {
     const root = numbers.get(dataId)!;

@@ -18,6 +18,7 @@ export type FunctionName =
   | "errorFunction"
   | "exponential"
   | "gather"
+  | "gatherHalf"
   | "gelu"
   | "geluGradient"
   | "geluTanh"
@@ -32,6 +33,7 @@ export type FunctionName =
   | "maximum"
   | "minimum"
   | "multiply"
+  | "multiplyHalf"
   | "permute"
   | "repeat"
   | "rotate"
@@ -49,6 +51,7 @@ export type FunctionName =
   | "sumRows"
   | "transpose"
   | "transposeBlocks"
+  | "widen"
   | "workBytes";
 
 /** Compiled functions; addresses and sizes are plain numbers. */

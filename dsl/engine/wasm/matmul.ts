@@ -5,9 +5,11 @@
  */
 
 import type * as tf from "@tensorflow/tfjs-core";
-import type { Kernels } from "./kernel.ts";
+import type { Call, Kernels } from "./kernel.ts";
+import { storedForm } from "../stored.ts";
 import type { Heap } from "./module.ts";
 import { areFloats, areSame, size } from "./shape.ts";
+import { ofNumbers } from "./stored.ts";
 
 /** What a product is asked for, beside its two factors. */
 interface Options {
@@ -64,6 +66,31 @@ function multiply(heap: Heap, a: tf.TensorInfo, b: tf.TensorInfo, options: Optio
   return out;
 }
 
+/** Most rows of a product whose matrix is read as it is stored; beyond, it is made float32 for the kernel of large products. */
+const MOST_ROWS = 64;
+
+/** Few rows by a matrix in bfloat16, [..., n, k] by [m, k] transposed: what a text read on token by token consists of. */
+function multiplyStored(heap: Heap, a: tf.TensorInfo, b: tf.TensorInfo, options: Options): tf.TensorInfo | undefined {
+  const { transposeA, transposeB, bias, relu } = options;
+  if (storedForm(b) === undefined || storedForm(a) !== undefined || !areFloats(a, b)) return undefined;
+  const [columns, depth] = b.shape.slice(-2);
+  const rows = size(a.shape.slice(0, -1));
+  const isMatrix = size(b.shape.slice(0, -2)) === 1 && b.shape.length <= a.shape.length;
+  if (transposeA || !transposeB || relu || !isMatrix || rows > MOST_ROWS || a.shape.at(-1) !== depth) return undefined;
+  const out = heap.output([...a.shape.slice(0, -1), columns]);
+  const [x, matrix, to] = [a, b, out].map(heap.address);
+  const added = bias === undefined ? 0 : heap.address(bias);
+  heap.functions.multiplyHalf(x, matrix, to, rows, columns, depth, added, columns * 4);
+  return out;
+}
+
+/** A product, whatever its factors are kept as. */
+function product(heap: Heap, call: Call, options: Options): tf.TensorInfo | undefined {
+  const { a, b } = call.inputs;
+  return multiplyStored(heap, a, b, options) ??
+    ofNumbers((_, { inputs: { a, b } }) => multiply(heap, a, b, options))(heap, call) as tf.TensorInfo | undefined;
+}
+
 /** Attributes of tfjs's kernels; those of the fused one come after. */
 interface Attributes {
   readonly transposeA: boolean;
@@ -73,15 +100,18 @@ interface Attributes {
 
 /** Kernels of tf.matMul and tf.fused.matMul. */
 export const productKernels: Kernels = {
-  BatchMatMul: (heap, { inputs: { a, b }, attrs }) => {
-    const { transposeA, transposeB } = attrs as unknown as Attributes;
-    return multiply(heap, a, b, { transposeA, transposeB, relu: false });
+  BatchMatMul: (heap, call) => {
+    const { transposeA, transposeB } = call.attrs as unknown as Attributes;
+    return product(heap, call, { transposeA, transposeB, relu: false });
   },
-  _FusedMatMul: (heap, { inputs: { a, b, bias, preluActivationWeights }, attrs }) => {
-    const { transposeA, transposeB, activation } = attrs as unknown as Attributes;
+  _FusedMatMul: (heap, call) => {
+    const { b, bias, preluActivationWeights } = call.inputs;
+    const { transposeA, transposeB, activation } = call.attrs as unknown as Attributes;
     if (preluActivationWeights || !["linear", "relu"].includes(activation)) return undefined;
     const columns = b.shape[b.shape.length - (transposeB ? 2 : 1)];
-    if (bias && !(areFloats(bias) && areSame(bias.shape, [columns]))) return undefined;
-    return multiply(heap, a, b, { transposeA, transposeB, bias: bias ?? undefined, relu: activation === "relu" });
+    if (bias && !(areFloats(bias) && areSame(bias.shape, [columns]) && storedForm(bias) === undefined)) {
+      return undefined;
+    }
+    return product(heap, call, { transposeA, transposeB, bias: bias ?? undefined, relu: activation === "relu" });
   },
 };

@@ -18,6 +18,7 @@ import { productKernels } from "./matmul.ts";
 import { type Heap, openHeap, type Variant } from "./module.ts";
 import { movingKernels } from "./move.ts";
 import { reductionKernels } from "./reduce.ts";
+import { handlesStored, ofNumbers, ofPlainNumbers } from "./stored.ts";
 
 /** Kernels that were registered. */
 export interface Registration {
@@ -31,7 +32,7 @@ export interface Registration {
   readonly undo: () => void;
 }
 
-const kernels: Kernels = {
+const ofAll: Kernels = {
   ...productKernels,
   ...convolutionKernels,
   ...elementwiseKernels,
@@ -40,6 +41,13 @@ const kernels: Kernels = {
   ...fusedKernels,
   ...formulaKernels,
 };
+
+/** Kernels that read stored matrices as they are. */
+const READING: ReadonlySet<string> = new Set(["BatchMatMul", "GatherV2", "_FusedMatMul"]);
+
+const kernels: Kernels = Object.fromEntries(
+  Object.entries(ofAll).map(([name, kernel]) => [name, READING.has(name) ? kernel : ofNumbers(kernel)]),
+);
 
 function describe(tensor: tf.TensorInfo): string {
   return `${tensor.dtype} [${tensor.shape.join(", ")}]`;
@@ -70,7 +78,7 @@ function adapted(kernelName: string, kernel: Kernel, heap: Heap, plain: tf.Kerne
     const given = inputs as Readonly<Record<string, tf.TensorInfo>>;
     const result = kernel(heap, { inputs: given, attrs: attrs ?? {} });
     if (result !== undefined) return result;
-    if (plain !== undefined) return plain.kernelFunc({ inputs, attrs, backend });
+    if (plain !== undefined) return ofPlainNumbers(plain.kernelFunc)({ inputs, attrs, backend });
     throw new OneloraError({
       attempted: `computing ${kernelName}`,
       found: Object.values(given).map(describe).join(", "),
@@ -78,7 +86,7 @@ function adapted(kernelName: string, kernel: Kernel, heap: Heap, plain: tf.Kerne
     });
   };
   own.set(kernelFunc, { kernel, heap });
-  return kernelFunc;
+  return handlesStored(kernelFunc);
 }
 
 function replace(config: tf.KernelConfig): void {

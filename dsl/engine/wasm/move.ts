@@ -5,9 +5,11 @@
  */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { Kernels } from "./kernel.ts";
+import { storedForm } from "../stored.ts";
+import type { Kernel, Kernels } from "./kernel.ts";
 import type { Heap } from "./module.ts";
 import { isWords, size } from "./shape.ts";
+import { ofNumbers } from "./stored.ts";
 
 /** The same permutation of fewer axes: axes of length 1 left out, axes that stay neighbours joined. */
 function simplify(shape: readonly number[], perm: readonly number[]): { lengths: number[]; order: number[] } {
@@ -141,6 +143,23 @@ function sliced(heap: Heap, x: tf.TensorInfo, begin: readonly number[], sizes: r
   return out;
 }
 
+/** Rows of a table, or elements of any axis. */
+const gathered: Kernel = (heap, { inputs: { x, indices }, attrs }) => {
+  const { axis, batchDims } = attrs as unknown as { readonly axis: number; readonly batchDims: number };
+  if (!isWords(x) || indices.dtype !== "int32" || indices.shape.includes(0) || batchDims !== 0) return undefined;
+  const [at] = tf.util.parseAxisParam(axis, x.shape);
+  const length = x.shape[at];
+  const areThere = (values: Int32Array) => values.every((index) => index >= 0 && index < length);
+  if (!heap.check(indices, areThere, `GatherV2: an index is not in [0, ${length - 1}]`)) return undefined;
+  const [before, after] = [x.shape.slice(0, at), x.shape.slice(at + 1)];
+  const out = heap.output([...before, ...indices.shape, ...after], x.dtype);
+  const [from, list, to] = [x, indices, out].map(heap.address);
+  // ofNumbers has made float32 of all that is not to be read row by row.
+  if (storedForm(x) !== undefined) heap.functions.gatherHalf(from, list, to, size(indices.shape), size(after));
+  else heap.functions.gather(from, list, to, size(before), length, size(indices.shape), size(after));
+  return out;
+};
+
 /** Kernels of tf.transpose, tf.reverse, tf.gather, tf.tile, tf.slice, tf.split, tf.concat, and what is written in place. */
 export const movingKernels: Kernels = {
   Transpose: (heap, { inputs: { x }, attrs }) => {
@@ -171,18 +190,9 @@ export const movingKernels: Kernels = {
     const { dims } = attrs as unknown as { readonly dims: number | number[] };
     return isWords(x) ? reversed(heap, x, tf.util.parseAxisParam(dims, x.shape)) : undefined;
   },
-  GatherV2: (heap, { inputs: { x, indices }, attrs }) => {
-    const { axis, batchDims } = attrs as unknown as { readonly axis: number; readonly batchDims: number };
-    if (!isWords(x) || indices.dtype !== "int32" || indices.shape.includes(0) || batchDims !== 0) return undefined;
-    const [at] = tf.util.parseAxisParam(axis, x.shape);
-    const length = x.shape[at];
-    const areThere = (values: Int32Array) => values.every((index) => index >= 0 && index < length);
-    if (!heap.check(indices, areThere, `GatherV2: an index is not in [0, ${length - 1}]`)) return undefined;
-    const [before, after] = [x.shape.slice(0, at), x.shape.slice(at + 1)];
-    const out = heap.output([...before, ...indices.shape, ...after], x.dtype);
-    const [from, list, to] = [x, indices, out].map(heap.address);
-    heap.functions.gather(from, list, to, size(before), length, size(indices.shape), size(after));
-    return out;
+  GatherV2: (heap, call) => {
+    const [at] = tf.util.parseAxisParam(call.attrs.axis as number, call.inputs.x.shape);
+    return (at === 0 ? gathered : ofNumbers(gathered))(heap, call);
   },
   Tile: (heap, { inputs: { x }, attrs }) => {
     const { reps } = attrs as unknown as { readonly reps: readonly number[] };

@@ -231,6 +231,31 @@ const gather: Split = (args, parts) => {
   );
 };
 
+/** x, indices, out, count, size: rows of bfloat16. */
+const gatherHalf: Split = (args, parts) => {
+  const [, indices, out, count, size] = args;
+  return ranges(count, parts, Math.ceil(CHEAP / size), 1).map(([begin, end]) =>
+    replaced(args, { 1: indices + begin * 4, 2: out + begin * size * 4, 3: end - begin })
+  );
+};
+
+/** x, out, size: numbers of two bytes to numbers of four. */
+const widen: Split = ([x, out, size], parts) =>
+  ranges(size, parts, CHEAP, 16).map(([begin, end]) => [x + begin * 2, out + begin * 4, end - begin]);
+
+/** x, matrix, out, rows, columns, depth, bias, stride: by columns, every one of which is a sum of its own. */
+const productOfHalf: Split = (args, parts) => {
+  const [, matrix, out, , columns, depth, bias] = args;
+  return ranges(columns, parts, Math.ceil(VECTOR / depth), 4).map(([begin, end]) =>
+    replaced(args, {
+      1: matrix + begin * depth * 2,
+      2: out + begin * 4,
+      4: end - begin,
+      6: bias === 0 ? 0 : bias + begin * 4,
+    })
+  );
+};
+
 /** from, stride, to, step, count, size. */
 const copies: Split = (args, parts) => {
   const [from, stride, to, step, count, size] = args;
@@ -257,6 +282,7 @@ export const splits: Readonly<Partial<Record<FunctionName, Split>>> = {
   errorFunction: unary,
   exponential: unary,
   gather,
+  gatherHalf,
   gelu: unary,
   geluGradient: elements(3, COSTLY),
   geluTanh: unary,
@@ -270,6 +296,7 @@ export const splits: Readonly<Partial<Record<FunctionName, Split>>> = {
   maximum: pair,
   minimum: pair,
   multiply: pair,
+  multiplyHalf: productOfHalf,
   permute: permutation,
   repeat: batches(([, , , count, size]) => [size, count * size]),
   rotate: byCountedRows(4, [0, 3], 6, CHEAP),
@@ -287,4 +314,5 @@ export const splits: Readonly<Partial<Record<FunctionName, Split>>> = {
   sumRows: byRows(2, [0], [1], CHEAP),
   transpose: batches((args) => [area(args), area(args)]),
   transposeBlocks: batches((args) => [area(args), area(args)]),
+  widen,
 };

@@ -1,7 +1,8 @@
 /**
- * Greedy decoding, a round for every line of standard input: `deno run -A decoding.ts MODEL BACKEND PRECISION`; a line has
- * the number of texts and of tokens. Started by `decoding.py`, which measures transformers in turn with it. A text's first
- * token is in the time; loading and preparing are not, as in `generate --json`.
+ * Greedy decoding, a round for every line of standard input: `deno run -A decoding.ts MODEL BACKEND PRECISION [THREADS]`; a
+ * line has the number of texts and of tokens, or JSON of prompts and tokens. Started by `decoding.py`, which measures
+ * transformers in turn with it, and by `decoding_wasm.ts`. A text's first token is in the time; loading and preparing are
+ * not, as in `generate --json`.
  *
  * @module
  */
@@ -16,18 +17,27 @@ function prompt(row: number): readonly number[] {
   return Array.from({ length: 12 }, (_, i) => (i * 37 + row * 11) % 200 + 20);
 }
 
-const [folder, backend, precision] = Deno.args;
-await useBackend(backend as BackendName);
+/** What a line asks for. */
+function asked(line: string): readonly [prompts: readonly (readonly number[])[], tokens: number] {
+  if (line.startsWith("{")) {
+    const { prompts, tokens } = JSON.parse(line);
+    return [prompts, tokens];
+  }
+  const [rows, tokens] = line.split(" ").map(Number);
+  return [Array.from({ length: rows }, (_, row) => prompt(row)), tokens];
+}
+
+const [folder, backend, precision, threads] = Deno.args;
+await useBackend(backend as BackendName, threads === undefined ? {} : { threads: Number(threads) });
 const model = await openModel(folder);
 const { params } = await loadParams(model, key(0), model.layer, { precision: precision as Precision, decoding: true });
 const decoder = openDecoder(asLanguageModel(model, model.layer), params, { precision: precision as Precision });
 const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream());
 for await (const line of lines) {
-  const [rows, maxTokens] = line.trim().split(" ").map(Number);
-  const prompts = Array.from({ length: rows }, (_, row) => prompt(row));
+  const [prompts, maxTokens] = asked(line.trim());
   const began = performance.now();
-  const found = await collected(goOn(decoder, prompts, { maxTokens, key: key(0) }), rows);
-  console.log(JSON.stringify({ seconds: (performance.now() - began) / 1000, begins: found[0].slice(0, 8) }));
+  const found = await collected(goOn(decoder, prompts, { maxTokens, key: key(0) }), prompts.length);
+  console.log(JSON.stringify({ seconds: (performance.now() - began) / 1000, begins: found[0].slice(0, 8), found }));
 }
 decoder.dispose();
 dispose(params as Record<string, typeof params[string]>);

@@ -5,6 +5,7 @@ export { convolve, matmul, workBytes } from "./matmul";
 export { initialise } from "./maths";
 export * from "./elementwise";
 export * from "./fused";
+export { gatherHalf, multiplyHalf, widen } from "./half";
 export { crossEntropyGradient } from "./loss";
 export * from "./reduce";
 export { collect } from "./convolve";
