@@ -10,7 +10,7 @@ import { prepareGraph } from "../compile/tensorflow/prepare.ts";
 import { graphReplayer } from "../compile/tensorflow/replay.ts";
 import { startRecurrentGraph } from "../compile/tensorflow/recurrent.ts";
 import { startGraph } from "../compile/tensorflow/resident.ts";
-import { replayAsList } from "../compile/wasm/replay.ts";
+import { replayAsList, wasmPasses } from "../compile/wasm/replay.ts";
 import { registerGpuKernels } from "../compile/webgpu/eager.ts";
 import { gpuPasses } from "../compile/webgpu/lower.ts";
 import { replayAsSubmission } from "../compile/webgpu/replay.ts";
@@ -99,6 +99,7 @@ const kinds: Readonly<Record<BackendName, EngineKind>> = {
   },
   wasm: {
     ...replaying({ name: "wasm", embedded: true, most: 2 ** 32, open: (_, options) => openWasm(options) }),
+    passes: () => wasmPasses(),
     replay: replayAsList,
     isBatchInvariant: true,
     readsHalf: canHoldHalf,

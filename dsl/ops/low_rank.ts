@@ -165,11 +165,14 @@ export interface RowScale {
   readonly bias?: tf.Tensor1D;
 }
 
+/** Numbers of x for each of a merged weight that is kept for the backward pass instead of being made again. */
+const KEPT_BESIDE = 8;
+
 /**
  * y = x (W + sum ΔW)^T with W frozen.
  *
  * Gradients: dx = dy (W + ΔW); with c = x down^T and g = dy up: dup = scale dy^T (c mid), dmid = scale sum(g c),
- * ddown = scale (g mid)^T x. Only c is kept of x unless `trainsDown`.
+ * ddown = scale (g mid)^T x. Only c is kept of x unless `trainsDown`; W + ΔW is made again unless it is small beside x.
  *
  * @param x [n, k]
  * @param weight [d, k], no gradient
@@ -183,23 +186,23 @@ export function lowRankProduct(
   updates: readonly LowRank[],
   evaluation: Evaluation,
 ): tf.Tensor2D {
+  const isKept = evaluation === "merged" && KEPT_BESIDE * weight.size <= x.size;
   return withGradient([x, ...trainedFactors(updates)], (save) => {
     const compressed = updates.map(({ down }) => compress(x, down));
+    const merged = evaluation === "merged" ? mergedWeight(weight, updates) : undefined;
     // Factors may themselves be intermediate results, so the backward pass must hold on to them too.
-    save(...compressed, ...updates.flatMap(tensorsOf), ...keptInput(x, updates));
-    return evaluation === "merged"
-      ? tf.matMul(x, mergedWeight(weight, updates), false, true)
-      : updates.reduce<tf.Tensor2D>(
-        (sum, update, i) => tf.add(sum, tf.matMul(compressed[i], scaledUp(update), false, true)),
-        tf.matMul(x, weight, false, true),
-      );
+    save(...compressed, ...isKept ? [merged!] : [], ...updates.flatMap(tensorsOf), ...keptInput(x, updates));
+    return merged !== undefined ? tf.matMul(x, merged, false, true) : updates.reduce<tf.Tensor2D>(
+      (sum, update, i) => tf.add(sum, tf.matMul(compressed[i], scaledUp(update), false, true)),
+      tf.matMul(x, weight, false, true),
+    );
   }, (dy, saved) => {
     const compressed = saved.slice(0, updates.length) as tf.Tensor2D[];
-    const kept = restored(updates, saved.slice(updates.length));
+    const kept = restored(updates, saved.slice(updates.length + Number(isKept)));
     const input = saved[saved.length - 1] as tf.Tensor2D;
     const gradients = kept.map((update, i) => factorGradients(update, dy as tf.Tensor2D, compressed[i], input));
     const dx = evaluation === "merged"
-      ? tf.matMul(dy as tf.Tensor2D, mergedWeight(weight, kept))
+      ? tf.matMul(dy as tf.Tensor2D, isKept ? saved[updates.length] as tf.Tensor2D : mergedWeight(weight, kept))
       : kept.reduce<tf.Tensor2D>(
         (sum, { down }, i) =>
           tf.add(sum, down === "sum" ? gradients[i].dc : tf.matMul(gradients[i].dc, down as tf.Tensor2D)),

@@ -111,6 +111,15 @@ const cases: Readonly<Record<string, () => tf.Tensor | tf.Tensor[]>> = {
     [false, true].flatMap((back) =>
       call("Rotary", { x: random([13, 5, 29, 22], 46), cos: random([29, 22], 47), sin: random([29, 22], 48) }, { back })
     ),
+  "rotary and an exchange of axes": () =>
+    [1, 2].flatMap((axis) =>
+      call("RotaryMoved", {
+        x: random(axis === 1 ? [13, 29, 5, 22] : [13, 5, 29, 22], 46),
+        cos: random([29, 22], 47),
+        sin: random([29, 22], 48),
+      }, { back: axis === 2, axis })
+    ),
+  "small products, left transposed": () => tf.matMul(random([90, 64, 32], 53), random([90, 64, 24], 54), true),
   "logarithm": () => tf.log(tf.abs(random([100003], 49))),
   "adamw": () => {
     const numbers = { step: 0.01, floor: 1e-8, shrink: 0.99, fresh: 0.1 };

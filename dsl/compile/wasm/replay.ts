@@ -8,7 +8,9 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { CallList, ListedCall } from "../../engine/wasm/list.ts";
 import { referenceOf } from "../../engine/wasm/recorder.ts";
 import { Field, STRIDE } from "../../engine/wasm/serve.ts";
+import { flow } from "fp-ts/function";
 import { sizeOf } from "../../tree.ts";
+import type { Pass } from "../passes.ts";
 import { bytesOf, type Program, type ValueId } from "../program.ts";
 import {
   constantTensors,
@@ -20,6 +22,7 @@ import {
 } from "../replay.ts";
 import { resultsOf, type Root } from "../roots.ts";
 import { returnsMany } from "../trace.ts";
+import { moveRotary } from "./rotary.ts";
 import { type Group, groupsOf, type OwnStep, planArena } from "./schedule.ts";
 import { type CheckStep, type HostStep, inputsOf, type Steps, stepsOf, type TaskStep } from "./steps.ts";
 
@@ -192,6 +195,16 @@ function listed(program: Program, steps: Steps, constants: ReadonlyMap<ValueId, 
 }
 
 /**
+ * The passes of a program on the wasm engine.
+ *
+ * @param fuse Whether to join calls
+ */
+export function wasmPasses(fuse = true): Pass {
+  const own = kernelPasses("wasm", fuse);
+  return fuse ? flow(own, moveRotary) : own;
+}
+
+/**
  * A traced program made ready for the wasm engine: one list of calls where its kernels are ours, else kernel by kernel.
  *
  * @param traced The program as it was traced
@@ -201,7 +214,7 @@ export function replayAsList(
   traced: Program,
   { fuse, forms }: ReplayOptions = {},
 ): { readonly program: Program; readonly replay: Replayer } {
-  const program = kernelPasses(tf.getBackend(), fuse)(traced);
+  const program = wasmPasses(fuse)(traced);
   const prepare = (body: Program): Replayer => {
     const constants = constantTensors(body);
     const steps = stepsOf(body, constants, forms);

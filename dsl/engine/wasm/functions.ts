@@ -37,6 +37,7 @@ export type FunctionName =
   | "permute"
   | "repeat"
   | "rotate"
+  | "rotateMoved"
   | "softmax"
   | "softmaxGradient"
   | "softmaxMasked"

@@ -16,6 +16,7 @@ interface Attributes {
   readonly centred: boolean;
   readonly beta2: number;
   readonly back: boolean;
+  readonly axis: number;
   readonly shared: number;
   readonly own: number;
 }
@@ -43,6 +44,8 @@ function ofFloats(kernel: (...args: Parameters<Kernel>) => tf.TensorInfo | tf.Te
  * - `MaskedSoftmax` {logits, mask} -> softmax(logits + mask) over the last axis of [B, H, N, M], mask [B or 1, 1, N or 1, M]
  * - `Rotary` {x, cos, sin} <back> -> x cos + swap(x) sin, or x cos - swap(x) sin on the way back, for x [..., N, hd] and cos, sin
  *   [N, hd], where swap exchanges the halves of the last axis
+ * - `RotaryMoved` {x, cos, sin} <back, axis> -> the same of x [B, N, H, hd] with N positions (axis 1), or of x [B, H, N, hd]
+ *   (axis 2), with the two axes exchanged in the result
  * - `Standardise` {x} <epsilon, centred> -> [y, scale] with y = (x - mean) scale and scale = 1 / sqrt(variance + epsilon)
  *   over the last axis, [..., 1]; without `centred` the mean counts as 0
  * - `StandardiseGrad` {dy, y, scale} <centred> -> dx
@@ -104,6 +107,17 @@ export const fusedKernels: Kernels = {
     const positions = x.shape[x.shape.length - 2];
     const back = Number(attributes(call).back);
     heap.functions.rotate(...[x, cos, sin, out].map(heap.address), rows, width, 0, positions, back);
+    return out;
+  }),
+  RotaryMoved: ofFloats((heap, call) => {
+    const { x, cos, sin } = call.inputs;
+    const [batch, inner, outer, size] = x.shape;
+    const out = heap.output([batch, outer, inner, size]);
+    const { back, axis } = attributes(call);
+    heap.functions.rotateMoved(
+      ...[x, cos, sin, out].map(heap.address),
+      ...[batch * outer * inner, size, 0, outer, inner, Number(axis === 2), Number(back)],
+    );
     return out;
   }),
   Standardise: ofFloats((heap, call) => {

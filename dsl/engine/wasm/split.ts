@@ -300,6 +300,7 @@ export const splits: Readonly<Partial<Record<FunctionName, Split>>> = {
   permute: permutation,
   repeat: batches(([, , , count, size]) => [size, count * size]),
   rotate: byCountedRows(4, [0, 3], 6, CHEAP),
+  rotateMoved: byCountedRows(4, [3], 6, CHEAP),
   softmax: byRows(2, [0, 1], [], COSTLY),
   softmaxGradient: byRows(3, [0, 1, 2], [], COSTLY),
   softmaxMasked: byCountedRows(3, [0, 2], 5, COSTLY),

@@ -145,10 +145,29 @@ function turned(x: v128, other: v128, cos: v128, sin: v128, back: bool): v128 {
   return back ? f32x4.sub(own, crossed) : f32x4.add(own, crossed);
 }
 
-/**
- * out = x cos + swap(x) sin, or x cos - swap(x) sin on the way back, where swap exchanges the halves of a row. Row r, counted
- * from `first`, is at position r % positions of cos and sin.
- */
+/** One row: x cos + swap(x) sin, or x cos - swap(x) sin on the way back, where swap exchanges the halves of a row. */
+// @ts-ignore: decorator
+@inline
+function rotateRow(x: usize, c: usize, s: usize, out: usize, half: usize, back: bool): void {
+  const whole = half & ~15;
+  const rest = (half / 4) & 3;
+  let j: usize = 0;
+  for (; j < whole; j += 16) {
+    const left = v128.load(x + j);
+    const right = v128.load(x + half + j);
+    v128.store(out + j, turned(left, right, v128.load(c + j), v128.load(s + j), back));
+    v128.store(out + half + j, turned(right, left, v128.load(c + half + j), v128.load(s + half + j), back));
+  }
+  if (rest) {
+    const left = loadPart(x + j, rest);
+    const right = loadPart(x + half + j, rest);
+    storePart(out + j, turned(left, right, loadPart(c + j, rest), loadPart(s + j, rest), back), rest);
+    const at = half + j;
+    storePart(out + at, turned(right, left, loadPart(c + at, rest), loadPart(s + at, rest), back), rest);
+  }
+}
+
+/** Rotates rows. Row r, counted from `first`, is at position r % positions of cos and sin. */
 export function rotate(
   x: usize,
   cos: usize,
@@ -161,26 +180,39 @@ export function rotate(
   back: bool,
 ): void {
   const half = (size / 2) * 4;
-  const whole = half & ~15;
-  const rest = (half / 4) & 3;
   for (let row = first; row < first + rows; row++) {
-    const c = cos + (row % positions) * size * 4;
-    const s = sin + (row % positions) * size * 4;
-    let j: usize = 0;
-    for (; j < whole; j += 16) {
-      const left = v128.load(x + j);
-      const right = v128.load(x + half + j);
-      v128.store(out + j, turned(left, right, v128.load(c + j), v128.load(s + j), back));
-      v128.store(out + half + j, turned(right, left, v128.load(c + half + j), v128.load(s + half + j), back));
-    }
-    if (rest) {
-      const left = loadPart(x + j, rest);
-      const right = loadPart(x + half + j, rest);
-      storePart(out + j, turned(left, right, loadPart(c + j, rest), loadPart(s + j, rest), back), rest);
-      const at = half + j;
-      storePart(out + at, turned(right, left, loadPart(c + at, rest), loadPart(s + at, rest), back), rest);
-    }
+    const at = (row % positions) * size * 4;
+    rotateRow(x, cos + at, sin + at, out, half, back);
     x += size * 4;
+    out += size * 4;
+  }
+}
+
+/**
+ * The same of x [batch, inner, outer, size], whose rows are written as [batch, outer, inner, size]; the positions are the outer
+ * axis of what is written if `byOuter`, else the inner one. `rows` of them from `first` on, `out` being the first.
+ */
+export function rotateMoved(
+  x: usize,
+  cos: usize,
+  sin: usize,
+  out: usize,
+  rows: usize,
+  size: usize,
+  first: usize,
+  outer: usize,
+  inner: usize,
+  byOuter: bool,
+  back: bool,
+): void {
+  const half = (size / 2) * 4;
+  const matrix = outer * inner;
+  for (let row = first; row < first + rows; row++) {
+    const rest = row % matrix;
+    const o = rest / inner;
+    const i = rest % inner;
+    const at = (byOuter ? o : i) * size * 4;
+    rotateRow(x + (row - rest + i * outer + o) * size * 4, cos + at, sin + at, out, half, back);
     out += size * 4;
   }
 }

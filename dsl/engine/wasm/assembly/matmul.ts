@@ -7,6 +7,7 @@ import { addBias } from "./bias";
 import { block, COLUMNS, DEPTH, loadPart, ROWS, storePart, TILE } from "./layout";
 import { multiplyPanels } from "./micro_kernel";
 import { placePatches, slideOver } from "./convolve";
+import { transpose } from "./move";
 import { packColumns, packRows, placeColumns, placeRows } from "./pack";
 import { multiplyByVector, multiplyVectorBy } from "./vector";
 
@@ -139,6 +140,23 @@ function multiply(
   }
 }
 
+/** Tiles of a product. */
+// @ts-ignore: decorator
+@inline
+function tiles(rows: usize, columns: usize): usize {
+  return ((rows + ROWS - 1) / ROWS) * ((columns + COLUMNS - 1) / COLUMNS);
+}
+
+/**
+ * Whether a product with a transposed left factor is made as its transpose: fewer tiles, and fewer columns to lay out as
+ * rows. Both factors lie by the rows that are summed over, so each can be either; the sums are the same. What is packed and
+ * the transposed result must have room in the work area.
+ */
+function isTurned(rows: usize, columns: usize, depth: usize): bool {
+  const packed = roundUp(min<usize>(depth, MAX_DEPTH), 4) * roundUp(rows, COLUMNS);
+  return columns < rows && tiles(columns, rows) <= tiles(rows, columns) && packed + rows * columns <= PACKED;
+}
+
 /**
  * out[n] = a[n] b[n] (+ bias, then relu) for `batch` products. The steps from one matrix to the next are in bytes, 0 for
  * one that all products share; `work` is `workBytes()` long; bias is 0 or the address of `columns` floats.
@@ -176,6 +194,15 @@ export function matmul(
       if (bias) addBias(out, columns * 4, rows, columns, bias);
       if (relu) clampRows(out, columns * 4, rows, columns);
     } else {
+      if (transposeA && !transposeB && !bias && strideOut == columns * 4 && isTurned(rows, columns, depth)) {
+        const turned = work + (PACKED - rows * columns) * 4;
+        multiply(b, a, turned, columns, rows, depth, Left.Columns, false, work, 0, relu, strideB, strideA, rows * 4);
+        transpose(turned, out, 1, columns, rows);
+        a += stepA;
+        b += stepB;
+        out += stepOut;
+        continue;
+      }
       const layout = transposeA ? Left.Columns : Left.Rows;
       multiply(a, b, out, rows, columns, depth, layout, transposeB, work, bias, relu, strideA, strideB, strideOut);
     }
