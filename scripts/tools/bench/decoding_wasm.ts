@@ -11,10 +11,8 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { openModel } from "../../../models/mod.ts";
+import { openTokenizer } from "../../../models/llama/tokenizer.ts";
 import { startChromium, type Tab } from "../../../tests/support/chromium.ts";
-import { tokenizerOf } from "../../../tasks/reasoning/questions.ts";
-import { encodeOpen } from "../../../tasks/reasoning/encode.ts";
 
 /** llama.cpp as WebAssembly. */
 const PACKAGE = "npm:@wllama/wllama@3.13.0";
@@ -45,9 +43,8 @@ interface Contender extends AsyncDisposable {
 
 /** Ours, in a process of its own. */
 async function ours(count: number): Promise<Contender> {
-  const described = await openModel(folder);
-  const tokenizer = await tokenizerOf(described);
-  const ids = encodeOpen(tokenizer, values.text);
+  const tokenizer = await openTokenizer(folder);
+  const ids = tokenizer.encode(values.text);
   const script = new URL("decoding.ts", import.meta.url).pathname;
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-lock", "--quiet", script, folder, "wasm", "float32", `${count}`],
