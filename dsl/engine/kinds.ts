@@ -20,7 +20,7 @@ import { hold, settle } from "./tensorflow_graph/session.ts";
 import type { BackendName, EngineKind, Overhead, Running } from "./interface.ts";
 import { openTensorflow, readsHalf } from "./tensorflow.ts";
 import { openWasm } from "./wasm.ts";
-import { canHoldHalf, holdHalf } from "./wasm/stored.ts";
+import { holdHalf } from "./wasm/stored.ts";
 import { openWebgpu } from "./webgpu.ts";
 
 /** Measured on wasm: 3 MB of tensors (llama-micro) in 189 MB, 211 MB (vit-micro, batch 512) in 464 MB. */
@@ -103,6 +103,7 @@ const kinds: Readonly<Record<BackendName, EngineKind>> = {
     replay: replayAsList,
     isBatchInvariant: true,
     readsHalf: canHoldHalf,
+    readsHalf: () => true,
     holdHalf,
   },
   cpu: replaying({ name: "cpu", embedded: true, open: openCpu }),

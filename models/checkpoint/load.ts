@@ -224,7 +224,13 @@ export async function heldForms(
   const inHalves = holding.decoding === true && readsHalf?.() === true;
   if (place === undefined || !(isGguf(place) || inHalves)) return forms;
   const all = specs(layer);
-  await using checkpoint = await openWeights(place);
+  const opened = await openWeights(place).catch((error) => {
+    // What has no weights yet can be planned, too.
+    if (error instanceof OneloraError && !isGguf(place)) return undefined;
+    throw error;
+  });
+  if (opened === undefined) return forms;
+  await using checkpoint = opened;
   for (const key of checkpoint.names) {
     const path = pathOf(model.keys, key);
     if (path === undefined || all[path] === undefined || !isKeptInBlocks(all[path])) continue;

@@ -129,7 +129,7 @@ function inWords(findings: Findings): string {
       : [`cuda        without ${nvidia.missing.join(", ")}: \`${commandLine("native")} --cuda\` brings them`]),
     "backends    (speed of a large float32 product; what a product of 512 x 512 and a step of six small layers take)",
     ...rows,
-    ...(backends.some(({ name, works }) => works && engineKind(name).readsHalf !== undefined)
+    ...(backends.some(({ name, works }) => works && engineKind(name).hold !== undefined)
       ? [
         `texts       continued on processors ${
           rowProducts === undefined

@@ -116,11 +116,6 @@ export function handlesStored(kernelFunc: tf.KernelFunc): tf.KernelFunc {
   return kernelFunc;
 }
 
-/** Whether our kernels are there, which read bfloat16. */
-export function canHoldHalf(): boolean {
-  return handling.has(tf.getKernel("BatchMatMul", "wasm")?.kernelFunc);
-}
-
 /**
  * Keeps bytes of bfloat16 as a tensor, whose numbers all kernels can read. tfjs's code is not told of its memory, so that
  * nothing could take the bytes for float32.
@@ -130,7 +125,7 @@ export function canHoldHalf(): boolean {
  * @returns Nothing where our kernels are not there
  */
 export function holdHalf(bytes: Uint8Array, shape: readonly number[]): tf.Tensor | undefined {
-  if (!canHoldHalf()) return undefined;
+  if (!handling.has(tf.getKernel("BatchMatMul", "wasm")?.kernelFunc)) return undefined;
   const backend = tf.backend() as BackendWasm;
   if (!isReady) prepare(backend);
   const inside = backend as unknown as Inside;

@@ -77,8 +77,9 @@ export function planOfText(
   const types = mapTree(({ shape }: { readonly shape: readonly number[] }) => ({ shape, dtype: "float32" as const }))(
     specs(model.layer),
   );
-  const own = new Map([...forms].filter(([path]) => path in types));
-  const kept = engineKind(backend).hold === undefined ? undefined : own;
+  const { hold, holdHalf } = engineKind(backend);
+  const isHeld = (form: StoredForm) => hold !== undefined || (form === "bf16" && holdHalf !== undefined);
+  const kept = new Map([...forms].filter(([path, form]) => path in types && isHeld(form)));
   const language = asLanguageModel(model, model.layer);
   return planDecoding(language, types, { rows: batch, length, tokens: TOKENS, backend, precision, forms: kept });
 }
