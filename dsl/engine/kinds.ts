@@ -102,7 +102,6 @@ const kinds: Readonly<Record<BackendName, EngineKind>> = {
     passes: () => wasmPasses(),
     replay: replayAsList,
     isBatchInvariant: true,
-    readsHalf: canHoldHalf,
     readsHalf: () => true,
     holdHalf,
   },
