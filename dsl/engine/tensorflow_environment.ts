@@ -55,15 +55,16 @@ function cacheFolder(name: string): string | undefined {
 
 /**
  * Gives each process of a machine a card of its own: of those that it may see the one at its number. Called before the library
- * is loaded; where there is no card it means nothing.
+ * is loaded; where there is no card it means nothing. With more processes than cards, cards are shared.
  *
  * @param local Number of the process among those of this machine
+ * @param cards Cards of the machine, as far as that is known
  */
-export function takeCard(local: number): void {
+export function takeCard(local: number, cards?: number): void {
   ifAllowed(() => {
     const { env } = builtin("node:process");
     const seen = env.CUDA_VISIBLE_DEVICES?.split(",");
-    if (seen === undefined) env.CUDA_VISIBLE_DEVICES = `${local}`;
+    if (seen === undefined) env.CUDA_VISIBLE_DEVICES = `${cards ? local % cards : local}`;
     else if (seen.length > 1) env.CUDA_VISIBLE_DEVICES = seen[local % seen.length];
   });
 }

@@ -41,6 +41,13 @@ for (const [launcher, variables] of Object.entries(launchers)) {
   });
 }
 
+Deno.test("more processes than cards share them", async () => {
+  const { "Open MPI's mpirun": variables } = launchers;
+  for (const [cards, card] of [["1", "0"], ["2", "1"], ["0", "1"]]) {
+    assertEquals((await under({ ...variables, TEST_CARDS: cards })).card, card);
+  }
+});
+
 Deno.test("a process that no launcher has started is alone; tasks of Slurm without MPI are refused", async () => {
   assertEquals(await under({}), { size: "undefined" });
   assertEquals(await under({ SLURM_NTASKS: "4", SLURM_PROCID: "0" }), { size: "undefined" });

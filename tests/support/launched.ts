@@ -3,5 +3,7 @@ import { launchOf } from "../../dsl/engine/mpi/join.ts";
 import { takeCard } from "../../dsl/engine/tensorflow_environment.ts";
 
 const { size, rank, local } = launchOf() ?? {};
-if (local !== undefined) takeCard(local);
+/** How many cards the machine has, if the test says. */
+const cards = Deno.env.get("TEST_CARDS");
+if (local !== undefined) takeCard(local, cards === undefined ? undefined : Number(cards));
 console.log(JSON.stringify({ size: `${size}`, rank, local, card: Deno.env.get("CUDA_VISIBLE_DEVICES") }));

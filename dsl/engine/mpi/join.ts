@@ -4,6 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../error.ts";
+import { nvidia } from "../nvidia.ts";
 import { takeCard } from "../tensorflow_environment.ts";
 import { addPairs, alone, gatherValues, type Ranks, shareWith, together } from "../../ranks.ts";
 import { immediate } from "../../turn.ts";
@@ -234,7 +235,7 @@ export async function joinRanks(advice: string = "starting again"): Promise<Join
     const others = [...found.map(({ version }) => `only ${version}`), ...unusable].join(", ");
     throw refused(launch, others || "no MPI library, or no permission to open one (`--allow-ffi`)");
   }
-  if (launch.local !== undefined) takeCard(launch.local);
+  if (launch.local !== undefined) takeCard(launch.local, nvidia()?.cards.length);
   const mpi = openMpi(library);
   const isThreaded = mpi.init();
   const ranks = ranksOf(mpi);
