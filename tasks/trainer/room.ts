@@ -100,14 +100,24 @@ function isWorthAPlan(layer: Layer, room: Room): boolean {
   return parameters >= WORTH_A_PLAN * room.bytes;
 }
 
-/** What the engine keeps parameters as: as is asked for, but what its file has in blocks stays so. */
-function keeper(
+/**
+ * What an engine keeps parameters as: as is asked for, but what its file has in blocks stays so.
+ *
+ * @param layer The model
+ * @param blocks What its file has in blocks
+ * @param asTheyAre That, and what stays as its file has it while texts are continued
+ */
+export function keeper(
   layer: Layer,
   blocks: ReadonlyMap<Path, StoredForm>,
   asTheyAre: ReadonlyMap<Path, StoredForm> = blocks,
 ) {
-  return (holding: Holding, backend: BackendName): ReadonlyMap<Path, StoredForm> | undefined =>
-    engineKind(backend).hold === undefined ? undefined : new Map([...asTheyAre, ...formsOf(layer, holding), ...blocks]);
+  return (holding: Holding, backend: BackendName): ReadonlyMap<Path, StoredForm> | undefined => {
+    if (engineKind(backend).hold !== undefined) return new Map([...asTheyAre, ...formsOf(layer, holding), ...blocks]);
+    // Without forms of their own engines keep halves that they can read, and nothing else.
+    const halves = [...asTheyAre].filter(([, form]) => form === "bf16");
+    return engineKind(backend).readsHalf !== undefined && halves.length > 0 ? new Map(halves) : undefined;
+  };
 }
 
 /** An engine that can address more, where it is the engine's bound that is hit. */

@@ -2,8 +2,9 @@ import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { adapt, saveAdapter } from "../../adapters/mod.ts";
 import { init, key, type Layer, OneloraError, useBackend, writeSafetensors } from "../../dsl/mod.ts";
+import type { StoredForm } from "../../dsl/engine/stored.ts";
 import { openModel } from "../../models/mod.ts";
-import { requireRoom, requireRoomToUse, roomThere, type Use } from "../../tasks/trainer/room.ts";
+import { keeper, requireRoom, requireRoomToUse, roomThere, type Use } from "../../tasks/trainer/room.ts";
 import { failure } from "../support/command.ts";
 import { writeSmallLlama } from "../support/small_llama.ts";
 
@@ -110,4 +111,13 @@ Deno.test("a model beyond what an engine can address is refused, and another eng
   assertStringIncludes(await said(layer), total > 28.5e9 ? "--backend tensorflow" : "a machine with more memory");
   const smaller = await openModel("tinyllama-1.1b");
   if (total > 8e9) assertStringIncludes(await said(smaller.layer), "what fits: --backend tensorflow");
+});
+
+Deno.test("what an engine keeps as a file has it counts as that, and as float32 what it does not", async () => {
+  const { layer } = await openModel("llama-micro");
+  const forms = keeper(layer, new Map([["a", "q4_0"]]), new Map<string, StoredForm>([["a", "q4_0"], ["b", "bf16"]]));
+  assertEquals([...forms({}, "wasm") ?? []], [["b", "bf16"]]);
+  assertEquals(forms({}, "cpu"), undefined);
+  assertEquals([...forms({}, "tensorflow") ?? []], [["a", "q4_0"], ["b", "bf16"]]);
+  assertEquals(keeper(layer, new Map())({}, "wasm"), undefined);
 });
