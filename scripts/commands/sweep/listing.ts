@@ -33,6 +33,17 @@ const SOURCES: readonly (readonly [prefix: string, address: string, examples?: n
   ["hf:", "Hugging Face's hub, fetched when it is first used"],
 ];
 
+/** Classes of published and built-in data: what a run's model tells apart, whatever it did before. */
+const CLASSES: Readonly<Record<string, number>> = {
+  ...{ mnist: 10, "fashion-mnist": 10, cifar10: 10, cifar100: 100, food101: 101 },
+};
+
+/** A model for some data's classes, where their number is known. */
+function forData(model: Model, data: string): Model {
+  const count = CLASSES[data.replace(/:.*$/s, "")];
+  return count === undefined ? model : model.with({ labels: Array.from({ length: count }, (_, i) => `${i}`) });
+}
+
 /** An A100's memory in the paper. */
 const CARD = 40e9;
 
@@ -184,7 +195,7 @@ export async function sweepCost(configuration: Configuration, jobs: number): Pro
   const { methods, settings } = configuration;
   const kind = taskKind(`${settings.task}`);
   const runs = methods.map((method) => runOf(configuration, method));
-  const model = await openModel(runs[0].model);
+  const model = forData(await openModel(runs[0].model), runs[0].data);
   const seconds = runs.map((run) =>
     secondsOf(run, run.adapter === NO_METHOD ? undefined : costs(kind, model, run).flops, { jobs })
   );
@@ -214,7 +225,7 @@ export async function listing(configuration: Configuration, { preset, folder, jo
   const runs = methods.map((method) => runOf(configuration, method));
   const [{ model: name, data }] = runs;
   const kind = taskKind(`${settings.task}`);
-  const model = await openModel(preset ?? name.replace(/=.*$/s, ""));
+  const model = forData(await openModel(preset ?? name.replace(/=.*$/s, "")), data);
   const planned = runs.map((run) => run.adapter === NO_METHOD ? undefined : costs(kind, model, run));
   const machine = preset === undefined ? { jobs } : "card";
   const seconds = runs.map((run, i) => secondsOf(run, planned[i]?.flops, machine));
