@@ -13,6 +13,7 @@ import { isGranted } from "../../dsl/permission.ts";
 import { type Path, sizeOf } from "../../dsl/tree.ts";
 import { formsOf, heldForms, type Holding } from "../../models/checkpoint/load.ts";
 import type { Model } from "../../models/mod.ts";
+import { NO_METHOD } from "./method.ts";
 import type { Kept, Needs } from "./needs.ts";
 import { partRows } from "./parts.ts";
 import { planForward, planLoading, planTask } from "./plan.ts";
@@ -222,6 +223,11 @@ export async function requireRoomToTrain(kind: TaskKind, prepared: PreparedTask,
   const room = roomThere();
   const { model, layer, longest = 0, picture } = prepared;
   if (room === undefined || !isWorthAPlan(layer, room)) return;
+  // It takes no steps.
+  if (run.adapter === NO_METHOD) {
+    const { precision, quantise } = run;
+    return await requireRoomToUse(model, () => layer, kind.compact === undefined ? {} : { precision, quantise });
+  }
   const blocks = await heldForms(model, layer, {});
   const forms = keeper(layer, blocks);
   const { name, hold } = engineInUse();

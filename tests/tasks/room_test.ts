@@ -55,6 +55,9 @@ Deno.test("nothing is read of a language model that no machine holds, whatever i
     const [trained, why] = await failure("train", ...training, "--backend", "wasm", "--out", `${folder}/run`);
     assertEquals(trained, 1);
     assertStringIncludes(why, "needed by plan");
+    const untrained = training.map((word) => word === "1lora" ? "none" : word);
+    const [, judged] = await failure("train", ...untrained, "--backend", "wasm", "--out", `${folder}/run`);
+    assertStringIncludes(judged, "needed by plan");
     const inputs = `${folder}/in.safetensors`;
     await writeSafetensors(inputs, [["input_ids", { dtype: "I32", shape: [1, 3], data: Int32Array.of(1, 2, 3) }]]);
     const judging = ["--task", "text", "--data", data, "--held-out", "0.5"];
