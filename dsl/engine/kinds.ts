@@ -17,6 +17,8 @@ import { replayAsSubmission } from "../compile/webgpu/replay.ts";
 import { startSubmissions } from "../compile/webgpu/resident.ts";
 import { openCpu } from "./cpu.ts";
 import { hold, settle } from "./tensorflow_graph/session.ts";
+import type { StoredForm } from "./stored.ts";
+import type { Path } from "../tree.ts";
 import type { BackendName, EngineKind, Overhead, Running } from "./interface.ts";
 import { openTensorflow, readsHalf } from "./tensorflow.ts";
 import { openWasm } from "./wasm.ts";
@@ -118,4 +120,16 @@ export const backendNames: readonly BackendName[] = Object.keys(kinds) as Backen
  */
 export function engineKind(name: BackendName): EngineKind {
   return kinds[name];
+}
+
+/**
+ * Of what parameters are to be kept as, what an engine can keep: all forms, halves alone, or none.
+ *
+ * @param name The engine
+ * @param forms What each is to be kept as
+ */
+export function keptForms(name: BackendName, forms: ReadonlyMap<Path, StoredForm>): ReadonlyMap<Path, StoredForm> {
+  const { hold, holdHalf } = kinds[name];
+  if (hold !== undefined) return forms;
+  return new Map([...forms].filter(([, form]) => form === "bf16" && holdHalf !== undefined));
 }

@@ -204,6 +204,11 @@ export function formsOf(
   return kept;
 }
 
+/** Whether frozen matrices of a file in bf16 stay so. */
+function staysHalf({ decoding }: Holding, { readsHalf }: Pick<EngineKind, "readsHalf">): boolean {
+  return decoding === true && readsHalf?.() === true;
+}
+
 /**
  * What each parameter of a model will be kept as where the engine keeps forms: as is asked for, and blocks, and what is read in
  * bf16, as its file has them. Reads headers only.
@@ -221,7 +226,7 @@ export async function heldForms(
 ): Promise<ReadonlyMap<Path, StoredForm>> {
   const forms = new Map<Path, StoredForm>(formsOf(layer, holding));
   const place = model.repository === undefined ? placeOf(model) : undefined;
-  const inHalves = holding.decoding === true && readsHalf?.() === true;
+  const inHalves = staysHalf(holding, { readsHalf });
   if (place === undefined || !(isGguf(place) || inHalves)) return forms;
   const all = specs(layer);
   const opened = await openWeights(place).catch((error) => {
@@ -312,13 +317,13 @@ export async function loadParams(
     const keys = resolve(model, checkpoint);
     const sources = sourcesOf(model, checkpoint, layer, keys);
     const forms = formsOf(layer, holding);
-    const readsHalf = holding.decoding === true && engineInUse().readsHalf?.() === true;
+    const inHalves = staysHalf(holding, engineInUse());
     try {
       for (const [path, rows] of sources) {
         const inBlocks = isKeptInBlocks(wanted[path]);
         given[path] = await readRows(model, checkpoint, keys, rows, forms.get(path), {
           inBlocks,
-          inHalves: inBlocks && readsHalf,
+          inHalves: inBlocks && inHalves,
         });
       }
     } catch (error) {

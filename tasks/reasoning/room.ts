@@ -3,12 +3,10 @@
  *
  * @module
  */
-import type { ValueType } from "../../dsl/compile/mod.ts";
-import { type ParamSpec, specs } from "../../dsl/layer.ts";
-import { mapTree } from "../../dsl/tree.ts";
 import { planDecoding } from "../../models/llama/decoder.ts";
 import { asLanguageModel, type Model } from "../../models/mod.ts";
 import type { Needs } from "../trainer/needs.ts";
+import { parameterTypes } from "../trainer/plan.ts";
 
 /** Texts that go on together. */
 export interface TextSizes {
@@ -28,7 +26,6 @@ export interface TextSizes {
  */
 export function decodingNeeds(model: Model, sizes: TextSizes): Needs {
   return (layer, kept) => {
-    const types = mapTree<ParamSpec, ValueType>(({ shape }) => ({ shape, dtype: "float32" }))(specs(layer));
-    return planDecoding(asLanguageModel(model, layer), types, { ...sizes, ...kept }).processBytes;
+    return planDecoding(asLanguageModel(model, layer), parameterTypes(layer), { ...sizes, ...kept }).processBytes;
   };
 }

@@ -29,8 +29,12 @@ export interface TrainingPlanOptions extends BatchSize, Pick<PlanOptions, "backe
   readonly optimiser?: Optimiser;
 }
 
-/** Parameters by path, as they are declared. */
-function declared(layer: Layer): Tree<ValueType> {
+/**
+ * Types of a layer's parameters by path, as they are declared.
+ *
+ * @param layer The layer
+ */
+export function parameterTypes(layer: Layer): Tree<ValueType> {
   return mapTree<ParamSpec, ValueType>(({ shape }) => ({ shape, dtype: "float32" }))(specs(layer));
 }
 
@@ -95,7 +99,7 @@ export function planPass(
   input: Tree<ValueType>,
   { backend, forms }: Kept,
 ): RecurrentPlan {
-  const types = { parameters: declared(layer), kept: {}, input };
+  const types = { parameters: parameterTypes(layer), kept: {}, input };
   // Numbers are computed in float32 outside of steps and decoding, whatever they are kept as.
   return planRecurrent((params, _, given) => [f(params, given), {}], types, { backend, forms });
 }
@@ -130,7 +134,7 @@ export function planTask(kind: TaskKind, model: Model, layer: Layer, options: Tr
   const planned = kind.step(model, underRun(layer, options), options);
   const words: Tree<ValueType> = drawsAnything(layer) ? { [DRAWS]: { shape: [2], dtype: "int32" } } : {};
   const batch = { ...planned.batch, ...words };
-  const { kept: trained, rest: frozen } = partition<ValueType>(isTrainable(layer))(declared(layer));
+  const { kept: trained, rest: frozen } = partition<ValueType>(isTrainable(layer))(parameterTypes(layer));
   let gradients: Params = {};
   const step = trainStep(drawingObjective(planned.objective), {
     ...optimiser,

@@ -4,7 +4,7 @@
  * @module
  */
 import type { BackendName } from "../../dsl/engine/interface.ts";
-import { backendNames, engineKind } from "../../dsl/engine/kinds.ts";
+import { backendNames, engineKind, keptForms } from "../../dsl/engine/kinds.ts";
 import { engineInUse } from "../../dsl/engine/mod.ts";
 import type { StoredForm } from "../../dsl/engine/stored.ts";
 import { OneloraError } from "../../dsl/error.ts";
@@ -101,23 +101,25 @@ function isWorthAPlan(layer: Layer, room: Room): boolean {
   return parameters >= WORTH_A_PLAN * room.bytes;
 }
 
+/** Whether a parameter's file has it in blocks. */
+function isInBlocks(form: StoredForm): boolean {
+  return form !== "bf16";
+}
+
 /**
  * What an engine keeps parameters as: as is asked for, but what its file has in blocks stays so.
  *
  * @param layer The model
- * @param blocks What its file has in blocks
- * @param asTheyAre That, and what stays as its file has it while texts are continued
+ * @param asTheyAre What its file has in blocks, and what stays as its file has it while texts are continued
  */
 export function keeper(
   layer: Layer,
-  blocks: ReadonlyMap<Path, StoredForm>,
-  asTheyAre: ReadonlyMap<Path, StoredForm> = blocks,
-) {
-  return (holding: Holding, backend: BackendName): ReadonlyMap<Path, StoredForm> | undefined => {
-    if (engineKind(backend).hold !== undefined) return new Map([...asTheyAre, ...formsOf(layer, holding), ...blocks]);
-    // Without forms of their own engines keep halves that they can read, and nothing else.
-    const halves = [...asTheyAre].filter(([, form]) => form === "bf16");
-    return engineKind(backend).readsHalf !== undefined && halves.length > 0 ? new Map(halves) : undefined;
+  asTheyAre: ReadonlyMap<Path, StoredForm>,
+): (holding: Holding, backend: BackendName) => Kept["forms"] {
+  const blocks = [...asTheyAre].filter(([, form]) => isInBlocks(form));
+  return (holding, backend) => {
+    const kept = keptForms(backend, new Map([...asTheyAre, ...formsOf(layer, holding), ...blocks]));
+    return engineKind(backend).hold === undefined && kept.size === 0 ? undefined : kept;
   };
 }
 
@@ -168,8 +170,9 @@ export async function requireRoomToUse(
   const room = roomThere();
   if (room === undefined || !isWorthAPlan(model.layer, room)) return;
   const [layer, needs] = [await layerOf(), await needsOf(model)];
-  const blocks = await heldForms(model, layer, {});
-  const forms = keeper(layer, blocks, holding.decoding ? await heldForms(model, layer, { decoding: true }) : blocks);
+  const asTheyAre = await heldForms(model, layer, { decoding: holding.decoding });
+  const isCompact = [...asTheyAre.values()].some(isInBlocks);
+  const forms = keeper(layer, asTheyAre);
   const bytes = (holding: Holding, backend: BackendName): number => {
     const kept: Kept = { backend, precision: holding.precision, forms: forms(holding, backend) };
     return Math.max(needs(layer, kept), planLoading(layer, kept));
@@ -179,12 +182,17 @@ export async function requireRoomToUse(
     for (const [change, { precision, quantise }] of changes) {
       const isTaken = precision === holding.precision && quantise === holding.quantise;
       const lacks = precision !== undefined && !precisions.includes(precision) ||
-        quantise !== undefined && (hold === undefined || blocks.size > 0 || holding.quantise !== undefined);
+        quantise !== undefined && (hold === undefined || isCompact || holding.quantise !== undefined);
       if (!isTaken && !lacks) yield [change, bytes({ ...holding, precision, quantise }, name)];
     }
     yield* elsewhere(room, (backend) => bytes(holding, backend));
   };
   requireRoom(attempted, bytes(holding, name), room, others());
+}
+
+/** What a run keeps frozen weights as; tasks that do not keep them in other forms have float32. */
+function holdingOf({ compact }: TaskKind, { precision, quantise }: Holding): Holding {
+  return compact === undefined ? {} : { precision, quantise };
 }
 
 /** What of a run decides its memory. */
@@ -224,26 +232,17 @@ export async function requireRoomToTrain(kind: TaskKind, prepared: PreparedTask,
   const { model, layer, longest = 0, picture } = prepared;
   if (room === undefined || !isWorthAPlan(layer, room)) return;
   // It takes no steps.
-  if (run.adapter === NO_METHOD) {
-    const { precision, quantise } = run;
-    return await requireRoomToUse(model, () => layer, kind.compact === undefined ? {} : { precision, quantise });
-  }
+  if (run.adapter === NO_METHOD) return await requireRoomToUse(model, () => layer, holdingOf(kind, run));
   const blocks = await heldForms(model, layer, {});
   const forms = keeper(layer, blocks);
   const { name, hold } = engineInUse();
-  const needs = (sized: Sized, backend: BackendName): number =>
-    Math.max(
-      planLoading(layer, { backend, forms: forms(kind.compact === undefined ? {} : sized, backend) }),
-      planTask(kind, model, layer, {
-        batch: partRows(sized),
-        length: longest,
-        picture,
-        precision: sized.precision,
-        gradientCheckpointing: sized.gradientCheckpointing,
-        backend,
-        forms: forms(kind.compact === undefined ? {} : sized, backend),
-      }).processBytes,
-    );
+  const needs = (sized: Sized, backend: BackendName): number => {
+    const kept: Kept = { backend, precision: sized.precision, forms: forms(holdingOf(kind, sized), backend) };
+    const { gradientCheckpointing } = sized;
+    const size = { batch: partRows(sized), length: longest, picture };
+    const step = planTask(kind, model, layer, { ...size, ...kept, gradientCheckpointing });
+    return Math.max(planLoading(layer, kept), step.processBytes);
+  };
   const others = function* (): Generator<Smaller> {
     const canQuantise = kind.compact === true && run.quantise === undefined && blocks.size === 0 && hold !== undefined;
     for (const [change, sized] of smaller(run, canQuantise)) yield [change, needs(sized, name)];

@@ -4,11 +4,12 @@
  * @module
  */
 import type { RecurrentPlan } from "../../../dsl/compile/plan_recurrent.ts";
-import { engineKind } from "../../../dsl/engine/kinds.ts";
-import { type BackendName, mapTree, type Precision, specs, type StepPlan } from "../../../dsl/mod.ts";
+import { keptForms } from "../../../dsl/engine/kinds.ts";
+import type { BackendName, Precision, StepPlan } from "../../../dsl/mod.ts";
 import type { StoredForm } from "../../../dsl/engine/stored.ts";
 import { planDecoding } from "../../../models/llama/decoder.ts";
 import { asLanguageModel, type Model } from "../../../models/mod.ts";
+import { parameterTypes } from "../../../tasks/trainer/plan.ts";
 
 const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
 
@@ -74,12 +75,8 @@ export function planOfText(
     readonly forms: ReadonlyMap<string, StoredForm>;
   },
 ): RecurrentPlan {
-  const types = mapTree(({ shape }: { readonly shape: readonly number[] }) => ({ shape, dtype: "float32" as const }))(
-    specs(model.layer),
-  );
-  const { hold, holdHalf } = engineKind(backend);
-  const isHeld = (form: StoredForm) => hold !== undefined || (form === "bf16" && holdHalf !== undefined);
-  const kept = new Map([...forms].filter(([path, form]) => path in types && isHeld(form)));
+  const types = parameterTypes(model.layer);
+  const kept = new Map([...keptForms(backend, forms)].filter(([path]) => path in types));
   const language = asLanguageModel(model, model.layer);
   return planDecoding(language, types, { rows: batch, length, tokens: TOKENS, backend, precision, forms: kept });
 }
