@@ -8,7 +8,7 @@ import { writeNumbers } from "../files/json.ts";
 import { sizeOf } from "../tree.ts";
 import type { Formula, FormulaOp, FormulaStep, WideOp } from "./formula.ts";
 import { fixedValues } from "./fixed.ts";
-import { removeDead, rootsOf } from "./passes.ts";
+import { removeDead, sourcesOf } from "./passes.ts";
 import { type Call, isAlias, type Program, segmentsOf, type ValueId } from "./program.ts";
 
 /** Operations by the kernels that do them one at a time. */
@@ -211,7 +211,7 @@ function readersOf(program: Program, rootOf: (value: ValueId) => ValueId): Reado
 /** Which calls are joined, given those that can be. */
 function draftsOf(program: Program, canJoin: (i: number) => boolean, rules: Rules): readonly Draft[] {
   const { calls, types } = program;
-  const rootOf = rootsOf(program);
+  const rootOf = sourcesOf(program);
   const readers = readersOf(program, rootOf);
   const segment = segmentsOf(program);
   const home = new Map<ValueId, Draft>();
@@ -266,7 +266,7 @@ export function formulaOfCall(program: Program, index: number, joining: Joining)
 export function fuseElementwise(program: Program, joining: Joining = {}): Program {
   const { calls, types } = program;
   const rules = rulesOf(joining);
-  const rootOf = rootsOf(program);
+  const rootOf = sourcesOf(program);
   const fixed = fixedValues(program);
   const refused = new Set<number>();
   const canJoin = (i: number) =>

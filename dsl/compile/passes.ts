@@ -158,7 +158,7 @@ export function readersOf({ calls }: Program): ReadonlyMap<ValueId, readonly num
 }
 
 /** The value that a value is another shape of. */
-export function rootsOf({ calls }: Program): (value: ValueId) => ValueId {
+export function sourcesOf({ calls }: Program): (value: ValueId) => ValueId {
   const sources = new Map(calls.filter(isAlias).map(({ inputs: [input], outputs: [output] }) => [output, input]));
   const find = (value: ValueId): ValueId => sources.has(value) ? find(sources.get(value)!) : value;
   return find;
@@ -192,7 +192,7 @@ export function isJoining({ kernel, outputs: [output] }: Call, { types }: Progra
  * @param program The program
  */
 export function joinParted(program: Program): Program {
-  const [rootOf, vectorOf] = [rootsOf(program), vectorsIn(program)];
+  const [rootOf, vectorOf] = [sourcesOf(program), vectorsIn(program)];
   const instead = new Map<ValueId, ValueId>();
   for (const call of program.calls) {
     const vector = isJoining(call, program) ? vectorOf(call.inputs.map(rootOf)) : undefined;

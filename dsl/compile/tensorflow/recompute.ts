@@ -6,7 +6,7 @@
  * @module
  */
 import { sizeOf } from "../../tree.ts";
-import { readersOf, rootsOf } from "../passes.ts";
+import { readersOf, sourcesOf } from "../passes.ts";
 import { bytesOf, type Call, isAlias, planMemory, type Program, segmentsOf, type ValueId } from "../program.ts";
 import { isElementwise } from "./clusters.ts";
 
@@ -16,8 +16,8 @@ const LEAST = 2 ** 15;
 /** Products with fewer results a number are done as fast as what they read is computed again. */
 const LEAST_WORK = 64;
 
-/** Calls between the last reader before the peak and the first after it, at least. */
-const LEAST_GAP = 64;
+/** Calls between two readers of a value, at least, where the later one is taken to be in the backward pass. */
+export const LEAST_GAP = 64;
 
 /** Chains of more calls are not computed again. */
 const MOST_CALLS = 12;
@@ -38,7 +38,7 @@ export function recomputeForWeights(program: Program, place: (reader: number) =>
   /** Where a value's memory is read, through other shapes of it. */
   const usesOf = (value: ValueId): readonly number[] =>
     (readers.get(value) ?? []).flatMap((i) => isAlias(calls[i]) ? usesOf(calls[i].outputs[0]) : [i]);
-  const sourceOf = rootsOf(program);
+  const sourceOf = sourcesOf(program);
   /** Whether a call is the gradient of a whole weight: a product over the rows of what it reads. */
   const isWeightGradient = (i: number, value: ValueId) => {
     const { kernel, inputs, attrs, outputs: [output] } = calls[i];
@@ -125,7 +125,7 @@ export function computedAgain(program: Program, again: readonly Again[]): Progra
   if (again.length === 0) return program;
   const { calls, types } = program;
   const maker = new Map(calls.flatMap((call, i) => call.outputs.map((value) => [value, i] as const)));
-  const sourceOf = rootsOf(program);
+  const sourceOf = sourcesOf(program);
   const due = Map.groupBy(again, ({ before }) => before);
 
   const own = [...types];

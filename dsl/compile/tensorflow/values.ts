@@ -5,16 +5,13 @@
  * @module
  */
 import { sizeOf } from "../../tree.ts";
-import { readersOf, rootsOf } from "../passes.ts";
+import { readersOf, sourcesOf } from "../passes.ts";
 import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
 import { isElementwise } from "./clusters.ts";
-import { type Again, computedAgain, inRegionOf } from "./recompute.ts";
+import { type Again, computedAgain, inRegionOf, LEAST_GAP } from "./recompute.ts";
 
 /** Smaller results are kept. */
 const LEAST = 2 ** 15;
-
-/** Calls between the last reader but one and the last, at least, where that is taken to be in the backward pass. */
-const LEAST_GAP = 64;
 
 /** Tensors of so many times fewer numbers are there. */
 const SMALL = 64;
@@ -32,7 +29,7 @@ export function recomputeValues(program: Program): Program {
   const results = new Set(outputs);
   const maker = new Map(calls.flatMap((call, i) => call.outputs.map((value) => [value, i] as const)));
   const readers = readersOf(program);
-  const sourceOf = rootsOf(program);
+  const sourceOf = sourcesOf(program);
   /** Where a value's memory is read, through other shapes of it. */
   const usesOf = (value: ValueId): readonly number[] =>
     (readers.get(value) ?? []).flatMap((i) => isAlias(calls[i]) ? usesOf(calls[i].outputs[0]) : [i]);

@@ -6,7 +6,7 @@
  * @module
  */
 import { sizeOf } from "../../tree.ts";
-import { isJoining, removeDead, rootsOf, vectorsIn } from "../passes.ts";
+import { isJoining, removeDead, sourcesOf, vectorsIn } from "../passes.ts";
 import type { ValueId } from "../program.ts";
 import type { StepProgram } from "./step_program.ts";
 
@@ -31,7 +31,7 @@ interface Vector {
 
 /** Tensors that a step joins when it begins, and parts in the same order when it ends. */
 function vectorsOf({ program, fixed, moving }: StepProgram): readonly Vector[] {
-  const rootOf = rootsOf(program);
+  const rootOf = sourcesOf(program);
   const place = new Map(program.inputs.slice(fixed, fixed + moving).map((value, i) => [value, i] as const));
   const results = program.outputs.slice(0, moving).map(rootOf);
   const vectorOf = vectorsIn(program);
@@ -65,7 +65,7 @@ export function joinState(step: StepProgram): Joined {
 
   const types = [...program.types];
   const given = program.inputs.slice(fixed, fixed + moving);
-  const rootOf = rootsOf(program);
+  const rootOf = sourcesOf(program);
   const wholes = new Map<string, ValueId>();
   const made = vectors.map(({ members }): ValueId => {
     const values = members.map((i) => given[i]);

@@ -5,11 +5,12 @@
  */
 import { ELEMENT } from "../../engine/tensorflow_graph/graph.ts";
 import { sizeOf } from "../../tree.ts";
-import { rootsOf } from "../passes.ts";
+import { sourcesOf } from "../passes.ts";
 import { isFusible } from "./clusters.ts";
 import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
 import { type NodeSink, outputsOf } from "./function_builder.ts";
 import { isMoving } from "./half.ts";
+import { LEAST_GAP } from "./recompute.ts";
 import { emitter, type Source } from "./lower.ts";
 import { INT32, type Operand, T } from "./lowering.ts";
 import { schedule } from "./schedule.ts";
@@ -31,7 +32,7 @@ function heldAnyway({ calls }: Program, held: Iterable<ValueId>): ReadonlySet<Va
  */
 function runningSums(program: Program): ReadonlySet<Call> {
   const { calls, types } = program;
-  const root = rootsOf(program);
+  const root = sourcesOf(program);
   const sizeAt = (value: ValueId) => sizeOf(types[value].shape);
   const isSum = ({ kernel, inputs, outputs: [output] }: Call) =>
     kernel === "Add" && sizeAt(output) >= STREAM && inputs.every((value) => sizeAt(value) === sizeAt(output));
@@ -52,9 +53,6 @@ function runningSums(program: Program): ReadonlySet<Call> {
 /** Smaller sums are as well added up again. */
 const STREAM = 2 ** 15;
 
-/** Calls between a value and its last reader, at least, where that is taken to be in the backward pass. */
-const LATE = 64;
-
 /**
  * What norms keep: what is computed of such a stream and read again much later, and the numbers of rows likewise. Compilers would
  * compute it again from the stream for one of its readers there, and keep both.
@@ -70,7 +68,7 @@ function keptOfSums(program: Program, sums: ReadonlySet<Call>): ReadonlySet<Call
     const isOfStream = call.inputs.some((value) => ofStream.has(value)) && !sums.has(call) &&
       (isAlias(call) || isFusible(call, program));
     if (!isOfStream) return;
-    if (!isAlias(call) && last.get(output)! - i >= LATE) found.add(call);
+    if (!isAlias(call) && last.get(output)! - i >= LEAST_GAP) found.add(call);
     else ofStream.add(output);
   });
   return found;

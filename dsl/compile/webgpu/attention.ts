@@ -133,12 +133,12 @@ function maskRow({ keys, queries }: Job, shape: readonly number[], batch: string
   return terms.join(" + ") || "0u";
 }
 
-/** The head of a kernel with threads for blocks of queries, and the loop over the keys that they see. */
+/** What a kernel with threads for blocks of queries begins with, and the head of its loop over the keys that they see. */
 function overQueries(job: Job, rows: number) {
   const { batch, heads, keyHeads, queries, keys, fours, window } = job;
   const blocks = Math.ceil(queries / rows);
   const { head, groups } = overRange(batch * heads * blocks);
-  const code = [
+  const begin = [
     head,
     `  let first = (i % ${blocks}u) * ${rows}u;`,
     `  let each = i / ${blocks}u;`,
@@ -154,11 +154,13 @@ function overQueries(job: Job, rows: number) {
         `  let start = select(0u, (first + 1u - ${window}u) / 4u * 4u, first + 1u > ${window}u);`,
       ]
       : [`  let end = ${keys}u;`, `  let start = 0u;`],
+  ];
+  const loop = [
     `  for (var j = start; j < end; j += 4u) {`,
     `    let key = vec4<u32>(j) + ${FOUR};`,
   ];
   const at = (t: number) => `shared_ + min(j + ${t}u, ${keys - 1}u) * ${fours}u`;
-  return { code, groups, at };
+  return { begin, loop, groups, at };
 }
 
 /** Scores of a thread's queries with four keys, as `s0`, `s1`, ... */
@@ -186,13 +188,13 @@ function forward(call: Call, lowering: Lowering): GpuKernel {
   const [from, keys, values] = [q, k, v].map((each) => binder.read(each, "vec4<f32>"));
   const added = mask === undefined ? undefined : binder.read(mask, "f32");
   const [to, kept] = [binder.write(o, "vec4<f32>"), binder.write(stats, "vec2<f32>")];
-  const { code, groups, at } = overQueries(job, rows);
+  const { begin, loop, groups, at } = overQueries(job, rows);
   const lines = new Lines();
-  lines.add(...code.slice(0, -2));
+  lines.add(...begin);
   lines.rows("q", from, (r) => `row${r} * ${fours}u`, rows, fours);
   lines.zeros("o", rows, fours);
   for (const r of ROWS(rows)) lines.add(`  var m${r} = ${LEAST};`, `  var l${r} = 0f;`);
-  lines.add(...code.slice(-2));
+  lines.add(...loop);
   lines.four("k", keys, at, fours);
   lines.products("s", "q", "k", rows, fours);
   scores(lines, job, added, mask === undefined ? [] : lowering.types[mask].shape, rows);
@@ -234,15 +236,15 @@ function queryGradient(call: Call, found: ValueId, lowering: Lowering): GpuKerne
   const kept = binder.read(stats, "vec2<f32>");
   const added = mask === undefined ? undefined : binder.read(mask, "f32");
   const [to, told] = [binder.write(dq, "vec4<f32>"), binder.write(found, "vec4<f32>")];
-  const { code, groups, at } = overQueries(job, rows);
+  const { begin, loop, groups, at } = overQueries(job, rows);
   const lines = new Lines();
-  lines.add(...code.slice(0, -2));
+  lines.add(...begin);
   lines.rows("q", from, (r) => `row${r} * ${fours}u`, rows, fours);
   lines.rows("g", gradient, (r) => `row${r} * ${fours}u`, rows, fours);
   lines.zeros("a", rows, fours);
   lines.zeros("b", rows, fours);
   for (const r of ROWS(rows)) lines.add(`  let stats${r} = ${kept}[row${r}];`, `  var d${r} = vec4<f32>(0);`);
-  lines.add(...code.slice(-2));
+  lines.add(...loop);
   lines.four("k", keys, at, fours);
   lines.products("s", "q", "k", rows, fours);
   scores(lines, job, added, mask === undefined ? [] : lowering.types[mask].shape, rows);
