@@ -31,6 +31,28 @@ function sumRest(x: usize, row: usize, whole: usize, depth: usize): f32 {
   return sum;
 }
 
+/** Four products of which the lanes of all but the last numbers are there. */
+// @ts-ignore: decorator
+@inline
+function storeFour(
+  s0: v128,
+  s1: v128,
+  s2: v128,
+  s3: v128,
+  x: usize,
+  row: usize,
+  far: usize,
+  out: usize,
+  step: usize,
+  whole: usize,
+  depth: usize,
+): void {
+  f32.store(out, sumLanes(s0) + sumRest(x, row, whole, depth));
+  f32.store(out + step, sumLanes(s1) + sumRest(x, row + far, whole, depth));
+  f32.store(out + 2 * step, sumLanes(s2) + sumRest(x, row + 2 * far, whole, depth));
+  f32.store(out + 3 * step, sumLanes(s3) + sumRest(x, row + 3 * far, whole, depth));
+}
+
 /** One product of a row of x and a row of the matrix. */
 function multiplyOne(x: usize, row: usize, whole: usize, depth: usize): f32 {
   let s = f32x4.splat(0);
@@ -85,10 +107,11 @@ function multiplyFour(x: usize, row: usize, far: usize, out: usize, step: usize,
     m2 += 16;
     m3 += 16;
   }
-  f32.store(out, sumLanes(f32x4.add(s0, t0)) + sumRest(x, row, whole, depth));
-  f32.store(out + step, sumLanes(f32x4.add(s1, t1)) + sumRest(x, row + far, whole, depth));
-  f32.store(out + 2 * step, sumLanes(f32x4.add(s2, t2)) + sumRest(x, row + 2 * far, whole, depth));
-  f32.store(out + 3 * step, sumLanes(f32x4.add(s3, t3)) + sumRest(x, row + 3 * far, whole, depth));
+  s0 = f32x4.add(s0, t0);
+  s1 = f32x4.add(s1, t1);
+  s2 = f32x4.add(s2, t2);
+  s3 = f32x4.add(s3, t3);
+  storeFour(s0, s1, s2, s3, x, row, far, out, step, whole, depth);
 }
 
 /** The same of two rows of x, that lie behind each other, with each number of the matrix made a float once. */
@@ -158,16 +181,8 @@ function multiplyFourByTwo(
     m2 += 16;
     m3 += 16;
   }
-  f32.store(out, sumLanes(s0) + sumRest(x, row, whole, depth));
-  f32.store(out + step, sumLanes(s1) + sumRest(x, row + far, whole, depth));
-  f32.store(out + 2 * step, sumLanes(s2) + sumRest(x, row + 2 * far, whole, depth));
-  f32.store(out + 3 * step, sumLanes(s3) + sumRest(x, row + 3 * far, whole, depth));
-  x += next;
-  out += stride;
-  f32.store(out, sumLanes(t0) + sumRest(x, row, whole, depth));
-  f32.store(out + step, sumLanes(t1) + sumRest(x, row + far, whole, depth));
-  f32.store(out + 2 * step, sumLanes(t2) + sumRest(x, row + 2 * far, whole, depth));
-  f32.store(out + 3 * step, sumLanes(t3) + sumRest(x, row + 3 * far, whole, depth));
+  storeFour(s0, s1, s2, s3, x, row, far, out, step, whole, depth);
+  storeFour(t0, t1, t2, t3, x + next, row, far, out + stride, step, whole, depth);
 }
 
 /**
