@@ -5,7 +5,7 @@
  *     w = d s q' - e m            q' = q - offset, q whole, of 4, 5, 6 or 8 bits
  *
  * d and e are a block's, s and m a group's, of 16 or 32 numbers, where a form has groups; e m stands for -d's companion in the
- * forms with a minimum. Kept here with each part of all blocks together, so that an engine computes with whole arrays.
+ * forms with a minimum. An engine that computes with whole arrays has each part of all blocks together.
  *
  * @module
  */
@@ -213,6 +213,23 @@ function halvesAt(form: BlockForm): readonly [scale: number, minimum: number] {
 }
 
 /**
+ * Refuses bytes that are no matrix in blocks.
+ *
+ * @param form The form
+ * @param shape [d, k], k a multiple of the block
+ * @param file Its blocks, row by row
+ * @throws OneloraError for another shape or number of bytes
+ */
+export function requireBlocks(form: BlockForm, shape: readonly number[], file: Uint8Array): void {
+  const { size, bytes } = blockKind(form);
+  const unfit = unfitForBlocks(form, shape) ??
+    (file.length === sizeOf(shape) / size * bytes ? undefined : `${file.length} bytes of [${shape}]`);
+  if (unfit === undefined) return;
+  const allowed = `rows of whole blocks of ${size} numbers in ${bytes} bytes`;
+  throw new OneloraError({ attempted: `reading weights in ${form}`, found: unfit, allowed });
+}
+
+/**
  * A matrix in blocks as a file has it, with each part of all blocks together.
  *
  * @param form Its form
@@ -221,15 +238,10 @@ function halvesAt(form: BlockForm): readonly [scale: number, minimum: number] {
  * @throws OneloraError for another shape or number of bytes
  */
 export function fromBlocks(form: BlockForm, shape: readonly number[], file: Uint8Array): Uint8Array<ArrayBuffer> {
+  requireBlocks(form, shape, file);
   const { size, bytes: each, group, low, high, minimum, scales } = blockKind(form);
   const count = sizeOf(shape);
   const blocks = count / size;
-  const unfit = unfitForBlocks(form, shape) ??
-    (file.length === blocks * each ? undefined : `${file.length} bytes of [${shape}]`);
-  if (unfit !== undefined) {
-    const allowed = `rows of whole blocks of ${size} numbers in ${each} bytes`;
-    throw new OneloraError({ attempted: `reading weights in ${form}`, found: unfit, allowed });
-  }
   const layout = blockLayout(form, shape);
   const made = new Uint8Array(layout.bytes);
   const part = ([at, bytes]: Span) => made.subarray(at, at + bytes);

@@ -6,27 +6,47 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "./compile/mod.ts";
 import { engineInUse } from "./engine/in_use.ts";
-import { storedForm } from "./engine/stored.ts";
+import { type HalfForm, storedForm } from "./engine/stored.ts";
 import { dequantised, type Quantisation, quantise, type Quantised } from "./quantise.ts";
-import { fromBfloat16, type HostTensor, toBfloat16, toFloat32 } from "./safetensors/dtype.ts";
+import {
+  type DType,
+  fromBfloat16,
+  fromFloat16,
+  type HostTensor,
+  toBfloat16,
+  toFloat16,
+  toFloat32,
+} from "./safetensors/dtype.ts";
+
+/** Halves: the element type that files call them by, and what makes them and numbers of each other. */
+const HALVES: Readonly<Record<HalfForm, readonly [DType, typeof toBfloat16, typeof fromBfloat16]>> = {
+  bf16: ["BF16", toBfloat16, fromBfloat16],
+  f16: ["F16", toFloat16, fromFloat16],
+};
+
+/**
+ * The halves that an element type of files is, if it is one.
+ *
+ * @param dtype The type
+ */
+export function halfFormOf(dtype: DType): HalfForm | undefined {
+  return dtype === "BF16" ? "bf16" : dtype === "F16" ? "f16" : undefined;
+}
 
 /**
  * A tensor of floats in a form. Only compiled functions can read it: see {@linkcode widened}.
  *
  * @param host The tensor
- * @param form What to keep it as; bf16 is rounded to the nearest, ties to even
+ * @param form What to keep it as; halves are rounded to the nearest, ties to even
  * @throws OneloraError for a shape that the form has not
  */
-export function held(host: HostTensor, form: "bf16" | Quantisation): tf.Tensor {
+export function held(host: HostTensor, form: HalfForm | Quantisation): tf.Tensor {
   const { shape } = host;
-  const { hold, holdHalf } = engineInUse();
-  if (form === "bf16") {
-    const bits = host.dtype === "BF16" ? host.data as Uint16Array : toBfloat16(toFloat32(host));
-    const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
-    if (hold !== undefined) return hold(bytes, form, shape);
-    return holdHalf?.(bytes, shape) ?? tf.tensor(fromBfloat16(bits), [...shape]);
-  }
-  return heldQuantised(quantise(form, shape, toFloat32(host)));
+  if (form !== "bf16" && form !== "f16") return heldQuantised(quantise(form, shape, toFloat32(host)));
+  const [dtype, narrowed, numbers] = HALVES[form];
+  const bits = host.dtype === dtype ? host.data as Uint16Array : narrowed(toFloat32(host));
+  const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
+  return engineInUse().hold?.(bytes, form, shape) ?? tf.tensor(numbers(bits), [...shape]);
 }
 
 /**

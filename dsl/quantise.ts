@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { type BlockForm, blockLayout, fromBlockParts, isBlockForm } from "./blocks.ts";
+import { type BlockForm, blockLayout, fromBlockParts, fromBlocks, isBlockForm } from "./blocks.ts";
 import { OneloraError } from "./error.ts";
 import { sizeOf } from "./tree.ts";
 
@@ -71,7 +71,7 @@ export interface Quantised {
   /**
    * All that it is, little-endian. int8: float32 max|w| / 127 of each row, then q + 128 of each number. nf4: float32 mean of
    * the maxima, float32 max of each outer block, one byte each maximum, then of each byte the low four bits a number of the
-   * first half, the high ones its counterpart in the second. In ggml's blocks: what {@linkcode blockLayout} says.
+   * first half, the high ones its counterpart in the second. In ggml's blocks: these, row by row, as files have them.
    */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
@@ -213,7 +213,7 @@ function roundEven(value: number): number {
  * @param quantised The matrix
  */
 export function dequantised({ form, shape, bytes }: Quantised): Float32Array {
-  if (isBlockForm(form)) return fromBlockParts(form, shape, bytes);
+  if (isBlockForm(form)) return fromBlockParts(form, shape, fromBlocks(form, shape, bytes));
   const { scales: [, count], maxima: [atMaxima], codes: [at] } = layoutOf(form, shape);
   const scales = new Float32Array(bytes.buffer, bytes.byteOffset, count);
   const values = new Float32Array(sizeOf(shape));

@@ -6,7 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
-import { storedForm } from "../../dsl/engine/stored.ts";
+import { isHalfForm, type StoredForm, storedForm } from "../../dsl/engine/stored.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { isObject } from "../../dsl/files/json.ts";
 import { type AnyLayer, walk } from "../../dsl/layer.ts";
@@ -65,7 +65,7 @@ export function readSample(value: unknown): BaseSample | undefined {
   return isObject(value) && Object.values(value).every(isNumbers) ? value as BaseSample : undefined;
 }
 
-/** Tensors of the values that weights in bf16 begin with, which only compiled functions can read. */
+/** Tensors of the values that weights in halves begin with, which only compiled functions can read. */
 function beginnings(paths: readonly Path[], sample: BaseSample, params: Params): Params {
   if (paths.length === 0) return {};
   const read = compile((...given: readonly tf.Tensor[]): Params =>
@@ -91,7 +91,8 @@ function beginnings(paths: readonly Path[], sample: BaseSample, params: Params):
  */
 export async function checkBase(folder: string, sample: BaseSample, params: Params): Promise<void> {
   const formOf = (path: Path) => params[path] === undefined ? undefined : storedForm(params[path]);
-  const begun = beginnings(Object.keys(sample).filter((path) => formOf(path) === "bf16"), sample, params);
+  const isHalf = (form: StoredForm | undefined) => form !== undefined && isHalfForm(form);
+  const begun = beginnings(Object.keys(sample).filter((path) => isHalf(formOf(path))), sample, params);
   try {
     await compared(folder, sample, { ...params, ...begun });
   } finally {

@@ -3,13 +3,15 @@
  *
  * @module
  */
-import type { BackendName } from "../engine/interface.ts";
+import type { BackendName, Product } from "../engine/interface.ts";
 import { engineKind } from "../engine/kinds.ts";
-import type { StoredForm } from "../engine/stored.ts";
-import { quantisedBytes } from "../quantise.ts";
+import { isHalfForm, storedBytes, type StoredForm } from "../engine/stored.ts";
 import { sizeOf } from "../tree.ts";
 import { type BytesOf, bytesOf, type Call, type Program, type ValueId } from "./program.ts";
 import type { Halved } from "./tensorflow/half.ts";
+
+/** Kernels of matrix products. */
+const PRODUCTS: ReadonlySet<string> = new Set(["BatchMatMul", "_FusedMatMul"]);
 
 /** What is kept in another form than its own. */
 export interface Kept {
@@ -17,6 +19,8 @@ export interface Kept {
   readonly halved: Halved;
   /** What the first inputs are kept as, those that are. */
   readonly forms: readonly (StoredForm | undefined)[];
+  /** Whether a product reads stored matrices as they are (default none). */
+  readonly readsStored?: (product: Product) => boolean;
 }
 
 /** The memory of a program. */
@@ -25,8 +29,10 @@ export interface Keeping {
   readonly bytes: BytesOf;
   /** Bytes of the numbers that values of other forms are made into for a call; of a table only the rows that are looked up. */
   readonly during: (call: Call) => number;
-  /** Whether a value is in bfloat16. */
+  /** Whether a value has two bytes for each number. */
   readonly isHalf: (value: ValueId) => boolean;
+  /** Whether a value is in IEEE's halves. */
+  readonly isFloat16: (value: ValueId) => boolean;
   /** Whether a value is quantised. */
   readonly isQuantised: (value: ValueId) => boolean;
 }
@@ -37,26 +43,35 @@ export interface Keeping {
  * @param program The program
  * @param kept What is kept in another form
  */
-export function keeping({ inputs, types }: Program, { halved, forms }: Kept): Keeping {
+export function keeping({ inputs, types }: Program, { halved, forms, readsStored }: Kept): Keeping {
   const formOf = new Map(forms.flatMap((form, i) => form === undefined ? [] : [[inputs[i], form] as const]));
-  const isHalf = (value: ValueId) => formOf.has(value) ? formOf.get(value) === "bf16" : halved.values.has(value);
+  const isHalf = (value: ValueId) => formOf.has(value) ? isHalfForm(formOf.get(value)!) : halved.values.has(value);
   const isQuantised = (value: ValueId) => formOf.has(value) && !isHalf(value);
   // What is computed in float32 of matrices kept in bfloat16, as outside of steps, is converted first.
   const isConverted = (call: Call, value: ValueId) =>
     isQuantised(value) || isHalf(value) && !halved.values.has(value) && !halved.products.has(call);
+  const isReadAsItIs = ({ kernel, inputs: [a, b], attrs }: Call, value: ValueId) =>
+    PRODUCTS.has(kernel) && value === b && readsStored?.({
+        shapes: [types[a].shape, types[b].shape],
+        transposed: [attrs.transposeA === true, attrs.transposeB === true],
+      }) === true;
   return {
     isHalf,
+    isFloat16: (value) => formOf.get(value) === "f16",
     isQuantised,
     bytes: (value) => {
       const form = formOf.get(value);
-      if (form !== undefined && form !== "bf16") return quantisedBytes(form, types[value].shape);
+      if (form !== undefined) return storedBytes(form, types[value].shape);
       return bytesOf(types[value]) / (isHalf(value) ? 2 : 1);
     },
     during: (call) =>
-      call.inputs.filter((value) => formOf.has(value) && isConverted(call, value)).reduce((sum, value) => {
-        const read = call.kernel === "GatherV2" ? call.outputs[0] : value;
-        return sum + sizeOf(types[read].shape) * (halved.products.has(call) ? 2 : 4);
-      }, 0),
+      call.inputs.filter((value) => formOf.has(value) && isConverted(call, value) && !isReadAsItIs(call, value)).reduce(
+        (sum, value) => {
+          const read = call.kernel === "GatherV2" ? call.outputs[0] : value;
+          return sum + sizeOf(types[read].shape) * (halved.products.has(call) ? 2 : 4);
+        },
+        0,
+      ),
   };
 }
 
@@ -92,7 +107,7 @@ export interface ProcessSizes {
   readonly made: number;
   /** Kernel calls. */
   readonly calls: number;
-  /** Bytes of parameters in bfloat16. */
+  /** Bytes of parameters in halves. */
   readonly inHalves: number;
   /** Numbers of the largest quantised matrix that is read. */
   readonly unpackedNumbers: number;

@@ -84,7 +84,7 @@ export interface StepPlan {
     readonly float32: number;
     readonly bf16: number;
     readonly quantised: number;
-    /** Where that is the precision. */
+    /** Where that is the precision, or what the file has and the engine keeps. */
     readonly f16?: number;
   };
   /** Trained parameters, in bytes. */
@@ -240,7 +240,7 @@ export function planStep<Batch extends Params>(
   const frozen = Object.keys(types.frozen);
   const recorded = inPrecision(record(step, types, options), frozen.length, precision);
   const { program, halved } = recorded;
-  const { bytes, during, isHalf, isQuantised } = keeping(program, {
+  const { bytes, during, isHalf, isFloat16, isQuantised } = keeping(program, {
     halved,
     forms: frozen.map((path) => options.forms?.get(path)),
   });
@@ -264,13 +264,14 @@ export function planStep<Batch extends Params>(
   const unpackedNumbers = largestUnpacked(program, isQuantised);
   const made = atPeak.activations + atPeak.gradients + atPeak.next;
   const inHalves = total(groups.frozen.filter(isHalf), bytes);
+  const inFloat16 = precision === "f16" ? inHalves : total(groups.frozen.filter(isFloat16), bytes);
   const convolved = largestConvolved(program, bytes);
   const sizes = { peakBytes, calls: program.calls.length, made, inHalves, unpackedNumbers, convolved };
   return {
     weights: {
       float32: total(groups.frozen.filter((value) => !isHalf(value) && !isQuantised(value)), bytes),
-      bf16: precision === "f16" ? 0 : inHalves,
-      ...precision === "f16" ? { f16: inHalves } : {},
+      bf16: inHalves - inFloat16,
+      ...inFloat16 > 0 ? { f16: inFloat16 } : {},
       quantised: total(groups.frozen.filter(isQuantised), bytes),
     },
     trained,

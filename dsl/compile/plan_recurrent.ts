@@ -22,6 +22,8 @@ export interface RecurrentPlanOptions {
   readonly precision?: Precision;
   /** What parameters are kept as, those that are, by path. */
   readonly forms?: ReadonlyMap<string, StoredForm>;
+  /** Whether products of a few rows are left to a kernel of our own where the engine has it (default yes). */
+  readonly ownProducts?: boolean;
 }
 
 /** What calls take, in bytes. */
@@ -50,7 +52,7 @@ const typesIn = flatten((node): node is ValueType => Array.isArray((node as Part
 export function planRecurrent(
   f: RecurrentFunction,
   types: Readonly<Record<"parameters" | "kept" | "input", Tree<ValueType>>>,
-  { backend, precision = "float32", forms }: RecurrentPlanOptions,
+  { backend, precision = "float32", forms, ownProducts = true }: RecurrentPlanOptions,
 ): RecurrentPlan {
   const given = typesIn([types.parameters, types.kept, types.input]);
   const traced = trace(
@@ -67,6 +69,7 @@ export function planRecurrent(
   const { bytes, during, isHalf, isQuantised } = keeping(program, {
     halved: precision === "bf16" ? halve(program, kept) : nothingHalved,
     forms: paths.map((path) => forms?.get(path)),
+    readsStored: ownProducts ? engineKind(backend).readsStored : undefined,
   });
   const total = (from: number, to: number) =>
     program.inputs.slice(from, to).reduce((sum, each) => sum + bytes(each), 0);

@@ -45,12 +45,12 @@ export function startRecurrent(f: RecurrentFunction, parameters: Params, options
       `the ${engine.name} backend${isForSteps ? ", which has it for training alone" : ""}`,
     );
   }
-  return engine.recurrent?.(f, parameters, options) ?? replayed(f, parameters);
+  return engine.recurrent?.(f, parameters, options) ?? replayed(f, parameters, options);
 }
 
 /** The function replayed kernel by kernel. */
-function replayed(f: RecurrentFunction, parameters: Params): Recurrent {
-  const compiled = compile(f);
+function replayed(f: RecurrentFunction, parameters: Params, { ownProducts = true }: RecurrentOptions): Recurrent {
+  const compiled = compile(f, { ownProducts });
   let kept: Record<Path, tf.Tensor> = {};
   return {
     keep: (next) => {

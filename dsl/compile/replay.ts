@@ -32,6 +32,13 @@ export interface ReplayOptions {
   /** How often it will be called, where that is known: for a few calls a graph's kernels are not compiled (default: often). */
   readonly calls?: number;
   /**
+   * Whether products of a few rows with stored matrices are left to a kernel of our own where the engine has one for programs
+   * that are replayed: faster, and sums in another order than of numbers (default false).
+   *
+   * @internal
+   */
+  readonly ownProducts?: boolean;
+  /**
    * What its inputs are stored as, where some are in another form than their dtype says: those take a graph.
    *
    * @internal

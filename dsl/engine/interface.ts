@@ -52,6 +52,14 @@ export interface Overhead {
   readonly unpacked: number;
 }
 
+/** A matrix product. */
+export interface Product {
+  /** Shapes of its factors. */
+  readonly shapes: readonly [a: readonly number[], b: readonly number[]];
+  /** Whether each is transposed. */
+  readonly transposed: readonly [a: boolean, b: boolean];
+}
+
 /** A program, and what runs it. */
 export interface Running {
   /** The program as it is run. */
@@ -110,25 +118,30 @@ export interface EngineKind {
    */
   readonly settle?: (tensor: Tensor) => void;
   /**
-   * Keeps bytes as a tensor of another form than its numbers; absent where all tensors are float32.
+   * Forms other than their numbers that tensors are kept in; absent where all are float32.
    *
    * @internal
    */
-  readonly hold?: (bytes: Uint8Array, form: StoredForm, shape: readonly number[]) => Tensor;
+  readonly forms?: ReadonlySet<StoredForm>;
   /**
-   * Whether recurrent functions in float32 read matrices in bf16 faster than their numbers, so that those of a file in bf16 had
-   * better stay as they are.
+   * Keeps bytes, blocks as files have them, as a tensor of such a form; nothing where it cannot.
    *
    * @internal
    */
-  readonly readsHalf?: () => boolean;
+  readonly hold?: (bytes: Uint8Array, form: StoredForm, shape: readonly number[]) => Tensor | undefined;
   /**
-   * Keeps bytes of bfloat16 as a tensor from whose numbers all is computed in float32, sooner than from float32 where rows are
-   * few; nothing where it cannot.
+   * Whether a matrix of so many numbers had better stay as its file has it, without being asked for: for texts to be gone on
+   * with, or for all else.
    *
    * @internal
    */
-  readonly holdHalf?: (bytes: Uint8Array, shape: readonly number[]) => Tensor | undefined;
+  readonly staysAsRead?: (form: StoredForm, numbers: number, decoding: boolean) => boolean;
+  /**
+   * Whether a recurrent function's product reads a stored matrix as it is, so that nobody makes numbers of it.
+   *
+   * @internal
+   */
+  readonly readsStored?: (product: Product) => boolean;
   /**
    * Starts a function whose parameters and what it keeps the engine itself holds; absent where it is replayed.
    *

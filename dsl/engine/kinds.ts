@@ -16,13 +16,15 @@ import { gpuPasses } from "../compile/webgpu/lower.ts";
 import { replayAsSubmission } from "../compile/webgpu/replay.ts";
 import { startSubmissions } from "../compile/webgpu/resident.ts";
 import { openCpu } from "./cpu.ts";
-import { hold, settle } from "./tensorflow_graph/session.ts";
+import { graphForms, hold, settle } from "./tensorflow_graph/session.ts";
 import type { StoredForm } from "./stored.ts";
 import type { Path } from "../tree.ts";
 import type { BackendName, EngineKind, Overhead, Running } from "./interface.ts";
 import { openTensorflow, readsHalf } from "./tensorflow.ts";
 import { openWasm } from "./wasm.ts";
-import { holdHalf } from "./wasm/stored.ts";
+import { wasmForms } from "./wasm/forms.ts";
+import { readsRows } from "./wasm/matmul.ts";
+import { hold as holdOnWasm, staysAsRead } from "./wasm/stored.ts";
 import { openWebgpu } from "./webgpu.ts";
 
 /** Measured on wasm: 3 MB of tensors (llama-micro) in 189 MB, 211 MB (vit-micro, batch 512) in 464 MB. */
@@ -79,8 +81,10 @@ const tensorflow: EngineKind = {
   resident: startGraph,
   unpacks: true,
   recurrent: startRecurrentGraph,
-  readsHalf,
+  forms: graphForms,
   hold,
+  // Halves only where they are read faster than their numbers.
+  staysAsRead: (form, _, decoding) => form === "bf16" ? decoding && readsHalf() : graphForms.has(form),
   settle,
   // Fitted to the peaks of 27 processes by scripts/tools/plans.ts, steps, forward passes and decoding: within 5 %.
   overhead: { start: 375e6, process: 562e6, call: 42e3, slack: 0.11, half: 0.06, convolution: 1.9, unpacked: 6 },
@@ -104,8 +108,10 @@ const kinds: Readonly<Record<BackendName, EngineKind>> = {
     passes: () => wasmPasses(),
     replay: replayAsList,
     isBatchInvariant: true,
-    readsHalf: () => true,
-    holdHalf,
+    forms: wasmForms,
+    hold: holdOnWasm,
+    staysAsRead,
+    readsStored: readsRows,
   },
   cpu: replaying({ name: "cpu", embedded: true, open: openCpu }),
 };
@@ -123,13 +129,12 @@ export function engineKind(name: BackendName): EngineKind {
 }
 
 /**
- * Of what parameters are to be kept as, what an engine can keep: all forms, halves alone, or none.
+ * Of what parameters are to be kept as, what an engine can keep.
  *
  * @param name The engine
  * @param forms What each is to be kept as
  */
 export function keptForms(name: BackendName, forms: ReadonlyMap<Path, StoredForm>): ReadonlyMap<Path, StoredForm> {
-  const { hold, holdHalf } = kinds[name];
-  if (hold !== undefined) return forms;
-  return new Map([...forms].filter(([, form]) => form === "bf16" && holdHalf !== undefined));
+  const kept = kinds[name].forms;
+  return new Map([...forms].filter(([, form]) => kept?.has(form)));
 }

@@ -6,10 +6,34 @@
  */
 import type * as tf from "@tensorflow/tfjs-core";
 import type { BlockForm } from "../blocks.ts";
-import type { Quantisation } from "../quantise.ts";
+import { type Quantisation, quantisedBytes } from "../quantise.ts";
+import { sizeOf } from "../tree.ts";
+
+/** Halves: bfloat16, the upper half of a float32, and IEEE's half precision. */
+export type HalfForm = "bf16" | "f16";
 
 /** What a tensor is kept as. */
-export type StoredForm = "bf16" | Quantisation | BlockForm;
+export type StoredForm = HalfForm | Quantisation | BlockForm;
+
+/**
+ * Whether a form has two bytes for each number.
+ *
+ * @param form The form
+ */
+export function isHalfForm(form: StoredForm): form is HalfForm {
+  return form === "bf16" || form === "f16";
+}
+
+/**
+ * Bytes of a matrix.
+ *
+ * @param form What it is kept as; undefined for float32
+ * @param shape Its dimensions
+ */
+export function storedBytes(form: StoredForm | undefined, shape: readonly number[]): number {
+  if (form === undefined) return 4 * sizeOf(shape);
+  return isHalfForm(form) ? 2 * sizeOf(shape) : quantisedBytes(form, shape);
+}
 
 const forms = new WeakMap<object, StoredForm>();
 

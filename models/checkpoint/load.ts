@@ -7,7 +7,7 @@ import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
 import { engineInUse, type Precision } from "../../dsl/engine/mod.ts";
 import type { EngineKind } from "../../dsl/engine/interface.ts";
-import { held, heldQuantised } from "../../dsl/hold.ts";
+import { halfFormOf, held, heldQuantised } from "../../dsl/hold.ts";
 import type { Quantisation } from "../../dsl/quantise.ts";
 import type { StoredForm } from "../../dsl/engine/stored.ts";
 import { init, type Layer, type ParamSpec, specs, walk } from "../../dsl/layer.ts";
@@ -153,17 +153,17 @@ async function readRows(
   keys: Keys,
   rows: readonly Rows[],
   form: "bf16" | Quantisation | undefined,
-  stays: Readonly<Record<"inBlocks" | "inHalves", boolean>>,
+  stays: (form: StoredForm) => boolean,
 ): Promise<Tensor> {
   const [{ path: whole, share }] = rows;
   const [key] = keys.get(whole)!;
-  if (stays.inBlocks && rows.length === 1 && share === undefined && checkpoint.formOf?.(key) !== undefined) {
-    return heldQuantised(await checkpoint.readBlocks!(key));
-  }
+  const blocks = rows.length === 1 && share === undefined ? checkpoint.formOf?.(key) : undefined;
+  if (blocks !== undefined && stays(blocks)) return heldQuantised(await checkpoint.readBlocks!(key));
   const hosts: HostTensor[] = [];
   for (const { path } of rows) hosts.push(await readAgreeing(checkpoint, keys.get(path)!, `loading ${model.name}`));
   const host = gatherHosts(rows, hosts);
-  const kept = form ?? (stays.inHalves && host.dtype === "BF16" ? "bf16" : undefined);
+  const halves = halfFormOf(host.dtype);
+  const kept = form ?? (halves !== undefined && stays(halves) ? halves : undefined);
   if (kept !== undefined) return held(host, kept);
   const tensor = toTensor(host);
   engineInUse().settle?.(tensor);
@@ -176,7 +176,7 @@ export interface Holding {
   readonly precision?: Precision;
   /** Frozen weights of linear layers other than heads are kept in this (default: as all others). */
   readonly quantise?: Quantisation;
-  /** For texts to be gone on with: frozen matrices that the file has in bf16 stay so where the engine reads them faster. */
+  /** For texts to be gone on with: frozen matrices that the file has in halves stay so where the engine reads them faster. */
   readonly decoding?: boolean;
 }
 
@@ -204,14 +204,9 @@ export function formsOf(
   return kept;
 }
 
-/** Whether frozen matrices of a file in bf16 stay so. */
-function staysHalf({ decoding }: Holding, { readsHalf }: Pick<EngineKind, "readsHalf">): boolean {
-  return decoding === true && readsHalf?.() === true;
-}
-
 /**
- * What each parameter of a model will be kept as where the engine keeps forms: as is asked for, and blocks, and what is read in
- * bf16, as its file has them. Reads headers only.
+ * What each parameter of a model will be kept as: as is asked for, or where nothing is, as its file has it if the engine keeps
+ * that. Reads headers only.
  *
  * @param model The model
  * @param layer Its layer, adapted or not
@@ -222,12 +217,11 @@ export async function heldForms(
   model: Model,
   layer: Layer,
   holding: Holding,
-  { readsHalf }: Pick<EngineKind, "readsHalf"> = engineInUse(),
+  { forms: known, staysAsRead }: Pick<EngineKind, "forms" | "staysAsRead"> = engineInUse(),
 ): Promise<ReadonlyMap<Path, StoredForm>> {
   const forms = new Map<Path, StoredForm>(formsOf(layer, holding));
   const place = model.repository === undefined ? placeOf(model) : undefined;
-  const inHalves = staysHalf(holding, { readsHalf });
-  if (place === undefined || !(isGguf(place) || inHalves)) return forms;
+  if (place === undefined || known === undefined || staysAsRead === undefined) return forms;
   const all = specs(layer);
   const opened = await openWeights(place).catch((error) => {
     // What has no weights yet can be planned, too.
@@ -238,16 +232,17 @@ export async function heldForms(
   await using checkpoint = opened;
   for (const key of checkpoint.names) {
     const path = pathOf(model.keys, key);
-    if (path === undefined || all[path] === undefined || !isKeptInBlocks(all[path])) continue;
-    const form = checkpoint.formOf?.(key);
-    if (form !== undefined) forms.set(path, form);
-    else if (inHalves && !forms.has(path) && checkpoint.info(key).dtype === "BF16") forms.set(path, "bf16");
+    if (path === undefined || all[path] === undefined || !isFrozenMatrix(all[path])) continue;
+    const blocks = checkpoint.formOf?.(key);
+    const form = blocks ?? halfFormOf(checkpoint.info(key).dtype);
+    if (form === undefined || blocks === undefined && forms.has(path)) continue;
+    if (staysAsRead(form, sizeOf(all[path].shape), holding.decoding === true)) forms.set(path, form);
   }
   return forms;
 }
 
-/** Whether a parameter stays in blocks where its file has it so: a frozen matrix. */
-function isKeptInBlocks({ trainable, shape }: ParamSpec): boolean {
+/** Whether a parameter can stay as its file has it. */
+function isFrozenMatrix({ trainable, shape }: ParamSpec): boolean {
   return trainable !== true && shape.length === 2;
 }
 
@@ -317,14 +312,13 @@ export async function loadParams(
     const keys = resolve(model, checkpoint);
     const sources = sourcesOf(model, checkpoint, layer, keys);
     const forms = formsOf(layer, holding);
-    const inHalves = staysHalf(holding, engineInUse());
+    const { staysAsRead } = engineInUse();
     try {
       for (const [path, rows] of sources) {
-        const inBlocks = isKeptInBlocks(wanted[path]);
-        given[path] = await readRows(model, checkpoint, keys, rows, forms.get(path), {
-          inBlocks,
-          inHalves: inBlocks && inHalves,
-        });
+        const stays = (form: StoredForm): boolean =>
+          isFrozenMatrix(wanted[path]) &&
+          staysAsRead?.(form, sizeOf(wanted[path].shape), holding.decoding === true) === true;
+        given[path] = await readRows(model, checkpoint, keys, rows, forms.get(path), stays);
       }
     } catch (error) {
       dispose(given);

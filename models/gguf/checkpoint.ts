@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type BlockForm, fromBlocks, isBlockForm } from "../../dsl/blocks.ts";
+import { type BlockForm, isBlockForm, requireBlocks } from "../../dsl/blocks.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { openRanged, type RangedFile } from "../../dsl/files/file.ts";
 import { show } from "../../dsl/files/json.ts";
@@ -69,7 +69,9 @@ function checkpointOf(file: RangedFile, header: GgufHeader): BlockCheckpoint {
   };
   const readBlocks = async (name: string): Promise<Quantised> => {
     const { form, shape } = entryOf(name);
-    return { form: form as BlockForm, shape, bytes: fromBlocks(form as BlockForm, shape, await bytesOf(name)) };
+    const bytes = await bytesOf(name);
+    requireBlocks(form as BlockForm, shape, bytes);
+    return { form: form as BlockForm, shape, bytes };
   };
   const formOf = (name: string): BlockForm | undefined => {
     const { form } = entryOf(name);

@@ -6,11 +6,11 @@
 import { planRecurrent, type RecurrentPlan } from "../../dsl/compile/plan_recurrent.ts";
 import { type PlanOptions, planStep, type StepPlan, typesOf, type ValueType } from "../../dsl/compile/mod.ts";
 import { drawsAnything, isTrainable, type Layer, type ParamSpec, specs } from "../../dsl/layer.ts";
-import { quantisedBytes } from "../../dsl/quantise.ts";
+import { storedBytes } from "../../dsl/engine/stored.ts";
 import { adamw, type Optimiser } from "../../dsl/optimise/mod.ts";
 import { mapTree, type Params, partition, sizeOf, type Tree } from "../../dsl/tree.ts";
 import { engineInUse } from "../../dsl/engine/mod.ts";
-import { engineKind } from "../../dsl/engine/kinds.ts";
+import { engineKind, keptForms } from "../../dsl/engine/kinds.ts";
 import { formsOf } from "../../models/checkpoint/load.ts";
 import type { Model } from "../../models/mod.ts";
 import type { Kept } from "./needs.ts";
@@ -50,9 +50,9 @@ export function planForms(
   layer: Layer,
   { backend, ...options }: TrainingPlanOptions,
 ): PlanOptions["forms"] {
-  const keeps = kind.compact === true &&
-    (backend === undefined ? engineInUse() : engineKind(backend)).hold !== undefined;
-  return keeps ? options.forms ?? formsOf(layer, options) : undefined;
+  const { name, forms } = backend === undefined ? engineInUse() : engineKind(backend);
+  if (forms === undefined) return undefined;
+  return keptForms(name, options.forms ?? (kind.compact === true ? formsOf(layer, options) : new Map()));
 }
 
 /**
@@ -62,11 +62,7 @@ export function planForms(
  * @param forms What they are kept as, those that are
  */
 export function parameterBytes(layer: Layer, forms: Kept["forms"]): number {
-  return Object.entries(specs(layer)).reduce((sum, [path, { shape }]) => {
-    const form = forms?.get(path);
-    const isPlain = form === undefined || form === "bf16";
-    return sum + (isPlain ? sizeOf(shape) * (form === undefined ? 4 : 2) : quantisedBytes(form, shape));
-  }, 0);
+  return Object.entries(specs(layer)).reduce((sum, [path, { shape }]) => sum + storedBytes(forms?.get(path), shape), 0);
 }
 
 /** Float32 numbers of a layer's largest parameter, in bytes. */
@@ -101,7 +97,7 @@ export function planPass(
 ): RecurrentPlan {
   const types = { parameters: parameterTypes(layer), kept: {}, input };
   // Numbers are computed in float32 outside of steps and decoding, whatever they are kept as.
-  return planRecurrent((params, _, given) => [f(params, given), {}], types, { backend, forms });
+  return planRecurrent((params, _, given) => [f(params, given), {}], types, { backend, forms, ownProducts: false });
 }
 
 /**

@@ -6,6 +6,7 @@
 import type { BackendName } from "../../dsl/engine/interface.ts";
 import { backendNames, engineKind, keptForms } from "../../dsl/engine/kinds.ts";
 import { engineInUse } from "../../dsl/engine/mod.ts";
+import { isBlockForm } from "../../dsl/blocks.ts";
 import type { StoredForm } from "../../dsl/engine/stored.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { type Layer, specs } from "../../dsl/layer.ts";
@@ -101,11 +102,6 @@ function isWorthAPlan(layer: Layer, room: Room): boolean {
   return parameters >= WORTH_A_PLAN * room.bytes;
 }
 
-/** Whether a parameter's file has it in blocks. */
-function isInBlocks(form: StoredForm): boolean {
-  return form !== "bf16";
-}
-
 /**
  * What an engine keeps parameters as: as is asked for, but what its file has in blocks stays so.
  *
@@ -116,19 +112,32 @@ export function keeper(
   layer: Layer,
   asTheyAre: ReadonlyMap<Path, StoredForm>,
 ): (holding: Holding, backend: BackendName) => Kept["forms"] {
-  const blocks = [...asTheyAre].filter(([, form]) => isInBlocks(form));
+  const blocks = [...asTheyAre].filter(([, form]) => isBlockForm(form));
   return (holding, backend) => {
     const kept = keptForms(backend, new Map([...asTheyAre, ...formsOf(layer, holding), ...blocks]));
-    return engineKind(backend).hold === undefined && kept.size === 0 ? undefined : kept;
+    return kept.size === 0 ? undefined : kept;
   };
 }
 
-/** An engine that can address more, where it is the engine's bound that is hit. */
-function* elsewhere(room: Room, needs: (backend: BackendName) => number): Generator<Smaller> {
+/** An engine that can address more, where it is the bound of the one in use that is hit. */
+function roomier(room: Room): BackendName | undefined {
   const { name, most } = engineInUse();
   const other = backendNames.find((each) => engineKind(each).most === undefined);
-  if (room.bytes !== most || other === undefined || other === name) return;
-  yield [`--backend ${other}`, needs(other), roomUnder(other, Infinity)];
+  return room.bytes !== most || other === name ? undefined : other;
+}
+
+/** What engines keep of a model's file, by the engine. */
+async function keepers(
+  model: Model,
+  layer: Layer,
+  holding: Pick<Holding, "decoding">,
+  engines: readonly (BackendName | undefined)[],
+): Promise<(holding: Holding, backend: BackendName) => Kept["forms"]> {
+  const made = new Map<BackendName, ReturnType<typeof keeper>>();
+  for (const name of engines) {
+    if (name !== undefined) made.set(name, keeper(layer, await heldForms(model, layer, holding, engineKind(name))));
+  }
+  return (holding, backend) => made.get(backend)?.(holding, backend);
 }
 
 /** What is to be done with a model. */
@@ -170,22 +179,22 @@ export async function requireRoomToUse(
   const room = roomThere();
   if (room === undefined || !isWorthAPlan(model.layer, room)) return;
   const [layer, needs] = [await layerOf(), await needsOf(model)];
-  const asTheyAre = await heldForms(model, layer, { decoding: holding.decoding });
-  const isCompact = [...asTheyAre.values()].some(isInBlocks);
-  const forms = keeper(layer, asTheyAre);
+  const { name, precisions, forms: known } = engineInUse();
+  const other = roomier(room);
+  const forms = await keepers(model, layer, { decoding: holding.decoding }, [name, other]);
+  const isCompact = [...forms({}, name)?.values() ?? []].some(isBlockForm);
   const bytes = (holding: Holding, backend: BackendName): number => {
     const kept: Kept = { backend, precision: holding.precision, forms: forms(holding, backend) };
     return Math.max(needs(layer, kept), planLoading(layer, kept));
   };
-  const { name, precisions, hold } = engineInUse();
   const others = function* (): Generator<Smaller> {
     for (const [change, { precision, quantise }] of changes) {
       const isTaken = precision === holding.precision && quantise === holding.quantise;
       const lacks = precision !== undefined && !precisions.includes(precision) ||
-        quantise !== undefined && (hold === undefined || isCompact || holding.quantise !== undefined);
+        quantise !== undefined && (!known?.has(quantise) || isCompact || holding.quantise !== undefined);
       if (!isTaken && !lacks) yield [change, bytes({ ...holding, precision, quantise }, name)];
     }
-    yield* elsewhere(room, (backend) => bytes(holding, backend));
+    if (other !== undefined) yield [`--backend ${other}`, bytes(holding, other), roomUnder(other, Infinity)];
   };
   requireRoom(attempted, bytes(holding, name), room, others());
 }
@@ -233,9 +242,10 @@ export async function requireRoomToTrain(kind: TaskKind, prepared: PreparedTask,
   if (room === undefined || !isWorthAPlan(layer, room)) return;
   // It takes no steps.
   if (run.adapter === NO_METHOD) return await requireRoomToUse(model, () => layer, holdingOf(kind, run));
-  const blocks = await heldForms(model, layer, {});
-  const forms = keeper(layer, blocks);
-  const { name, hold } = engineInUse();
+  const { name, forms: known } = engineInUse();
+  const other = roomier(room);
+  const forms = await keepers(model, layer, {}, [name, other]);
+  const isCompact = [...forms({}, name)?.values() ?? []].some(isBlockForm);
   const needs = (sized: Sized, backend: BackendName): number => {
     const kept: Kept = { backend, precision: sized.precision, forms: forms(holdingOf(kind, sized), backend) };
     const { gradientCheckpointing } = sized;
@@ -244,9 +254,9 @@ export async function requireRoomToTrain(kind: TaskKind, prepared: PreparedTask,
     return Math.max(planLoading(layer, kept), step.processBytes);
   };
   const others = function* (): Generator<Smaller> {
-    const canQuantise = kind.compact === true && run.quantise === undefined && blocks.size === 0 && hold !== undefined;
+    const canQuantise = kind.compact === true && run.quantise === undefined && !isCompact && known?.has("nf4") === true;
     for (const [change, sized] of smaller(run, canQuantise)) yield [change, needs(sized, name)];
-    yield* elsewhere(room, (backend) => needs(run, backend));
+    if (other !== undefined) yield [`--backend ${other}`, needs(run, other), roomUnder(other, Infinity)];
   };
   requireRoom(`training ${run.model} with ${run.adapter}`, needs(run, name), room, others());
 }

@@ -1,20 +1,76 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
+import { type BlockForm, BLOCKS } from "../../dsl/blocks.ts";
 import { compile } from "../../dsl/compile/mod.ts";
+import type { ReplayOptions } from "../../dsl/compile/replay.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
-import { storedForm } from "../../dsl/engine/stored.ts";
+import { type HalfForm, storedForm } from "../../dsl/engine/stored.ts";
 import { registerWasmKernels } from "../../dsl/engine/wasm/mod.ts";
-import { held, widened } from "../../dsl/hold.ts";
-import { fromBfloat16, toBfloat16 } from "../../dsl/safetensors/dtype.ts";
+import { OneloraError } from "../../dsl/error.ts";
+import { held, heldQuantised, widened } from "../../dsl/hold.ts";
+import { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from "../../dsl/safetensors/dtype.ts";
+import { openSafetensors } from "../../dsl/safetensors/mod.ts";
+import { sizeOf } from "../../dsl/tree.ts";
 import { numbers, random, testKernels, variants } from "../support/wasm_kernels.ts";
 
-/** Numbers of bfloat16, as a tensor that is kept in it and as one of float32. */
-function pair(shape: readonly number[], seed: number): readonly [half: tf.Tensor, full: tf.Tensor] {
-  const data = toBfloat16(numbers(tf.util.sizeFromShape([...shape]), seed));
-  const half = held({ dtype: "BF16", shape, data }, "bf16");
-  assertEquals(storedForm(half), "bf16");
-  return [half, tf.tensor(fromBfloat16(data), [...shape])];
+const fixtures = await openSafetensors(new URL("../fixtures/blocks.safetensors", import.meta.url).pathname);
+/** Blocks of ggml's own making, [8, 512] of each form, and their numbers. */
+const blocks = new Map(
+  await Promise.all((Object.keys(BLOCKS) as BlockForm[]).map(async (form) => {
+    const read = async (name: string) => (await fixtures.read(`${form}.${name}`)).data;
+    const [file, values] = [await read("bytes") as Uint8Array<ArrayBuffer>, await read("values") as Float32Array];
+    return [form, { file, values }] as const;
+  })),
+);
+await fixtures.close();
+
+/** All forms that are kept. */
+const forms: readonly (HalfForm | BlockForm)[] = ["bf16", "f16", ...blocks.keys()];
+
+/** A tensor that is kept in a form, and one of its numbers in float32. Rows of blocks have a multiple of 256 numbers. */
+function pair(
+  shape: readonly number[],
+  seed: number,
+  form: HalfForm | BlockForm = "bf16",
+): readonly [kept: tf.Tensor, full: tf.Tensor] {
+  if (form === "bf16" || form === "f16") {
+    const values = numbers(sizeOf(shape), seed);
+    const data = form === "bf16" ? toBfloat16(values) : toFloat16(values);
+    const half = held({ dtype: form === "bf16" ? "BF16" : "F16", shape, data }, form);
+    assertEquals(storedForm(half), form);
+    return [half, tf.tensor(form === "bf16" ? fromBfloat16(data) : fromFloat16(data), [...shape])];
+  }
+  const { file, values } = blocks.get(form)!;
+  const { size, bytes: each } = BLOCKS[form];
+  const count = sizeOf(shape) / size;
+  const bytes = new Uint8Array(count * each);
+  const full = new Float32Array(sizeOf(shape));
+  for (let i = 0; i < count; i++) {
+    const from = (i * 7 + seed) % (values.length / size);
+    bytes.set(file.subarray(from * each, (from + 1) * each), i * each);
+    full.set(values.subarray(from * size, (from + 1) * size), i * size);
+  }
+  const kept = heldQuantised({ form, shape, bytes });
+  assertEquals(storedForm(kept), form);
+  return [kept, tf.tensor(full, [...shape])];
+}
+
+type Formula = (...given: readonly tf.Tensor[]) => tf.Tensor;
+
+/** What a function makes as one that is compiled once. */
+function compiledOnce(f: Formula, given: readonly tf.Tensor[], options?: ReplayOptions): tf.Tensor {
+  const compiled = compile(f, options);
+  try {
+    return compiled(...given);
+  } finally {
+    compiled.dispose();
+  }
+}
+
+/** The same as texts that are read on have it: by the kernels that read what is stored. */
+function readOn(f: Formula, ...given: readonly tf.Tensor[]): tf.Tensor {
+  return compiledOnce(f, given, { ownProducts: true });
 }
 
 /** Asserts that x W^T (+ bias) of two forms of W are the same to the rounding of sums. */
@@ -25,22 +81,91 @@ function assertSame(found: tf.Tensor, expected: tf.Tensor, depth: number, what: 
   a.forEach((value, i) => assertAlmostEquals(value, b[i], 9 * depth * 2 ** -22, `${what}, [${i}]`));
 }
 
-testKernels("a product with a matrix kept in bfloat16 is that of its numbers, for every size of edge", () => {
-  for (const rows of [1, 2, 3, 5, 64, 65]) {
-    for (const columns of [1, 2, 3, 4, 5, 7, 8, 130]) {
-      for (const depth of [1, 7, 8, 9, 24, 100]) {
-        tf.tidy(() => {
-          const [half, full] = pair([columns, depth], columns + depth);
-          const x = random([rows, depth], rows);
-          const what = `[${rows}, ${depth}] by [${columns}, ${depth}]`;
-          assertSame(tf.matMul(x, half, false, true), tf.matMul(x, full, false, true), depth, what);
-          const bias = random([columns], 9);
-          const fused = (b: tf.Tensor) =>
-            tf.fused.matMul({ a: x as tf.Tensor2D, b: b as tf.Tensor2D, bias, transposeB: true });
-          assertSame(fused(half), fused(full), depth, `${what} and a bias`);
-        });
+const product = (x: tf.Tensor, w: tf.Tensor) => tf.matMul(x, w, false, true);
+const biased = (x: tf.Tensor, w: tf.Tensor, bias: tf.Tensor) =>
+  tf.fused.matMul({ a: x as tf.Tensor2D, b: w as tf.Tensor2D, bias, transposeB: true });
+
+for (const form of forms) {
+  const depths = form === "bf16" || form === "f16" ? [1, 7, 8, 9, 24, 100, 300] : [256, 512];
+  testKernels(`few rows by a matrix kept in ${form} are the product with its numbers, for every size of edge`, () => {
+    for (const rows of [1, 2, 3, 64, 65]) {
+      for (const columns of [1, 3, 4, 7, 130]) {
+        for (const depth of rows > 3 ? depths.slice(0, 2) : depths) {
+          tf.tidy(() => {
+            const [kept, full] = pair([columns, depth], columns + depth, form);
+            const x = random([rows, depth], rows);
+            const what = `[${rows}, ${depth}] by [${columns}, ${depth}]`;
+            assertSame(readOn(product, x, kept), product(x, full), depth, what);
+            const bias = random([columns], 9);
+            assertSame(readOn(biased, x, kept, bias), biased(x, full, bias), depth, `${what} and a bias`);
+          });
+        }
       }
     }
+  });
+
+  testKernels(`all but the products of texts that are read on is of ${form} to the very bytes of its numbers`, () => {
+    tf.tidy(() => {
+      const [kept, full] = pair([40, 512], 3, form);
+      const x = random([4, 512], 1);
+      const cases: Readonly<Record<string, (w: tf.Tensor) => tf.Tensor>> = {
+        "few rows": (w) => product(x, w),
+        "with a bias": (w) => biased(x, w, random([40], 2)),
+        "backwards": (w) => tf.matMul(random([4, 40], 2), w),
+        "rows": (w) => tf.gather(w, tf.tensor1d([39, 0, 17, 17], "int32")),
+        "rows of another shape": (w) => tf.gather(tf.reshape(w, [2560, 8]), tf.tensor1d([39, 2559], "int32")),
+        "by another shape": (w) => product(random([4, 128], 2), tf.reshape(w, [160, 128])),
+        "a part": (w) => tf.slice(w, [3, 5], [7, 90]),
+        "widened": widened,
+      };
+      for (const [name, of] of Object.entries(cases)) {
+        const expected = of(full).dataSync();
+        for (const found of [of(kept), compiledOnce(of, [kept])]) assertEquals(found.dataSync(), expected, name);
+        const read = readOn(of, kept);
+        // Half a block is not read as it is.
+        const isOther = ["few rows", "with a bias"].includes(name) ||
+          name === "by another shape" && !form.endsWith("_k");
+        if (isOther) assertSame(read, of(full), 512, name);
+        else assertEquals(read.dataSync(), expected, name);
+      }
+      assertEquals(kept.dataSync(), full.dataSync());
+    });
+  });
+}
+
+testKernels("every half of IEEE is the float32 that it stands for, infinities, NaN and the smallest too", () => {
+  const data = Uint16Array.from({ length: 2 ** 16 }, (_, i) => i);
+  // Sixteen at a time are read in another way where all have an exponent: once mixed, once side by side.
+  const mixed = data.map((bits) => Math.imul(bits, 40503));
+  for (const [bits, what] of [[data, "in order"], [mixed, "mixed"]] as const) {
+    tf.tidy(() => {
+      const kept = held({ dtype: "F16", shape: [2 ** 8, 2 ** 8], data: bits }, "f16");
+      const expected = fromFloat16(bits);
+      const found = tf.mul(kept, 1).dataSync();
+      const gathered = tf.gather(kept, tf.range(0, 256, 1, "int32")).dataSync();
+      const third = tf.slice(tf.eye(256), [3, 0], [1, 256]);
+      const one = readOn(product, third, kept).dataSync();
+      for (let i = 0; i < bits.length; i++) {
+        assert(Object.is(found[i], expected[i]), `${what}: ${bits[i]} is ${found[i]}, not ${expected[i]}`);
+        assert(Object.is(gathered[i], expected[i]), `${what}, looked up: ${bits[i]}`);
+      }
+      // Times zero, infinities are no numbers, as in float32.
+      assertEquals(one, product(third, tf.tensor(expected, [256, 256])).dataSync(), what);
+    });
+  }
+});
+
+testKernels("a text's numbers do not depend on the texts beside it", () => {
+  for (const form of forms.filter((each) => each !== "bf16")) {
+    tf.tidy(() => {
+      const [kept] = pair([9, 512], 3, form);
+      const x = random([5, 512], 1);
+      const all = readOn(product, x, kept).dataSync();
+      for (let row = 0; row < 5; row++) {
+        const alone = readOn(product, tf.slice(x, [row, 0], [1, 512]), kept).dataSync();
+        assertEquals(alone, all.slice(row * 9, (row + 1) * 9), `${form}, ${row}`);
+      }
+    });
   }
 });
 
@@ -74,7 +199,8 @@ testKernels("what is kept in bfloat16 can be read, and every other kernel gets i
     };
     for (const [name, of] of Object.entries(cases)) {
       const [found, expected] = [of(half), of(full)];
-      assertEquals(storedForm(found), undefined, name);
+      // A copy has its bytes with what it was made of.
+      assertEquals(storedForm(found), name === "a copy" ? "bf16" : undefined, name);
       assertEquals(found.shape, expected.shape, name);
       const values = expected.dataSync();
       found.dataSync().forEach((value, i) => assertAlmostEquals(value, values[i], 1e-4, name));
@@ -99,45 +225,70 @@ testKernels("a compiled function closes over what is kept in bfloat16", () => {
   });
 });
 
-Deno.test("a matrix in bfloat16 takes half of the memory and gives it back", async () => {
-  await useBackend("wasm");
-  const { wasm } = tf.backend() as unknown as { readonly wasm: { _malloc: (bytes: number) => number } };
-  const { _malloc: malloc } = wasm;
-  const taken: number[] = [];
-  wasm._malloc = (bytes) => {
-    taken.push(bytes);
-    return malloc(bytes);
-  };
-  const before = [tf.memory().numTensors, tf.backend().numDataIds()];
-  try {
-    const [half, full] = pair([512, 300], 1);
-    assertEquals(taken, [512 * 300 * 2, 512 * 300 * 4]);
-    tf.dispose([half, full]);
-  } finally {
-    wasm._malloc = malloc;
-  }
-  assertEquals([tf.memory().numTensors, tf.backend().numDataIds()], before);
-});
+for (const form of forms) {
+  Deno.test(`a matrix in ${form} takes what its file does, copies nothing more, and gives it back`, async () => {
+    await useBackend("wasm");
+    const { wasm } = tf.backend() as unknown as { readonly wasm: { _malloc: (bytes: number) => number } };
+    const { _malloc: malloc } = wasm;
+    const taken: number[] = [];
+    wasm._malloc = (bytes) => {
+      taken.push(bytes);
+      return malloc(bytes);
+    };
+    const before = [tf.memory().numTensors, tf.backend().numDataIds()];
+    try {
+      const [kept, full] = pair([512, 256], 1, form);
+      const copy = tf.clone(kept);
+      const bytes = form === "bf16" || form === "f16"
+        ? 2 * 512 * 256
+        : 512 * 256 / BLOCKS[form].size * BLOCKS[form].bytes;
+      assertEquals(taken, [bytes, 512 * 256 * 4]);
+      tf.dispose(kept);
+      assertEquals(copy.dataSync(), full.dataSync());
+      tf.dispose([copy, full]);
+    } finally {
+      wasm._malloc = malloc;
+    }
+    assertEquals([tf.memory().numTensors, tf.backend().numDataIds()], before);
+  });
+}
 
-Deno.test("an engine that keeps no bfloat16 has its numbers in float32", async () => {
+Deno.test("an engine that keeps no other forms has the numbers in float32", async () => {
   await useBackend("cpu");
-  const tensor = held({ dtype: "BF16", shape: [2], data: toBfloat16(Float32Array.of(1, 2)) }, "bf16");
-  assertEquals([storedForm(tensor), [...tensor.dataSync()]], [undefined, [1, 2]]);
+  const halves = { bf16: toBfloat16(Float32Array.of(1, 2)), f16: toFloat16(Float32Array.of(1, 2)) };
+  for (const form of ["bf16", "f16"] as const) {
+    const dtype = form === "bf16" ? "BF16" : "F16";
+    const tensor = held({ dtype, shape: [2], data: halves[form] }, form);
+    assertEquals([storedForm(tensor), [...tensor.dataSync()]], [undefined, [1, 2]]);
+    tensor.dispose();
+  }
+  const { file, values } = blocks.get("q4_k")!;
+  const tensor = heldQuantised({ form: "q4_k", shape: [8, 512], bytes: file });
+  assertEquals([storedForm(tensor), tensor.dataSync()], [undefined, values]);
   tensor.dispose();
 });
 
+Deno.test("bytes that are no whole blocks are refused", async () => {
+  await useBackend("wasm");
+  const bytes = new Uint8Array(33);
+  assertThrows(() => heldQuantised({ form: "q8_0", shape: [1, 32], bytes }), OneloraError, "33 bytes");
+  assertThrows(() => heldQuantised({ form: "q4_k", shape: [2, 32], bytes }), OneloraError, "rows of 256 in q4_k");
+});
+
 for (const variant of variants) {
-  Deno.test(`products with bfloat16 have the same bytes on any number of threads (${variant})`, async () => {
+  Deno.test(`what is read as it is stored has the same bytes on any number of threads (${variant})`, async () => {
     await useBackend("wasm");
     const backend = tf.backend() as BackendWasm;
     const indices = Array.from({ length: 300 }, (_, i) => i * 37 % 1001);
     const results = () =>
-      tf.tidy(() => {
-        const [half] = pair([1001, 500], 7);
-        const products = [1, 2, 7].map((rows) => tf.matMul(random([rows, 500], rows), half, false, true));
-        const rows = tf.gather(half, tf.tensor1d(indices, "int32"));
-        return [...products, rows, tf.transpose(half)].map((each) => each.dataSync().slice());
-      });
+      forms.flatMap((form) =>
+        tf.tidy(() => {
+          const [kept] = pair([1001, 512], 7, form);
+          const products = [1, 2, 7].map((rows) => readOn(product, random([rows, 512], rows), kept));
+          const rows = tf.gather(kept, tf.tensor1d(indices, "int32"));
+          return [...products, rows, tf.transpose(kept)].map((each) => each.dataSync().slice());
+        })
+      );
     let expected: readonly ArrayLike<number>[] | undefined;
     for (const threads of [1, 2, 3, 8]) {
       const registration = await registerWasmKernels(backend, [variant], threads);

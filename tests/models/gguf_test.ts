@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { fromBlocks, toQ8Blocks } from "../../dsl/blocks.ts";
+import { toQ8Blocks } from "../../dsl/blocks.ts";
 import { storedForm } from "../../dsl/engine/stored.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { key, type Params, useBackend } from "../../dsl/mod.ts";
@@ -79,7 +79,7 @@ Deno.test("a GGUF file is the model that it was written of: sizes, numbers, orde
     const { params: eighths } = await loadParams(await openModel(await write("q8_0")), key(0));
     for (const [path, { shape }] of Object.entries(params)) {
       const whole = numbersOf(params, path);
-      const blocks = shape.length === 2 && fromBlocks("q8_0", shape, toQ8Blocks(shape, whole));
+      const blocks = shape.length === 2 && toQ8Blocks(shape, whole);
       const kept = blocks ? dequantised({ form: "q8_0", shape, bytes: blocks }) : whole;
       assertEquals(numbersOf(eighths, path), kept, path);
     }

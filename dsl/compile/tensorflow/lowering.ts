@@ -5,7 +5,7 @@
  */
 import type { NamedAttrMap } from "@tensorflow/tfjs-core";
 import { type Attribute, type Attributes, ELEMENT, type ElementType } from "../../engine/tensorflow_graph/graph.ts";
-import type { StoredForm } from "../../engine/stored.ts";
+import type { HalfForm, StoredForm } from "../../engine/stored.ts";
 import type { ValueType } from "../program.ts";
 
 /** An output of a node, with what is known of it. */
@@ -17,7 +17,7 @@ export interface Operand {
   /** Element type. */
   readonly type: ElementType;
   /** What it is stored as, if its numbers must be made of that first; the type is then that of the numbers. */
-  readonly stored?: Exclude<StoredForm, "bf16">;
+  readonly stored?: Exclude<StoredForm, HalfForm>;
 }
 
 /** One kernel call to be lowered. */

@@ -5,7 +5,7 @@
  */
 import { ELEMENT, type ElementType } from "../../engine/tensorflow_graph/graph.ts";
 import { storedType } from "../../engine/tensorflow_graph/session.ts";
-import type { StoredForm } from "../../engine/stored.ts";
+import { isHalfForm, type StoredForm } from "../../engine/stored.ts";
 import { isBlockForm } from "../../blocks.ts";
 import { DYNAMIC_VALUES, layoutOf, NF4_BLOCK, NF4_OUTER_BLOCK, NF4_VALUES, quantisedBytes } from "../../quantise.ts";
 import { unpackedBlocks } from "./blocks.ts";
@@ -28,7 +28,7 @@ export interface NodeType {
  */
 export function holderOf(wanted: NodeType, form: StoredForm | undefined): NodeType {
   if (form === undefined) return wanted;
-  return { shape: form === "bf16" ? wanted.shape : [quantisedBytes(form, wanted.shape)], type: storedType(form) };
+  return { shape: isHalfForm(form) ? wanted.shape : [quantisedBytes(form, wanted.shape)], type: storedType(form) };
 }
 
 /**
@@ -40,7 +40,7 @@ export function holderOf(wanted: NodeType, form: StoredForm | undefined): NodeTy
  */
 export function heldAs(name: string, wanted: NodeType, form: StoredForm | undefined): Operand {
   if (form === undefined) return { name, ...wanted };
-  if (form === "bf16") return { name, shape: wanted.shape, type: ELEMENT.bfloat16 };
+  if (isHalfForm(form)) return { name, shape: wanted.shape, type: ELEMENT.bfloat16 };
   return { name, ...wanted, stored: form };
 }
 

@@ -212,12 +212,12 @@ export function wasmPasses(fuse = true): Pass {
  */
 export function replayAsList(
   traced: Program,
-  { fuse, forms }: ReplayOptions = {},
+  { fuse, forms, ownProducts }: ReplayOptions = {},
 ): { readonly program: Program; readonly replay: Replayer } {
   const program = wasmPasses(fuse)(traced);
   const prepare = (body: Program): Replayer => {
     const constants = constantTensors(body);
-    const steps = stepsOf(body, constants, forms);
+    const steps = stepsOf(body, constants, { forms, ownProducts });
     if (steps !== undefined) return listed(body, steps, constants);
     for (const [value, { kind }] of body.constants) if (kind === "numbers") constants.get(value)!.dispose();
     return plainReplayer(body);

@@ -6,9 +6,10 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { ownKernelOf } from "../../engine/wasm/mod.ts";
 import type { Heap } from "../../engine/wasm/module.ts";
-import { markStored, type StoredForm, storedForm } from "../../engine/stored.ts";
+import { markStored, storedForm } from "../../engine/stored.ts";
 import { record, type Recorded, referenceOf, standIn, type Task } from "../../engine/wasm/recorder.ts";
 import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
+import type { ReplayOptions } from "../replay.ts";
 import { type Root, rootsOf } from "../roots.ts";
 
 /** What a step touches. */
@@ -112,13 +113,13 @@ function rootsMade(
  *
  * @param program The program
  * @param constants The tensors of its constants
- * @param forms What its inputs are stored as, where some are
+ * @param options What its inputs are stored as, where some are, and who multiplies these
  * @returns Nothing where its kernels are not ours, or a value does not lie in memory as plain numbers
  */
 export function stepsOf(
   program: Program,
   constants: ReadonlyMap<ValueId, tf.Tensor>,
-  forms: readonly (StoredForm | undefined)[] = [],
+  { forms = [], ownProducts = false }: Pick<ReplayOptions, "forms" | "ownProducts"> = {},
 ): Steps | undefined {
   const backend = tf.getBackend();
   const { types, calls } = program;
@@ -156,7 +157,8 @@ export function stepsOf(
     const own = ownKernelOf(kernel);
     const order: tf.TensorInfo[] = [];
     const numbering = { address: addressOf, add: (tensor: tf.TensorInfo) => FRESH + order.push(tensor) - 1 };
-    const recorded = own && record(own.kernel, { inputs: inputsOf(call, infoOf), attrs: call.attrs }, heap, numbering);
+    const given = { inputs: inputsOf(call, infoOf), attrs: call.attrs };
+    const recorded = own && record(own.kernel, given, { ...heap, ownProducts }, numbering);
     if (recorded === undefined) {
       return [{ call, kernel, reads: call.inputs.map((value) => rootOf.get(value)!), writes }];
     }

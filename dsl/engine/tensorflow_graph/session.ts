@@ -4,6 +4,8 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { type BlockForm, BLOCKS, fromBlocks, isBlockForm } from "../../blocks.ts";
+import { quantisations } from "../../quantise.ts";
 import { markStored, type StoredForm } from "../stored.ts";
 import { isOnGpu, tensorflowModule } from "../tensorflow.ts";
 import { encodeSavedModel, type ProtobufClasses, TAG } from "./encode.ts";
@@ -141,16 +143,28 @@ export function storedOf({ id }: Pick<Made, "id">, form: StoredForm, shape: read
   return markStored(tf.engine().makeTensorFromTensorInfo({ dataId, shape: info.shape, dtype: "float32" }), form);
 }
 
+/** Forms that tensors are kept in. */
+export const graphForms: ReadonlySet<StoredForm> = new Set<StoredForm>([
+  "bf16",
+  ...quantisations,
+  ...Object.keys(BLOCKS) as BlockForm[],
+]);
+
 /**
  * Bytes as a stored tensor; they are copied once.
  *
  * @param bytes Little-endian
  * @param form What they are
  * @param shape Dimensions of what they stand for
+ * @returns Nothing of a form that is not kept
  */
-export function hold(bytes: Uint8Array, form: StoredForm, shape: readonly number[]): tf.Tensor {
+export function hold(bytes: Uint8Array, form: StoredForm, shape: readonly number[]): tf.Tensor | undefined {
   const { binding } = nodeBackend();
-  if (form !== "bf16") return storedOf({ id: binding.createTensor([bytes.length], ELEMENT.uint8, bytes) }, form, shape);
+  if (form === "f16") return undefined;
+  if (form !== "bf16") {
+    const parts = isBlockForm(form) ? fromBlocks(form, shape, bytes) : bytes;
+    return storedOf({ id: binding.createTensor([parts.length], ELEMENT.uint8, parts) }, form, shape);
+  }
   const pairs = binding.createTensor([...shape, 2], ELEMENT.uint8, bytes);
   const attrs = [
     { name: "T", type: binding.TF_ATTR_TYPE, value: ELEMENT.uint8 },

@@ -5,8 +5,10 @@
  */
 
 import type * as tf from "@tensorflow/tfjs-core";
-import type { Call, Kernels } from "./kernel.ts";
+import type { Product } from "../interface.ts";
 import { storedForm } from "../stored.ts";
+import { bytesOfNumbers, codeOf } from "./forms.ts";
+import type { Call, Kernels } from "./kernel.ts";
 import type { Heap } from "./module.ts";
 import { areFloats, areSame, size } from "./shape.ts";
 import { ofNumbers } from "./stored.ts";
@@ -69,18 +71,38 @@ function multiply(heap: Heap, a: tf.TensorInfo, b: tf.TensorInfo, options: Optio
 /** Most rows of a product whose matrix is read as it is stored; beyond, it is made float32 for the kernel of large products. */
 const MOST_ROWS = 64;
 
-/** Few rows by a matrix in bfloat16, [..., n, k] by [m, k] transposed: what a text read on token by token consists of. */
+/** Most numbers of its rows: four of them, in float32, have place in a thread's work area. */
+const MOST_DEPTH = 2 ** 14;
+
+/**
+ * Whether a product in a text that is read on token by token reads its right factor as it is stored: few rows by a matrix,
+ * [..., n, k] by [m, k] transposed.
+ *
+ * @param product The product
+ */
+export function readsRows({ shapes: [a, b], transposed }: Product): boolean {
+  const depth = b[b.length - 1];
+  const isMatrix = size(b.slice(0, -2)) === 1 && b.length <= a.length;
+  const rows = size(a.slice(0, -1));
+  return !transposed[0] && transposed[1] && isMatrix && rows <= MOST_ROWS && depth <= MOST_DEPTH && a.at(-1) === depth;
+}
+
+/** Few rows by a stored matrix. */
 function multiplyStored(heap: Heap, a: tf.TensorInfo, b: tf.TensorInfo, options: Options): tf.TensorInfo | undefined {
   const { transposeA, transposeB, bias, relu } = options;
-  if (storedForm(b) === undefined || storedForm(a) !== undefined || !areFloats(a, b)) return undefined;
+  const form = storedForm(b);
+  if (!heap.ownProducts || form === undefined || storedForm(a) !== undefined || !areFloats(a, b) || relu) {
+    return undefined;
+  }
+  if (!readsRows({ shapes: [a.shape, b.shape], transposed: [transposeA, transposeB] })) return undefined;
   const [columns, depth] = b.shape.slice(-2);
-  const rows = size(a.shape.slice(0, -1));
-  const isMatrix = size(b.shape.slice(0, -2)) === 1 && b.shape.length <= a.shape.length;
-  if (transposeA || !transposeB || relu || !isMatrix || rows > MOST_ROWS || a.shape.at(-1) !== depth) return undefined;
+  const bytes = bytesOfNumbers(form, depth);
+  if (bytes === undefined) return undefined;
   const out = heap.output([...a.shape.slice(0, -1), columns]);
   const [x, matrix, to] = [a, b, out].map(heap.address);
-  const added = bias === undefined ? 0 : heap.address(bias);
-  heap.functions.multiplyHalf(x, matrix, to, rows, columns, depth, added, columns * 4);
+  const sizes = [size(a.shape.slice(0, -1)), columns, depth, bias === undefined ? 0 : heap.address(bias), columns * 4];
+  if (form === "bf16") heap.functions.multiplyHalf(x, matrix, to, ...sizes);
+  else heap.functions.multiplyStored(codeOf(form), x, matrix, to, ...sizes, bytes, heap.work);
   return out;
 }
 

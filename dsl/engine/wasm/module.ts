@@ -25,6 +25,11 @@ export interface Heap {
   readonly variant: Variant;
   /** The compiled functions, on all threads where a call is worth it. */
   readonly functions: Functions;
+  /**
+   * Whether products of few rows are left to kernels that read stored matrices as they are, whose sums are in another order than
+   * those of numbers.
+   */
+  readonly ownProducts: boolean;
   /** Threads that work on a call. */
   readonly threads: number;
   /** Parts that a call is cut into at most. */
@@ -253,6 +258,7 @@ export async function openHeap(
   return {
     variant,
     functions,
+    ownProducts: false,
     threads: others.length + 1,
     parts,
     isShared,

@@ -6,6 +6,7 @@
 
 import * as tf from "@tensorflow/tfjs-core";
 import { storedForm } from "../stored.ts";
+import { bytesOfNumbers, codeOf } from "./forms.ts";
 import type { Kernel, Kernels } from "./kernel.ts";
 import type { Heap } from "./module.ts";
 import { isWords, size } from "./shape.ts";
@@ -155,8 +156,14 @@ const gathered: Kernel = (heap, { inputs: { x, indices }, attrs }) => {
   const out = heap.output([...before, ...indices.shape, ...after], x.dtype);
   const [from, list, to] = [x, indices, out].map(heap.address);
   // ofNumbers has made float32 of all that is not to be read row by row.
-  if (storedForm(x) !== undefined) heap.functions.gatherHalf(from, list, to, size(indices.shape), size(after));
-  else heap.functions.gather(from, list, to, size(before), length, size(indices.shape), size(after));
+  const form = storedForm(x);
+  if (form !== undefined) {
+    const width = size(after);
+    heap.functions.gatherStored(
+      ...[codeOf(form), from, list, to, size(indices.shape), width],
+      bytesOfNumbers(form, width)!,
+    );
+  } else heap.functions.gather(from, list, to, size(before), length, size(indices.shape), size(after));
   return out;
 };
 
@@ -192,7 +199,10 @@ export const movingKernels: Kernels = {
   },
   GatherV2: (heap, call) => {
     const [at] = tf.util.parseAxisParam(call.attrs.axis as number, call.inputs.x.shape);
-    return (at === 0 ? gathered : ofNumbers(gathered))(heap, call);
+    const form = storedForm(call.inputs.x);
+    const isByRow = at === 0 &&
+      (form === undefined || bytesOfNumbers(form, size(call.inputs.x.shape.slice(1))) !== undefined);
+    return (isByRow ? gathered : ofNumbers(gathered))(heap, call);
   },
   Tile: (heap, { inputs: { x }, attrs }) => {
     const { reps } = attrs as unknown as { readonly reps: readonly number[] };

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { bytesByCode, LARGEST_BLOCK } from "./forms.ts";
 import type { FunctionName } from "./functions.ts";
 import { OWN_WORK } from "./pool.ts";
 
@@ -231,30 +232,45 @@ const gather: Split = (args, parts) => {
   );
 };
 
-/** x, indices, out, count, size: rows of bfloat16. */
-const gatherHalf: Split = (args, parts) => {
-  const [, indices, out, count, size] = args;
+/** form, x, indices, out, count, size, bytes: rows of a stored matrix. */
+const gatherStored: Split = (args, parts) => {
+  const [, , indices, out, count, size] = args;
   return ranges(count, parts, Math.ceil(CHEAP / size), 1).map(([begin, end]) =>
-    replaced(args, { 1: indices + begin * 4, 2: out + begin * size * 4, 3: end - begin })
+    replaced(args, { 2: indices + begin * 4, 3: out + begin * size * 4, 4: end - begin })
   );
 };
 
-/** x, out, size: numbers of two bytes to numbers of four. */
-const widen: Split = ([x, out, size], parts) =>
-  ranges(size, parts, CHEAP, 16).map(([begin, end]) => [x + begin * 2, out + begin * 4, end - begin]);
+/** form, x, out, size: numbers of a stored matrix to float32, by whole blocks. */
+const widen: Split = ([form, x, out, size], parts) =>
+  ranges(size, parts, CHEAP, LARGEST_BLOCK).map((
+    [begin, end],
+  ) => [form, x + bytesByCode(form, begin), out + begin * 4, end - begin]);
 
-/** x, matrix, out, rows, columns, depth, bias, stride: by columns, every one of which is a sum of its own. */
-const productOfHalf: Split = (args, parts) => {
-  const [, matrix, out, , columns, depth, bias] = args;
-  return ranges(columns, parts, Math.ceil(VECTOR / depth), 4).map(([begin, end]) =>
-    replaced(args, {
-      1: matrix + begin * depth * 2,
-      2: out + begin * 4,
-      4: end - begin,
-      6: bias === 0 ? 0 : bias + begin * 4,
-    })
-  );
-};
+/**
+ * By columns, every one of which is a sum of its own.
+ *
+ * @param first Place of x, which matrix, out, rows, columns, depth, bias and stride come after
+ * @param bytes Bytes of the matrix's rows
+ */
+function byColumns(first: number, bytes: (args: readonly number[]) => number): Split {
+  return (args, parts) => {
+    const [, matrix, out, , columns, depth, bias] = args.slice(first);
+    return ranges(columns, parts, Math.ceil(VECTOR / depth), 4).map(([begin, end]) =>
+      replaced(args, {
+        [first + 1]: matrix + begin * bytes(args),
+        [first + 2]: out + begin * 4,
+        [first + 4]: end - begin,
+        [first + 6]: bias === 0 ? 0 : bias + begin * 4,
+      })
+    );
+  };
+}
+
+/** x, matrix, ... of bfloat16. */
+const productOfHalf = byColumns(0, (args) => args[5] * 2);
+
+/** form, x, matrix, ..., bytes of a row, work. */
+const productOfStored = byColumns(1, (args) => args[9]);
 
 /** from, stride, to, step, count, size. */
 const copies: Split = (args, parts) => {
@@ -282,7 +298,7 @@ export const splits: Readonly<Partial<Record<FunctionName, Split>>> = {
   errorFunction: unary,
   exponential: unary,
   gather,
-  gatherHalf,
+  gatherStored,
   gelu: unary,
   geluGradient: elements(3, COSTLY),
   geluTanh: unary,
@@ -297,6 +313,7 @@ export const splits: Readonly<Partial<Record<FunctionName, Split>>> = {
   minimum: pair,
   multiply: pair,
   multiplyHalf: productOfHalf,
+  multiplyStored: (args, parts) => productOfStored(replaced(args, { 10: OWN_WORK }), parts),
   permute: permutation,
   repeat: batches(([, , , count, size]) => [size, count * size]),
   rotate: byCountedRows(4, [0, 3], 6, CHEAP),

@@ -1,13 +1,16 @@
 /**
- * Matrices in bfloat16 on the wasm engine: half of the memory, and half of what a product of a few rows has to read. Their
- * numbers are those of the float32 that they stand for, and everything is computed in float32 from them.
+ * Matrices on the wasm engine as files have them, halves or blocks: less memory, and less that a product of a few rows has to
+ * read. Their numbers are those of the float32 that they stand for, and everything is computed in float32 from them.
  *
  * @module
  */
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
-import { fromBfloat16 } from "../../safetensors/dtype.ts";
-import { markStored, storedForm } from "../stored.ts";
+import { isBlockForm, requireBlocks } from "../../blocks.ts";
+import { dequantised } from "../../quantise.ts";
+import { fromBfloat16, fromFloat16 } from "../../safetensors/dtype.ts";
+import { isHalfForm, markStored, type StoredForm, storedForm } from "../stored.ts";
+import { codeOf, wasmForms } from "./forms.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Heap } from "./module.ts";
 import { size } from "./shape.ts";
@@ -55,7 +58,7 @@ export function ofNumbers(kernel: Kernel): Kernel {
 /** A stored tensor's numbers. */
 function widened(heap: Heap, x: tf.TensorInfo): tf.TensorInfo {
   const out = heap.output(x.shape);
-  heap.functions.widen(heap.address(x), heap.address(out), size(x.shape));
+  heap.functions.widen(codeOf(storedForm(x)!), heap.address(x), heap.address(out), size(x.shape));
   return out;
 }
 
@@ -83,6 +86,31 @@ export function ofPlainNumbers(kernelFunc: tf.KernelFunc): tf.KernelFunc {
 /** Kernels whose result has the data of their input. */
 const SHARING: ReadonlySet<string> = new Set(["ExpandDims", "Reshape"]);
 
+/** tfjs-wasm's kernel of copies, of which those of stored matrices share the bytes: nothing writes to them. */
+function sharingCopies(kernelFunc: tf.KernelFunc): tf.KernelFunc {
+  return (params) => {
+    const x = params.inputs.x!;
+    if (storedForm(x) === undefined) return kernelFunc(params);
+    (params.backend as BackendWasm).incRef(x.dataId);
+    return { dataId: x.dataId, shape: x.shape, dtype: x.dtype };
+  };
+}
+
+/** What is known of a stored matrix besides its form. */
+interface Stored {
+  readonly memoryOffset: number;
+  /** Its own dimensions; those of tensors that share its bytes may be others. */
+  readonly shape: readonly number[];
+  readonly bytes: number;
+}
+
+/** The numbers of a matrix, or some of them. */
+function numbersOf(form: StoredForm, { shape }: Stored, bytes: Uint8Array<ArrayBuffer>): Float32Array {
+  if (!isHalfForm(form)) return dequantised({ form, shape, bytes });
+  const bits = new Uint16Array(bytes.buffer);
+  return form === "bf16" ? fromBfloat16(bits) : fromFloat16(bits);
+}
+
 let isReady = false;
 
 /** Lets tfjs-wasm read what is stored: its numbers, and its kernels them. */
@@ -91,15 +119,20 @@ function prepare(backend: BackendWasm): void {
   const { wasm, dataIdMap } = backend as unknown as Inside;
   const readSync = backend.readSync.bind(backend);
   backend.readSync = (dataId, start, end) => {
-    if (storedForm({ dataId } as tf.TensorInfo) === undefined) return readSync(dataId, start, end);
-    const { shape } = dataIdMap.get(dataId) as { readonly shape: readonly number[] };
-    const [from, to] = [start || 0, end || size(shape)].map((at) => backend.getMemoryOffset(dataId) + at * 2);
-    return fromBfloat16(new Uint16Array(wasm.HEAPU8.slice(from, to).buffer));
+    const form = storedForm({ dataId } as tf.TensorInfo);
+    if (form === undefined) return readSync(dataId, start, end);
+    const stored = dataIdMap.get(dataId) as Stored;
+    const { memoryOffset: at, shape, bytes } = stored;
+    const [from, to] = [start || 0, end || size(shape)];
+    // Blocks are read whole.
+    if (!isHalfForm(form)) return numbersOf(form, stored, wasm.HEAPU8.slice(at, at + bytes)).slice(from, to);
+    return numbersOf(form, stored, wasm.HEAPU8.slice(at + from * 2, at + to * 2));
   };
   for (const config of tf.getKernelsForBackend("wasm")) {
     if (SHARING.has(config.kernelName) || handling.has(config.kernelFunc)) continue;
     tf.unregisterKernel(config.kernelName, config.backendName);
-    tf.registerKernel({ ...config, kernelFunc: ofPlainNumbers(config.kernelFunc) });
+    const adapted = config.kernelName === "Identity" ? sharingCopies : ofPlainNumbers;
+    tf.registerKernel({ ...config, kernelFunc: adapted(config.kernelFunc) });
   }
 }
 
@@ -117,15 +150,18 @@ export function handlesStored(kernelFunc: tf.KernelFunc): tf.KernelFunc {
 }
 
 /**
- * Keeps bytes of bfloat16 as a tensor, whose numbers all kernels can read. tfjs's code is not told of its memory, so that
- * nothing could take the bytes for float32.
+ * Keeps bytes as a tensor, whose numbers all kernels can read. tfjs's code is not told of its memory, so that nothing could take
+ * the bytes for float32.
  *
- * @param bytes Little-endian
+ * @param bytes Little-endian, as files have them
+ * @param form What they are
  * @param shape Dimensions
- * @returns Nothing where our kernels are not there
+ * @returns Nothing where our kernels are not there, or do not read the form
+ * @throws OneloraError for bytes that are not of the form and shape
  */
-export function holdHalf(bytes: Uint8Array, shape: readonly number[]): tf.Tensor | undefined {
-  if (!handling.has(tf.getKernel("BatchMatMul", "wasm")?.kernelFunc)) return undefined;
+export function hold(bytes: Uint8Array, form: StoredForm, shape: readonly number[]): tf.Tensor | undefined {
+  if (!wasmForms.has(form) || !handling.has(tf.getKernel("BatchMatMul", "wasm")?.kernelFunc)) return undefined;
+  if (isBlockForm(form)) requireBlocks(form, shape, bytes);
   const backend = tf.backend() as BackendWasm;
   if (!isReady) prepare(backend);
   const inside = backend as unknown as Inside;
@@ -133,6 +169,20 @@ export function holdHalf(bytes: Uint8Array, shape: readonly number[]): tf.Tensor
   inside.wasm.HEAPU8.set(bytes, memoryOffset);
   const dataId = { id: inside.dataIdNextNumber++ };
   const info = { shape: [...shape], dtype: "float32" as const };
-  inside.dataIdMap.set(dataId, { id: dataId.id, memoryOffset, refCount: 1, ...info });
-  return markStored(tf.engine().makeTensorFromTensorInfo({ dataId, ...info }), "bf16");
+  inside.dataIdMap.set(dataId, { id: dataId.id, memoryOffset, bytes: bytes.length, refCount: 1, ...info });
+  return markStored(tf.engine().makeTensorFromTensorInfo({ dataId, ...info }), form);
+}
+
+/** Numbers of a matrix that is worth keeping as its file has it: below, a step's calls cost more than memory does. */
+const WORTH_KEEPING = 2 ** 18;
+
+/**
+ * Whether a matrix stays as its file has it.
+ *
+ * @param form What that is
+ * @param numbers How many it has
+ * @param decoding Whether texts are gone on with, whose products of few rows are as fast as the matrix is small
+ */
+export function staysAsRead(form: StoredForm, numbers: number, decoding: boolean): boolean {
+  return wasmForms.has(form) && (decoding || numbers >= WORTH_KEEPING);
 }

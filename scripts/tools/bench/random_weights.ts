@@ -57,7 +57,7 @@ function maker(drawn: Float32Array): (form: Form, shape: readonly number[]) => T
     const source = layout === undefined ? halves : codes;
     for (let at = 0; at < length; at += source.length) bytes.set(source.subarray(0, length - at), at);
     if (layout !== undefined) fillScales(form as Quantisation, layout, bytes);
-    return engineInUse().hold!(bytes, form, shape);
+    return engineInUse().hold!(bytes, form, shape)!;
   };
 }
 
@@ -68,7 +68,8 @@ function maker(drawn: Float32Array): (form: Form, shape: readonly number[]) => T
  * @param holding What frozen weights are kept as
  */
 export function randomParams(layer: Layer, holding: Holding): Params {
-  const forms = engineInUse().hold === undefined ? new Map<string, Form>() : formsOf(layer, holding);
+  const { forms: known } = engineInUse();
+  const forms = new Map([...formsOf(layer, holding)].filter(([, form]) => known?.has(form)));
   const drawn = normal(fold(key(0), "weights"), DRAWN);
   const make = maker(drawn);
   const repeat = repeater(drawn.map((value) => 0.02 * value));

@@ -223,24 +223,3 @@ export function multiplyHalf(
   }
   if (bias) addBias(out, stride, rows, columns, bias);
 }
-
-/** Numbers of bfloat16 as float32. */
-export function widen(x: usize, out: usize, size: usize): void {
-  const zero = i16x8.splat(0);
-  const end = x + (size & ~7) * 2;
-  for (; x < end; x += 16) {
-    const halves = v128.load(x);
-    v128.store(out, v128.shuffle<i16>(zero, halves, 0, 8, 1, 9, 2, 10, 3, 11));
-    v128.store(out, v128.shuffle<i16>(zero, halves, 4, 12, 5, 13, 6, 14, 7, 15), 16);
-    out += 32;
-  }
-  for (let i: usize = 0; i < (size & 7); i++) f32.store(out + i * 4, one(x + i * 2));
-}
-
-/** out[i] = x[indices[i]] as float32, where every element is `size` numbers of bfloat16. */
-export function gatherHalf(x: usize, indices: usize, out: usize, count: usize, size: usize): void {
-  for (let i: usize = 0; i < count; i++) {
-    widen(x + <usize>i32.load(indices + i * 4) * size * 2, out, size);
-    out += size * 4;
-  }
-}
