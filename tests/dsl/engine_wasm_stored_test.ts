@@ -35,7 +35,9 @@ function pair(
   form: HalfForm | BlockForm = "bf16",
 ): readonly [kept: tf.Tensor, full: tf.Tensor] {
   if (form === "bf16" || form === "f16") {
-    const values = numbers(sizeOf(shape), seed);
+    // Every other row has numbers below 2 alone, which halves are read faster of.
+    const width = shape[shape.length - 1];
+    const values = numbers(sizeOf(shape), seed).map((value, i) => Math.floor(i / width) % 2 === 0 ? value / 4 : value);
     const data = form === "bf16" ? toBfloat16(values) : toFloat16(values);
     const half = held({ dtype: form === "bf16" ? "BF16" : "F16", shape, data }, form);
     assertEquals(storedForm(half), form);
@@ -153,6 +155,26 @@ testKernels("every half of IEEE is the float32 that it stands for, infinities, N
       assertEquals(one, product(third, tf.tensor(expected, [256, 256])).dataSync(), what);
     });
   }
+});
+
+testKernels("every half below 2 is multiplied as the float32 that it stands for, the smallest too", () => {
+  const bits = Uint16Array.from({ length: 2 ** 15 }, (_, i) => i & 0x3fff | (i & 0x4000) << 1);
+  const expected = fromFloat16(bits);
+  tf.tidy(() => {
+    const kept = held({ dtype: "F16", shape: [2 ** 8, 2 ** 7], data: bits }, "f16");
+    const compiled = compile(product, { ownProducts: true });
+    const ones = tf.eye(128);
+    for (let column = 0; column < 128; column += 2) {
+      for (const rows of [1, 2]) {
+        const found = compiled(tf.slice(ones, [column, 0], [rows, 128]), kept).dataSync();
+        found.forEach((value, i) => {
+          const at = i % 256 * 128 + column + Math.floor(i / 256);
+          assertEquals(value, expected[at] + 0, `${bits[at]}`);
+        });
+      }
+    }
+    compiled.dispose();
+  });
 });
 
 testKernels("a text's numbers do not depend on the texts beside it", () => {

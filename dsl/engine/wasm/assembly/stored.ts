@@ -34,6 +34,12 @@ const THREES: usize = CONSTANTS + 768;
 // @ts-ignore: decorator
 @inline
 const OWN: usize = CONSTANTS + 784;
+// @ts-ignore: decorator
+@inline
+const FACTOR: usize = CONSTANTS + 800;
+// @ts-ignore: decorator
+@inline
+const LARGE: usize = CONSTANTS + 816;
 
 /** Writes the constants; to be called once. */
 export function initialiseStored(): void {
@@ -46,6 +52,8 @@ export function initialiseStored(): void {
   v128.store(block + SIXTEEN, i8x16.splat(16));
   v128.store(block + THIRTY_TWO, i8x16.splat(32));
   v128.store(block + THREES, i8x16.splat(0x30)); // two bits above four
+  v128.store(block + FACTOR, i32x4.splat(0x77800000)); // 2^112
+  v128.store(block + LARGE, i32x4.splat(0x4000)); // the highest bit of a half's exponent: of 2 and more
   v128.store(block + OWN, i64x2.splat(0x8040201008040201)); // the bit of eight that each byte has for its own
 }
 
@@ -114,6 +122,8 @@ function readHalves(at: usize, end: usize, out: usize): usize {
 }
 
 /** One number of half precision. */
+// @ts-ignore: decorator
+@inline
 function half(at: usize): f32 {
   const word = <i32>load<i16>(at);
   const size = word & 0x7fff;
@@ -325,6 +335,72 @@ function read(form: Form, at: usize, end: usize, out: usize): usize {
   }
 }
 
+/** Four halves as float32 where they are finite: one product adds 112 to exponents, exactly, and to numbers that have none. */
+// @ts-ignore: decorator
+@inline
+function finite(words: v128): v128 {
+  return f32x4.mul(v128.and(i32x4.shl(words, 13), v128.load(BLOCK, KEPT)), v128.load(BLOCK, FACTOR));
+}
+
+/**
+ * What `multiplyFour` does, of four rows of halves in the order that they are read in, unless some of them are 2 or more, and may
+ * be infinite: then nothing is stored.
+ */
+// @ts-ignore: decorator
+@inline
+function multiplyFourHalves(
+  x: usize,
+  matrix: usize,
+  far: usize,
+  out: usize,
+  step: usize,
+  stride: usize,
+  depth: usize,
+  isTwo: bool,
+): bool {
+  const size = depth * 4;
+  const end = x + size;
+  let at = matrix;
+  let bits = i32x4.splat(0);
+  let s0 = f32x4.splat(0);
+  let s1 = s0;
+  let s2 = s0;
+  let s3 = s0;
+  let t0 = s0;
+  let t1 = s0;
+  let t2 = s0;
+  let t3 = s0;
+  for (let from = x; from < end; from += 16) {
+    const a = v128.load(from);
+    const b = isTwo ? v128.load(from + size) : a;
+    let words = v128.load16x4_s(at);
+    bits = v128.or(bits, words);
+    let m = finite(words);
+    s0 = fma(a, m, s0);
+    if (isTwo) t0 = fma(b, m, t0);
+    words = v128.load16x4_s(at + far);
+    bits = v128.or(bits, words);
+    m = finite(words);
+    s1 = fma(a, m, s1);
+    if (isTwo) t1 = fma(b, m, t1);
+    words = v128.load16x4_s(at + 2 * far);
+    bits = v128.or(bits, words);
+    m = finite(words);
+    s2 = fma(a, m, s2);
+    if (isTwo) t2 = fma(b, m, t2);
+    words = v128.load16x4_s(at + 3 * far);
+    bits = v128.or(bits, words);
+    m = finite(words);
+    s3 = fma(a, m, s3);
+    if (isTwo) t3 = fma(b, m, t3);
+    at += 8;
+  }
+  if (v128.any_true(v128.and(bits, v128.load(BLOCK, LARGE)))) return false;
+  storeLanes(s0, s1, s2, s3, out, step);
+  if (isTwo) storeLanes(t0, t1, t2, t3, out + stride, step);
+  return true;
+}
+
 /** Products of a row of x, or two that lie behind each other, and four rows of floats that do. */
 // @ts-ignore: decorator
 @inline
@@ -361,6 +437,115 @@ function multiplyFour(x: usize, matrix: usize, out: usize, step: usize, stride: 
   }
   storeFour(s0, s1, s2, s3, x, matrix, out, step, depth);
   if (isTwo) storeFour(t0, t1, t2, t3, x + size, matrix, out + stride, step, depth);
+}
+
+/** Four sums. */
+// @ts-ignore: decorator
+@inline
+function storeLanes(s0: v128, s1: v128, s2: v128, s3: v128, out: usize, step: usize): void {
+  f32.store(out, sumLanes(s0));
+  f32.store(out + step, sumLanes(s1));
+  f32.store(out + 2 * step, sumLanes(s2));
+  f32.store(out + 3 * step, sumLanes(s3));
+}
+
+/** s plus four numbers of a row times x's. */
+// @ts-ignore: decorator
+@inline
+function plus(q: v128, scale: v128, a: v128, s: v128): v128 {
+  return fma(a, scaled(q, scale), s);
+}
+
+/** What `multiplyFour` does, of four rows in Q8_0 in the order that they are read in. */
+// @ts-ignore: decorator
+@inline
+function multiplyFourQ8(
+  x: usize,
+  matrix: usize,
+  far: usize,
+  out: usize,
+  step: usize,
+  stride: usize,
+  depth: usize,
+  isTwo: bool,
+): void {
+  const size = depth * 4;
+  const end = x + size;
+  let at = matrix;
+  let s0 = f32x4.splat(0);
+  let s1 = s0;
+  let s2 = s0;
+  let s3 = s0;
+  let t0 = s0;
+  let t1 = s0;
+  let t2 = s0;
+  let t3 = s0;
+  let from = x;
+  while (from < end) {
+    const d0 = f32x4.splat(half(at));
+    const d1 = f32x4.splat(half(at + far));
+    const d2 = f32x4.splat(half(at + 2 * far));
+    const d3 = f32x4.splat(half(at + 3 * far));
+    const next = at + 32;
+    for (; at < next; at += 8) {
+      const a = v128.load(from);
+      const b = v128.load(from, 16);
+      const c = isTwo ? v128.load(from + size) : a;
+      const d = isTwo ? v128.load(from + size, 16) : b;
+      let q = v128.load8x8_s(at, 2);
+      let low = i32x4.extend_low_i16x8_s(q);
+      let high = i32x4.extend_high_i16x8_s(q);
+      s0 = plus(high, d0, b, plus(low, d0, a, s0));
+      if (isTwo) t0 = plus(high, d0, d, plus(low, d0, c, t0));
+      q = v128.load8x8_s(at + far, 2);
+      low = i32x4.extend_low_i16x8_s(q);
+      high = i32x4.extend_high_i16x8_s(q);
+      s1 = plus(high, d1, b, plus(low, d1, a, s1));
+      if (isTwo) t1 = plus(high, d1, d, plus(low, d1, c, t1));
+      q = v128.load8x8_s(at + 2 * far, 2);
+      low = i32x4.extend_low_i16x8_s(q);
+      high = i32x4.extend_high_i16x8_s(q);
+      s2 = plus(high, d2, b, plus(low, d2, a, s2));
+      if (isTwo) t2 = plus(high, d2, d, plus(low, d2, c, t2));
+      q = v128.load8x8_s(at + 3 * far, 2);
+      low = i32x4.extend_low_i16x8_s(q);
+      high = i32x4.extend_high_i16x8_s(q);
+      s3 = plus(high, d3, b, plus(low, d3, a, s3));
+      if (isTwo) t3 = plus(high, d3, d, plus(low, d3, c, t3));
+      from += 32;
+    }
+    at += 2;
+  }
+  storeLanes(s0, s1, s2, s3, out, step);
+  if (isTwo) storeLanes(t0, t1, t2, t3, out + stride, step);
+}
+
+/**
+ * One or two rows of x by four of a matrix in the forms that most files have: their numbers need no place in memory. With more
+ * rows it is worth making them once.
+ *
+ * @returns Whether it was done
+ */
+function multiplyDirectly(
+  form: Form,
+  x: usize,
+  matrix: usize,
+  far: usize,
+  out: usize,
+  rows: usize,
+  step: usize,
+  stride: usize,
+  depth: usize,
+): bool {
+  if (form == Form.F16 && !(depth & 3)) {
+    if (rows == 1) return multiplyFourHalves(x, matrix, far, out, step, stride, depth, false);
+    if (rows == 2) return multiplyFourHalves(x, matrix, far, out, step, stride, depth, true);
+  } else if (form == Form.Q8_0 && rows <= 2) {
+    if (rows == 1) multiplyFourQ8(x, matrix, far, out, step, stride, depth, false);
+    else multiplyFourQ8(x, matrix, far, out, step, stride, depth, true);
+    return true;
+  }
+  return false;
 }
 
 /** Four sums, with the products of the last numbers, of which there are no four. */
@@ -404,13 +589,15 @@ export function multiplyStored(
 ): void {
   const quarter = columns >> 2;
   const step = quarter * 4;
+  const far = quarter * size;
   const next = depth * 4;
   const end = work + next;
   for (let j: usize = 0; j < quarter; j++) {
     let m0 = matrix + j * size;
-    let m1 = m0 + quarter * size;
-    let m2 = m1 + quarter * size;
-    let m3 = m2 + quarter * size;
+    if (multiplyDirectly(form, x, m0, far, out + j * 4, rows, step, stride, depth)) continue;
+    let m1 = m0 + far;
+    let m2 = m1 + far;
+    let m3 = m2 + far;
     for (let at = work; at < end; at += PIECE * 4) {
       const to = min<usize>(at + PIECE * 4, end);
       m0 = read(form, m0, to, at);
