@@ -1,16 +1,15 @@
-"""What XLA plans for a step on an H100, without one: kernels, bytes that they read and write, and memory.
+"""What XLA plans for a step on an H100, without one: kernels, what they take at the card's limits (roofline.ts), and memory.
 
     XLA_FLAGS="--xla_dump_to=DUMP --xla_dump_hlo_as_proto" deno run -A scripts/tools/gpu/ours.ts JOB
     JAX_SKIP_CUDA_CONSTRAINTS_CHECK=1 JAX_PLATFORMS=cpu python plan.py DUMP/module_..before_optimizations.hlo.pb OUT
 
 JOB is a CardJob of job.ts as JSON; DUMP also comes of a step on the CPU. Needs jax and jaxlib 0.9.0, jax-cuda12-plugin and
 jax-cuda12-pjrt 0.9.0 (without their dependencies), nvidia-cuda-nvcc-cu12 and nvidia-cuda-runtime-cu12. Nothing is tuned, since that
-takes a card: which kernel multiplies matrices may differ there, and times are not known.
+takes a card: which kernel multiplies matrices may differ there.
 """
 
-import glob
 import os
-import re
+import subprocess
 import sys
 
 hlo, out = sys.argv[1:3]
@@ -75,40 +74,12 @@ def module_of(raw):
 
 device = topologies.get_topology_desc("one", "cuda", target_config=H100, topology="1x1x1").devices[0]
 with open(hlo, "rb") as file:
-    text = _jax.mlir.xla_computation_to_mlir_module(xla_client.XlaComputation(module_of(file.read())))
+    # TensorFlow copies what is written into a variable's memory. The importer takes no copies; a real number's real part is as well it.
+    module = module_of(file.read()).replace(b"\x12\x04copy", b"\x12\x04real")
+text = _jax.mlir.xla_computation_to_mlir_module(xla_client.XlaComputation(module))
 with lowering.make_ir_context():
     parsed = ir.Module.parse(text)
 device.client.compile(parsed, xla_client.DeviceList((device,)), xla_client.CompileOptions())
 
-SIZES = {"f32": 4, "bf16": 2, "s32": 4, "pred": 1, "u8": 1, "u32": 4}
-FREE = {"parameter", "get-tuple-element", "bitcast", "tuple", "constant", "iota"}
-
-
-def bytes_of(shape):
-    total = 0
-    for kind, dims in re.findall(r"(\w+)\[([\d,]*)\]", shape):
-        size = SIZES.get(kind, 0)
-        for dim in filter(None, dims.split(",")):
-            size *= int(dim)
-        total += size
-    return total
-
-
-(plan,) = glob.glob(f"{out}/*gpu_after_optimizations.txt")
-with open(plan) as file:
-    entry = file.read().split("\nENTRY ")[1].split("\n}")[0]
-shapes, kernels, moved = {}, 0, 0
-for line in entry.split("\n"):
-    match = re.match(r"\s+(?:ROOT )?%?([\w.\-]+) = (\([^=]*?\)|\S+) ([\w\-]+)\((.*)", line)
-    if not match:
-        continue
-    name, shape, op, rest = match.groups()
-    shapes[name] = re.sub(r"/\*.*?\*/|\{[^}]*\}", "", shape)
-    if op in FREE:
-        continue
-    kernels += 1
-    moved += bytes_of(shapes[name]) + sum(bytes_of(shapes.get(each, "")) for each in set(re.findall(r"%([\w.\-]+)", rest.split("), ")[0])))
-(assignment,) = glob.glob(f"{out}/*buffer-assignment.txt")
-with open(assignment) as file:
-    total = re.search(r"Total bytes used: (\d+)", file.read())
-print(f"{kernels} kernels, {moved / 1e9:.1f} GB read and written, {int(total[1]) / 1e9:.2f} GB of memory")
+table = os.path.join(os.path.dirname(os.path.abspath(__file__)), "roofline.ts")
+subprocess.run(["deno", "run", "--no-prompt", f"--allow-read={out}", table, out], check=True)
