@@ -71,7 +71,7 @@ export interface PeakBytes {
   readonly gradients: number;
   /** Parameters and optimiser state of the next step, as far as they are there by then. */
   readonly next: number;
-  /** Numbers that quantised weights are made into for the call that reads them. */
+  /** Numbers that stored weights are made into for the call that reads them. */
   readonly unpacked: number;
   /** Everything else: what is kept for the backward pass, and what is being computed. */
   readonly activations: number;

@@ -43,7 +43,7 @@ export function planLines(plan: StepPlan): readonly string[] {
     ["inputs", bytesText(atPeak.batch + atPeak.constants), "batch and constants"],
     ...(atPeak.unpacked === 0
       ? []
-      : [["numbers", bytesText(atPeak.unpacked), "of the quantised matrix that is being read"] as const]),
+      : [["numbers", bytesText(atPeak.unpacked), "of the stored matrix that is being read"] as const]),
     ["activations", bytesText(atPeak.activations), "at the peak, what is being computed included"],
     ["peak", bytesText(peakBytes), "all of it"],
     ["process", bytesText(plan.processBytes), "with what the engine and its compiled code take"],
