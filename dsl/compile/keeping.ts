@@ -3,11 +3,12 @@
  *
  * @module
  */
-import type { BackendName, Product } from "../engine/interface.ts";
+import type { BackendName, Planned, Product } from "../engine/interface.ts";
 import { engineKind } from "../engine/kinds.ts";
 import { isHalfForm, storedBytes, type StoredForm } from "../engine/stored.ts";
 import { sizeOf } from "../tree.ts";
 import { type BytesOf, bytesOf, type Call, type Program, type ValueId } from "./program.ts";
+import { compiledKernels, isCompiled } from "./tensorflow/grouped.ts";
 import type { Halved } from "./tensorflow/half.ts";
 
 /** Kernels of matrix products. */
@@ -47,9 +48,10 @@ export function keeping({ inputs, types }: Program, { halved, forms, readsStored
   const formOf = new Map(forms.flatMap((form, i) => form === undefined ? [] : [[inputs[i], form] as const]));
   const isHalf = (value: ValueId) => formOf.has(value) ? isHalfForm(formOf.get(value)!) : halved.values.has(value);
   const isQuantised = (value: ValueId) => formOf.has(value) && !isHalf(value);
-  // What is computed in float32 of matrices kept in bfloat16, as outside of steps, is converted first.
+  // What is computed in float32 of matrices kept in bfloat16, as outside of steps, is converted first, or by the kernel.
   const isConverted = (call: Call, value: ValueId) =>
-    isQuantised(value) || isHalf(value) && !halved.values.has(value) && !halved.products.has(call);
+    isQuantised(value) ||
+    isHalf(value) && !halved.values.has(value) && !halved.products.has(call) && !isCompiled(call);
   const isReadAsItIs = ({ kernel, inputs: [a, b], attrs }: Call, value: ValueId) =>
     PRODUCTS.has(kernel) && value === b && readsStored?.({
         shapes: [types[a].shape, types[b].shape],
@@ -86,33 +88,16 @@ export function largestUnpacked({ calls, types }: Program, isQuantised: (value: 
   return read.reduce((most, value) => Math.max(most, sizeOf(types[value].shape)), 0);
 }
 
-/**
- * Bytes of what the largest convolution reads and makes, its kernel aside.
- *
- * @param program The program
- * @param bytes Bytes of its values
- */
-export function largestConvolved({ calls }: Program, bytes: BytesOf): number {
-  return calls.filter(({ kernel }) => kernel.includes("Conv2D")).reduce(
-    (most, { inputs: [read], outputs: [made] }) => Math.max(most, bytes(read) + bytes(made)),
-    0,
-  );
-}
-
 /** What a process's memory follows from. */
-export interface ProcessSizes {
+export interface ProcessSizes extends Planned {
   /** Largest number of bytes of tensors alive at once. */
   readonly peakBytes: number;
   /** Of these, what calls made. */
   readonly made: number;
-  /** Kernel calls. */
+  /** Calls of the program, those in compiled kernels included. */
   readonly calls: number;
-  /** Bytes of parameters in halves. */
-  readonly inHalves: number;
   /** Numbers of the largest quantised matrix that is read. */
   readonly unpackedNumbers: number;
-  /** Bytes of what the largest convolution reads and makes. */
-  readonly convolved: number;
 }
 
 /**
@@ -122,9 +107,20 @@ export interface ProcessSizes {
  * @param sizes What it follows from
  */
 export function processBytes(backend: BackendName, sizes: ProcessSizes): number {
-  const { peakBytes, made, calls, inHalves, unpackedNumbers, convolved } = sizes;
-  const { process, call, slack, half, unpacked, convolution } = engineKind(backend).overhead;
-  const besides = process + call * calls + slack * made + half * inHalves + unpacked * unpackedNumbers +
-    convolution * convolved;
-  return Math.round(peakBytes + besides);
+  const { peakBytes, made, unpackedNumbers, calls, program } = sizes;
+  const { overhead: { process, slack, unpacked }, touched } = engineKind(backend);
+  const besides = process + programBytes(backend, calls, program) + slack * made + unpacked * unpackedNumbers;
+  return Math.round((touched?.(sizes) ?? peakBytes) + besides);
+}
+
+/**
+ * The memory that a program takes itself, ready to be run.
+ *
+ * @param backend The engine
+ * @param calls Its calls, those in compiled kernels included
+ * @param program The program, as the engine groups it
+ */
+export function programBytes(backend: BackendName, calls: number, program: Program): number {
+  const { call, kernel } = engineKind(backend).overhead;
+  return call * calls + kernel * compiledKernels(program);
 }

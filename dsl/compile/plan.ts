@@ -9,11 +9,12 @@ import { engineKind } from "../engine/kinds.ts";
 import type { Precision } from "../engine/precision.ts";
 import type { StoredForm } from "../engine/stored.ts";
 import { flatten, type Params, type Tree } from "../tree.ts";
-import { keeping, largestConvolved, largestUnpacked, processBytes } from "./keeping.ts";
+import { keeping, largestUnpacked, processBytes } from "./keeping.ts";
 import { removeDead } from "./passes.ts";
 import {
   buffersAt,
   type BytesOf,
+  bytesOf,
   isAlias,
   planMemory,
   productFlops,
@@ -240,10 +241,8 @@ export function planStep<Batch extends Params>(
   const frozen = Object.keys(types.frozen);
   const recorded = inPrecision(record(step, types, options), frozen.length, precision);
   const { program, halved } = recorded;
-  const { bytes, during, isHalf, isFloat16, isQuantised } = keeping(program, {
-    halved,
-    forms: frozen.map((path) => options.forms?.get(path)),
-  });
+  const forms = frozen.map((path) => options.forms?.get(path));
+  const { bytes, during, isHalf, isFloat16, isQuantised } = keeping(program, { halved, forms });
   let next = 0;
   const take = (tree: Tree<ValueType>) => program.inputs.slice(next, next += Object.keys(tree).length);
   const groups = {
@@ -252,21 +251,20 @@ export function planStep<Batch extends Params>(
     optimiser: take(types.optimiser),
     batch: take(types.batch),
   };
-  const { name, resident } = options.backend === undefined ? engineInUse() : engineKind(options.backend);
+  const { name, resident, grouped } = options.backend === undefined ? engineInUse() : engineKind(options.backend);
   const moved = resident === undefined
     ? new Set()
     : movedInPlace(program, groups.trained.length + groups.optimiser.length);
   const own: BytesOf = (value) => moved.has(value) ? 0 : bytes(value);
-  const { peakBytes, peakCall } = planMemory(program, own, during);
-  const unpacked = peakCall < 0 ? 0 : during(program.calls[peakCall]);
+  const run = grouped?.(program, halved) ?? program;
+  const { peakBytes, peakCall } = planMemory(run, own, during);
+  const unpacked = peakCall < 0 ? 0 : during(run.calls[peakCall]);
   const trained = total(groups.trained, bytes);
-  const atPeak = peakOf(recorded, groups, peakCall, own, unpacked);
+  const atPeak = peakOf({ ...recorded, program: run }, groups, peakCall, own, unpacked);
   const unpackedNumbers = largestUnpacked(program, isQuantised);
-  const made = atPeak.activations + atPeak.gradients + atPeak.next;
   const inHalves = total(groups.frozen.filter(isHalf), bytes);
   const inFloat16 = precision === "f16" ? inHalves : total(groups.frozen.filter(isFloat16), bytes);
-  const convolved = largestConvolved(program, bytes);
-  const sizes = { peakBytes, calls: program.calls.length, made, inHalves, unpackedNumbers, convolved };
+  const stored = new Set(groups.frozen.filter((_, i) => forms[i] !== undefined));
   return {
     weights: {
       float32: total(groups.frozen.filter((value) => !isHalf(value) && !isQuantised(value)), bytes),
@@ -282,6 +280,17 @@ export function planStep<Batch extends Params>(
     productFlops: productFlops(program),
     calls: program.calls.length,
     unpackedNumbers,
-    processBytes: processBytes(name, sizes),
+    processBytes: processBytes(name, {
+      program: run,
+      state: program.inputs.length - groups.batch.length,
+      bytes: own,
+      // Weights are cast once a step is made.
+      loaded: (value) => stored.has(value) ? bytes(value) : bytesOf(program.types[value]),
+      during,
+      peakBytes,
+      calls: program.calls.length,
+      made: atPeak.activations + atPeak.gradients + atPeak.next,
+      unpackedNumbers,
+    }),
   };
 }

@@ -8,9 +8,10 @@ import { engineKind } from "../engine/kinds.ts";
 import type { Precision } from "../engine/precision.ts";
 import type { StoredForm } from "../engine/stored.ts";
 import { flatten, type Params, type Tree } from "../tree.ts";
-import { keeping, largestConvolved, largestUnpacked, processBytes } from "./keeping.ts";
-import { planMemory, type ValueType } from "./program.ts";
+import { keeping, largestUnpacked, processBytes, programBytes } from "./keeping.ts";
+import { bytesOf, planMemory, type ValueType } from "./program.ts";
 import type { RecurrentFunction } from "./recurrence.ts";
+import type { Continued } from "./tensorflow/continued.ts";
 import { halve, nothingHalved } from "./tensorflow/half.ts";
 import { trace } from "./trace.ts";
 
@@ -24,6 +25,8 @@ export interface RecurrentPlanOptions {
   readonly forms?: ReadonlyMap<string, StoredForm>;
   /** Whether products of a few rows are left to a kernel of our own where the engine has it (default yes). */
   readonly ownProducts?: boolean;
+  /** Whether it goes on from call to call, and then whether blocks of the model are compiled; else it is a function like others. */
+  readonly continues?: { readonly inBlocks: boolean };
 }
 
 /** What calls take, in bytes. */
@@ -36,6 +39,8 @@ export interface RecurrentPlan {
   readonly peakBytes: number;
   /** Kernel calls. */
   readonly calls: number;
+  /** Of what the process takes, what the program does itself. */
+  readonly programBytes: number;
   /** What the process takes at the peak, its own memory included, as the engine was measured. */
   readonly processBytes: number;
 }
@@ -52,41 +57,50 @@ const typesIn = flatten((node): node is ValueType => Array.isArray((node as Part
 export function planRecurrent(
   f: RecurrentFunction,
   types: Readonly<Record<"parameters" | "kept" | "input", Tree<ValueType>>>,
-  { backend, precision = "float32", forms, ownProducts = true }: RecurrentPlanOptions,
+  { backend, precision = "float32", forms, ownProducts = true, continues }: RecurrentPlanOptions,
 ): RecurrentPlan {
-  const given = typesIn([types.parameters, types.kept, types.input]);
+  const flat = typesIn([types.parameters, types.kept, types.input]);
   const traced = trace(
     (inputs) => {
-      const [results, added] = f(...given.rebuild(inputs) as [Params, Params, Params]);
+      const [results, added] = f(...flat.rebuild(inputs) as [Params, Params, Params]);
       return [...Object.values(results), ...Object.values(added)];
     },
-    given.leaves,
+    flat.leaves,
     { precision, backend: engineKind(backend).name },
   );
-  const program = engineKind(backend).passes()(traced);
+  const { passes, grouped, continued } = engineKind(backend);
+  const prepared = passes()(traced);
   const paths = Object.keys(types.parameters);
-  const kept = paths.length + Object.keys(types.kept).length;
-  const { bytes, during, isHalf, isQuantised } = keeping(program, {
-    halved: precision === "bf16" ? halve(program, kept) : nothingHalved,
-    forms: paths.map((path) => forms?.get(path)),
-    readsStored: ownProducts ? engineKind(backend).readsStored : undefined,
-  });
+  const given = paths.map((path) => forms?.get(path));
+  const counts = { forms: given, kept: Object.keys(types.kept).length };
+  const kept = paths.length + counts.kept;
+  const { program, halved, blocks }: Continued =
+    continues && continued?.(prepared, { ...counts, precision, ...continues }) ||
+    { program: prepared, halved: precision === "bf16" ? halve(prepared, kept) : nothingHalved };
+  const readsStored = ownProducts ? engineKind(backend).readsStored : undefined;
+  const { bytes, during, isQuantised } = keeping(program, { halved, forms: given, readsStored });
+  const run = grouped?.(program, halved, blocks) ?? program;
   const total = (from: number, to: number) =>
     program.inputs.slice(from, to).reduce((sum, each) => sum + bytes(each), 0);
   const [parameters, state] = [total(0, paths.length), total(paths.length, kept)];
-  const { peakBytes } = planMemory(program, bytes, during);
-  const calls = program.calls.length;
-  const made = peakBytes - parameters - state;
-  const inHalves = program.inputs.slice(0, paths.length).filter(isHalf).reduce((sum, each) => sum + bytes(each), 0);
-  const unpackedNumbers = largestUnpacked(program, isQuantised);
+  const { peakBytes } = planMemory(run, bytes, during);
+  const stored = new Set(program.inputs.filter((_, i) => given[i] !== undefined));
   return {
     parameters,
     kept: state,
     peakBytes,
-    calls,
+    calls: program.calls.length,
+    programBytes: programBytes(backend, program.calls.length, run),
     processBytes: processBytes(backend, {
-      ...{ peakBytes, made, calls, inHalves, unpackedNumbers },
-      convolved: largestConvolved(program, bytes),
+      program: run,
+      state: kept,
+      bytes,
+      loaded: (value) => stored.has(value) ? bytes(value) : bytesOf(program.types[value]),
+      during,
+      peakBytes,
+      calls: program.calls.length,
+      made: peakBytes - parameters - state,
+      unpackedNumbers: largestUnpacked(program, isQuantised),
     }),
   };
 }

@@ -138,36 +138,46 @@ export interface MemoryPlan {
 /** Memory of each value of a program, in bytes. */
 export type BytesOf = (value: ValueId) => number;
 
-/** Follows the calls, telling after each, before anything is freed, the bytes alive and the values of each buffer alive. */
-function follow(
-  program: Program,
-  bytes: BytesOf,
-  visit: (call: number, alive: number, buffers: ReadonlyMap<ValueId, ReadonlySet<ValueId>>) => void,
-): void {
+/** What is told of a program's buffers, each known by the value that it was made for. */
+export interface BufferEvents {
+  /** One is made, or there before the first call. */
+  readonly made?: (buffer: ValueId) => void;
+  /** Nothing needs it any more. */
+  readonly freed?: (buffer: ValueId) => void;
+  /** A call, -1 for before the first, has been made, and nothing freed after it yet; buffers with the values that share them. */
+  readonly called?: (call: number, buffers: ReadonlyMap<ValueId, ReadonlySet<ValueId>>) => void;
+}
+
+/**
+ * Follows a program's buffers through its calls.
+ *
+ * @param program The program
+ * @param events Told what becomes of them
+ */
+export function followBuffers(program: Program, { made, freed, called }: BufferEvents): void {
   const buffer = new Map<ValueId, ValueId>();
   const sharers = new Map<ValueId, Set<ValueId>>();
-  let alive = 0;
   const make = (value: ValueId, of: ValueId) => {
     buffer.set(value, of);
     if (of === value) {
       sharers.set(of, new Set());
-      alive += bytes(value);
+      made?.(of);
     }
     sharers.get(of)!.add(value);
   };
   for (const value of [...program.inputs, ...program.constants.keys()]) if (!buffer.has(value)) make(value, value);
-  visit(-1, alive, sharers);
+  called?.(-1, sharers);
   const released = lastUses(program);
   program.calls.forEach((call, i) => {
     for (const output of call.outputs) make(output, isAlias(call) ? buffer.get(call.inputs[0])! : output);
-    visit(i, alive, sharers);
+    called?.(i, sharers);
     for (const value of released[i]) {
       const of = buffer.get(value)!;
       const left = sharers.get(of)!;
       left.delete(value);
       if (left.size > 0) continue;
       sharers.delete(of);
-      alive -= bytes(of);
+      freed?.(of);
     }
   });
 }
@@ -185,13 +195,17 @@ export function planMemory(
   bytes: BytesOf = (value) => bytesOf(program.types[value]),
   during: (call: Call) => number = () => 0,
 ): MemoryPlan {
-  let [residentBytes, peakBytes, peakCall] = [0, 0, -1];
-  follow(program, bytes, (call, alive) => {
-    if (call === -1) residentBytes = peakBytes = alive;
-    else {
-      const all = alive + during(program.calls[call]);
-      if (all > peakBytes) [peakBytes, peakCall] = [all, call];
-    }
+  let [alive, residentBytes, peakBytes, peakCall] = [0, 0, 0, -1];
+  followBuffers(program, {
+    made: (buffer) => alive += bytes(buffer),
+    freed: (buffer) => alive -= bytes(buffer),
+    called: (call) => {
+      if (call === -1) residentBytes = peakBytes = alive;
+      else {
+        const all = alive + during(program.calls[call]);
+        if (all > peakBytes) [peakBytes, peakCall] = [all, call];
+      }
+    },
   });
   return { peakBytes, residentBytes, peakCall };
 }
@@ -205,9 +219,11 @@ export function planMemory(
  */
 export function buffersAt(program: Program, call: number): ReadonlyMap<ValueId, ReadonlySet<ValueId>> {
   const found = new Map<ValueId, ReadonlySet<ValueId>>();
-  follow(program, () => 0, (at, _, buffers) => {
-    if (at !== call) return;
-    for (const [buffer, values] of buffers) found.set(buffer, new Set(values));
+  followBuffers(program, {
+    called: (at, buffers) => {
+      if (at !== call) return;
+      for (const [buffer, values] of buffers) found.set(buffer, new Set(values));
+    },
   });
   return found;
 }

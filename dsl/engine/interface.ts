@@ -4,7 +4,9 @@
  * @module
  */
 import type { Pass } from "../compile/passes.ts";
-import type { Program } from "../compile/program.ts";
+import type { Continued, ContinuedOptions } from "../compile/tensorflow/continued.ts";
+import type { Halved } from "../compile/tensorflow/half.ts";
+import type { Call, Program, ValueId } from "../compile/program.ts";
 import type { Replayer, ReplayOptions } from "../compile/replay.ts";
 import type { PureStep, Resident, ResidentOptions, StepState } from "../compile/step.ts";
 import type { Recurrent, RecurrentFunction, RecurrentOptions } from "../compile/recurrence.ts";
@@ -42,12 +44,10 @@ export interface Overhead {
   readonly process: number;
   /** Bytes of a kernel call of the program. */
   readonly call: number;
+  /** Bytes of each kernel that is compiled. */
+  readonly kernel: number;
   /** Share of what is neither parameter nor state: freed memory that the allocator has not given back. */
   readonly slack: number;
-  /** Share of weights in bf16 that its products take besides. */
-  readonly half: number;
-  /** Share of what the largest convolution reads and makes that it takes besides. */
-  readonly convolution: number;
   /** Bytes of a number of the largest quantised matrix while it is made into numbers, besides these. */
   readonly unpacked: number;
 }
@@ -58,6 +58,20 @@ export interface Product {
   readonly shapes: readonly [a: readonly number[], b: readonly number[]];
   /** Whether each is transposed. */
   readonly transposed: readonly [a: boolean, b: boolean];
+}
+
+/** A program whose memory is planned. */
+export interface Planned {
+  /** The program, as the engine groups it. */
+  readonly program: Program;
+  /** How many of its inputs are there between runs, which come first. */
+  readonly state: number;
+  /** Bytes of a value as it is kept; none for what is written into memory that is there. */
+  readonly bytes: (value: ValueId) => number;
+  /** Bytes of a value of the state as it was loaded. */
+  readonly loaded: (value: ValueId) => number;
+  /** Bytes that a call takes besides, for its own time. */
+  readonly during: (call: Call) => number;
 }
 
 /** A program, and what runs it. */
@@ -108,6 +122,24 @@ export interface EngineKind {
    * @internal
    */
   readonly overhead: Overhead;
+  /**
+   * A program as it is run, with one call for what becomes one kernel (default: as it is).
+   *
+   * @internal
+   */
+  readonly grouped?: (program: Program, halved: Halved, blocks?: readonly (readonly number[])[]) => Program;
+  /**
+   * What a recurrent function's program becomes (default: what a step's does).
+   *
+   * @internal
+   */
+  readonly continued?: (prepared: Program, options: Omit<ContinuedOptions, "byRows" | "cut">) => Continued;
+  /**
+   * The memory that tensors come to, holes between them and what JavaScript has of them included (default: what is alive at most).
+   *
+   * @internal
+   */
+  readonly touched?: (planned: Planned) => number;
   /** Most bytes of tensors that it can address, where there is such a bound. */
   readonly most?: number;
   /**

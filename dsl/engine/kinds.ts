@@ -7,9 +7,12 @@ import { commandLine } from "../command_line.ts";
 import { isPage } from "../host.ts";
 import { kernelByKernel, kernelPasses } from "../compile/replay.ts";
 import { prepareGraph } from "../compile/tensorflow/prepare.ts";
+import { continued } from "../compile/tensorflow/continued.ts";
+import { grouped } from "../compile/tensorflow/grouped.ts";
 import { graphReplayer } from "../compile/tensorflow/replay.ts";
 import { startRecurrentGraph } from "../compile/tensorflow/recurrent.ts";
 import { startGraph } from "../compile/tensorflow/resident.ts";
+import { touched } from "../compile/tensorflow/touched.ts";
 import { replayAsList, wasmPasses } from "../compile/wasm/replay.ts";
 import { registerGpuKernels } from "../compile/webgpu/eager.ts";
 import { gpuPasses } from "../compile/webgpu/lower.ts";
@@ -28,15 +31,7 @@ import { hold as holdOnWasm, staysAsRead } from "./wasm/stored.ts";
 import { openWebgpu } from "./webgpu.ts";
 
 /** Measured on wasm: 3 MB of tensors (llama-micro) in 189 MB, 211 MB (vit-micro, batch 512) in 464 MB. */
-const REPLAYED: Overhead = {
-  start: 190e6,
-  process: 190e6,
-  call: 5e3,
-  slack: 0.25,
-  half: 0,
-  convolution: 0,
-  unpacked: 0,
-};
+const REPLAYED: Overhead = { start: 190e6, process: 190e6, call: 5e3, kernel: 0, slack: 0.25, unpacked: 0 };
 
 /** Nothing is advised where there is no such library. */
 const advice = isPage() || !["linux", "darwin"].includes(Deno.build.os)
@@ -86,8 +81,11 @@ const tensorflow: EngineKind = {
   // Halves only where they are read faster than their numbers.
   staysAsRead: (form, _, decoding) => form === "bf16" ? decoding && readsHalf() : graphForms.has(form),
   settle,
-  // Fitted to the peaks of 27 processes by scripts/tools/plans.ts, steps, forward passes and decoding: within 5 %.
-  overhead: { start: 375e6, process: 562e6, call: 42e3, slack: 0.11, half: 0.06, convolution: 1.9, unpacked: 6 },
+  grouped,
+  continued: (prepared, options) => continued(prepared, { ...options, byRows: readsHalf(), cut: true }),
+  touched,
+  // Fitted to the peaks of 35 processes by scripts/tools/plans.ts, but for `unpacked` and `start`.
+  overhead: { start: 375e6, process: 522e6, call: 22e3, kernel: 3e6, slack: 0, unpacked: 6 },
 };
 
 const kinds: Readonly<Record<BackendName, EngineKind>> = {

@@ -13,6 +13,8 @@ export interface Found {
   readonly isFile: boolean;
   /** Whether it is a folder. */
   readonly isDirectory: boolean;
+  /** Bytes of a file, where that is known. */
+  readonly size?: number;
 }
 
 /** A file that is open for reading. */

@@ -292,12 +292,14 @@ export function fits(model: Model, checkpoint: Checkpoint): boolean {
  * @param key The run's key
  * @param layer The layer to fill, if adapters were placed on the model's own
  * @param holding See {@linkcode Holding}
+ * @param known Parameters that are there already: they are not read, and stay the caller's
  */
 export async function loadParams(
   model: Model,
   key: Key,
   layer: Layer = model.layer,
   holding: { readonly precision?: Precision; readonly quantise?: "int8" | "nf4"; readonly decoding?: boolean } = {},
+  known: Params = {},
 ): Promise<Loaded> {
   const wanted = specs(layer);
   const given: Record<Path, Tensor> = {};
@@ -315,6 +317,7 @@ export async function loadParams(
     const { staysAsRead } = engineInUse();
     try {
       for (const [path, rows] of sources) {
+        if (path in known) continue;
         const stays = (form: StoredForm): boolean =>
           isFrozenMatrix(wanted[path]) &&
           staysAsRead?.(form, sizeOf(wanted[path].shape), holding.decoding === true) === true;
@@ -326,8 +329,8 @@ export async function loadParams(
     }
   }
   return {
-    params: init(layer, key, given),
-    initialised: Object.keys(wanted).filter((path) => given[path] === undefined),
+    params: init(layer, key, { ...known, ...given }),
+    initialised: Object.keys(wanted).filter((path) => given[path] === undefined && known[path] === undefined),
     part,
   };
 }

@@ -7,7 +7,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { type RecurrentFunction, startRecurrent, typesOf, type ValueType } from "../../dsl/compile/mod.ts";
 import { planRecurrent, type RecurrentPlan, type RecurrentPlanOptions } from "../../dsl/compile/plan_recurrent.ts";
-import { engineKind } from "../../dsl/engine/kinds.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
 import { apply } from "../../dsl/layer.ts";
 import { join, mapTree, type Params, type Path, type Tree } from "../../dsl/tree.ts";
@@ -147,12 +146,13 @@ export function planDecoding(
         sin: float(count, size),
         mask: float(batch, 1, count, before + count),
       },
-    }, options);
+    }, { ...options, continues: { inBlocks: before > 0 } });
   const [first, next] = [planned(given, 0), planned(1, room)];
   // Both programs are there at once.
   const [large, small] = first.peakBytes > next.peakBytes ? [first, next] : [next, first];
-  const ofCalls = engineKind(options.backend).overhead.call * small.calls;
-  return { ...large, calls: first.calls + next.calls, processBytes: large.processBytes + ofCalls };
+  const programBytes = large.programBytes + small.programBytes;
+  const processBytes = large.processBytes + small.programBytes;
+  return { ...large, calls: first.calls + next.calls, programBytes, processBytes };
 }
 
 /** Where the texts are. */

@@ -89,12 +89,18 @@ await main(
     const layer = adapt(trained, options)(model.layer);
     const holding = kind.compact === undefined ? {} : { precision, quantise };
     const forms = await heldForms(model, layer, holding);
-    const plan = planTask(kind, model, layer, { ...settings, forms });
+    // A tokenizer is there whatever is done.
+    const held = await kind.holds?.(model) ?? 0;
+    const withHeld = <Plan extends { readonly processBytes: number }>(plan: Plan): Plan => ({
+      ...plan,
+      processBytes: plan.processBytes + held,
+    });
+    const plan = withHeld(planTask(kind, model, layer, { ...settings, forms }));
     const read = await heldForms(model, layer, { ...holding, decoding: true }, engineKind(backend));
     const phases: Phases = {
       loading: planLoading(layer, { backend, forms: planForms(kind, layer, { ...settings, forms }) }),
-      forward: planForward(kind, model, layer, { ...settings, forms }),
-      decoding: kind.compact === undefined ? undefined : planOfText(model, { ...settings, forms: read }),
+      forward: withHeld(planForward(kind, model, layer, { ...settings, forms })),
+      decoding: kind.compact === undefined ? undefined : withHeld(planOfText(model, { ...settings, forms: read })),
     };
     const what = [
       kind.sizeInWords(settings),

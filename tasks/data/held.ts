@@ -7,7 +7,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Key } from "../../dsl/random.ts";
 import { sizeOf } from "../../dsl/tree.ts";
-import type { BatchPart } from "../trainer/parts.ts";
+import { type BatchPart, partRows, type StepRun } from "../trainer/parts.ts";
 import { ALL, ROWS } from "../trainer/on_device.ts";
 import { type ExampleSource, stream, type StreamOptions } from "./stream.ts";
 import { wordsIn } from "./words.ts";
@@ -41,14 +41,14 @@ export interface HeldExamples<Rest> extends Disposable {
   /** What is left to read of them; those that could not be read still cannot. */
   readonly source: ExampleSource<Row<Rest>>;
   /**
-   * Tensors of a part's examples: their rows in tensors that stay, or, where parts of that size are rare, copies of their numbers.
-   * A program is made for every size of a part, and would hold all examples once more.
+   * Tensors of a part's examples: their rows in tensors that stay, or, where it is not as large as parts usually are, copies of
+   * their numbers. A program is made for every size of a part, and would hold all examples once more.
    */
-  readonly tensorsOf: (items: readonly Row<Rest>[], isUsual: boolean) => Pick<BatchPart, "tensors" | "staying">;
+  readonly tensorsOf: (items: readonly Row<Rest>[]) => Pick<BatchPart, "tensors" | "staying">;
 }
 
 /** How examples are read, and which. */
-export interface HoldOptions extends Pick<StreamOptions, "seed" | "shuffle" | "limit" | "workers" | "strict"> {
+export interface HoldOptions extends Pick<StreamOptions, "seed" | "shuffle" | "limit" | "workers" | "strict">, StepRun {
   /** Told that it begins. */
   readonly onLine?: (line: string) => void;
 }
@@ -76,6 +76,7 @@ export async function holdExamples<Item, Rest>(
   const size = `${(heldBytes(arrays, count) / 1e6).toPrecision(3)} MB`;
   onLine?.(`note: ${count.toLocaleString("en-US")} examples of ${source.name} stay on the device (${size})`);
   const order = { seed, shuffle, limit, workers, strict, batchSize: Math.min(AT_ONCE, count) };
+  const usual = Math.min(partRows(options), count);
   const names = Object.keys(arrays);
   const all = Object.fromEntries(names.map((name) => {
     const { shape, dtype } = arrays[name];
@@ -122,8 +123,8 @@ export async function holdExamples<Item, Rest>(
         });
       },
     },
-    tensorsOf: (items, isUsual) => {
-      if (isUsual) {
+    tensorsOf: (items) => {
+      if (items.length === usual) {
         return { tensors: () => ({ [ROWS]: tf.tensor1d(items.map(({ row }) => row), "int32") }), staying };
       }
       const copied = (name: string) => {

@@ -15,7 +15,7 @@ import { type HeldArray, heldBytes, type HeldExamples, holdExamples, type HoldOp
 import { type ExampleSource, stream } from "../data/stream.ts";
 import { tableTensor, wordsIn } from "../data/words.ts";
 import type { DataSize } from "../trainer/on_device.ts";
-import { type BatchPart, partRows, stepSpans } from "../trainer/parts.ts";
+import { type BatchPart, stepSpans } from "../trainer/parts.ts";
 import type { WholeStep } from "../trainer/step.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 import {
@@ -221,11 +221,10 @@ export function depthTask(
         : await heldDepth(depthSource(data.train, transform), how, onDevice, transform.shape);
       const passes = { ...how, start, epochs: Infinity };
       if (held !== undefined) {
-        const usual = Math.min(partRows(feed), held.count);
         for await (const { items, next } of stream(held.source, passes)) {
           const parts = stepSpans(items.length, feed).map((span): BatchPart => {
             const own = items.slice(...span);
-            const { tensors, staying } = held.tensorsOf(own, own.length === usual);
+            const { tensors, staying } = held.tensorsOf(own);
             const [{ rest: { table } }] = own;
             return {
               tensors: () => ({ ...tensors(), ...table && { table: tableTensor(table) } }),

@@ -9,7 +9,7 @@ import type { Params } from "../../dsl/tree.ts";
 import { type HeldArray, holdExamples } from "../data/held.ts";
 import { type Position, stream, type StreamOptions } from "../data/stream.ts";
 import { tableTensor, wordsIn } from "../data/words.ts";
-import { type BatchPart, partRows, rowsOf, stepSpans, type TaskBatch } from "../trainer/parts.ts";
+import { type BatchPart, rowsOf, stepSpans, type TaskBatch } from "../trainer/parts.ts";
 import { dropLabels } from "./diffusion.ts";
 import { type DiffusionInput, noiseOf } from "./objective.ts";
 import { trainedSchedule } from "./schedule.ts";
@@ -83,7 +83,7 @@ async function* kept(
   source: CleanSource,
   input: DiffusionInput,
   order: StreamOptions,
-  { flip = 0, batchSize, accumulate, onLine }: Pick<GenerationFeed, "flip" | "batchSize" | "accumulate" | "onLine">,
+  { flip = 0, accumulate, onLine }: Pick<GenerationFeed, "flip" | "accumulate" | "onLine">,
 ): AsyncGenerator<CleanPart> {
   const { tables } = source;
   const arrays = heldClean(input.shape, tables !== undefined);
@@ -91,13 +91,11 @@ async function* kept(
   using held = await holdExamples(source, arrays, ({ values, label }) => ({
     values: { [name]: values },
     rest: label,
-  }), { ...order, onLine });
-  const rows = partRows({ batchSize, accumulate });
-  const usual = Math.min(rows, held.count);
+  }), { ...order, accumulate, onLine });
   for await (const { items, position, next } of stream(held.source, order)) {
     const mirrored = Int32Array.from(items, (item) => uniform(fold(item.key, "flip"), 1)[0] < flip ? 1 : 0);
     const tensorsOf = (span: readonly [number, number]) => {
-      const { tensors, staying } = held.tensorsOf(items.slice(...span), span[1] - span[0] === usual);
+      const { tensors, staying } = held.tensorsOf(items.slice(...span));
       return {
         tensors: (): Params => ({
           ...tensors(),

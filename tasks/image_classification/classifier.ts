@@ -34,7 +34,7 @@ import {
   startClassification,
   updateClassification,
 } from "../metrics/classification.ts";
-import { type BatchPart, partRows, rowsOf, stepSpans } from "../trainer/parts.ts";
+import { type BatchPart, rowsOf, stepSpans } from "../trainer/parts.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 import { type LabelFit, sameLabels } from "./labels.ts";
 
@@ -332,11 +332,10 @@ export function classificationTask(
         const [name] = Object.keys(arrays);
         const keep = ({ values, ...rest }: PreparedImage) => ({ values: { [name]: values }, rest });
         using held = await holdExamples(imageSource(data.train, transform), arrays, keep, feed);
-        const usual = Math.min(partRows(feed), held.count);
         for await (const { items, next } of stream(held.source, order)) {
           const labels = labelsOf(items.map(({ rest }) => rest), numbers);
           const parts = stepSpans(items.length, feed).map((span): BatchPart => {
-            const { tensors, staying } = held.tensorsOf(items.slice(...span), span[1] - span[0] === usual);
+            const { tensors, staying } = held.tensorsOf(items.slice(...span));
             return {
               tensors: () => ({
                 ...tensors(),

@@ -59,7 +59,7 @@ export const continuing: Making<ContinueSettings> = {
   converse,
   needs: (model, { prompt = "", maxTokens = MOST_TOKENS }) =>
     // A token is a byte at least.
-    Promise.resolve(decodingNeeds(model, { rows: 1, length: Math.max(1, prompt.length), tokens: maxTokens })),
+    decodingNeeds(model, { rows: 1, length: Math.max(1, prompt.length), tokens: maxTokens }),
   make: async (described, open, { prompt, chat, seed, precision, ...given }, write) => {
     asLanguageModel(described, described.layer);
     if (prompt === undefined) throw refused("going on with a text", "no `prompt`", "`prompt: TEXT`");

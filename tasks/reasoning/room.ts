@@ -4,6 +4,7 @@
  * @module
  */
 import { planDecoding } from "../../models/llama/decoder.ts";
+import { tokenizerBytes } from "../../models/llama/tokenizer.ts";
 import { asLanguageModel, type Model } from "../../models/mod.ts";
 import type { Needs } from "../trainer/needs.ts";
 import { parameterTypes } from "../trainer/plan.ts";
@@ -19,13 +20,13 @@ export interface TextSizes {
 }
 
 /**
- * What a language model takes that goes on with texts.
+ * What a language model takes that goes on with texts, its tokenizer included.
  *
  * @param model The model
  * @param sizes How many, and how long
  */
-export function decodingNeeds(model: Model, sizes: TextSizes): Needs {
-  return (layer, kept) => {
-    return planDecoding(asLanguageModel(model, layer), parameterTypes(layer), { ...sizes, ...kept }).processBytes;
-  };
+export async function decodingNeeds(model: Model, sizes: TextSizes): Promise<Needs> {
+  const held = await tokenizerBytes(model);
+  return (layer, kept) =>
+    planDecoding(asLanguageModel(model, layer), parameterTypes(layer), { ...sizes, ...kept }).processBytes + held;
 }

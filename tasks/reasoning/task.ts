@@ -5,9 +5,9 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { writeWhole } from "../../dsl/files/write.ts";
-import type { Layer } from "../../dsl/layer.ts";
+import { isTrainable, type Layer, specs } from "../../dsl/layer.ts";
 import { key } from "../../dsl/random.ts";
-import type { Params, Tree } from "../../dsl/tree.ts";
+import { type Params, partition, type Path, type Tree } from "../../dsl/tree.ts";
 import { asLanguageModel, type CausalLanguageModel, loadParams, type Model } from "../../models/mod.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import type { Reporter } from "../trainer/observe.ts";
@@ -31,6 +31,7 @@ import { evaluateReasoning, reasoningObjective } from "./objective.ts";
 import { holdOutQuestions, openReasoningData, type ReasoningData, reasoningDataForms } from "./open.ts";
 import { isPromptPair, ownPairs, type PromptPair } from "./own.ts";
 import { LENGTH, type ModelQuestions, openQuestions, tokenizerOf } from "./questions.ts";
+import { tokenizerBytes } from "../../models/llama/tokenizer.ts";
 import { recipeFor } from "./recipe.ts";
 import { decodingNeeds } from "./room.ts";
 import { alpacaPrompt } from "./template.ts";
@@ -110,7 +111,11 @@ async function show(
   const queries = asked.map(({ query }) => query);
   const answer = (by: CausalLanguageModel, of: Params) =>
     respond(by, of, questions.tokenizer, queries, answering(questions));
-  const { params: published } = await loadParams(model, key(seed), model.layer, { precision, quantise });
+  // What was not trained is what was published, and is there.
+  const own = specs(model.layer);
+  const isPublished = (path: Path) => path in own && !isTrainable(layer)(path);
+  const { kept: known } = partition<Tensor>(isPublished)(params);
+  const { params: published } = await loadParams(model, key(seed), model.layer, { precision, quantise }, known);
   try {
     const before = await answer(asLanguageModel(model, model.layer), published);
     const after = await answer(asLanguageModel(model, layer), params);
@@ -121,7 +126,7 @@ async function show(
     })));
     await writeWhole(`${folder}/answers.md`, report);
   } finally {
-    dispose(published as Record<string, Tensor>);
+    dispose(partition<Tensor>(isPublished)(published).rest as Record<string, Tensor>);
   }
 }
 
@@ -151,6 +156,7 @@ async function open(
     objective: reasoningObjective(underRun(layer, run)),
     examples: questions.train.length,
     longest: longestRow(questions.train, lengthMultiple(questions.train, questions.validation)),
+    evaluations: await judgingNeeds(model, questions),
     training: reasoningTask(layer, questions, run),
     show: (params, folder) => show({ model, layer }, params, questions, run, folder),
   };
@@ -172,30 +178,27 @@ async function answerNeeds(
   data: ReasoningData,
   run: EvaluationRun<ReasoningSettings>,
 ): Promise<Needs> {
-  return needsOfAnswers(model, await openQuestions(model, data, run));
+  return await needsOfAnswers(model, await openQuestions(model, data, run));
 }
 
-function needsOfAnswers(model: Model, questions: ModelQuestions): Needs {
+async function needsOfAnswers(model: Model, questions: ModelQuestions): Promise<Needs> {
   const { asked, tokenizer } = questions;
   const { maxTokens: tokens = 0, batchSize = 1 } = answering(questions);
   const lengths = asked.map(({ query }) => encodeOpen(tokenizer, alpacaPrompt(query)).length);
   const rows = Math.min(batchSize, asked.length);
-  return decodingNeeds(model, { rows, length: Math.max(1, ...lengths), tokens });
+  return await decodingNeeds(model, { rows, length: Math.max(1, ...lengths), tokens });
 }
 
-async function evaluationNeeds(
-  model: Model,
-  data: ReasoningData,
-  run: EvaluationRun<ReasoningSettings>,
-): Promise<Needs> {
-  const questions = await openQuestions(model, data, run);
+/** What judging takes: the loss's or the answers' largest pass, and the tokenizer. */
+async function judgingNeeds(model: Model, questions: ModelQuestions): Promise<Needs> {
   const { validation, train, asked, evalBatch = EVALUATION_BATCH } = questions;
   const loss = forwardNeeds(reasoning as TaskKind, model, {
-    batch: evalBatch,
+    batch: Math.min(evalBatch, validation.length),
     length: longestRow(validation, lengthMultiple(train, validation)),
   });
-  const answers = asked.length === 0 ? undefined : needsOfAnswers(model, questions);
-  return (layer, kept) => Math.max(loss(layer, kept), answers?.(layer, kept) ?? 0);
+  const answers = asked.length === 0 ? undefined : await needsOfAnswers(model, questions);
+  const held = await tokenizerBytes(model);
+  return (layer, kept) => Math.max(loss(layer, kept) + held, answers?.(layer, kept) ?? 0);
 }
 
 /**
@@ -229,6 +232,7 @@ export const reasoning: TaskKind<ReasoningSettings, ReasoningData, PromptPair, s
   baseline: { adapter: NO_METHOD, name: "unadapted" },
   models: "a llama model",
   compact: true,
+  holds: tokenizerBytes,
   trains: ({ signature: { inputs, outputs } }) => inputs[0].name === "input_ids" && `${outputs}` === "logits",
   besides: () => [],
   recipe: recipeFor,
@@ -241,7 +245,7 @@ export const reasoning: TaskKind<ReasoningSettings, ReasoningData, PromptPair, s
   holdOut: holdOutQuestions,
   dataFacts: ({ examples }) => ({ examples: { worked: examples.length } }),
   open,
-  evaluationNeeds,
+  evaluationNeeds: async (model, data, run) => await judgingNeeds(model, await openQuestions(model, data, run)),
   evaluate,
   predict: async ({ model, layer, params }, prompt, { own: { answerTokens = LENGTH } }) => {
     const tokenizer = await tokenizerOf(model);

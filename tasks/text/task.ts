@@ -7,6 +7,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import { asLanguageModel, type CausalLanguageModel, type Model } from "../../models/mod.ts";
+import { tokenizerBytes } from "../../models/llama/tokenizer.ts";
 import type { OwnDataOptions } from "../data/own.ts";
 import { reasoning } from "../reasoning/task.ts";
 import { evaluateReasoning, reasoningObjective } from "../reasoning/objective.ts";
@@ -100,7 +101,8 @@ async function open(
     layer,
     objective: reasoningObjective(underRun(layer, run)),
     examples: texts.train.length,
-    longest: longestRow(texts.train, lengthMultiple(texts.train, texts.validation)),
+    longest: longestRow(texts.train, multiple),
+    evaluations: await judgingNeeds(model, texts, run.evalBatch),
     training: {
       deciding: { metric: "loss", better: "lower" },
       evaluate: async (params) => (await judge(layer, params, texts, run.evalBatch)).metrics,
@@ -123,25 +125,23 @@ async function evaluate(
   return { metrics, details: { ...metrics, responses }, notes: texts.notes };
 }
 
-/** What an evaluation takes: the losses', the choices' and the answers' largest pass. */
-async function evaluationNeeds(
+/** What judging takes: the losses', the choices' and the answers' largest pass, and the tokenizer. */
+async function judgingNeeds(
   model: Model,
-  data: TextData,
-  run: EvaluationRun<TextSettings>,
+  { train, validation, choices, asked, encoding }: ModelTexts,
+  rows: number = EVALUATION_BATCH,
 ): Promise<Needs> {
-  const prepared = await prepareTexts(model, data, run, "test");
-  const { train, validation, choices, asked, encoding } = prepared;
-  const { evalBatch: rows = EVALUATION_BATCH } = run;
   const judged = [...validation, ...choices.flatMap(({ encoded }) => encoded)];
+  const held = await tokenizerBytes(model);
   const loss = forwardNeeds(texts as TaskKind, model, {
-    batch: rows,
+    batch: Math.min(rows, judged.length),
     length: longestRow(judged, lengthMultiple(train, validation)),
   });
-  if (asked.length === 0) return loss;
+  if (asked.length === 0) return (layer, kept) => loss(layer, kept) + held;
   const length = Math.max(1, ...asked.map(({ ids }) => ids.length));
   const tokens = Math.min(encoding.length, ANSWER);
-  const answers = decodingNeeds(model, { rows: Math.min(rows, asked.length), length, tokens });
-  return (layer, kept) => Math.max(loss(layer, kept), answers(layer, kept));
+  const answers = await decodingNeeds(model, { rows: Math.min(rows, asked.length), length, tokens });
+  return (layer, kept) => Math.max(loss(layer, kept) + held, answers(layer, kept));
 }
 
 /** Rows in memory as examples. */
@@ -198,6 +198,7 @@ export const texts: TaskKind<TextSettings, unknown, Readonly<Record<string, unkn
   baseline: { adapter: NO_METHOD, name: "unadapted" },
   models: "a llama model",
   compact: true,
+  holds: reasoning.holds,
   trains: reasoning.trains,
   besides: () => [],
   recipe: () => recipe,
@@ -210,7 +211,8 @@ export const texts: TaskKind<TextSettings, unknown, Readonly<Record<string, unkn
   holdOut: (data, count) => holdOutTexts(data as TextData, count),
   dataFacts: (data) => textFacts(data as TextData),
   open: (run, { model, data }, reporter) => open(run, { model, data: data as TextData }, reporter),
-  evaluationNeeds: (model, data, run) => evaluationNeeds(model, data as TextData, run),
+  evaluationNeeds: async (model, data, run) =>
+    await judgingNeeds(model, await prepareTexts(model, data as TextData, run, "test"), run.evalBatch),
   evaluate: (trained, data, run) => evaluate(trained, data as TextData, run),
   predict: async ({ model, layer, params }, prompt, { own }) => {
     const encoding = await encodingFor(model, own);

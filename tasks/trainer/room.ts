@@ -238,7 +238,7 @@ function* smaller(run: Sized, canQuantise: boolean): Generator<readonly [change:
  */
 export async function requireRoomToTrain(kind: TaskKind, prepared: PreparedTask, run: Run): Promise<void> {
   const room = roomThere();
-  const { model, layer, longest = 0, picture } = prepared;
+  const { model, layer, longest = 0, picture, evaluations } = prepared;
   if (room === undefined || !isWorthAPlan(layer, room)) return;
   // It takes no steps.
   if (run.adapter === NO_METHOD) return await requireRoomToUse(model, () => layer, holdingOf(kind, run));
@@ -246,12 +246,13 @@ export async function requireRoomToTrain(kind: TaskKind, prepared: PreparedTask,
   const other = roomier(room);
   const forms = await keepers(model, layer, {}, [name, other]);
   const isCompact = [...forms({}, name)?.values() ?? []].some(isBlockForm);
+  const held = await kind.holds?.(model) ?? 0;
   const needs = (sized: Sized, backend: BackendName): number => {
     const kept: Kept = { backend, precision: sized.precision, forms: forms(holdingOf(kind, sized), backend) };
     const { gradientCheckpointing } = sized;
     const size = { batch: partRows(sized), length: longest, picture };
     const step = planTask(kind, model, layer, { ...size, ...kept, gradientCheckpointing });
-    return Math.max(planLoading(layer, kept), step.processBytes);
+    return Math.max(planLoading(layer, kept), step.processBytes + held, evaluations?.(layer, kept) ?? 0);
   };
   const others = function* (): Generator<Smaller> {
     const canQuantise = kind.compact === true && run.quantise === undefined && !isCompact && known?.has("nf4") === true;

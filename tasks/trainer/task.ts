@@ -157,6 +157,8 @@ export interface PreparedTask {
   readonly longest?: number;
   /** Size of pictures, where it is another than the model's own. */
   readonly picture?: BatchSize["picture"];
+  /** What its evaluations take by plan, where they are planned. */
+  readonly evaluations?: Needs;
   /** Momentum (AdamW's beta1) by step, for schedules that move it too. */
   readonly momentum?: (span: { readonly steps: number; readonly warmup: number }) => (step: number) => number;
   /** Pictures and texts of what was trained, into a folder that exists. */
@@ -222,6 +224,12 @@ export interface TaskKind<
   trains(model: Model): boolean;
   /** Whether its weights may be kept in fewer bits: it reads them in compiled functions only. */
   readonly compact?: true;
+  /**
+   * Bytes that whatever is done with a model holds besides tensors, by plan: a tokenizer.
+   *
+   * @internal
+   */
+  holds?(model: Model): Promise<number>;
   /** Methods that go with every other: a head, a table of labels. */
   besides(model: Model): readonly string[];
   /** Default settings for a model and data. */

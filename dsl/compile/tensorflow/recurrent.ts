@@ -19,24 +19,21 @@ import {
 import { type StoredForm, storedForm } from "../../engine/stored.ts";
 import { isOnGpu } from "../../engine/tensorflow.ts";
 import { flatten, type Params, type Tree } from "../../tree.ts";
-import type { Program, ValueId, ValueType } from "../program.ts";
+import type { ValueId, ValueType } from "../program.ts";
 import type { Recurrent, RecurrentFunction, RecurrentOptions } from "../recurrence.ts";
 import { trace } from "../trace.ts";
+import { type Continued, continued } from "./continued.ts";
 import { after } from "./feed.ts";
-import { halve, nothingHalved } from "./half.ts";
 import { lower } from "./lower.ts";
 import { inType, type Operand, T } from "./lowering.ts";
-import { inPieces } from "./pieces.ts";
 import { prepareGraph } from "./prepare.ts";
 import { canFuse, FUSE_FROM } from "./probe.ts";
 import { blockParts } from "./repeated.ts";
-import { hasRowProducts, rowProducts, rowWeights, suitsBlocks } from "./row_products.ts";
+import { hasRowProducts } from "./row_products.ts";
 import { fixedVariables, namesOf, typeIn, variable } from "./variables.ts";
 
-/** A function's program and what its values are. */
-interface RecurrentProgram {
-  /** Inputs: parameters, what is kept, the input. Outputs: results, what is added. */
-  readonly program: Program;
+/** A function's program and what its values are; inputs: parameters, what is kept, the input; outputs: results, what is added. */
+interface RecurrentProgram extends Continued {
   readonly parameters: number;
   readonly kept: number;
   /** What parameters are stored as, those that are. */
@@ -44,12 +41,7 @@ interface RecurrentProgram {
   readonly results: readonly string[];
   /** Which of what is kept each added output is for. */
   readonly added: readonly number[];
-  /** Parameters that bf16 keeps in it besides those that {@linkcode halve} finds: products of a few rows read them. */
-  readonly half: ReadonlySet<ValueId>;
 }
-
-/** Of fewer blocks than this, compiling one takes longer than it saves. */
-const BLOCKS_FROM = 8;
 
 /** Names of the nodes that a session of the graph uses. */
 interface RecurrentGraph {
@@ -71,6 +63,7 @@ function programOf(
   f: RecurrentFunction,
   given: readonly [parameters: Params, kept: Tree<ValueType>, input: Params],
   { precision = "float32", ownProducts = true }: RecurrentOptions,
+  inBlocks: boolean,
 ): RecurrentProgram {
   const flat = typesIn(given);
   const names = Object.keys(given[1]);
@@ -85,37 +78,24 @@ function programOf(
     flat.leaves.map(({ shape, dtype }) => ({ shape, dtype })),
     { precision },
   );
-  const weights = Object.values(given[0]);
-  const prepared = prepareGraph(traced);
-  const forms = weights.map(storedForm);
-  const places = new Map(prepared.inputs.slice(0, weights.length).map((value, i) => [value, i]));
-  const read = new Set(
-    ownProducts && hasRowProducts()
-      ? [...rowWeights(prepared, weights.length)].filter((value) => (forms[places.get(value)!] ?? "bf16") === "bf16")
-      : [],
-  );
-  const byRows = rowProducts(prepared, read);
-  const program = precision === "float32" && !isOnGpu() ? inPieces(byRows) : byRows;
+  const forms = Object.values(given[0]).map(storedForm);
+  const byRows = ownProducts && hasRowProducts();
+  const options = { forms, kept: names.length, precision, byRows, inBlocks: inBlocks && canFuse(), cut: !isOnGpu() };
   return {
-    program,
+    ...continued(prepareGraph(traced), options),
     forms,
-    parameters: weights.length,
+    parameters: forms.length,
     kept: names.length,
     results,
     added,
-    half: precision === "bf16" ? read : new Set(),
   };
 }
 
 /** Builds the graph. */
 function recurrentGraph(
-  { program, parameters, kept, results, added, forms, half }: RecurrentProgram,
-  { precision }: RecurrentOptions,
-  inBlocks: boolean,
+  { program, halved, blocks, parameters, kept, results, added, forms }: RecurrentProgram,
 ): RecurrentGraph {
   const graph = graphBuilder();
-  const chosen = precision === "bf16" ? halve(program, parameters + kept) : nothingHalved;
-  const halved = { ...chosen, values: new Set([...chosen.values, ...half]) };
   const typeOf = typeIn(program, halved);
   const keptValues = program.inputs.slice(parameters, parameters + kept);
   const inputValues = program.inputs.slice(parameters + kept);
@@ -132,10 +112,8 @@ function recurrentGraph(
     ...inputValues.map((value, i) => [value, input[i]] as const),
   ]);
   const source = { program, given, halved };
-  const isStored = forms.some((form) => form !== undefined && form !== "bf16");
-  const parts = inBlocks && canFuse() && !isStored && suitsBlocks(program) ? blockParts(source) : undefined;
-  const isWorthwhile = (parts?.clusters.length ?? 0) >= BLOCKS_FROM;
-  const place = lower(graph, source, isWorthwhile ? parts! : canFuse() ? FUSE_FROM : Infinity, inputValues);
+  const parts = blocks && blockParts(source, blocks);
+  const place = lower(graph, source, parts ?? (canFuse() ? FUSE_FROM : Infinity), inputValues);
   const outputs = program.outputs.map(place);
   const made = outputs.slice(0, results.length).map((output, i) =>
     graph.add("Identity", [inType(output, elementOf(program.types[program.outputs[i]].dtype), graph.add)], {
@@ -228,8 +206,8 @@ export function startRecurrentGraph(f: RecurrentFunction, parameters: Params, op
   let shape: Tree<ValueType> = {};
 
   const open = (input: Params): Open => {
-    const program = programOf(f, [parameters, shape, input], options);
-    const graph = recurrentGraph(program, options, options.blocks?.(input) ?? false);
+    const program = programOf(f, [parameters, shape, input], options, options.blocks?.(input) ?? false);
+    const graph = recurrentGraph(program);
     const opened: Open = { graph, session: openSession(graph.graph), names: program.results };
     const constants = [...program.program.constants.values()]
       .flatMap((constant) => constant.kind === "tensor" ? [constant.tensor] : []);

@@ -57,12 +57,13 @@ export function blocksOf(program: Program): readonly Cluster[] {
 }
 
 /**
- * The blocks of a program as functions to be called.
+ * Blocks of a program as functions to be called.
  *
  * @param source The program
+ * @param clusters Its blocks
  */
-export function blockParts(source: Source): Parts {
-  return { clusters: blocksOf(source.program), prepare: (block, outputs) => prepared(source, block, outputs) };
+export function blockParts(source: Source, clusters: readonly Cluster[]): Parts {
+  return { clusters, prepare: (block, outputs) => prepared(source, block, outputs) };
 }
 
 /** A block whose results are what calls outside read. */

@@ -14,6 +14,7 @@ import { feedOf, sender } from "./feed.ts";
 import { nothingHalved } from "./half.ts";
 import { lower } from "./lower.ts";
 import { type Operand, T } from "./lowering.ts";
+import { withTensors } from "./large_constants.ts";
 import { fuseFromFor } from "./probe.ts";
 
 /** Settings of {@linkcode graphReplayer}. */
@@ -36,14 +37,15 @@ function dataOf({ calls, inputs, types }: Program): readonly ValueId[] {
  * Prepares a program as a graph that is fed all its inputs, weights too: on a CPU TensorFlow reads them where they are, on
  * a GPU those that are the same as the last time stay there.
  *
- * @param program The program, prepared for graphs
+ * @param prepared The program, prepared for graphs
  * @param options See {@linkcode GraphReplayOptions}
  * @throws OneloraError for kernels and types that TensorFlow graphs are not made of here
  */
 export function graphReplayer(
-  program: Program,
+  prepared: Program,
   { asWords = isOnGpu(), forms = [], calls }: GraphReplayOptions = {},
 ): Replayer {
+  const { program, dispose } = withTensors(prepared);
   const graph = graphBuilder();
   const closedOver = [...program.constants].flatMap(([value, constant]) =>
     constant.kind === "tensor" ? [{ value, tensor: constant.tensor }] : []
@@ -75,6 +77,9 @@ export function graphReplayer(
   const constants = closedOver.map(({ tensor }) => tensor);
   return {
     run: (inputs) => send([...inputs, ...constants], results).map(tensorOf),
-    dispose: session.dispose,
+    dispose: () => {
+      session.dispose();
+      dispose();
+    },
   };
 }

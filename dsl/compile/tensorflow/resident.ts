@@ -26,6 +26,7 @@ import { trace } from "../trace.ts";
 import { type StepGraph, stepGraph, type StepGraphOptions } from "./step_graph.ts";
 import type { StepProgram } from "./step_program.ts";
 import { type Sender, sender } from "./feed.ts";
+import { withTensors } from "./large_constants.ts";
 import { canFuse, fuseFromFor } from "./probe.ts";
 import { preparing } from "./prepare.ts";
 
@@ -147,25 +148,32 @@ export function startGraph<Batch extends Params>(
   const openFor = (batch: Batch, staying: Params, signature: string): Open => {
     const isStaying = Object.keys(batch).map((name) => name in staying);
     const settled = { ...settle(options, opened.size === 0), staying: isStaying };
-    const program = programOf(step, { frozen, trained, optimiser }, batch, settled);
-    if (settled.whole) options.onCompile?.("compiling the step, which may take a minute the first time");
-    const graph = stepGraph(program, settled);
-    const session = openSession(graph.graph);
-    const open = { signature, graph, metrics: program.metrics, session, send: sender(session, graph.batch) };
+    const prepared = programOf(step, { frozen, trained, optimiser }, batch, settled);
+    const { program, dispose } = withTensors(prepared.program);
+    const converted: Handle[] = [];
+    let session: GraphSession | undefined;
     try {
-      const constants = [...program.program.constants.values()]
-        .flatMap((constant) => constant.kind === "tensor" ? [handleOf(constant.tensor)] : []);
+      if (settled.whole) options.onCompile?.("compiling the step, which may take a minute the first time");
+      const graph = stepGraph({ ...prepared, program }, settled);
+      session = openSession(graph.graph);
+      const open = { signature, graph, metrics: prepared.metrics, session, send: sender(session, graph.batch) };
+      const inType = (tensor: tf.Tensor, i: number, form = storedForm(tensor)): Handle => {
+        if (graph.fixedTypes[i] !== ELEMENT.bfloat16 || form !== undefined) return handleOf(tensor);
+        converted.push(castHandle(handleOf(tensor), ELEMENT.float32, ELEMENT.bfloat16));
+        return converted.at(-1)!;
+      };
+      const constants = [...program.constants.values()]
+        .flatMap((constant) => constant.kind === "tensor" ? [constant.tensor] : [])
+        .map((tensor, i) => inType(tensor, frozenCount + i));
       if (current === undefined) {
         // Tensor by tensor, so that there are never two copies of a whole model.
-        const converted: Handle[] = [];
         const handles = tensors.slice(0, frozenCount).map((tensor, i) => {
-          if (graph.fixedTypes[i] !== ELEMENT.bfloat16 || forms[i] !== undefined) return handleOf(tensor);
-          converted.push(castHandle(handleOf(tensor), ELEMENT.float32, ELEMENT.bfloat16));
-          tensor.dispose();
-          return converted.at(-1)!;
+          const before = converted.length;
+          const handle = inType(tensor, i, forms[i]);
+          if (converted.length > before) tensor.dispose();
+          return handle;
         });
         upload(open, { fixed: [...handles, ...constants], moving: tensors.slice(frozenCount).map(handleOf) });
-        converted.forEach(freeHandle);
         tf.dispose([...tensors]);
       } else {
         const { session, graph: { values } } = current;
@@ -177,11 +185,14 @@ export function startGraph<Batch extends Params>(
         );
         handOver(current, open);
       }
+      return open;
     } catch (error) {
-      open.session.dispose();
+      session?.dispose();
       throw error;
+    } finally {
+      converted.forEach(freeHandle);
+      dispose();
     }
-    return open;
   };
 
   const handOver = (from: Open, to: Open) =>

@@ -91,5 +91,24 @@ export function planCases(language: string): readonly PlanCase[] {
     ${language} step lora 8x32 bf16 nf4
     ${language} forward lora 2x512 float32
     ${language} decode 1lora 2x16 float32
+    vit-micro step bitfit+head 256 float32
+    llama-micro step all 64x32 float32
+    dpt-micro step lora 8 float32
+    dit-micro forward lora 128 float32
+    deit-tiny-distilled step all 64 float32
+    deit-small-distilled step lora+head 32 bf16
+    deit-small-distilled forward head 64 float32
+    vit-base step diffit+head 8 float32
+    vit-base step mora1+head 6 bf16
+    vit-base forward 1lora+head 16 float32
+    depth-anything-small step bitfit 1 float32
+    ${language} step lora 4x128 float32
+    ${language} step dora 2x128 bf16
+    ${language} step 1lora 1x512 bf16
+    ${language} step mora6 2x64 bf16 int8
+    ${language} forward dora 1x768 bf16
+    ${language} decode lora 4x32 float32
+    ${language} decode lora 1x256 bf16
+    ${language} decode 1lora 2x64 bf16 int8
   `);
 }
