@@ -10,8 +10,8 @@ import type { StoredForm } from "../engine/stored.ts";
 import { flatten, type Params, type Tree } from "../tree.ts";
 import { keeping, largestUnpacked, processBytes, programBytes } from "./keeping.ts";
 import { bytesOf, planMemory, type ValueType } from "./program.ts";
+import type { Continued } from "./continuation.ts";
 import type { RecurrentFunction } from "./recurrence.ts";
-import type { Continued } from "./tensorflow/continued.ts";
 import { halve, nothingHalved } from "./tensorflow/half.ts";
 import { trace } from "./trace.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Pass } from "../compile/passes.ts";
-import type { Continued, ContinuedOptions } from "../compile/tensorflow/continued.ts";
+import type { Continued, ContinuedOptions } from "../compile/continuation.ts";
 import type { Halved } from "../compile/tensorflow/half.ts";
 import type { Call, Program, ValueId } from "../compile/program.ts";
 import type { Replayer, ReplayOptions } from "../compile/replay.ts";

@@ -256,7 +256,7 @@ export function openDecoder(model: CausalLanguageModel, params: Params, options:
       standing = { at: 0, room, unused: length - longest, padding, slots: prompts.map((_, row) => row) };
       running.keep(
         Object.fromEntries(
-          [...sizes].map(([name, [heads, size]]) => [name, tf.zeros([all.length, heads, room, size])]),
+          [...sizes].map(([name, [heads, size]]) => [name, tf.fill([all.length, heads, room, size], 0)]),
         ),
       );
       return read(all.map((ids, row) => [...Array<number>(padding[row]).fill(0), ...ids]));

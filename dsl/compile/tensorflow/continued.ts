@@ -4,43 +4,15 @@
  *
  * @module
  */
-import type { Precision } from "../../engine/precision.ts";
-import type { StoredForm } from "../../engine/stored.ts";
 import type { Program, ValueId } from "../program.ts";
-import type { Cluster } from "./clusters.ts";
-import { halve, type Halved, nothingHalved } from "./half.ts";
+import type { Continued, ContinuedOptions } from "../continuation.ts";
+import { halve, nothingHalved } from "./half.ts";
 import { inPieces } from "./pieces.ts";
 import { blocksOf } from "./repeated.ts";
 import { rowProducts, rowWeights, suitsBlocks } from "./row_products.ts";
 
 /** Of fewer blocks than this, compiling one takes longer than it saves. */
 const BLOCKS_FROM = 8;
-
-/** How a program is made of a recurrent function. */
-export interface ContinuedOptions {
-  /** What its first inputs, the parameters, are stored as, those that are. */
-  readonly forms: readonly (StoredForm | undefined)[];
-  /** How many of its inputs are kept between calls, which come after the parameters. */
-  readonly kept: number;
-  /** Precision of parameters and matrix products. */
-  readonly precision: Precision;
-  /** Whether the kernel for products of a few rows is to be used, and is there. */
-  readonly byRows: boolean;
-  /** Whether blocks are to be compiled. */
-  readonly inBlocks: boolean;
-  /** Whether products of some rows are cut. */
-  readonly cut: boolean;
-}
-
-/** A program, and how it is run. */
-export interface Continued {
-  /** The program. */
-  readonly program: Program;
-  /** What of it is in bfloat16: parameters that products of a few rows read, too. */
-  readonly halved: Halved;
-  /** The blocks that are compiled, where they are. */
-  readonly blocks?: readonly Cluster[];
-}
 
 /**
  * What a recurrent function's program becomes.
