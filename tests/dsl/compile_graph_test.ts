@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { adapt } from "../../adapters/mod.ts";
-import { apply, compile, init, key, type Params, useBackend } from "../../dsl/mod.ts";
+import { apply, compile, init, key, type Params, type PureStep, startResident, useBackend } from "../../dsl/mod.ts";
 import { feedOf } from "../../dsl/compile/tensorflow/feed.ts";
 import { ELEMENT, graphBuilder } from "../../dsl/engine/tensorflow_graph/graph.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
@@ -93,4 +93,34 @@ Deno.test("large inputs have no shape before they are fed: TensorFlow would make
   assertEquals("shape" in nodeOf(large.node).attrs, false);
   assertEquals(nodeOf(large.value.name).attrs.shape, { shape: [2 ** 14] });
   assertEquals(nodeOf(small.node).attrs.shape, { shape: [3] });
+});
+
+Deno.test({
+  name: "a step that closes over many numbers is given them, in float32 and bf16, for every size of batch",
+  ignore,
+  fn: async () => {
+    await useBackend("tensorflow");
+    const size = 2 ** 8;
+    const numbers = Float32Array.from({ length: size * size }, (_, i) => (i % 5 - 2) / 2);
+    for (const precision of ["float32", "bf16"] as const) {
+      await withoutLeaks(async () => {
+        const step: PureStep = ({ frozen, trained, optimiser }, { x }) => {
+          const product = tf.matMul(x as tf.Tensor2D, tf.tensor2d(numbers, [size, size]));
+          const loss: tf.Scalar = tf.mean(tf.mul(tf.add(product, trained.b), frozen.w));
+          return [{ frozen, trained: { b: tf.add(trained.b, 1) }, optimiser }, { loss }];
+        };
+        const state = { frozen: { w: tf.fill([size], 2) }, trained: { b: tf.scalar(3) }, optimiser: {} };
+        const resident = startResident(step, state, { precision });
+        for (const [rows, b] of [[16, 3], [32, 4], [16, 5]]) {
+          const x = tf.fill([rows, size], 0.5);
+          const { loss } = await resident.step({ x });
+          // The mean of 0.5 times the numbers' sums over rows, plus b, times 2.
+          const sum = numbers.reduce((total, each) => total + each, 0) / size;
+          assertEquals(Math.abs(loss - 2 * (0.5 * sum + b)) < 1e-2, true, `${precision} ${rows}: ${loss}`);
+          x.dispose();
+        }
+        resident.dispose();
+      });
+    }
+  },
 });
