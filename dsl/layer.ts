@@ -381,9 +381,11 @@ export function sequence<Rest extends readonly unknown[]>(
  * `x -> x + inner(x)`; transparent to paths.
  *
  * @param inner The layer
+ * @param part What of x the inner layer's result is added to (default all of it)
  */
 export function residual<Rest extends readonly unknown[]>(
   inner: Layer<readonly [tf.Tensor, ...Rest]>,
+  part: (x: tf.Tensor) => tf.Tensor = (x) => x,
 ): Layer<readonly [tf.Tensor, ...Rest]> {
-  return { ...inner, forward: (self, x, ...rest) => tf.add(x, inner.forward(self, x, ...rest)) };
+  return { ...inner, forward: (self, x, ...rest) => tf.add(part(x), inner.forward(self, x, ...rest)) };
 }

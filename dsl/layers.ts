@@ -5,6 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { isRecordedWhole } from "./engine/kernels.ts";
 import { between, gaussian, type Initialiser, ones, zeros } from "./initialise.ts";
 import { type AnyLayer, defineLayer, type Layer, parameter } from "./layer.ts";
 import { linear } from "./linear.ts";
@@ -98,10 +99,24 @@ export interface SelfAttentionOptions {
   readonly weight?: Initialiser;
   /** Part names in the checkpoint: three projections or one fused, and the output projection. */
   readonly names: { readonly qkv: readonly [string, string, string] | string; readonly output: string };
+  /** Tokens whose results are wanted, if not all: see {@linkcode firstTokens}. */
+  readonly wanted?: number;
 }
 
 /**
- * Multi-head self-attention, [B, N, D] -> [B, N, D]: softmax(q k^T / sqrt(D / H)) v, projected. With a fused `qkv`
+ * The first tokens, where a step becomes one compiled function and nothing reads the others: [B, N, D] -> [B, wanted, D]. The
+ * function then does not compute what is thrown away, nor the gradients of it, which are zeros. Elsewhere all tokens.
+ *
+ * @param x Activations
+ * @param wanted How many are read (default all)
+ */
+export function firstTokens(x: tf.Tensor, wanted?: number): tf.Tensor {
+  if (wanted === undefined || !isRecordedWhole()) return x;
+  return tf.slice(x, [0, 0, 0], [x.shape[0], wanted, x.shape[2]!]);
+}
+
+/**
+ * Multi-head self-attention, [B, N, D] -> [B, N or wanted, D]: softmax(q k^T / sqrt(D / H)) v, projected. With a fused `qkv`
  * name the three projections are one linear layer of 3 D outputs in the order query, key, value.
  *
  * @param options See {@linkcode SelfAttentionOptions}
@@ -121,9 +136,10 @@ export function selfAttention(
     params: {},
     parts: { ...projections, [names.output]: linear(dim, dim, { weight }) },
     forward: (self, x, attentionOptions) => {
+      const asked = firstTokens(x, options.wanted);
       const parts = typeof qkv === "string"
-        ? tf.split(self.call(qkv, x), 3, -1)
-        : qkv.map((name) => self.call<tf.Tensor>(name, x));
+        ? tf.split(self.call(qkv, x), 3, -1).map((part, i) => i === 0 ? firstTokens(part, options.wanted) : part)
+        : qkv.map((name, i) => self.call<tf.Tensor>(name, i === 0 ? asked : x));
       const [q, k, v] = parts.map((part) => splitHeads(part, heads));
       return self.call(names.output, mergeHeads(attention(q, k, v, attentionOptions ?? {})));
     },

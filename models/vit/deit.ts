@@ -7,13 +7,13 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { gaussian } from "../../dsl/initialise.ts";
-import { defineLayer, type Layer, stack } from "../../dsl/layer.ts";
+import { defineLayer, type Layer } from "../../dsl/layer.ts";
 import { layerNormLayer } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { type Json, labelNames, wrongField } from "../config.ts";
 import { type Family, family } from "../family.ts";
 import { vitSettings } from "./settings.ts";
-import { readVit, vitBlock, type VitConfig, vitEmbeddings, vitKeys, writeVit } from "./vit.ts";
+import { readVit, vitBlocks, type VitConfig, vitEmbeddings, vitKeys, writeVit } from "./vit.ts";
 
 /** Sizes of a DeiT. */
 export interface DeitConfig extends VitConfig {
@@ -38,7 +38,7 @@ export function deit(config: DeitConfig): Layer {
     params: {},
     parts: {
       embeddings: vitEmbeddings(config, true),
-      "encoder.layer": stack(config.layers, () => vitBlock(config)),
+      "encoder.layer": vitBlocks(config, twoHeads ? 2 : 1),
       layernorm: layerNormLayer(hidden, config.eps),
       ...(twoHeads ? { cls_classifier: head(), distillation_classifier: head() } : { classifier: head() }),
     },

@@ -7,7 +7,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { gaussian, zeros } from "../../dsl/initialise.ts";
 import { defineLayer, type Layer, parameter, residual, sequence, serial, stack } from "../../dsl/layer.ts";
-import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../../dsl/layers.ts";
+import { activationLayer, firstTokens, layerNormLayer, patchEmbedLayer, selfAttention } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { activations } from "../../dsl/ops/activation.ts";
 import { forEach } from "../../dsl/ops/repeat.ts";
@@ -89,20 +89,25 @@ export function vitEmbeddings(config: VitConfig, distilled: boolean = false): La
  * Pre-norm transformer block, [B, N, D] -> [B, N, D]: x += attention(norm x); x += mlp(norm x).
  *
  * @param config Sizes
+ * @param wanted Tokens of its result that are read, if not all ({@linkcode firstTokens})
  */
-export function vitBlock(config: VitConfig): Layer {
+export function vitBlock(config: VitConfig, wanted?: number): Layer {
   const { hidden, intermediate, eps } = config;
   const separate = ["attention.query", "attention.key", "attention.value"] as const;
   return sequence(
-    residual(serial({
-      layernorm_before: layerNormLayer(hidden, eps),
-      attention: selfAttention({
-        dim: hidden,
-        heads: config.heads,
-        qkvBias: config.qkvBias,
-        names: { qkv: config.fusedQkv ? "attention.qkv" : separate, output: "output.dense" },
+    residual(
+      serial({
+        layernorm_before: layerNormLayer(hidden, eps),
+        attention: selfAttention({
+          dim: hidden,
+          heads: config.heads,
+          qkvBias: config.qkvBias,
+          names: { qkv: config.fusedQkv ? "attention.qkv" : separate, output: "output.dense" },
+          wanted,
+        }),
       }),
-    })),
+      (x) => firstTokens(x, wanted),
+    ),
     residual(serial({
       layernorm_after: layerNormLayer(hidden, eps),
       "intermediate.dense": linear(hidden, intermediate, { weight: gaussian(0.02) }),
@@ -110,6 +115,16 @@ export function vitBlock(config: VitConfig): Layer {
       "output.dense": linear(intermediate, hidden, { weight: gaussian(0.02) }),
     })),
   );
+}
+
+/**
+ * The blocks of a ViT whose heads read its first tokens alone.
+ *
+ * @param config Sizes
+ * @param read How many tokens they read
+ */
+export function vitBlocks(config: VitConfig, read: number): Layer<readonly [tf.Tensor, ...unknown[]]> {
+  return stack(config.layers, (i) => vitBlock(config, i === config.layers - 1 ? read : undefined));
 }
 
 /**
@@ -123,7 +138,7 @@ export function vit(config: VitConfig): Layer {
     params: {},
     parts: {
       embeddings: vitEmbeddings(config),
-      "encoder.layer": stack(config.layers, () => vitBlock(config)),
+      "encoder.layer": vitBlocks(config, 1),
       layernorm: layerNormLayer(config.hidden, config.eps),
       classifier: linear(config.hidden, config.labels.length, { role: "head", weight: gaussian(0.02) }),
     },

@@ -13,7 +13,7 @@ import {
 import type { Precision } from "../../engine/precision.ts";
 import type { ValueId } from "../program.ts";
 import { after, type Feed, feedOf } from "./feed.ts";
-import { functionBuilder, type NodeSink, outputsOf } from "./function_builder.ts";
+import { functionBuilder, type NodeSink } from "./function_builder.ts";
 import { halve, nothingHalved } from "./half.ts";
 import { lower, type Source } from "./lower.ts";
 import { type Gate, gateOf, inPlace } from "./in_place.ts";
@@ -106,53 +106,56 @@ function asNodes(
 }
 
 /**
- * Calls what is made of a program as one compiled function.
- *
- * @param graph Where to
- * @param source The program, where its inputs are found, and what is in bfloat16
- * @param held Inputs that are there anyway
- * @param make The function's results, of the program's and of its inputs within the function
- * @returns Names of the results
+ * The step as one compiled function. It takes variables themselves: hundreds of nodes that read them would run before it, and
+ * what moving ones are next is written into their memory, where results beside them would take as much again. Where the loss is
+ * not finite they stay what they are.
  */
-function called(
+function asFunction(
   graph: GraphBuilder,
+  step: StepProgram,
   source: Source,
-  held: Held,
-  make: (results: readonly Operand[], given: Source["given"], body: NodeSink) => readonly Operand[],
-): readonly string[] {
-  const operands = [...source.given.values()];
+  variableOf: ReadonlyMap<ValueId, Variable>,
+): Computed {
+  const { program, fixed, moving, loss } = step;
+  const state = program.inputs.slice(fixed, fixed + moving);
+  const others = new Set(program.inputs.slice(fixed + moving));
+  const held: Held = {
+    fixed: [...program.inputs.slice(0, fixed), ...program.constants.keys()],
+    moving: [...source.given.keys()].filter((value) => !others.has(value)),
+  };
   const body = functionBuilder();
-  const given = new Map([...source.given].map(([value, operand], i) => [value, { ...operand, name: `input${i}` }]));
+  const operands = [...source.given].map(([value, operand], i) => {
+    const [variable, input] = [variableOf.get(value), `input${i}`];
+    const name = variable === undefined
+      ? input
+      : body.add("ReadVariableOp", [input], { dtype: T(variable.value.type) });
+    return {
+      value,
+      input,
+      given: { ...operand, name },
+      from: variable?.handle ?? operand.name,
+      isVariable: variable !== undefined,
+    };
+  });
+  const given = new Map(operands.map(({ value, given }) => [value, given]));
   const place = lowerWhole(body, { ...source, given }, held);
-  const results = make(source.program.outputs.map(place), given, body);
-  const made = body.finish(operands.map(({ type }) => type), results);
-  const node = graph.add("PartitionedCall", operands.map(({ name }) => name), {
+  const results = program.outputs.map(place);
+  const isFinite = body.add("IsFinite", [results[loss].name], { T: T(results[loss].type) });
+  state.forEach((value, i) => {
+    const { input, given: before } = operands.find((operand) => operand.value === value)!;
+    const next = body.add("SelectV2", [isFinite, results[i].name, before.name], { T: T(before.type) });
+    body.add("AssignVariableOp", [input, next], { dtype: T(before.type) });
+  });
+  const metrics: Operand = { name: vector(body, results.slice(moving)), shape: [], type: ELEMENT.float32 };
+  const types = operands.map(({ given, isVariable }) => isVariable ? ELEMENT.resource : given.type);
+  const made = body.finish(types, [metrics]);
+  const node = graph.add("StatefulPartitionedCall", operands.map(({ from }) => from), {
     Tin: { types: made.inputs },
     Tout: { types: made.outputs.map(({ type }) => type) },
     f: { function: graph.define(made) },
     _XlaMustCompile: { bool: true },
   });
-  return outputsOf(node, results.length);
-}
-
-/** The step as one compiled function, which keeps the state where the loss is not finite. */
-function asFunction(graph: GraphBuilder, step: StepProgram, source: Source): Computed {
-  const { program, fixed, moving, loss } = step;
-  const closedOver = [...program.constants.keys()];
-  const others = new Set(program.inputs.slice(fixed + moving));
-  const held = {
-    fixed: [...program.inputs.slice(0, fixed), ...closedOver],
-    moving: [...source.given.keys()].filter((value) => !others.has(value)),
-  };
-  const names = called(graph, source, held, (results, given, body) => {
-    const isFinite = body.add("IsFinite", [results[loss].name], { T: T(results[loss].type) });
-    const next = program.inputs.slice(fixed, fixed + moving).map((value, i): Operand => {
-      const [before, after] = [given.get(value)!, results[i]];
-      return { ...after, name: body.add("SelectV2", [isFinite, after.name, before.name], { T: T(after.type) }) };
-    });
-    return [...next, { name: vector(body, results.slice(moving)), shape: [], type: ELEMENT.float32 }];
-  });
-  return { moving: names.slice(0, moving), metrics: names[moving] };
+  return { moving: state.map(() => undefined), metrics: node, moved: [node] };
 }
 
 /**
@@ -194,7 +197,15 @@ export function stepGraph(
     ...batchValues.map((value, i) => [value, batch[i].value] as const),
   ]);
   const source = { program, given: operands, halved };
-  const computed = whole ? asFunction(graph, step, source) : asNodes(graph, step, source, fuseFrom, movingVariables);
+  // TensorFlow keeps whole numbers on the host, where a compiled function does not read variables.
+  const isOnDevice = ({ value: { type } }: Variable) => type === ELEMENT.float32 || type === ELEMENT.bfloat16;
+  const variablesOf = new Map([
+    ...state.values.map((value, i) => [value, state.variables[i]] as const).filter(([, each]) => isOnDevice(each)),
+    ...movingValues.map((value, i) => [value, movingVariables[i]] as const),
+  ]);
+  const computed = whole
+    ? asFunction(graph, step, source, variablesOf)
+    : asNodes(graph, step, source, fuseFrom, movingVariables);
   const { gate, moved = [] } = computed;
   const assigned = movingVariables.flatMap(({ handle, value }, i) => {
     const next = computed.moving[i];

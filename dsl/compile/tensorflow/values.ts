@@ -6,7 +6,7 @@
  */
 import { sizeOf } from "../../tree.ts";
 import { readersOf, sourcesOf } from "../passes.ts";
-import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
+import { type Call, isAlias, type Program, segmentsOf, type ValueId } from "../program.ts";
 import { isElementwise } from "./clusters.ts";
 import { type Again, computedAgain, inRegionOf, LEAST_GAP } from "./recompute.ts";
 
@@ -62,3 +62,60 @@ export function recomputeValues(program: Program): Program {
   }
   return computedAgain(program, again);
 }
+
+/**
+ * Sums of a product and small terms (a bias, an adapter's column times its row) that are read again much later are computed again
+ * there from the product, which is kept in their place: otherwise both would be written, in one pass over memory more.
+ *
+ * @param program The program
+ */
+export function addBiasesAgain(program: Program): Program {
+  const { calls, types, outputs } = program;
+  const results = new Set(outputs);
+  const maker = new Map(calls.flatMap((call, i) => call.outputs.map((value) => [value, i] as const)));
+  const readers = readersOf(program);
+  const usesOf = (value: ValueId): readonly number[] =>
+    (readers.get(value) ?? []).flatMap((i) => isAlias(calls[i]) ? usesOf(calls[i].outputs[0]) : [i]);
+  /** The calls from a product to a value, if that is all it is made of besides small terms. */
+  const chainFrom = (value: ValueId): readonly number[] | undefined => {
+    const chain = new Set<number>();
+    const size = sizeOf(types[value].shape);
+    let products = 0;
+    const isMade = (needed: ValueId): boolean => {
+      const made = maker.get(needed);
+      if (sizeOf(types[needed].shape) * SMALL <= size) return true;
+      if (made === undefined) return false;
+      if (chain.has(made)) return true;
+      const { kernel, inputs } = calls[made];
+      if (
+        kernel === "BatchMatMul" || kernel === "Slice" && calls[maker.get(inputs[0]) ?? made].kernel === "BatchMatMul"
+      ) {
+        products++;
+        if (kernel === "Slice") chain.add(made);
+        return products === 1;
+      }
+      // A column times a row is made again of both.
+      const isTerm = kernel === "Add" || isAlias(calls[made]) || kernel === "Multiply";
+      chain.add(made);
+      return isTerm && chain.size <= MOST_BIASES && inputs.every(isMade);
+    };
+    return isMade(value) && products === 1 && chain.size > 0 ? [...chain].sort((a, b) => a - b) : undefined;
+  };
+  const place = inRegionOf(program);
+  const segment = segmentsOf(program);
+  const again: Again[] = [];
+  for (const { kernel, outputs: [value] } of calls) {
+    if (kernel !== "Add" || sizeOf(types[value].shape) < LEAST || results.has(value)) continue;
+    const uses = [...usesOf(value)].sort((a, b) => a - b);
+    const first = uses.findIndex((use, i) => i > 0 && use - uses[i - 1] >= LEAST_GAP);
+    const chain = first < 0 ? undefined : chainFrom(value);
+    if (chain === undefined) continue;
+    // Each stretch of calls for itself: what one handed on to the next would be written too.
+    const stretches = Map.groupBy(uses.slice(first), (use) => segment[use]);
+    for (const [late] of stretches.values()) again.push({ value, chain, ...place(late) });
+  }
+  return computedAgain(program, again);
+}
+
+/** Calls that add small terms to a product, at most. */
+const MOST_BIASES = 8;

@@ -6,7 +6,7 @@
 import { ELEMENT } from "../../engine/tensorflow_graph/graph.ts";
 import { sizeOf } from "../../tree.ts";
 import { sourcesOf } from "../passes.ts";
-import { isFusible } from "./clusters.ts";
+import { isElementwise, isFusible } from "./clusters.ts";
 import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
 import { type NodeSink, outputsOf } from "./function_builder.ts";
 import { isMoving } from "./half.ts";
@@ -50,6 +50,26 @@ function runningSums(program: Program): ReadonlySet<Call> {
   );
 }
 
+/**
+ * Whether another shape is more than axes parted or joined: compilers cannot see rows of the one in those of the other, and would
+ * convert all numbers for a softmax that could convert them as it reads them.
+ */
+function regroups(from: readonly number[], to: readonly number[]): boolean {
+  let [i, k] = [0, 0];
+  while (i < from.length && k < to.length) {
+    let [left, right, parted, joined] = [from[i++], to[k++], 1, 1];
+    while (left !== right) {
+      if (left < right) [left, joined] = [left * from[i++], joined + 1];
+      else [right, parted] = [right * to[k++], parted + 1];
+    }
+    if (parted > 1 && joined > 1) return true;
+  }
+  return false;
+}
+
+/** Calls between a norm's result and its division by what it is a norm of. */
+const MOST_OF_NORM = 2;
+
 /** Smaller sums are as well added up again. */
 const STREAM = 2 ** 15;
 
@@ -71,6 +91,53 @@ function keptOfSums(program: Program, sums: ReadonlySet<Call>): ReadonlySet<Call
     if (!isAlias(call) && last.get(output)! - i >= LEAST_GAP) found.add(call);
     else ofStream.add(output);
   });
+  return found;
+}
+
+/**
+ * Values that are made once and then read, though compilers would put what makes them into each reader or into a later one: matrices
+ * joined for a product, which would be laid out otherwise, or joined again for another product; and in bfloat16 what norms make,
+ * which is added up besides, or multiplied and added up.
+ */
+function madeOnce(program: Program, halved: Source["halved"]): ReadonlySet<ValueId> {
+  const { calls, types } = program;
+  const root = sourcesOf(program);
+  const made = calls.filter((call) => !isAlias(call));
+  const maker = new Map(made.flatMap((call) => call.outputs.map((value) => [value, call] as const)));
+  const makerOf = (value: ValueId) => maker.get(root(value));
+  const isLarge = (value: ValueId) => sizeOf(types[value].shape) >= STREAM;
+  const isMatrix = (value: ValueId) => types[value].shape.length === 2;
+  /** Whether elementwise work with numbers of rows, as norms do it, makes a value in bfloat16. */
+  const isNorm = (value: ValueId, depth = 0): boolean => {
+    const call = makerOf(value);
+    if (call === undefined || !isElementwise(call) || depth > MOST_OF_NORM) return false;
+    const [rows, columns] = types[call.outputs[0]].shape;
+    const isRows = (each: ValueId) => `${types[each].shape}` === `${[rows, 1]}` && columns > 1;
+    return call.inputs.some((each) => isRows(each) || isNorm(each, depth + 1));
+  };
+  const isHalf = (value: ValueId) => halved.values.has(root(value));
+  const multiplied = new Set(
+    calls.filter(({ kernel }) => kernel === "BatchMatMul").flatMap(({ inputs }) => inputs.map(root)),
+  );
+  const found = new Set<ValueId>();
+  for (const { kernel, inputs, attrs } of calls) {
+    if (kernel === "BatchMatMul") {
+      const joined = inputs.filter((value) => isMatrix(value) && makerOf(value)?.kernel === "Concat");
+      joined.forEach((value) => found.add(root(value)));
+    }
+    // In float32 what norms keep is kept anyway.
+    if (halved.products.size === 0 || kernel !== "Sum" || !isLarge(inputs[0])) continue;
+    const [value] = inputs;
+    const axes = [attrs.axis].flat().map(Number);
+    const product = makerOf(value)?.kernel === "Multiply" ? makerOf(value) : undefined;
+    if (axes.length === 1 && [-1, types[value].shape.length - 1].includes(axes[0])) {
+      // What follows an activation is added up in one pass with it.
+      if (multiplied.has(root(value)) && isHalf(value) && isNorm(value)) found.add(root(value));
+    } else if (product !== undefined) {
+      const kept = product.inputs.filter((each) => isLarge(each) && isHalf(each) && isNorm(each));
+      kept.forEach((each) => found.add(root(each)));
+    }
+  }
   return found;
 }
 
@@ -103,6 +170,7 @@ export function lowerWhole(body: NodeSink, source: Source, { fixed, moving }: He
   // In bf16 products read a copy in bf16, and the backward pass the stream alone.
   const isFloat = source.halved.products.size === 0;
   const kept = new Set([...sums, ...isFloat ? keptOfSums(program, sums) : []]);
+  const once = madeOnce(program, source.halved);
   /** Values that the compiler can neither compute again nor merge with equal ones from here on. */
   const barrier = (values: readonly ValueId[]): void => {
     const before = values.map(emit.place);
@@ -148,7 +216,13 @@ export function lowerWhole(body: NodeSink, source: Source, { fixed, moving }: He
     }
     const call = calls[unit.calls[0]];
     emit.call(call);
-    if (kept.has(call)) keep(call.outputs[0]);
+    const [output] = call.outputs;
+    if (kept.has(call)) keep(output);
+    if (once.has(output)) barrier([output]);
+    if (call.kernel === "Reshape" && emit.place(output).type === ELEMENT.bfloat16) {
+      const [from, to] = [call.inputs[0], output].map((value) => program.types[value].shape);
+      if (sizeOf(to) >= STREAM && regroups(from, to)) barrier([output]);
+    }
   });
   leave();
   return emit.place;
