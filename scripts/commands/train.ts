@@ -10,7 +10,7 @@ import { showTransfers } from "../cli/fetched.ts";
 import { joined } from "../cli/joined.ts";
 import { main } from "../cli/mod.ts";
 import { bytesText } from "./params/plan.ts";
-import { ownOptions, trainFlags } from "../cli/options.ts";
+import { ownFlags, ownOptions, trainFlags } from "../cli/options.ts";
 import { reporterFor } from "../cli/run_folder.ts";
 import { interruptible } from "../cli/signals.ts";
 
@@ -36,19 +36,27 @@ await main(
     joined(
       `\`resume: ${options.resume ?? options.out ?? "DIR"}\` goes on from the last checkpoint`,
       async ({ ranks }) => {
+        const isNew = options.resume === undefined;
+        const all = ownFlags();
+        // A new run takes its task's own flags alone: others may be given at their defaults.
         const spoken = Object.fromEntries(
-          Object.entries(options).filter(([name]) => given.has(name as keyof typeof options)),
+          Object.entries(options).filter(([name]) =>
+            given.has(name as keyof typeof options) && !(isNew && Object.hasOwn(all, name))
+          ),
         );
-        const own = options.resume === undefined ? ownOptions(taskKind(options.task), options, given) : spoken;
         let drawn: Reporter | undefined;
         const { signal, during, listen } = interruptible(undefined, ranks.rank === 0);
         // Only the first one shows its steps, from which on it listens.
         if (ranks.rank > 0) await listen();
         using tuned = await fineTune({
           ...spoken,
-          ...own,
-          ...options.resume === undefined ? { task: options.task, out: options.out ?? { under: "runs" } } : {},
-          backend: options.resume === undefined || given.has("backend") ? options.backend : undefined,
+          ...isNew
+            ? {
+              ...ownOptions(taskKind(options.task), options, given),
+              ...{ task: options.task, out: options.out ?? { under: "runs" } },
+            }
+            : {},
+          backend: isNew || given.has("backend") ? options.backend : undefined,
           hub: { onProgress: showTransfers() },
           signal,
           // The comparison that shows what the adapter is for, made only where nobody asked for anything else.

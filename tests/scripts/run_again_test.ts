@@ -43,6 +43,14 @@ for (const backend of await available("wasm", "tensorflow")) {
         const { metrics } = await json(`${run}/summary.json`);
         const found = JSON.parse(await output("evaluate", "--run", run, "--json"));
         for (const [metric, value] of Object.entries(metrics)) assertEquals(found[metric], value, `${name}: ${metric}`);
+        if (backend === "wasm") {
+          await output("train", "--config", `${run}/config.json`, "--out", `${run}-again`);
+          for (const file of ["config.json", "adapter/adapter_model.safetensors"]) {
+            if (name === "unadapted" && file.startsWith("adapter")) continue;
+            const [first, second] = [run, `${run}-again`].map((each) => Deno.readFileSync(`${each}/${file}`));
+            assertEquals(first, second, `${name}: ${file} of a run with its config.json given again`);
+          }
+        }
         if (precision !== "bf16" || name === "unadapted") return;
         // The same adapter on weights that are not rounded is another model.
         const settings = await json(`${run}/config.json`);
