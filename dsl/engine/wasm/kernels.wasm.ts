@@ -5,7 +5,7 @@
  */
 
 /** SHA-256 of what it was compiled from. */
-export const source: string = "b3c25282e6d75f734ba8783aa253ac12a2a8953079b41eeaeb4673a1f850008d";
+export const source: string = "eb8a0dd7f86a8f9ee62ee8acc652ff41b3817bade2ce09e952086ad43ebe6f83";
 
 /** With relaxed SIMD's fused multiply-add; 63020 bytes. */
 export const fused: string =
