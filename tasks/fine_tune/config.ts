@@ -38,6 +38,12 @@ function readBack(name: string, setting: Setting<unknown>, value: unknown): unkn
   return plain;
 }
 
+/** Settings of all tasks that have a value without being given: files have them, whatever their task. */
+function always(): Readonly<Record<string, unknown>> {
+  const all = Object.values(taskKinds).flatMap((kind) => Object.entries(ownSettings(kind)));
+  return Object.fromEntries(all.flatMap(([name, { default: value }]) => value === undefined ? [] : [[name, value]]));
+}
+
 /**
  * A run's settings as its `config.json` has them.
  *
@@ -54,7 +60,7 @@ export function runConfig(
 ): Readonly<Record<string, unknown>> {
   const { model, data, own, ...settings } = run;
   const declared: Settings = { ...runSettings, ...ownSettings(kind) };
-  const values = Object.entries({ ...settings, ...own }).filter(([name, value]) =>
+  const values = Object.entries({ ...settings, ...always(), ...own }).filter(([name, value]) =>
     value !== undefined && name !== "scratch"
   );
   const named = values.map(([name, value]) => [kebab(name), declared[name] ? written(declared[name], value) : value]);
