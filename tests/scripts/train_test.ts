@@ -220,23 +220,28 @@ for (const backend of await available("wasm", "tensorflow", "cpu")) {
 }
 
 Deno.test("a second signal ends a run at once", async () => {
-  const run = `${folder}/twice`;
   // A step takes about two seconds.
   const settings = ["--backend", "cpu", "--batch-size", "48", "--steps", "9", "--checkpoint-every", "0"];
-  const running = start("train", "--data", "mnist", ...settings, "--out", run);
-  await reached(run, 1, running);
-  running.process.kill("SIGINT");
-  // Two signals that come before the process looks are one to it, so there are more of them, soon enough for the same step.
-  const more = setInterval(() => {
-    try {
-      running.process.kill("SIGINT");
-    } catch {
-      // It has ended.
-    }
-  }, 50);
-  const { code, err } = await running.outcome;
-  clearInterval(more);
-  assertEquals([code, err.includes("error: ")], [130, false]);
+  const endsAtOnce = async (run: string) => {
+    const running = start("train", "--data", "mnist", ...settings, "--out", run);
+    await reached(run, 1, running);
+    // Two signals that come before the process looks are one to it, so there are many of them, soon enough for the same step.
+    const more = setInterval(() => {
+      try {
+        running.process.kill("SIGINT");
+      } catch {
+        // It has ended.
+      }
+    }, 5);
+    const { code, err } = await running.outcome;
+    clearInterval(more);
+    assertEquals(code, 130, err);
+    return !err.includes("error: ");
+  };
+  // The first of a busy machine may come so late in a step that the run has ended in its own time before the next.
+  let isSeen = false;
+  for (let i = 0; i < 3 && !isSeen; i++) isSeen = await endsAtOnce(`${folder}/twice-${i}`);
+  assert(isSeen);
 });
 
 Deno.test("a checkpoint of another run, an edited, a damaged one and what is none are refused by what differs", async () => {
