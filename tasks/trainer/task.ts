@@ -157,7 +157,11 @@ export interface PreparedTask {
   readonly longest?: number;
   /** Size of pictures, where it is another than the model's own. */
   readonly picture?: BatchSize["picture"];
-  /** What its evaluations take by plan, where they are planned. */
+  /**
+   * What its evaluations take by plan, where they are planned.
+   *
+   * @internal
+   */
   readonly evaluations?: Needs;
   /** Momentum (AdamW's beta1) by step, for schedules that move it too. */
   readonly momentum?: (span: { readonly steps: number; readonly warmup: number }) => (step: number) => number;
