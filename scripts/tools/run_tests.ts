@@ -59,8 +59,13 @@ async function run(args: readonly string[], live = true): Promise<Result> {
   const errors = live ? Promise.resolve("") : read(child.stderr, false);
   const [output, { code }] = await Promise.all([read(child.stdout, live), child.status]);
   if (!live) await print(output + await errors);
+  // One whose tests passed may still end badly, as it leaves.
+  const found = tally(output);
+  if (code !== 0 && found?.failed === 0) {
+    console.log(`exit code ${code} after tests that passed: deno test ${args.join(" ")}`);
+  }
   // Without a closing line no test ran, for instance because a file does not compile.
-  return { code, passed: 0, failed: code === 0 ? 0 : 1, ...tally(output) };
+  return { code, passed: 0, failed: code === 0 ? 0 : 1, ...found };
 }
 
 /** The test files of a folder, in the order of their names. */
