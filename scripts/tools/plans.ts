@@ -7,14 +7,13 @@
  */
 import { adapt } from "../../adapters/mod.ts";
 import { useBackend } from "../../dsl/mod.ts";
-import { engineKind } from "../../dsl/engine/kinds.ts";
-import { specs } from "../../dsl/layer.ts";
+import { engineKind, keptForms } from "../../dsl/engine/kinds.ts";
 import { mapTree } from "../../dsl/tree.ts";
 import { planDecoding } from "../../models/llama/decoder.ts";
 import { formsOf } from "../../models/checkpoint/load.ts";
 import { asLanguageModel, openModel } from "../../models/mod.ts";
 import { requireTask } from "../../tasks/kinds.ts";
-import { planForward, planTask } from "../../tasks/trainer/plan.ts";
+import { parameterTypes, planForward, planTask } from "../../tasks/trainer/plan.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, text } from "../cli/mod.ts";
 import type { StepAnswer } from "./bench/job.ts";
@@ -51,11 +50,13 @@ async function planned(one: PlanCase, backend: "tensorflow" | "wasm"): Promise<P
     return { ...plan, parts: { ...inMegabytes({ ...plan.atPeak }), weights: inMegabytes({ ...plan.weights }) } };
   }
   if (one.what === "forward") return planForward(kind, model, layer, settings);
-  const types = mapTree(({ shape }: { readonly shape: readonly number[] }) => ({ shape, dtype: "float32" as const }))(
-    specs(layer),
-  );
-  const forms = engineKind(backend).hold === undefined ? undefined : formsOf(layer, one);
-  return planDecoding(asLanguageModel(model, layer), types, { ...settings, rows: one.batch, tokens: 256, forms });
+  const forms = keptForms(backend, formsOf(layer, one));
+  return planDecoding(asLanguageModel(model, layer), parameterTypes(layer), {
+    ...settings,
+    rows: one.batch,
+    tokens: 256,
+    forms,
+  });
 }
 
 /** What its process took. */

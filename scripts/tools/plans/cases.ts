@@ -98,7 +98,7 @@ export function planCases(language: string): readonly PlanCase[] {
     deit-tiny-distilled step all 64 float32
     deit-small-distilled step lora+head 32 bf16
     deit-small-distilled forward head 64 float32
-    vit-base step diffit+head 8 float32
+    vit-base step difffit+head 8 float32
     vit-base step mora1+head 6 bf16
     vit-base forward 1lora+head 16 float32
     depth-anything-small step bitfit 1 float32
