@@ -69,6 +69,9 @@ export const BLOCKS = {
 /** Name of a form, as ggml has it. */
 export type BlockForm = keyof typeof BLOCKS;
 
+/** All of them. */
+export const blockForms: readonly BlockForm[] = Object.keys(BLOCKS) as BlockForm[];
+
 /**
  * What a form's blocks are.
  *

@@ -6,23 +6,12 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "./compile/mod.ts";
 import { engineInUse } from "./engine/in_use.ts";
-import { type HalfForm, storedForm } from "./engine/stored.ts";
+import { type HalfForm, isHalfForm, storedForm } from "./engine/stored.ts";
 import { dequantised, type Quantisation, quantise, type Quantised } from "./quantise.ts";
-import {
-  type DType,
-  fromBfloat16,
-  fromFloat16,
-  type HostTensor,
-  toBfloat16,
-  toFloat16,
-  toFloat32,
-} from "./safetensors/dtype.ts";
+import { type DType, type HostTensor, toBfloat16, toFloat16, toFloat32 } from "./safetensors/dtype.ts";
 
-/** Halves: the element type that files call them by, and what makes them and numbers of each other. */
-const HALVES: Readonly<Record<HalfForm, readonly [DType, typeof toBfloat16, typeof fromBfloat16]>> = {
-  bf16: ["BF16", toBfloat16, fromBfloat16],
-  f16: ["F16", toFloat16, fromFloat16],
-};
+/** Halves: the element type that files call them by, and what makes them of numbers. */
+const HALVES = { bf16: ["BF16", toBfloat16], f16: ["F16", toFloat16] } as const;
 
 /**
  * The halves that an element type of files is, if it is one.
@@ -42,11 +31,11 @@ export function halfFormOf(dtype: DType): HalfForm | undefined {
  */
 export function held(host: HostTensor, form: HalfForm | Quantisation): tf.Tensor {
   const { shape } = host;
-  if (form !== "bf16" && form !== "f16") return heldQuantised(quantise(form, shape, toFloat32(host)));
-  const [dtype, narrowed, numbers] = HALVES[form];
+  if (!isHalfForm(form)) return heldQuantised(quantise(form, shape, toFloat32(host)));
+  const [dtype, narrowed] = HALVES[form];
   const bits = host.dtype === dtype ? host.data as Uint16Array : narrowed(toFloat32(host));
   const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
-  return engineInUse().hold?.(bytes, form, shape) ?? tf.tensor(numbers(bits), [...shape]);
+  return engineInUse().hold?.(bytes, form, shape) ?? tf.tensor(toFloat32({ dtype, shape, data: bits }), [...shape]);
 }
 
 /**

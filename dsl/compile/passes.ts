@@ -157,6 +157,25 @@ export function readersOf({ calls }: Program): ReadonlyMap<ValueId, readonly num
   return readers;
 }
 
+/** Where a value's memory is read, through other shapes of it. */
+export function usesOf(program: Program): (value: ValueId) => readonly number[] {
+  const { calls } = program;
+  const readers = readersOf(program);
+  const find = (value: ValueId): readonly number[] =>
+    (readers.get(value) ?? []).flatMap((i) => isAlias(calls[i]) ? find(calls[i].outputs[0]) : [i]);
+  return find;
+}
+
+/** The call that makes each value, of some calls. */
+export function makersOf(calls: readonly Call[]): ReadonlyMap<ValueId, Call> {
+  return new Map(calls.flatMap((call) => call.outputs.map((value) => [value, call] as const)));
+}
+
+/** The place of the call that makes each value, of some calls. */
+export function placesOf(calls: readonly Call[]): ReadonlyMap<ValueId, number> {
+  return new Map(calls.flatMap((call, i) => call.outputs.map((value) => [value, i] as const)));
+}
+
 /** The value that a value is another shape of. */
 export function sourcesOf({ calls }: Program): (value: ValueId) => ValueId {
   const sources = new Map(calls.filter(isAlias).map(({ inputs: [input], outputs: [output] }) => [output, input]));
@@ -171,9 +190,8 @@ export function sourcesOf({ calls }: Program): (value: ValueId) => ValueId {
  * @returns The vector's value, if there is one
  */
 export function vectorsIn({ calls, types }: Program): (parts: readonly ValueId[]) => ValueId | undefined {
-  const splits = new Map(
-    calls.filter(({ kernel, inputs: [vector] }) => kernel === "SplitV" && types[vector].shape.length === 1)
-      .flatMap((call) => call.outputs.map((value) => [value, call] as const)),
+  const splits = makersOf(
+    calls.filter(({ kernel, inputs: [vector] }) => kernel === "SplitV" && types[vector].shape.length === 1),
   );
   return (parts) => {
     const split = splits.get(parts[0]);
@@ -227,7 +245,7 @@ export interface BiasedProduct {
  */
 export function biasedProducts(program: Program): readonly BiasedProduct[] {
   const uses = readers(program);
-  const maker = new Map(program.calls.flatMap((call) => call.outputs.map((value) => [value, call] as const)));
+  const maker = makersOf(program.calls);
   return program.calls.filter(({ kernel }) => kernel === "Add").flatMap((add) => {
     const [left, right] = add.inputs;
     const found = [[left, right], [right, left]].flatMap(([value, bias]) => {

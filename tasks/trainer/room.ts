@@ -119,6 +119,11 @@ export function keeper(
   };
 }
 
+/** Whether something is kept in blocks, as its file has it. */
+function hasBlocks(forms: Kept["forms"]): boolean {
+  return [...forms?.values() ?? []].some(isBlockForm);
+}
+
 /** An engine that can address more, where it is the bound of the one in use that is hit. */
 function roomier(room: Room): BackendName | undefined {
   const { name, most } = engineInUse();
@@ -182,7 +187,7 @@ export async function requireRoomToUse(
   const { name, precisions, forms: known } = engineInUse();
   const other = roomier(room);
   const forms = await keepers(model, layer, { decoding: holding.decoding }, [name, other]);
-  const isCompact = [...forms({}, name)?.values() ?? []].some(isBlockForm);
+  const isCompact = hasBlocks(forms({}, name));
   const bytes = (holding: Holding, backend: BackendName): number => {
     const kept: Kept = { backend, precision: holding.precision, forms: forms(holding, backend) };
     return Math.max(needs(layer, kept), planLoading(layer, kept));
@@ -245,7 +250,7 @@ export async function requireRoomToTrain(kind: TaskKind, prepared: PreparedTask,
   const { name, forms: known } = engineInUse();
   const other = roomier(room);
   const forms = await keepers(model, layer, {}, [name, other]);
-  const isCompact = [...forms({}, name)?.values() ?? []].some(isBlockForm);
+  const isCompact = hasBlocks(forms({}, name));
   const held = await kind.holds?.(model) ?? 0;
   const needs = (sized: Sized, backend: BackendName): number => {
     const kept: Kept = { backend, precision: sized.precision, forms: forms(holdingOf(kind, sized), backend) };

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { readersOf, removeDead, sourcesOf } from "../passes.ts";
+import { makersOf, readersOf, removeDead, sourcesOf } from "../passes.ts";
 import { type Call, isAlias, type Program, reshapeCall, type ValueId, type ValueType } from "../program.ts";
 import { isElementwise } from "./clusters.ts";
 
@@ -82,7 +82,7 @@ function kernelsOn(types: ValueType[], region: number) {
 
 /** Calls in an order in which each comes after what it reads, otherwise as they were; none if there is no such order. */
 function ordered(calls: readonly Call[]): readonly Call[] | undefined {
-  const maker = new Map(calls.flatMap((call) => call.outputs.map((value) => [value, call] as const)));
+  const maker = makersOf(calls);
   const found: Call[] = [];
   const state = new Map<Call, "open" | "done">();
   const visit = (call: Call): boolean => {
@@ -105,7 +105,7 @@ function changed(program: Program, { types, instead }: Change): Program {
 
 /** Whether a value is made of others by few calls, none of which is among some. */
 function isApart(program: Program, without: ReadonlySet<Call>): (value: ValueId) => boolean {
-  const maker = new Map(program.calls.flatMap((call) => call.outputs.map((value) => [value, call] as const)));
+  const maker = makersOf(program.calls);
   return (value) => {
     const seen = new Set<Call>();
     const visit = (value: ValueId): boolean => {
@@ -168,7 +168,7 @@ interface LongSum {
 
 /** Sums of matrices whose parts nothing else reads. */
 function longSums({ calls, outputs, types }: Program, isReadOnce: (value: ValueId) => boolean): readonly LongSum[] {
-  const maker = new Map(calls.flatMap((call) => call.outputs.map((value) => [value, call] as const)));
+  const maker = makersOf(calls);
   const results = new Set(outputs);
   const isAdd = (call: Call | undefined): call is Call =>
     call?.kernel === "Add" && types[call.outputs[0]].shape.length === 2;
@@ -210,7 +210,7 @@ function joinBackward(program: Program): Program {
   const readers = readersOf(program);
   const results = new Set(outputs);
   const sourceOf = sourcesOf(program);
-  const maker = new Map(calls.flatMap((call) => call.outputs.map((value) => [value, call] as const)));
+  const maker = makersOf(calls);
   const isReadOnce = (value: ValueId) => {
     const found = readers.get(value) ?? [];
     return found.length === 1 && calls[found[0]].inputs.filter((each) => each === value).length === 1;

@@ -6,7 +6,7 @@
  * @module
  */
 import { sizeOf } from "../../tree.ts";
-import { readersOf, sourcesOf } from "../passes.ts";
+import { placesOf, sourcesOf, usesOf } from "../passes.ts";
 import { bytesOf, type Call, isAlias, planMemory, type Program, segmentsOf, type ValueId } from "../program.ts";
 import { isElementwise } from "./clusters.ts";
 
@@ -33,11 +33,8 @@ export function recomputeForWeights(program: Program, place: (reader: number) =>
   const results = new Set(outputs);
   // Where most is kept: what results take comes on top of it at the end.
   const { peakCall } = planMemory(program, (value) => results.has(value) ? 0 : bytesOf(types[value]));
-  const maker = new Map(calls.flatMap((call, i) => call.outputs.map((value) => [value, i] as const)));
-  const readers = readersOf(program);
-  /** Where a value's memory is read, through other shapes of it. */
-  const usesOf = (value: ValueId): readonly number[] =>
-    (readers.get(value) ?? []).flatMap((i) => isAlias(calls[i]) ? usesOf(calls[i].outputs[0]) : [i]);
+  const maker = placesOf(calls);
+  const usedAt = usesOf(program);
   const sourceOf = sourcesOf(program);
   /** Whether a call is the gradient of a whole weight: a product over the rows of what it reads. */
   const isWeightGradient = (i: number, value: ValueId) => {
@@ -56,7 +53,7 @@ export function recomputeForWeights(program: Program, place: (reader: number) =>
     const [value] = call.outputs;
     const { shape } = types[value];
     if (i >= peakCall || !isElementwise(call) || sizeOf(shape) < LEAST || results.has(value)) return;
-    const uses = usesOf(value);
+    const uses = usedAt(value);
     const [before, after] = [uses.filter((use) => use <= peakCall), uses.filter((use) => use > peakCall)];
     const first = Math.min(...after);
     if (before.length === 0 || after.length === 0 || first - Math.max(...before) < LEAST_GAP) return;
@@ -68,7 +65,7 @@ export function recomputeForWeights(program: Program, place: (reader: number) =>
       if (made === undefined) return true;
       const isSmall = sizeOf(types[needed].shape) * LEAST_WORK <= sizeOf(shape);
       const source = sourceOf(needed);
-      if (isSmall || (!chosen.has(source) && source !== value && usesOf(source).some((use) => use > first))) {
+      if (isSmall || (!chosen.has(source) && source !== value && usedAt(source).some((use) => use > first))) {
         return true;
       }
       if (!isElementwise(calls[made]) && !isAlias(calls[made])) return false;
@@ -124,7 +121,7 @@ export type Again = Place & { readonly value: ValueId; readonly chain: readonly 
 export function computedAgain(program: Program, again: readonly Again[]): Program {
   if (again.length === 0) return program;
   const { calls, types } = program;
-  const maker = new Map(calls.flatMap((call, i) => call.outputs.map((value) => [value, i] as const)));
+  const maker = placesOf(calls);
   const sourceOf = sourcesOf(program);
   const due = Map.groupBy(again, ({ before }) => before);
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { placesOf } from "../passes.ts";
 import { isAlias, type Program, segmentsOf, type ValueId } from "../program.ts";
 import type { Cluster } from "./clusters.ts";
 
@@ -80,7 +81,7 @@ export function dependents({ calls }: Program, inputs: readonly ValueId[]): Read
 /** Values that are read outside the cluster that makes them; a reshape's reader outside reads what is reshaped. */
 function readOutside(program: Program, clusterOf: ReadonlyMap<number, Cluster>): ReadonlySet<ValueId> {
   const { calls, outputs } = program;
-  const maker = new Map(calls.flatMap((call, i) => call.outputs.map((value) => [value, i] as const)));
+  const maker = placesOf(calls);
   const read = new Set<ValueId>();
   const readFrom = (value: ValueId, cluster: Cluster | undefined) => {
     const i = maker.get(value);

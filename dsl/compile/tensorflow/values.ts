@@ -5,7 +5,7 @@
  * @module
  */
 import { sizeOf } from "../../tree.ts";
-import { readersOf, sourcesOf } from "../passes.ts";
+import { placesOf, sourcesOf, usesOf } from "../passes.ts";
 import { type Call, isAlias, type Program, segmentsOf, type ValueId } from "../program.ts";
 import { isElementwise } from "./clusters.ts";
 import { type Again, computedAgain, inRegionOf, LEAST_GAP } from "./recompute.ts";
@@ -27,12 +27,9 @@ const MOST_CALLS = 16;
 export function recomputeValues(program: Program): Program {
   const { calls, types, outputs } = program;
   const results = new Set(outputs);
-  const maker = new Map(calls.flatMap((call, i) => call.outputs.map((value) => [value, i] as const)));
-  const readers = readersOf(program);
+  const maker = placesOf(calls);
   const sourceOf = sourcesOf(program);
-  /** Where a value's memory is read, through other shapes of it. */
-  const usesOf = (value: ValueId): readonly number[] =>
-    (readers.get(value) ?? []).flatMap((i) => isAlias(calls[i]) ? usesOf(calls[i].outputs[0]) : [i]);
+  const usedAt = usesOf(program);
   /** The calls that compute a value again before one that reads it, with one product among them. */
   const chainTo = (value: ValueId, before: number): readonly number[] | undefined => {
     const chain = new Set<number>();
@@ -43,7 +40,7 @@ export function recomputeValues(program: Program): Program {
       if (made === undefined || chain.has(made)) return true;
       const source = sourceOf(needed);
       const isSmall = sizeOf(types[needed].shape) * SMALL <= sizeOf(types[value].shape);
-      if (isSmall || source !== sourceOf(value) && usesOf(source).some((use) => use > before)) return true;
+      if (isSmall || source !== sourceOf(value) && usedAt(source).some((use) => use > before)) return true;
       chain.add(made);
       const isChained = isMade(calls[made]) || calls[made].kernel === "BatchMatMul" && products() === 1;
       return isChained && chain.size <= MOST_CALLS && calls[made].inputs.every(isThere);
@@ -54,7 +51,7 @@ export function recomputeValues(program: Program): Program {
   const again: Again[] = [];
   for (const { kernel, outputs: [value] } of calls) {
     if (kernel !== "Transpose" || sizeOf(types[value].shape) < LEAST || results.has(value)) continue;
-    const uses = [...usesOf(value)].sort((a, b) => a - b);
+    const uses = [...usedAt(value)].sort((a, b) => a - b);
     const last = uses.at(-1)!;
     if (uses.length < 2 || calls[last].kernel !== "BatchMatMul" || last - uses.at(-2)! < LEAST_GAP) continue;
     const chain = chainTo(value, last);
@@ -72,10 +69,8 @@ export function recomputeValues(program: Program): Program {
 export function addBiasesAgain(program: Program): Program {
   const { calls, types, outputs } = program;
   const results = new Set(outputs);
-  const maker = new Map(calls.flatMap((call, i) => call.outputs.map((value) => [value, i] as const)));
-  const readers = readersOf(program);
-  const usesOf = (value: ValueId): readonly number[] =>
-    (readers.get(value) ?? []).flatMap((i) => isAlias(calls[i]) ? usesOf(calls[i].outputs[0]) : [i]);
+  const maker = placesOf(calls);
+  const usedAt = usesOf(program);
   /** The calls from a product to a value, if that is all it is made of besides small terms. */
   const chainFrom = (value: ValueId): readonly number[] | undefined => {
     const chain = new Set<number>();
@@ -106,7 +101,7 @@ export function addBiasesAgain(program: Program): Program {
   const again: Again[] = [];
   for (const { kernel, outputs: [value] } of calls) {
     if (kernel !== "Add" || sizeOf(types[value].shape) < LEAST || results.has(value)) continue;
-    const uses = [...usesOf(value)].sort((a, b) => a - b);
+    const uses = [...usedAt(value)].sort((a, b) => a - b);
     const first = uses.findIndex((use, i) => i > 0 && use - uses[i - 1] >= LEAST_GAP);
     const chain = first < 0 ? undefined : chainFrom(value);
     if (chain === undefined) continue;

@@ -5,7 +5,7 @@
  */
 import { ELEMENT } from "../../engine/tensorflow_graph/graph.ts";
 import { sizeOf } from "../../tree.ts";
-import { sourcesOf } from "../passes.ts";
+import { makersOf, sourcesOf } from "../passes.ts";
 import { isElementwise, isFusible } from "./clusters.ts";
 import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
 import { type NodeSink, outputsOf } from "./function_builder.ts";
@@ -103,7 +103,7 @@ function madeOnce(program: Program, halved: Source["halved"]): ReadonlySet<Value
   const { calls, types } = program;
   const root = sourcesOf(program);
   const made = calls.filter((call) => !isAlias(call));
-  const maker = new Map(made.flatMap((call) => call.outputs.map((value) => [value, call] as const)));
+  const maker = makersOf(made);
   const makerOf = (value: ValueId) => maker.get(root(value));
   const isLarge = (value: ValueId) => sizeOf(types[value].shape) >= STREAM;
   const isMatrix = (value: ValueId) => types[value].shape.length === 2;

@@ -4,7 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { readersOf } from "../passes.ts";
+import { makersOf, readersOf } from "../passes.ts";
 import type { Call, Program } from "../program.ts";
 
 /** Whether a call exchanges the two axes in the middle of four. */
@@ -20,7 +20,7 @@ function isExchange({ kernel, attrs }: Call): boolean {
 export function moveRotary(program: Program): Program {
   if (tf.getKernel("RotaryMoved", "wasm") === undefined) return program;
   const readers = readersOf(program);
-  const maker = new Map(program.calls.flatMap((call) => call.outputs.map((value) => [value, call] as const)));
+  const maker = makersOf(program.calls);
   const joined = new Map<Call, Call>();
   const left = new Set<Call>();
   for (const call of program.calls) {

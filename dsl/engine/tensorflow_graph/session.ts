@@ -4,7 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { type BlockForm, BLOCKS, fromBlocks, isBlockForm } from "../../blocks.ts";
+import { blockForms, fromBlocks, isBlockForm } from "../../blocks.ts";
 import { quantisations } from "../../quantise.ts";
 import { markStored, type StoredForm } from "../stored.ts";
 import { isOnGpu, tensorflowModule } from "../tensorflow.ts";
@@ -147,7 +147,7 @@ export function storedOf({ id }: Pick<Made, "id">, form: StoredForm, shape: read
 export const graphForms: ReadonlySet<StoredForm> = new Set<StoredForm>([
   "bf16",
   ...quantisations,
-  ...Object.keys(BLOCKS) as BlockForm[],
+  ...blockForms,
 ]);
 
 /**
@@ -159,8 +159,8 @@ export const graphForms: ReadonlySet<StoredForm> = new Set<StoredForm>([
  * @returns Nothing of a form that is not kept
  */
 export function hold(bytes: Uint8Array, form: StoredForm, shape: readonly number[]): tf.Tensor | undefined {
+  if (!graphForms.has(form)) return undefined;
   const { binding } = nodeBackend();
-  if (form === "f16") return undefined;
   if (form !== "bf16") {
     const parts = isBlockForm(form) ? fromBlocks(form, shape, bytes) : bytes;
     return storedOf({ id: binding.createTensor([parts.length], ELEMENT.uint8, parts) }, form, shape);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { BLOCKS, isBlockForm } from "../../blocks.ts";
+import { blockForms, blockKind, BLOCKS, isBlockForm } from "../../blocks.ts";
 import { isHalfForm, type StoredForm } from "../stored.ts";
 
 /** Numbers of the halves in ggml, which assembly/stored.ts knows all forms by. */
@@ -12,7 +12,7 @@ const HALVES = { f16: 1, bf16: 30 } as const;
 /** The forms. */
 export const wasmForms: ReadonlySet<StoredForm> = new Set<StoredForm>([
   ...Object.keys(HALVES) as (keyof typeof HALVES)[],
-  ...Object.keys(BLOCKS) as (keyof typeof BLOCKS)[],
+  ...blockForms,
 ]);
 
 /**
@@ -51,4 +51,4 @@ export function bytesByCode(code: number, count: number): number {
 }
 
 /** Numbers of the largest block. */
-export const LARGEST_BLOCK = 256;
+export const LARGEST_BLOCK: number = Math.max(...blockForms.map((form) => blockKind(form).size));

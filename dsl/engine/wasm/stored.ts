@@ -8,7 +8,7 @@ import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import { isBlockForm, requireBlocks } from "../../blocks.ts";
 import { dequantised } from "../../quantise.ts";
-import { fromBfloat16, fromFloat16 } from "../../safetensors/dtype.ts";
+import { toFloat32 } from "../../safetensors/dtype.ts";
 import { isHalfForm, markStored, type StoredForm, storedForm } from "../stored.ts";
 import { codeOf, wasmForms } from "./forms.ts";
 import type { Kernel } from "./kernel.ts";
@@ -107,8 +107,7 @@ interface Stored {
 /** The numbers of a matrix, or some of them. */
 function numbersOf(form: StoredForm, { shape }: Stored, bytes: Uint8Array<ArrayBuffer>): Float32Array {
   if (!isHalfForm(form)) return dequantised({ form, shape, bytes });
-  const bits = new Uint16Array(bytes.buffer);
-  return form === "bf16" ? fromBfloat16(bits) : fromFloat16(bits);
+  return toFloat32({ dtype: form === "bf16" ? "BF16" : "F16", shape, data: new Uint16Array(bytes.buffer) });
 }
 
 let isReady = false;

@@ -3,7 +3,7 @@
     deno run -P=train scripts/tools/real/curve.ts RUN     # writes RUN/batches.json
     python scripts/tools/real/curve.py MODEL RUN          # prints both losses of each step
 
-For `--adapter 1lora` and `bitfit` (biases of all linear layers), in float32.
+Needs torch, transformers and peft. For `--adapter 1lora` and `bitfit` (biases of all linear layers), in float32.
 """
 
 import json
@@ -15,28 +15,16 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import LlamaForCausalLM
 
-
-class ILoRA(nn.Module):
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.linear = linear
-        self.b = nn.Parameter(torch.zeros(self.linear.out_features))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x) + self.b * x.sum(-1, keepdim=True)
+sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
+from torch_peer import ILoRA  # the paper's Listing 1
 
 
-class Biased(nn.Module):
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.linear = linear
-        self.bias = nn.Parameter(torch.zeros(self.linear.out_features))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x) + self.bias
+def biased(linear: nn.Linear) -> nn.Linear:
+    linear.bias = nn.Parameter(torch.zeros(linear.out_features))
+    return linear
 
 
-METHODS = {"1lora": ILoRA, "bitfit": Biased}
+METHODS = {"1lora": ILoRA, "bitfit": biased}
 
 
 def losses(model: nn.Module, batch: dict) -> tuple[Tensor, int]:
