@@ -57,32 +57,105 @@ function isExpanding({ inputs, outputs: [output] }: Call, { types }: Program): b
 }
 
 /** Clusters in the making. */
-interface Draft {
+interface Drafts {
   /** Calls by cluster; undefined for one that was merged into another. */
   readonly members: (number[] | undefined)[];
   /** The cluster that makes a value. */
-  readonly home: Map<ValueId, number>;
-  /** The clusters that a value depends on, or the one that makes it; those that these depend on are left out. */
-  readonly upstream: Map<ValueId, ReadonlySet<number>>;
+  readonly homeOf: (value: ValueId) => number | undefined;
+  /** Begins a cluster; its number. */
+  readonly begin: () => number;
+  /** Puts a call into a cluster. */
+  readonly put: (i: number, cluster: number) => void;
+  /** Leaves a call out of all clusters. */
+  readonly leave: (call: Call) => void;
+  /** Merges a cluster into another. */
+  readonly merge: (from: number, into: number) => void;
+  /** Whether any of the values depends on a cluster. */
+  readonly dependOn: (values: readonly ValueId[], cluster: number) => boolean;
+  /** Whether neither of two clusters depends on the other by way of something else. */
+  readonly areApart: (a: number, b: number) => boolean;
 }
 
-/** Values that a cluster, and another that it may be merged with, take from elsewhere. */
-function taken({ members, home }: Draft, { calls }: Program, clusters: readonly number[]): readonly ValueId[] {
-  return clusters.flatMap((cluster) => members[cluster] ?? []).flatMap((i) => calls[i].inputs)
-    .filter((value) => !clusters.includes(home.get(value) ?? -1));
-}
-
-/** Whether any of the values depends on one of the clusters. */
-function dependOn(draft: Draft, program: Program, values: readonly ValueId[], clusters: readonly number[]): boolean {
-  const seen = new Set<number>();
-  const stack = values.flatMap((value) => [...draft.upstream.get(value) ?? []]);
-  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
-    if (clusters.includes(next)) return true;
-    if (seen.has(next)) continue;
-    seen.add(next);
-    stack.push(...taken(draft, program, [next]).flatMap((value) => [...draft.upstream.get(value) ?? []]));
-  }
-  return false;
+/** No clusters yet. */
+function drafts({ calls }: Program, segment: readonly number[]): Drafts {
+  const members: (number[] | undefined)[] = [];
+  /** What a cluster was merged into. */
+  const mergedInto: number[] = [];
+  const home = new Map<ValueId, number>();
+  /** The clusters that a value which none makes depends on; those that these depend on are left out. */
+  const upstream = new Map<ValueId, readonly number[]>();
+  /** For every cluster, those whose values it reads, and those that other values which it reads depend on. */
+  const [direct, indirect]: [Set<number>[], Set<number>[]] = [[], []];
+  /** The search that a cluster was last met in. */
+  const met: number[] = [];
+  let searches = 0;
+  const now = (cluster: number): number => {
+    let found = cluster;
+    while (mergedInto[found] !== found) found = mergedInto[found] = mergedInto[mergedInto[found]];
+    return found;
+  };
+  const homeOf = (value: ValueId) => {
+    const cluster = home.get(value);
+    return cluster === undefined ? undefined : now(cluster);
+  };
+  const above = (value: ValueId): readonly number[] => {
+    const own = homeOf(value);
+    return own === undefined ? upstream.get(value) ?? [] : [own];
+  };
+  /** Whether one of some clusters is one of those that are looked for, or depends on it. */
+  const reach = (from: readonly number[], goals: readonly number[]): boolean => {
+    searches++;
+    // A cluster lies within a segment, and nothing depends on what comes later.
+    const earliest = Math.min(...goals.map((goal) => segment[members[goal]![0]]));
+    const stack = [...from];
+    for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+      const cluster = now(next);
+      if (goals.includes(cluster)) return true;
+      if (met[cluster] === searches) continue;
+      met[cluster] = searches;
+      if (segment[members[cluster]![0]] < earliest) continue;
+      stack.push(...direct[cluster], ...indirect[cluster]);
+    }
+    return false;
+  };
+  return {
+    members,
+    homeOf,
+    begin: () => {
+      const cluster = members.push([]) - 1;
+      mergedInto.push(cluster);
+      direct.push(new Set());
+      indirect.push(new Set());
+      return cluster;
+    },
+    put: (i, cluster) => {
+      members[cluster]!.push(i);
+      for (const value of calls[i].inputs) {
+        const own = homeOf(value);
+        if (own === undefined) { for (const each of upstream.get(value) ?? []) indirect[cluster].add(now(each)); }
+        else if (own !== cluster) direct[cluster].add(own);
+      }
+      for (const value of calls[i].outputs) home.set(value, cluster);
+    },
+    leave: ({ inputs, outputs }) => {
+      const all = [...new Set(inputs.flatMap((value) => above(value).map(now)))];
+      for (const value of outputs) upstream.set(value, all);
+    },
+    merge: (from, into) => {
+      for (const i of members[from]!) members[into]!.push(i);
+      members[from] = undefined;
+      mergedInto[from] = into;
+      for (const each of direct[from]) direct[into].add(each);
+      for (const each of indirect[from]) indirect[into].add(each);
+      direct[into].delete(from);
+      direct[into].delete(into);
+    },
+    dependOn: (values, cluster) => reach(values.flatMap(above), [cluster]),
+    areApart: (a, b) => {
+      const between = [...direct[a], ...direct[b]].filter((each) => now(each) !== a && now(each) !== b);
+      return !reach([...between, ...indirect[a], ...indirect[b]], [a, b]);
+    },
+  };
 }
 
 /**
@@ -100,23 +173,7 @@ export function clustersOf(program: Program, least: number, halved: Halved): rea
   const biases = new Set(
     biasedProducts(program).filter(({ product }) => !halved.products.has(product)).map(({ add }) => add),
   );
-  const draft: Draft = { members: [], home: new Map(), upstream: new Map() };
-  const { members, home, upstream } = draft;
-  const put = (i: number, cluster: number) => {
-    members[cluster]!.push(i);
-    for (const value of calls[i].outputs) {
-      home.set(value, cluster);
-      upstream.set(value, new Set([cluster]));
-    }
-  };
-  const merge = (from: number, into: number) => {
-    const moved = members[from]!;
-    members[from] = undefined;
-    moved.forEach((i) => put(i, into));
-    for (const [value, clusters] of upstream) {
-      if (clusters.has(from)) upstream.set(value, new Set([...clusters, into].filter((each) => each !== from)));
-    }
-  };
+  const { members, homeOf, begin, put, leave, merge, dependOn, areApart } = drafts(program, segment);
   const canJoin = (i: number) => isFusible(calls[i], program) && !biases.has(calls[i]);
   const sumOf = columnSums(program, (i, sum) => segment[i] === segment[sum] && canJoin(i));
   const columns = new Map<number, number>();
@@ -124,30 +181,23 @@ export function clustersOf(program: Program, least: number, halved: Halved): rea
     const sum = sumOf.get(i);
     if (sum !== undefined) {
       // What reads the sum does not join: a norm of all gradients would join all of them.
-      if (!columns.has(sum)) columns.set(sum, members.push([]) - 1);
+      if (!columns.has(sum)) columns.set(sum, begin());
       return put(i, columns.get(sum)!);
     }
-    const candidates = new Set(call.inputs.flatMap((value) => home.get(value) ?? []));
+    const candidates = new Set(call.inputs.flatMap((value) => homeOf(value) ?? []));
     const near = [...candidates].filter((cluster) =>
       segment[members[cluster]![0]] === segment[i] && !sumOf.has(members[cluster]![0])
     );
     const joined = canJoin(i) && !isExpanding(call, program) ? near.sort((a, b) => b - a) : [];
-    const own = joined.find((cluster) =>
-      !dependOn(draft, program, call.inputs.filter((value) => home.get(value) !== cluster), [cluster])
-    );
+    const own = joined.find((cluster) => !dependOn(call.inputs.filter((value) => homeOf(value) !== cluster), cluster));
     if (own !== undefined) {
       put(i, own);
       for (const other of joined) {
-        const both = [own, other];
-        if (other !== own && !dependOn(draft, program, taken(draft, program, both), both)) merge(other, own);
+        if (other !== own && areApart(own, other)) merge(other, own);
       }
     } else if (canJoin(i) && call.kernel !== "Reshape") {
-      members.push([]);
-      put(i, members.length - 1);
-    } else {
-      const all = new Set(call.inputs.flatMap((value) => [...upstream.get(value) ?? []]));
-      for (const value of call.outputs) upstream.set(value, all);
-    }
+      put(i, begin());
+    } else leave(call);
   });
   const isWorthwhile = (cluster: Cluster) => {
     const values = cluster.flatMap((i) => [...calls[i].inputs, ...calls[i].outputs]);
