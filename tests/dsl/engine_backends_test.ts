@@ -1,7 +1,8 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { type BackendName, backendNames, engineKind, inspectBackends, useBackend } from "../../dsl/engine/mod.ts";
-import { OneloraError } from "../../dsl/error.ts";
+import { adamw, OneloraError, type Params, startResident } from "../../dsl/mod.ts";
+import { trainStep } from "../../tasks/mod.ts";
 import { agrees, assertTaken, testModelCases, working } from "../support/engine_agreement.ts";
 import { borrowedCases } from "../support/engine_cases.ts";
 
@@ -41,6 +42,26 @@ Deno.test("an inspection tries every engine and ends on the one that auto takes"
   assertEquals(report.tried.map((trial) => trial.name), backendNames);
   assertEquals(report.chosen, (await useBackend("auto")).chosen);
   assertEquals(tf.getBackend(), report.chosen);
+});
+
+Deno.test({
+  name: "TensorFlow's compiler works where WebGPU has asked for an adapter, whose driver may bring another LLVM",
+  ignore: !present.get("tensorflow"),
+  fn: async () => {
+    await inspectBackends();
+    await useBackend("tensorflow");
+    const optimiser = adamw({});
+    const trained: Params = { w: tf.ones([8, 8]) };
+    const step = trainStep(
+      (params, { x }) => ({ loss: tf.mean(tf.square(tf.softmax(tf.matMul(x, params.w)))) as tf.Scalar }),
+      optimiser,
+    );
+    const batch = { x: tf.reshape(tf.linspace(-1, 1, 64), [8, 8]), rate: tf.scalar(0.01) };
+    const state = { frozen: {}, trained, optimiser: optimiser.init(trained) };
+    const compiled = startResident(step, state, { graph: "whole", onFallback: (line) => assert(false, line) });
+    assertAlmostEquals((await compiled.step(batch)).loss, 1 / 64, 1e-6);
+    compiled.dispose();
+  },
 });
 
 Deno.test("a backend that does not exist is refused with the nearest name", async () => {

@@ -2,6 +2,7 @@
 // loaded by their paths, so that it finds them by their names, and it is loaded with stderr closed: recent versions log while
 // they load, before they read the environment variable that silences them. Whatever goes wrong is reported when the addon is
 // loaded next.
+#define _GNU_SOURCE  // RTLD_DEEPBIND
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <node_api.h>
@@ -50,12 +51,23 @@ static napi_value preload(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// How the library is loaded: it calls its own functions by their names, and Mesa's drivers, which WebGPU asks for an adapter,
+// bring another LLVM for everybody, where half of its calls would end. So its own come first; not beside a library that
+// stands in for others by LD_PRELOAD (an allocator), which would then be passed by.
+static int mode(void) {
+#ifdef RTLD_DEEPBIND
+  const char *standing_in = getenv("LD_PRELOAD");
+  if (standing_in == NULL || *standing_in == 0) return RTLD_LAZY | RTLD_LOCAL | RTLD_DEEPBIND;
+#endif
+  return RTLD_LAZY | RTLD_LOCAL;
+}
+
 // load(): loads the library, quietly.
 static napi_value load(napi_env env, napi_callback_info info) {
   int saved = dup(STDERR_FILENO);
   int null = open("/dev/null", O_WRONLY);
   if (saved >= 0 && null >= 0) dup2(null, STDERR_FILENO);
-  dlopen("libtensorflow_cc.so.2", RTLD_LAZY | RTLD_LOCAL);
+  dlopen("libtensorflow_cc.so.2", mode());
   if (saved >= 0) {
     dup2(saved, STDERR_FILENO);
     close(saved);
