@@ -129,12 +129,12 @@ function inWords(findings: Findings): string {
       : [`cuda        without ${nvidia.missing.join(", ")}: \`${commandLine("native")} --cuda\` brings them`]),
     "backends    (speed of a large float32 product; what a product of 512 x 512 and a step of six small layers take)",
     ...rows,
-    ...(backends.some(({ name, works }) => works && engineKind(name).hold !== undefined)
+    ...(backends.some(({ name, works }) => works && engineKind(name).continued !== undefined)
       ? [
         `texts       continued on processors ${
           rowProducts === undefined
-            ? "by TensorFlow's own products; on Linux, installing it again builds a faster kernel"
-            : `by a kernel for them (${rowProducts})`
+            ? `by TensorFlow's own products; on Linux, \`${commandLine("native")}\` adds a faster kernel`
+            : `by a kernel of their own (${rowProducts})`
         }`,
       ]
       : []),
