@@ -49,7 +49,9 @@ for (const backend of await available("wasm", "cpu", "tensorflow")) {
       await withoutLeaks(async () => {
         const model = await openModel(name);
         const { params: base } = await loadParams(model, key(0));
-        const xs = Object.fromEntries(given().map((tensor, i) => [`${i}`, tensor]));
+        // Plain JavaScript is slow: one example will do there.
+        const examples = backend === "cpu" ? 1 : 2;
+        const xs = Object.fromEntries(given().map((tensor, i) => [`${i}`, tf.slice(tensor, 0, examples)]));
         for (const isCompiled of ["cpu"].includes(backend) ? [false] : [false, true]) {
           const expected = outputs(isCompiled, model.layer, base, xs);
           for (const spec of specs) {
