@@ -47,7 +47,7 @@ export type Placement = (layer: LinearLayer, path: Path) => boolean;
 /** Layers that keep their weights with every method: task heads and embedders (the paper's placement rules). */
 const UNADAPTED = new Set(["head", "embedder"]);
 
-/** Every linear layer except task heads and embedders: the paper's placement. */
+/** Every linear layer except task heads and embedders: the paper's placement, `at(everyLinear, oneLora())`. */
 export function everyLinear(layer: LinearLayer): boolean {
   return !UNADAPTED.has(layer.role ?? "");
 }
@@ -121,12 +121,15 @@ export function at(
     const weights = weightsAt(where, adapter, model);
     if (shapes.length === 0 && weights.size === 0) {
       const ends = linears.map(([path]) => path.slice(path.lastIndexOf(".") + 1));
-      const near = typeof where === "string" ? nearest(where, ["all-linear", "qkv", ...ends]) : undefined;
+      const others = ["all-linear", "qkv"].filter((name) => name !== where);
+      const near = typeof where === "string" ? nearest(where, [...others, ...ends]) : undefined;
       const hint = near === undefined ? "" : ` (did you mean "${near}"?)`;
       throw new OneloraError({
         attempted: `placing adapter "${adapter.name}"`,
         found: `no linear layer for target ${typeof where === "string" ? `"${where}"` : "predicate"}${hint}`,
-        allowed: `all-linear, qkv, or a pattern matching e.g. ${linears.slice(0, 6).map(([path]) => path).join(", ")}`,
+        allowed: `${others.join(", ")}, or a pattern matching e.g. ${
+          linears.slice(0, 6).map(([path]) => path).join(", ")
+        }`,
       }, { exitCode: 2 });
     }
     return transform((layer, path) => {

@@ -129,9 +129,23 @@ function loraWeight({ kind, params }: AnyLayer, options: LoraOptions): WeightUpd
 }
 
 /**
- * y = W0 x + s B A x + b0. r (k + d) parameters per layer. With dropout, x before A is mask * x / (1 - p) in a training step.
+ * y = W0 x + s B A x + b0, s = alpha / r. r (k + d) parameters per layer. With dropout, x before A is mask * x / (1 - p) in a
+ * training step.
+ *
+ * `A` [r, k] starts at random, `B` [d, r] at zero, so that the adapted model begins as the base model.
  *
  * @param options See {@linkcode LoraOptions}
+ *
+ * @example
+ * ```ts
+ * import { pipe } from "fp-ts/function";
+ * import { at, everyLinear, lora, parameterCounts } from "@onelora/onelora/adapters";
+ * import { linear, serial } from "@onelora/onelora/dsl";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const model = pipe(serial({ up: linear(4, 8), down: linear(8, 4) }), at(everyLinear, lora({ rank: 2, alpha: 4 })));
+ * assertEquals(parameterCounts(model).adapter, 2 * (4 + 8) + 2 * (8 + 4));
+ * ```
  */
 export function lora(options: LoraOptions = {}): Adapter {
   return {

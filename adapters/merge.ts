@@ -80,7 +80,24 @@ function keptApart(model: AnyLayer, params: Params, changed: ReadonlySet<Path>):
  *
  * @param model The adapted model
  * @param params Its parameters
- * @param onMerged Told the path of each linear layer's weight that is merged
+ * @param onMerged Called with the path of each linear layer's weight when it is merged
+ *
+ * @example
+ * ```ts
+ * import { adapt, mergeParams } from "@onelora/onelora/adapters";
+ * import { apply, init, key, linear, serial, useBackend } from "@onelora/onelora/dsl";
+ * import { assertEquals } from "@std/assert";
+ * import * as tf from "@tensorflow/tfjs-core";
+ *
+ * await useBackend("cpu");
+ * const base = serial({ up: linear(2, 2) });
+ * const model = adapt("1lora")(base);
+ * const params = { ...init(model, key(0)), "up.1lora.b": tf.tensor1d([1, 2]) };
+ * const merged = mergeParams(model, params).params;
+ * const x = tf.tensor2d([[0.5, 0.25]]);
+ * const [adapted, folded] = [apply(model, params)(x), apply(base, merged)(x)];
+ * assertEquals(tf.max(tf.abs(tf.sub(adapted, folded))).arraySync() as number < 1e-6, true);
+ * ```
  */
 export function mergeParams(model: AnyLayer, params: Params, onMerged?: (weight: Path) => void): MergedParams {
   const declared = specs(model);

@@ -23,6 +23,19 @@ export interface OneLoraOptions {
  * `b` [d] is trained from zero; `a` [k] ~ N(0, 1) is frozen. d parameters per layer.
  *
  * @param options See {@linkcode OneLoraOptions}
+ *
+ * @example
+ * ```ts
+ * import { adapted, oneLora } from "@onelora/onelora/adapters";
+ * import { useBackend } from "@onelora/onelora/dsl";
+ * import { assertEquals } from "@std/assert";
+ * import * as tf from "@tensorflow/tfjs-core";
+ *
+ * await useBackend("cpu");
+ * const [weight, bias, b] = [tf.eye(2), tf.tensor1d([10, 20]), tf.tensor1d([1, -1])];
+ * const y = adapted(oneLora(), { weight, bias, b }, tf.tensor2d([[2, 3]]));
+ * assertEquals(await y.array(), [[2 + 5 + 10, 3 - 5 + 20]]); // W0 x + b * sum(x) + b0
+ * ```
  */
 export function oneLora(options: OneLoraOptions = {}): Adapter {
   const random = options.compression === "random";

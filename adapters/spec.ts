@@ -222,10 +222,23 @@ export function joinMethods(spec: string, others: readonly string[]): string {
 }
 
 /**
- * Applies a specification to a model: `pipe(model, adapt("1lora+norms"))`.
+ * Applies methods by name to a model: `pipe(model, adapt("1lora+norms"))`.
  *
  * @param spec As for {@linkcode parseMethods}
  * @param options Settings for every method that has them
+ * @throws OneloraError (exit code 2) for an unknown method, setting or value
+ *
+ * @example
+ * ```ts
+ * import { pipe } from "fp-ts/function";
+ * import { adapt, parameterCounts } from "@onelora/onelora/adapters";
+ * import { linear, serial } from "@onelora/onelora/dsl";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const model = serial({ query: linear(4, 8, { role: "qkv" }), mlp: linear(8, 8) });
+ * assertEquals(parameterCounts(pipe(model, adapt("1lora"))).adapter, 8 + 8);
+ * assertEquals(parameterCounts(pipe(model, adapt("lora:rank=2", { target: "qkv" }))).adapter, 2 * (4 + 8));
+ * ```
  */
 export function adapt(spec: string, options: MethodOptions = {}): ModelChange {
   const methods = parseMethods(spec, options);

@@ -84,7 +84,7 @@ export const presetNames: readonly string[] = families.flatMap(({ presets }) => 
 /** What names a model, in words. */
 const NAMES =
   `a preset (${presetNames.join(", ")}), a Hugging Face folder with config.json and model.safetensors, a GGUF file, ` +
-  "hf:ORG/NAME of Hugging Face's hub, or PRESET=FILE with weights of one's own";
+  "hf:ORG/NAME of Hugging Face's hub, or PRESET=FILE with weights of your own";
 
 /** What may have been meant by a file of weights: the presets whose names and shapes it has. */
 async function presetsFor(file: string): Promise<string> {
@@ -181,6 +181,20 @@ export async function pinModel(name: string, options: HubOptions = {}): Promise<
  *   its weights joined by `=`, `dit-xl-2=DiT-XL-2-256x256.pt`: files of original repositories have no configuration beside them
  * @param options See {@linkcode OpenModelOptions}
  * @throws OneloraError (exit code 2) if it is none of these
+ *
+ * @example
+ * ```ts
+ * import { apply, key, useBackend } from "@onelora/onelora/dsl";
+ * import { loadParams, openModel } from "@onelora/onelora/models";
+ * import { assertEquals } from "@std/assert";
+ * import * as tf from "@tensorflow/tfjs-core";
+ *
+ * await useBackend("cpu");
+ * const vit = await openModel("vit-micro"); // no weights yet
+ * const { params } = await loadParams(vit, key(0));
+ * const logits = apply(vit.layer, params)(tf.zeros([1, 1, 28, 28]));
+ * assertEquals(logits.shape, [1, vit.labels!.length]);
+ * ```
  */
 export async function openModel(name: string, options: OpenModelOptions = {}): Promise<Model> {
   const [preset, given] = presetAndWeights(name) ?? (familyOf(name) === undefined ? [undefined, name] : [name]);

@@ -22,7 +22,9 @@ export async function joined(advice: string, action: (others: Joined) => Promise
     const { ranks, library } = others;
     if (ranks.rank === 0 && library !== undefined) {
       console.log(`${ranks.size} processes by ${library.version}`);
-      if (!library.watched) console.log("note: one that hangs is not noticed: this library takes calls of one thread");
+      if (!library.watched) {
+        console.log("note: a process that hangs is not noticed: this library allows calls from one thread only");
+      }
     }
     await action(others);
     await others.leave();

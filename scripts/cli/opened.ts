@@ -39,7 +39,11 @@ export async function openNoting(
   if (part !== undefined) console.error(`note: "${part}" is what was taken of ${name}`);
   if (initialised.length > 0) {
     const [count, all] = [initialised.length, Object.keys(params).length];
-    console.error(`note: ${count} of ${name}'s ${all} tensors are in no file and random: ${initialised[0]}, ...`);
+    console.error(
+      `note: ${count} of ${name}'s ${all} tensors are missing from its files and start at random values: ${
+        initialised[0]
+      }, ...`,
+    );
   }
   return opened;
 }

@@ -22,7 +22,7 @@ const flags = {
     help: "Questions of another data set (default: those that the runs were validated with)",
     value: "DATA",
   }),
-  samples: integer({ help: "Questions (default: the first run's)", min: 1 }),
+  samples: integer({ help: "Number of questions (default: the first run's)", min: 1 }),
   json: boolean({ help: "Print JSON instead of Markdown" }),
   ...backendFlag,
 };

@@ -20,14 +20,14 @@ import { reporterFor } from "../cli/run_folder.ts";
 
 const flags = {
   run: text({ help: "Folder of a training run, for its task, model, adapter and data", value: "DIR" }),
-  task: choice({ help: `What to judge by (default: the run's; ${taskNames[0]})`, allowed: taskNames }),
+  task: choice({ help: `Task to evaluate (default: the run's; ${taskNames[0]})`, allowed: taskNames }),
   ...trainedFlags,
   data: text({ help: taskDataHelp, value: "DATA" }),
   limit: integer({ help: "Use only so many test examples", min: 1 }),
   ...ownFlags(),
   ...quantiseFlag,
   ...backendFlag,
-  json: boolean({ help: "Print JSON, with everything there is: matrices, diagrams, histograms, answers" }),
+  json: boolean({ help: "Print JSON with all details: matrices, diagrams, histograms, answers" }),
   chart: text({ help: "Draw a classifier's error distribution and calibration (SVG)", value: "FILE" }),
 };
 

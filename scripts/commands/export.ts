@@ -32,9 +32,9 @@ const flags = {
     allowed: ["gguf", "peft-lora", "peft-miss"] as const,
     default: "gguf",
   }),
-  out: required(text({ help: "The file, or folder of an adapter, which must not be there yet", value: "FILE|DIR" })),
+  out: required(text({ help: "The file, or folder of an adapter, which must not exist yet", value: "FILE|DIR" })),
   dtype: choice({
-    help: "What weights are stored as; norms and biases are float32",
+    help: "Type that weights are stored in; norms and biases are float32",
     allowed: ["f32", "f16", "bf16", "q8_0"] as readonly GgufType[],
     default: "f16" as GgufType,
   }),

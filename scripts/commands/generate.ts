@@ -39,7 +39,7 @@ const flags = {
   seed: integer({ help: "Seed of the sampling", min: 0, default: 0 }),
   ...quantiseFlag,
   ...backendFlag,
-  json: boolean({ help: "Print JSON: text, tokens and seconds, without those of loading and preparing" }),
+  json: boolean({ help: "Print JSON: text, tokens, and the seconds without loading and compiling" }),
 };
 
 /** Writes text as it comes. A vocabulary may hold anything; into a file it goes as it is. */
@@ -51,7 +51,7 @@ function write(part: string): void {
 await main(
   {
     name: "generate",
-    summary: `Makes something anew: ${able.map(({ making }) => making!.summary).join(", or ")}.`,
+    summary: `Generates: ${able.map(({ making }) => making!.summary).join(", or ")}.`,
     flags,
   },
   attempt(async ({ options, given }) => {

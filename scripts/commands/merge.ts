@@ -24,11 +24,11 @@ const flags = {
   adapter: required(trainedFlags.adapter),
   weights: list({ help: "A weight for each adapter; without any, updates are summed", value: "X,X" }),
   combination: choice({
-    help: "How weights apply, as in PEFT's add_weighted_adapter: linear weighs parameters, which for LoRA is an " +
+    help: "How weights apply, as in PEFT's add_weighted_adapter: linear weights parameters, which for LoRA is an " +
       "approximation, cat is the exact sum of updates, svd that sum to a rank (default: linear, svd with --svd-rank)",
     allowed: combinations,
   }),
-  svdRank: integer({ help: "Rank that singular values bring the weighted sum to", min: 1 }),
+  svdRank: integer({ help: "Rank that the weighted sum is reduced to, by singular values", min: 1 }),
   adapterAlone: boolean({ help: "Write one adapter made of those, instead of a model" }),
   ...quantiseFlag,
   out: required(text({ help: "Folder of the merged model or adapter, new or empty", value: "DIR" })),

@@ -42,7 +42,7 @@ const flags = {
   cuda: boolean({
     help: "Take the library for NVIDIA GPUs, with CUDA 12 and cuDNN 9 where the machine lacks them (it needs a driver)",
   }),
-  force: boolean({ help: "Install again what is there already" }),
+  force: boolean({ help: "Reinstall" }),
 };
 
 /** What is asked for. */
@@ -116,7 +116,7 @@ async function addRowProducts(...[folder, headers, system]: Parameters<typeof bu
 /** Everything else works without it. */
 function withoutRowProducts(error: unknown): void {
   if (!(error instanceof OneloraError)) throw error;
-  console.log(`note: ${error.message}; going on without it, texts are continued more slowly`);
+  console.log(`note: ${error.message}; continuing without it, text generation is slower`);
 }
 
 /** Adds what an earlier version did not build to the installation that is there. */

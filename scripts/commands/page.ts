@@ -12,7 +12,7 @@ import { answering } from "../page/serve.ts";
 import { buildSite, type Site } from "../page/site.ts";
 
 const flags = {
-  port: integer({ help: "Where it is served on this machine; 0 for any port that is free", min: 0, default: 8000 }),
+  port: integer({ help: "Port on this machine; 0 for any free one", min: 0, default: 8000 }),
   out: text({ help: "Write the page's files into a new folder instead, for a host of your own", value: "DIR" }),
 };
 
@@ -42,6 +42,6 @@ await main(
     await newOrEmpty("writing the page", out);
     const site = await buildSite();
     await write(site, out);
-    console.log(`${site.size} files in ${out}; docs/page.md says which headers a host sends with them`);
+    console.log(`${site.size} files in ${out}; docs/page.md lists the headers that a host must send`);
   }),
 );

@@ -41,9 +41,9 @@ const flags = {
     default: "float32",
   }),
   ...quantiseFlag,
-  gradientCheckpointing: boolean({ help: "Keep each block's input only and compute the rest again, for --plan" }),
+  gradientCheckpointing: boolean({ help: "Keep only each block's input and recompute the rest, for --plan" }),
   backend: choice({
-    help: "Engine to plan for; it need not be there",
+    help: "Engine to plan for; it need not be installed",
     allowed: ["tensorflow", "wasm", "cpu"] as const,
     default: "tensorflow",
   }),

@@ -12,13 +12,13 @@ const flags = {
   adapter: required(
     text({ help: "The adapter's folder, or its run's; the flag's name may be left out", value: "DIR" }),
   ),
-  to: required(text({ help: "Repository, made if it is not there", value: "ORG/NAME" })),
+  to: required(text({ help: "Repository, created if it does not exist", value: "ORG/NAME" })),
   base: text({
-    help: "The base model on the hub, where the adapter names a folder of this machine",
+    help: "The base model on the hub, for an adapter that names a local folder",
     value: "ORG/NAME",
   }),
   message: text({ help: "The commit's message" }),
-  private: boolean({ help: "Make a new repository private (default: as the account has it)" }),
+  private: boolean({ help: "Make a new repository private (default: the account's setting)" }),
   dryRun: boolean({ help: "Print what would be sent, and send nothing" }),
 };
 

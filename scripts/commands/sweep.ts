@@ -46,7 +46,7 @@ async function timeInWords(configurations: readonly Configuration[], jobs: numbe
   return `about ${runs} runs, ${
     span(seconds)
   } on two quiet cores with --jobs ${jobs} (a guess); interrupted, the same ` +
-    "command goes on";
+    "command continues it";
 }
 
 /** What came of one of a command's sweeps. */
@@ -103,7 +103,7 @@ await main(
     if (owned.note !== undefined) note(owned.note);
     if (parts.some(({ configuration: { search } }) => search) && !given.has("validation") && paper !== "all") {
       const [{ configuration: { settings } }] = parts;
-      note(`${settings.validation} training examples are held out to find rates with; --validation says how many`);
+      note(`${settings.validation} training examples are held out for the search of rates; --validation sets how many`);
     }
     const { signal, listen } = interruptible("saving the state of the runs after their steps");
     await listen();

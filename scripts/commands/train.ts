@@ -34,7 +34,7 @@ await main(
   { name: "train", summary: "Fine-tunes a pretrained model with a very-low-rank adapter.", flags: trainFlags },
   attempt(({ options, given }) =>
     joined(
-      `\`resume: ${options.resume ?? options.out ?? "DIR"}\` goes on from the last checkpoint`,
+      `\`resume: ${options.resume ?? options.out ?? "DIR"}\` continues from the last checkpoint`,
       async ({ ranks }) => {
         const isNew = options.resume === undefined;
         const all = ownFlags();

@@ -131,7 +131,7 @@ export async function checkData(path: string, now: DataRecord, spec: string): Pr
   const found = differences(before, now);
   if (found.length === 0) return undefined;
   throw new OneloraError({
-    attempted: `going on with ${spec}, which has changed since the run began`,
+    attempted: `continuing with ${spec}, which has changed since the run began`,
     found: found.join("; "),
     allowed: "the data as it was, or a new run",
   });

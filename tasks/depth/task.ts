@@ -150,7 +150,7 @@ async function evaluate(
 /** Paper, section 4.1. */
 export const monocularDepth: TaskKind<DepthSettings, DepthSplits, DepthPair, ImageSource, DepthMap> = {
   name: "depth",
-  summary: "metres to every pixel of a picture, by root mean squared error",
+  summary: "the depth of every pixel in metres, by root mean squared error",
   model: "dpt-micro",
   data: "scenes-driving",
   dataForms: depthDataForms,

@@ -32,7 +32,7 @@ import type { Run, RunResult, RunSettings, TaskKind } from "../trainer/task.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
 import { readRunConfig, runConfig } from "./config.ts";
 import { newFolder, unused, writeRunJson } from "./folder.ts";
-import { watchLoad } from "./load.ts";
+import { watchLoad } from "./machine_load.ts";
 import { earlierMemory, type RunMemory, watchMemory } from "./memory.ts";
 import { type ExampleOf, type FineTuneOptions, type FineTuneSurroundings, SURROUNDINGS } from "./options.ts";
 import { checkExamples, digestOf, OWN, type Own, ownExamples } from "./own_examples.ts";

@@ -38,7 +38,7 @@ export async function ownExamples(
   if (data === undefined || typeof data === "string") {
     if (test === undefined) return undefined;
     const found = data === undefined ? "no `data`" : `the data "${data}"`;
-    throw new OneloraError({ attempted: "reading `test`", found, allowed: "examples of one's own in both" }, {
+    throw new OneloraError({ attempted: "reading `test`", found, allowed: "your own examples in both" }, {
       exitCode: 2,
     });
   }

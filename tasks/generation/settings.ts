@@ -28,7 +28,8 @@ export const generationSettings: SettingsOf<GenerationSettings> = {
   guidance: fromRecipe(number({ aside: true, help: "scale of classifier-free guidance; 1 for none", min: 0 })),
   features: text({
     aside: true,
-    help: "vit or inception_v3 whose features samples are measured in (default for grey pictures: vit-micro)",
+    help:
+      "model whose features the samples are measured in: a vit or inception_v3 (default for grey pictures: vit-micro)",
     value: "NAME|DIR",
   }),
   vae: text({
@@ -36,6 +37,6 @@ export const generationSettings: SettingsOf<GenerationSettings> = {
     value: "NAME|DIR",
   }),
   samples: fromRecipe(
-    integer({ aside: true, help: "pictures sampled in an evaluation; 0 for none, and the loss alone", min: 0 }),
+    integer({ aside: true, help: "pictures sampled in an evaluation; 0 for the loss alone", min: 0 }),
   ),
 };

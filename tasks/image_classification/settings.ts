@@ -19,11 +19,11 @@ export interface ClassificationSettings {
 /** Their declarations. */
 export const classificationSettings: SettingsOf<ClassificationSettings> = {
   classWeights: text({
-    help: "weights of classes in the loss: balanced (the rarer, the more), or a JSON file of numbers by class",
+    help: "weights of classes in the loss: balanced (rare classes count more), or a JSON file of numbers by class",
     value: "balanced|FILE",
   }),
   columns: text({
-    help: "columns of a list that are called otherwise, such as file=photo,label=breed (or labels=tags, split=fold)",
+    help: "columns of a list with other names, such as file=photo,label=breed (or labels=tags, split=fold)",
     value: "NAME=COLUMN,...",
   }),
   augment: fromRecipe(boolean({ help: "crops and mirroring of images (default: true except for digits and letters)" })),

@@ -87,7 +87,7 @@ function fitted(
     return { model: published, fit, notes };
   }
   const anew = fitForTraining(published, train);
-  return { ...anew, notes: [...anew.notes, `the head starts anew and is not trained: ${run.adapter} trains nothing`] };
+  return { ...anew, notes: [...anew.notes, `the head is new and is not trained: ${run.adapter} trains nothing`] };
 }
 
 /** Tells of images that are left out. */

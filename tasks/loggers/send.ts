@@ -63,7 +63,7 @@ export function sending(log: RunLog, hangUp: () => void, warn: (line: string) =>
     const rest = isEnding
       ? "it does not have all of the run"
       : isGivenUp
-      ? "the run goes on without it"
+      ? "the run continues without it"
       : "the run goes on, and it is tried again";
     if (!isWarned) warn(`warning: ${messageOf(error)}; ${rest}`);
     isWarned = true;
@@ -97,7 +97,7 @@ export function sending(log: RunLog, hangUp: () => void, warn: (line: string) =>
       waiting.push(point);
       if (waiting.length > MOST) {
         [isGivenUp, isWarned] = [true, true];
-        warn(`warning: ${log.page}: ${MOST} steps could not be sent; the run goes on without it`);
+        warn(`warning: ${log.page}: ${MOST} steps could not be sent; the run continues without it`);
       }
       plan();
     },

@@ -31,9 +31,9 @@ async function prepare(decoder: Decoder, ids: readonly number[], settings: Gener
 
 /** A text that goes on, written as it comes. */
 export const continuing: Making<ContinueSettings> = {
-  summary: "goes on with a text, as it comes",
+  summary: "continues a text",
   settings: {
-    prompt: text({ help: "text to go on with" }),
+    prompt: text({ help: "text to continue" }),
     chat: boolean({
       help:
         "answer the prompt as a user's message, by the model's own chat template; without a prompt, talk: a line a " +
@@ -62,7 +62,7 @@ export const continuing: Making<ContinueSettings> = {
     decodingNeeds(model, { rows: 1, length: Math.max(1, prompt.length), tokens: maxTokens }),
   make: async (described, open, { prompt, chat, seed, precision, ...given }, write) => {
     asLanguageModel(described, described.layer);
-    if (prompt === undefined) throw refused("going on with a text", "no `prompt`", "`prompt: TEXT`");
+    if (prompt === undefined) throw refused("continuing a text", "no `prompt`", "`prompt: TEXT`");
     const { folder, name } = described;
     if (folder === undefined) {
       throw refused("opening a tokenizer", `the preset ${name}`, "a folder with tokenizer.json");

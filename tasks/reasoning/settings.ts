@@ -21,7 +21,7 @@ export const reasoningSettings: SettingsOf<ReasoningSettings> = {
   answerTokens: integer({ aside: true, help: "tokens of an answer at most (default 512)", min: 1 }),
   samples: integer({
     aside: true,
-    help: "questions answered in an evaluation; 0 for none, and the loss alone",
+    help: "questions answered in an evaluation; 0 for the loss alone",
     min: 0,
   }),
 };

@@ -122,7 +122,7 @@ export function cardText(facts: CardFacts): string {
   const { repository, base, method, rank, alpha, peftType, task, run } = facts;
   const link = base.isOnHub ? `[${base.name}](https://huggingface.co/${base.name})` : `\`${base.name}\` of onelora`;
   const trained = run && `It trains ${count(run.parameters.adapter)} of ${count(run.parameters.total)} parameters` +
-      `${run.parameters.head > 0 ? `, besides ${count(run.parameters.head)} of the head` : ""}.`;
+      `${run.parameters.head > 0 ? `, beside ${count(run.parameters.head)} of the head` : ""}.`;
   const settings = run === undefined
     ? []
     : Object.entries(run.settings).filter(([, value]) => value !== undefined && typeof value !== "object");

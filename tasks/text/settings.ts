@@ -36,7 +36,7 @@ export interface TextSettings {
 export const textSettings: SettingsOf<TextSettings> = {
   length: integer({ help: "tokens of an example at most (default 512)", min: 2 }),
   columns: text({
-    help: "columns that are called otherwise, such as prompt=question,completion=answer",
+    help: "columns with other names, such as prompt=question,completion=answer",
     value: "NAME=COLUMN,...",
   }),
   template: choice({
@@ -48,9 +48,9 @@ export const textSettings: SettingsOf<TextSettings> = {
     help: "which tokens count: the assistant's answers (default), the last one, or all",
     allowed: LEARNED,
   }),
-  validationFile: text({ help: "file to validate with, instead of examples that are held out", value: "FILE" }),
-  heldOut: number({ help: "share that the seed holds out to validate with (default 0.1)", above: 0, below: 1 }),
-  pack: boolean({ help: "put several examples into a row, none of which sees another: fewer and fuller batches" }),
+  validationFile: text({ help: "validation file, instead of held-out examples", value: "FILE" }),
+  heldOut: number({ help: "share held out for validation, chosen by the seed (default 0.1)", above: 0, below: 1 }),
+  pack: boolean({ help: "put several examples into a row, hidden from each other: fewer and fuller batches" }),
   samples: integer({ aside: true, help: "examples answered in an evaluation (default 4); 0 for none", min: 0 }),
   preview: integer({
     aside: true,

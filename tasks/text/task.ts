@@ -189,7 +189,7 @@ const recipe: RunRecipe<TextSettings> = {
 /** Texts of one's own: chats, instructions, prompts and completions, plain texts, questions with choices. */
 export const texts: TaskKind<TextSettings, unknown, Readonly<Record<string, unknown>>, string, string> = {
   name: "text",
-  summary: "chats, instructions and texts of one's own, by validation loss",
+  summary: "your own chats, instructions and texts, by validation loss",
   model: "llama-micro",
   data: "chats.jsonl",
   dataForms: textDataForms,

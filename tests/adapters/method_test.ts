@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { assert, assertEquals, assertThrows } from "@std/assert";
-import { methodNames, parseMethods } from "../../adapters/mod.ts";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { at, lora, methodNames, parseMethods } from "../../adapters/mod.ts";
 import { methodForms, methods, methodsWith, specify } from "../../adapters/spec.ts";
-import { OneloraError } from "../../dsl/mod.ts";
+import { linear, OneloraError, serial } from "../../dsl/mod.ts";
 
 Deno.test("every file of methods.ts describes a method, and every name is one method's", async () => {
   const list = await Deno.readTextFile(new URL("../../adapters/methods.ts", import.meta.url));
@@ -57,4 +57,12 @@ Deno.test("a switch can be written out, on or off", () => {
   assertEquals(parseMethods("lora:rslora")[0].options, { rslora: true });
   assertEquals(parseMethods("lora:rslora=true")[0].options, { rslora: true });
   assertEquals(parseMethods("rslora:rslora=false")[0].options, { rslora: false });
+});
+
+Deno.test("a target that no layer has is refused without proposing itself", () => {
+  const model = serial({ up: linear(4, 8), down: linear(8, 4) });
+  const error = assertThrows(() => at("qkv", lora())(model), OneloraError);
+  assertStringIncludes(error.message, 'no linear layer for target "qkv"; allowed: all-linear, or a pattern');
+  const near = assertThrows(() => at("qvkx", lora())(model), OneloraError);
+  assertStringIncludes(near.message, 'did you mean "qkv"?');
 });

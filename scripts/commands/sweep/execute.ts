@@ -85,7 +85,7 @@ function incomplete(folder: string, own: readonly CellResult[], signal: AbortSig
   const attempted = `sweeping ${folder}`;
   if (signal.aborted) {
     const found = `an interrupt with ${count("finished")} of ${own.length} runs finished`;
-    return new OneloraError({ attempted, found, allowed: "the same command again, which goes on from there" });
+    return new OneloraError({ attempted, found, allowed: "the same command again, which continues from there" });
   }
   if (count("failed") === 0) return undefined;
   return new OneloraError({

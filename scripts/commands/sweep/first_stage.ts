@@ -66,7 +66,7 @@ function interrupted(data: string): OneloraError {
   return new OneloraError({
     attempted: `learning ${data} first`,
     found: "an interrupt",
-    allowed: "the same command again, which goes on from there",
+    allowed: "the same command again, which continues from there",
   });
 }
 

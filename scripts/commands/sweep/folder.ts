@@ -152,7 +152,7 @@ export async function claim(folder: string, settings: Settings): Promise<void> {
   if (differing === undefined) return;
   const shown = (value: Settings[string] | undefined) => value === undefined ? "not given" : `${value}`;
   throw usage(
-    `going on with ${folder}`,
+    `continuing ${folder}`,
     `--${differing} ${shown(settings[differing])} where it was ${shown(before[differing])}`,
     "the settings of before, or another --out",
   );

@@ -29,18 +29,19 @@ export const sweepFlags = {
     help: "The methods and the recipe of a table of the paper; all: every table, with --micro",
     allowed: ["S1", ...Object.keys(paperTables), "all"],
   }),
-  only: text({ help: `Of --paper all, these tables; ${FIGURE_9} is the figure`, value: "S9,..." }),
+  only: text({ help: `Only these tables of --paper all; ${FIGURE_9} is the figure`, value: "S9,..." }),
   firstData: text({
-    help: "Data that the model learns first, with all weights; the methods start from what comes of it",
+    help: "Data that the model learns first, with all weights; the methods start from the result",
     value: "DATA",
   }),
   micro: boolean({ help: "That table with a built-in model and data" }),
   list: boolean({ help: "Print the plan of a sweep instead; without --paper and --adapters, the paper's tables" }),
   part: text({
-    help: "Be worker K of N that share the folder: run what no other runs (default: a Slurm job array's task)",
+    help:
+      "Be worker K of N that share the folder: take the runs that no other worker has (default: a Slurm job array's task)",
     value: "K/N",
   }),
-  jobs: integer({ help: "Runs at once; their times are not their own then", min: 1, default: 1 }),
+  jobs: integer({ help: "Runs at the same time, which slow each other down", min: 1, default: 1 }),
   json: boolean({ help: "Print JSON instead of Markdown" }),
   out: text({ help: "The sweep's folder (default: one under runs/sweeps named after it)", value: "DIR" }),
 };
