@@ -128,7 +128,7 @@ export function defineLayer<
 
 /** How to run a layer. */
 export interface ApplyOptions {
-  /** Told each part's path and output as it is computed (for inspection and parity tests). */
+  /** Called with each part's path and output as it is computed (for inspection and parity tests). */
   readonly tap?: (path: Path, output: unknown) => void;
 }
 

@@ -1,5 +1,5 @@
 /**
- * `generation_config.json`: how a language model goes on with a text where nobody says otherwise.
+ * `generation_config.json`: how a language model continues a text by default.
  *
  * @module
  */
@@ -185,7 +185,7 @@ export async function readEnds(folder: string, config: Json): Promise<readonly n
 }
 
 /**
- * How a model goes on with a text by itself: its `generation_config.json`, or what older versions wrote of it into
+ * How a model continues a text by default: its `generation_config.json`, or what older versions wrote of it into
  * `config.json`.
  *
  * @param folder The model's folder

@@ -81,7 +81,7 @@ async function bringWeights(hub: Hub, name: HubName, files: readonly HubFile[]):
 
 /**
  * Brings a model of Hugging Face's hub into the cache, as much of it as is not there: configuration, tokenizer, and weights as
- * safetensors, or PyTorch's where there are no others. Downloads that were cut off go on where they stopped; every file's
+ * safetensors, or PyTorch's where there are no others. Interrupted downloads continue where they stopped; every file's
  * checksum is verified. Needs `--allow-net`, `--allow-read`, `--allow-write`, and `--allow-env` for what is not in the options.
  *
  * @param name `hf:ORG/NAME`, with `/FOLDER` or `/FILE` of weights and `@REVISION`; any other name is not the hub's

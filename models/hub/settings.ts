@@ -25,7 +25,7 @@ export interface HubOptions {
   readonly token?: string;
   /** Whether only the cache is used (default: HF_HUB_OFFLINE=1). */
   readonly offline?: boolean;
-  /** Told at the beginning, during and at the end of each transfer. */
+  /** Called at the beginning, during and at the end of each transfer. */
   readonly onProgress?: (transfer: Transfer) => void;
 }
 

@@ -32,7 +32,7 @@ export interface Decoder {
    */
   readonly next: (tokens: readonly number[]) => Promise<Float32Array>;
   /**
-   * Goes on with some rows only.
+   * Continues with some rows only.
    *
    * @param rows Which, in order
    */

@@ -213,7 +213,7 @@ export function processedLogits(
 }
 
 /**
- * Goes on with one or several texts, giving each step's tokens as they come. Shorter prompts are padded on the left; a row's
+ * Continues one or several texts, giving each step's tokens as they come. Shorter prompts are padded on the left; a row's
  * tokens do not depend on the rows beside it, but for rounding.
  *
  * @param model The model

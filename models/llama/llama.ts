@@ -45,7 +45,7 @@ export interface Decoding {
    */
   readonly surroundings?: Surroundings;
   /**
-   * Told an attention layer's keys and values of the new positions, [B, KV, N, hd] each; returns those of the positions
+   * Called with an attention layer's keys and values of the new positions, [B, KV, N, hd] each; returns those of the positions
    * before, [B, KV, M - N, hd], if there are any.
    *
    * @internal

@@ -1,5 +1,5 @@
 /**
- * `deno task generate`: what a model makes anew: a text goes on, as it comes, or pictures are sampled.
+ * `deno task generate`: a model continues a text, printed as it comes, or samples pictures.
  *
  * @module
  */

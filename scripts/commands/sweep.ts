@@ -1,6 +1,6 @@
 /**
  * `deno task sweep`: trains one task with several methods, seeds and learning rates, each run in a process of its own,
- * and compares them as the paper's tables do. The same command again goes on where it was left.
+ * and compares them as the paper's tables do. The same command continues where it was left.
  *
  * @module
  */

@@ -42,7 +42,7 @@ export interface FolderEntry {
  * The entries of a folder in code-unit order of their names, links followed.
  *
  * @param path Where it lies
- * @param onHidden Told the names of hidden entries, which are left out
+ * @param onHidden Called with the names of hidden entries, which are left out
  */
 export async function listFolder(path: string, onHidden?: (name: string) => void): Promise<FolderEntry[]> {
   try {

@@ -49,7 +49,7 @@ export interface HeldExamples<Rest> extends Disposable {
 
 /** How examples are read, and which. */
 export interface HoldOptions extends Pick<StreamOptions, "seed" | "shuffle" | "limit" | "workers" | "strict">, StepRun {
-  /** Told that it begins. */
+  /** Called when it begins. */
   readonly onLine?: (line: string) => void;
 }
 

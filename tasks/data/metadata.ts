@@ -73,7 +73,7 @@ export function truth(value: unknown): boolean | undefined {
  * between them in a `labels` column of CSV. Without such a column, every column of nothing but 0 and 1 is a label.
  *
  * @param folder The folder
- * @param onNote Told of a file that has no labels
+ * @param onNote Called for a file that has no labels
  * @throws OneloraError for a file that cannot be read, and for names of files outside of the folder
  */
 export async function readMetadata(folder: string, onNote: (line: string) => void): Promise<Metadata | undefined> {

@@ -39,7 +39,7 @@ export type Examples<Example> = Iterable<Example> | AsyncIterable<Example>;
 export interface OwnDataOptions {
   /** Decides which examples are kept to be judged by. */
   readonly seed: number;
-  /** Told what is done with them. */
+  /** Called with what is done with them. */
   readonly onLine: (line: string) => void;
 }
 
@@ -213,7 +213,7 @@ function datasetOf(
 }
 
 /**
- * Pictures of one's own with their classes as a data set; files are read when they are needed.
+ * Your own pictures with their classes as a data set; files are read when they are needed.
  *
  * @param train Examples to learn from
  * @param test Examples to be judged by; a tenth of each class is held out where there are none

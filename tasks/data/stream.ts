@@ -44,10 +44,10 @@ export interface StreamOptions {
   readonly workers?: number;
   /** Fail at the first unreadable example instead of leaving it out. */
   readonly strict?: boolean;
-  /** Told why an example is left out, one line each, when its batch is handed over. */
+  /** Called with the reason why an example is left out, one line each, when its batch is handed over. */
   readonly onSkip?: (line: string) => void;
   /**
-   * Told at the end of an epoch, and where the stream ends within one, how many examples were left out, if any: e.g.
+   * Called at the end of an epoch, and where the stream ends within one, with how many examples were left out, if any: e.g.
    * `3 of 1,000 examples of mnist/train left out in epoch 1`.
    */
   readonly onTotal?: (line: string) => void;

@@ -57,7 +57,7 @@ export function isDepthPair(example: object): example is DepthPair {
 }
 
 /**
- * Pictures of one's own with their depth as a data set: metres from 0.001 to 80 count, everywhere in the picture.
+ * Your own pictures with their depth as a data set: metres from 0.001 to 80 count, everywhere in the picture.
  *
  * @param train Examples to learn from
  * @param test Examples to be judged by; a tenth is held out where there are none

@@ -55,11 +55,11 @@ export interface DepthFeed {
   readonly strict?: boolean;
   /** Threads that prepare examples. */
   readonly workers?: number;
-  /** Told of every example left out. */
+  /** Called for every example left out. */
   readonly onSkip?: (line: string) => void;
-  /** Told at the end of an epoch how many were left out. */
+  /** Called at the end of an epoch with the number left out. */
   readonly onTotal?: (line: string) => void;
-  /** Told that examples are kept on the device. */
+  /** Called when examples are kept on the device. */
   readonly onLine?: (line: string) => void;
   /** Evaluate the mean of a picture's and its mirror image's predictions. */
   readonly flip?: boolean;

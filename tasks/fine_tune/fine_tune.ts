@@ -337,14 +337,14 @@ async function start(options: AnyOptions): Promise<FineTuned<TaskName>> {
 export function fineTune<Name extends TaskName>(
   options: FineTuneOptions<Name> & { readonly task: Name },
 ): Promise<FineTuned<Name>>;
-/** Fine-tunes a language model on prompts and responses of one's own. */
+/** Fine-tunes a language model on your own prompts and responses. */
 export function fineTune(
   options: FineTuneOptions<"reasoning"> & {
     readonly data: Examples<ExampleOf<"reasoning">>;
     readonly task?: undefined;
   },
 ): Promise<FineTuned<"reasoning">>;
-/** Fine-tunes a model of depth on pictures and depth of one's own. */
+/** Fine-tunes a model of depth on your own pictures and depth. */
 export function fineTune(
   options: FineTuneOptions<"depth"> & { readonly data: Examples<ExampleOf<"depth">>; readonly task?: undefined },
 ): Promise<FineTuned<"depth">>;

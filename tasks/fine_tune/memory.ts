@@ -12,7 +12,7 @@ import { isGranted } from "../../dsl/permission.ts";
 
 /** What a run took at its peak. */
 export interface Memory {
-  /** Peak resident memory of the process, in bytes; 0 in a page, which is not told. */
+  /** Peak resident memory of the process, in bytes; 0 in a page, where it is not known. */
   readonly peakBytes: number;
   /** Memory of the card that is taken at that time, which TensorFlow does not give back before, in bytes. */
   readonly deviceBytes?: number;

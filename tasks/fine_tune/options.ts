@@ -20,7 +20,7 @@ export type InputOf<Name extends TaskName> = Parameters<Tasks[Name]["predict"]>[
 /** What a task's models make of it. */
 export type OutputOf<Name extends TaskName> = Awaited<ReturnType<Tasks[Name]["predict"]>>;
 
-/** Data by name, such as `mnist` or `images:DIR`, or examples of one's own. */
+/** Data by name, such as `mnist` or `images:DIR`, or your own examples. */
 export type DataOf<Name extends TaskName> = string | Examples<ExampleOf<Name>>;
 
 /** Options of `fineTune` besides settings. */
@@ -40,7 +40,7 @@ export interface FineTuneSurroundings {
   readonly hub?: HubOptions;
   /** The run's folder, or where to make a new one; nothing is written without. */
   readonly out?: string | { readonly under: string };
-  /** Folder of a run to go on with, by its own settings; only its length, `backend`, `threads` and `log` may change. */
+  /** Folder of a run to continue, with its own settings; only its length, `backend`, `threads` and `log` may change. */
   readonly resume?: string;
   /**
    * Ends the run after the current step, or batch of an evaluation, with a checkpoint if there is a folder; before the first
@@ -49,21 +49,21 @@ export interface FineTuneSurroundings {
   readonly signal?: AbortSignal;
   /** Train the task's baseline first, for comparison. */
   readonly baseline?: boolean;
-  /** Told after every step. */
+  /** Called after every step. */
   readonly onStep?: Observer["onStep"];
-  /** Told after every evaluation. */
+  /** Called after every evaluation. */
   readonly onEvaluation?: Observer["onEvaluation"];
-  /** Told after every checkpoint. */
+  /** Called after every checkpoint. */
   readonly onCheckpoint?: Observer["onCheckpoint"];
-  /** Told what a step will take in memory, before the first one. */
+  /** Called with what a step will take in memory, before the first one. */
   readonly onPlan?: (plan: StepPlan) => void;
-  /** Told in lines what happens. */
+  /** Called with lines on what happens. */
   readonly onLine?: (line: string) => void;
   /** Shows progress, by what is trained; beside `onLine`. */
   readonly reporter?: (label: string) => Reporter;
 }
 
-/** Options of `fineTune`: everything has a default but the data of one's own. */
+/** Options of `fineTune`: everything has a default but your own data. */
 export type FineTuneOptions<Name extends TaskName> =
   & FineTuneSurroundings
   & Partial<RunSettings>
@@ -71,7 +71,7 @@ export type FineTuneOptions<Name extends TaskName> =
   & {
     /** Data to learn from (default: the task's built-in one). */
     readonly data?: DataOf<Name>;
-    /** Examples of one's own to be judged by (default: some of `data`, held out). */
+    /** Your own examples to evaluate (default: some of `data`, held out). */
     readonly test?: Examples<ExampleOf<Name>>;
     /** The task (default: the one that the examples are of, else image classification). */
     readonly task?: Name;

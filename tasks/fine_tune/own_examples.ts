@@ -1,5 +1,5 @@
 /**
- * Examples of one's own, in memory: gathered, checked, and told apart.
+ * Your own examples, in memory: gathered, checked, and told apart.
  *
  * @module
  */

@@ -33,9 +33,9 @@ export interface EncodeOptions {
   readonly batchSize?: number;
   /** Fail at an unreadable image instead of leaving it out. */
   readonly strict?: boolean;
-  /** Told of every image left out. */
+  /** Called for every image left out. */
   readonly onSkip?: (line: string) => void;
-  /** Told at the end how many images were left out, if any. */
+  /** Called at the end with the number of images left out, if any. */
   readonly onTotal?: (line: string) => void;
   /** Called after every batch. */
   readonly onProgress?: (done: number, total: number) => void;

@@ -16,7 +16,7 @@ import { roundHalfEven } from "../data/round.ts";
 export interface DiffusionSchedule {
   /** T. */
   readonly steps: number;
-  /** What the model is told of each step: the step of the process that it was trained on. */
+  /** The step that the model is given for each: the step of the process that it was trained on. */
   readonly timesteps: Int32Array;
   /** beta_t. */
   readonly betas: Float64Array;
@@ -49,7 +49,7 @@ export function linearBetas(steps: number = 1000, first: number = 1e-4, last: nu
  * The tables of a process.
  *
  * @param betas beta_t, each in (0, 1), two or more
- * @param timesteps What the model is told of each step; by default the step itself
+ * @param timesteps The step that the model is given for each; by default the step itself
  * @throws OneloraError for betas that are no process
  *
  * @example
@@ -120,7 +120,7 @@ function keptSteps(steps: number, count: number, spacing: Spacing): number[] {
 
 /**
  * The process that jumps over steps: abar of the kept steps stays, betas are computed again,
- * beta'_i = 1 - abar_(t_i) / abar_(t_(i-1)), and the model is told the original steps (Nichol and Dhariwal 2021).
+ * beta'_i = 1 - abar_(t_i) / abar_(t_(i-1)), and the model is given the original steps (Nichol and Dhariwal 2021).
  *
  * @param schedule The process that the model was trained on
  * @param count Steps to keep

@@ -38,9 +38,9 @@ export interface SourceOptions {
   readonly cache: string;
   /** Fail at an unreadable image instead of leaving it out. */
   readonly strict?: boolean;
-  /** Told of every image left out of the latents. */
+  /** Called for every image left out of the latents. */
   readonly onSkip?: (line: string) => void;
-  /** Told what happens. */
+  /** Called with what happens. */
   readonly onLine: (line: string) => void;
 }
 

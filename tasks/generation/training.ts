@@ -26,7 +26,7 @@ export interface GenerationFeed extends Omit<StreamOptions, "start" | "epochs"> 
   readonly relabel?: ArrayLike<number>;
   /** Keep all pictures on the device; the source then makes them as they are, not mirrored (default false). */
   readonly onDevice?: boolean;
-  /** Told that pictures are kept on the device. */
+  /** Called when pictures are kept on the device. */
   readonly onLine?: (line: string) => void;
   /** Probability of mirroring a picture that stays on the device (default 0). */
   readonly flip?: number;

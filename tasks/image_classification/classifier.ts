@@ -62,11 +62,11 @@ export interface FeedSettings {
   readonly workers?: number;
   /** Images at a time in evaluations (default 100). */
   readonly evalBatch?: number;
-  /** Told of every image left out. */
+  /** Called for every image left out. */
   readonly onSkip?: (line: string) => void;
-  /** Told at the end of an epoch how many were left out. */
+  /** Called at the end of an epoch with the number left out. */
   readonly onTotal?: (line: string) => void;
-  /** Told that pictures are kept on the device. */
+  /** Called when pictures are kept on the device. */
   readonly onLine?: (line: string) => void;
 }
 

@@ -69,7 +69,7 @@ export function resultsOf(
 
 /** A run's logs at services. */
 export interface Loggers {
-  /** Told of steps. */
+  /** Called with steps. */
   readonly observer: Observer;
   /** Says how the run ended and with what results; waits for a bounded time, never fails. */
   readonly end: (how: Ending, results?: Readonly<Record<string, number>>) => Promise<void>;

@@ -1,5 +1,5 @@
 /**
- * How a text goes on: what is asked for, else what the model's files say.
+ * How a text is continued: what is asked for, else what the model's files say.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export interface ContinueSettings {
 /** Tokens where neither the settings nor the model's files say how many. */
 export const MOST_TOKENS = 128;
 
-/** How a text goes on: as the settings say, else as the model's files do, else by the likeliest tokens. */
+/** How a text is continued: as the settings say, else as the model's files do, else by the likeliest tokens. */
 export function generationOf(
   defaults: GenerationDefaults,
   prompt: readonly number[],

@@ -29,7 +29,7 @@ async function prepare(decoder: Decoder, ids: readonly number[], settings: Gener
   for await (const _ of goOn(decoder, [ids], { ...settings, end: [] })) if (++count === 2) break;
 }
 
-/** A text that goes on, written as it comes. */
+/** A text that is continued, written as it comes. */
 export const continuing: Making<ContinueSettings> = {
   summary: "continues a text",
   settings: {

@@ -48,7 +48,7 @@ function closing({ encode }: TextTokenizer): number {
 }
 
 /**
- * Token ids of a text that goes on: with the tokens that begin a text, without those that end one, which some tokenizers add to
+ * Token ids of a text to continue: with the tokens that begin a text, without those that end one, which some tokenizers add to
  * every text (`add_eos_token`).
  *
  * @param tokenizer The tokenizer

@@ -60,7 +60,7 @@ export const reasoningDataForms: readonly string[] = [
 export interface ReasoningDataOptions {
   /** Fail at the first row that is not as it should be instead of leaving it out. */
   readonly strict?: boolean;
-  /** Told why a row is left out, one line each. */
+  /** Called with the reason why a row is left out, one line each. */
   readonly onSkip?: (line: string) => void;
   /** How many built-in problems (default 2000). */
   readonly count?: number;

@@ -37,7 +37,7 @@ function examplesOf(pairs: readonly PromptPair[], name: string): readonly Reason
 }
 
 /**
- * Prompts and responses of one's own as data.
+ * Your own prompts and responses as data.
  *
  * @param train Examples to learn from
  * @param test Examples to be judged by; a fifth, which the seed decides, is held out where there are none

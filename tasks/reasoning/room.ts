@@ -1,5 +1,5 @@
 /**
- * What a language model takes that goes on with texts.
+ * What memory a language model takes that continues texts.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export interface TextSizes {
 }
 
 /**
- * What a language model takes that goes on with texts, its tokenizer included.
+ * What memory a language model takes that continues texts, its tokenizer included.
  *
  * @param model The model
  * @param sizes How many, and how long

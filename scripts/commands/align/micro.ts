@@ -32,7 +32,7 @@ export interface MicroRuns {
 /** Steps where nothing is said, those of RESULTS.md. */
 const STEPS = 300;
 
-/** Trains a run, goes on with it, or finds it finished. */
+/** Trains a run, continues it, or finds it finished. */
 async function trained(out: string, options: Parameters<typeof fineTune>[0]): Promise<string> {
   const stage = await stageOf(out);
   if (stage === "finished") return out;
@@ -54,7 +54,7 @@ async function trained(out: string, options: Parameters<typeof fineTune>[0]): Pr
  * @param folder Where the runs go
  * @param steps Steps of each
  * @param signal Ends a run after its current step
- * @param during Told when steps begin and end
+ * @param during Called when steps begin and end
  */
 export async function microRuns(
   task: string,

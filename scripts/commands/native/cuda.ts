@@ -62,7 +62,7 @@ async function unpack(wheel: string, folder: string): Promise<void> {
  *
  * @param folder Where TensorFlow is being installed
  * @param index Address of the Python package index
- * @param note Told what is being done
+ * @param note Called with what is being done
  */
 export async function installCuda(folder: string, index: string, note: (line: string) => void): Promise<void> {
   const { os, arch } = Deno.build;

@@ -43,7 +43,7 @@ async function picturesIn(folder: string, onNote: (line: string) => void): Promi
  * The files that `--image` names.
  *
  * @param given A file, several separated by commas, or a folder
- * @param onNote Told what of a folder is left out
+ * @param onNote Called with what of a folder is left out
  * @throws OneloraError for one that is not there, and a folder without pictures
  */
 export function listPictures(given: string, onNote: (line: string) => void): Promise<readonly string[]> {

@@ -16,7 +16,7 @@ export interface Place {
   readonly settings: Settings;
   /** Ends the run after its current step. */
   readonly signal: AbortSignal;
-  /** Told each line that the run prints. */
+  /** Called with each line that the run prints. */
   readonly onLine: (line: string) => void;
   /** Runs at once, which share the processors (default 1). */
   readonly jobs?: number;

@@ -104,7 +104,7 @@ export interface Written {
  * Writes what came of a sweep into its folder, finished or not.
  *
  * @param outcome What came of it
- * @param note Told what could not be drawn
+ * @param note Called with what could not be drawn
  * @param signal Ends what takes long
  * @returns The table as Markdown, everything as JSON, and the files' names
  */

@@ -44,7 +44,7 @@ export interface Surroundings {
   readonly signal: AbortSignal;
   /** Runs a cell to its end; fails with OneloraError. */
   readonly run: (cell: Cell) => Promise<void>;
-  /** Told each result as it comes, and whether it was there before. */
+  /** Called with each result as it comes, and whether it was there before. */
   readonly onResult: (result: CellResult, earlier: boolean) => void;
   /** Keeps other workers out of a cell; undefined where one has it (default: there are none). */
   readonly claim?: Claiming;

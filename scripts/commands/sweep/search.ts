@@ -90,7 +90,7 @@ export interface SearchOptions {
   readonly start: number;
   /** Runs cells, or says what came of them before. */
   readonly run: (cells: readonly Cell[]) => Promise<readonly CellResult[]>;
-  /** Told in lines what is done. */
+  /** Called with lines on what is done. */
   readonly note: (line: string) => void;
   /** Ends it. */
   readonly signal: AbortSignal;

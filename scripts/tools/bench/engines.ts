@@ -48,7 +48,7 @@ export interface EngineSettings {
   readonly quick: boolean;
   /** Calls that are timed. */
   readonly repeats: number;
-  /** Told of each measurement. */
+  /** Called for each measurement. */
   readonly note: (line: string) => void;
 }
 

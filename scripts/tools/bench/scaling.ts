@@ -55,7 +55,7 @@ function scaled(job: StepJob, axis: Axis, factor: number): Point {
  * @param job The middle
  * @param rounds How many times, in turn
  * @param measure Measures one process
- * @param note Told of each measurement
+ * @param note Called for each measurement
  */
 export async function measureScaling(
   job: StepJob,

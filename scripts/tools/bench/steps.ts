@@ -128,7 +128,7 @@ function resultOf(
  * @param cases What is measured
  * @param contenders Who is measured; ratios are the first's to the others'
  * @param rounds How many times
- * @param note Told of each measurement
+ * @param note Called for each measurement
  */
 export async function measureCases<Job extends AnyJob>(
   cases: readonly Case<Job>[],
