@@ -131,7 +131,7 @@ let digits: readonly Digit[] = [];
 
 for (let digit = 0; digit < 10; digit++) {
   const label = document.createElement("label");
-  label.innerHTML = `<input type="radio" name="label" value="${digit}"${digit === 0 ? " checked" : ""}><span>${digit}</span>`;
+  label.innerHTML = `<input type="radio" name="label" value="${digit}"><span>${digit}</span>`;
   find("#labels").append(label);
 }
 
@@ -163,9 +163,11 @@ function showExamples(): void {
 find<HTMLButtonElement>("#add").onclick = () => {
   const pixels = picture();
   if (pixels === undefined) return say("Draw a digit first.");
-  digits = [...digits, { pixels, label: find<HTMLInputElement>("#labels input:checked").value }];
+  const label = document.querySelector<HTMLInputElement>("#labels input:checked")?.value;
+  if (label === undefined) return say("Choose which digit it is first.");
+  digits = [...digits, { pixels, label }];
   showExamples();
-  say(`${digits.length} ${digits.length === 1 ? "example" : "examples"} of yours.`);
+  say(`You have added ${digits.length} ${digits.length === 1 ? "example" : "examples"}.`);
 };
 find<HTMLButtonElement>("#clear").onclick = clear;
 
@@ -220,11 +222,11 @@ async function predict(): Promise<void> {
 function facts({ parameters, bytes, accuracy, seconds }: Trained): void {
   const { adapter, head, total } = parameters;
   const rows: readonly (readonly [string, string | undefined])[] = [
-    ["trained in layers", `${adapter.toLocaleString("en-US")} of ${total.toLocaleString("en-US")}`],
-    ["trained in the head", head.toLocaleString("en-US")],
-    ["the adapter's files", `${(bytes / 1000).toFixed(1)} kB`],
-    ["of 100 digits not seen", accuracy === undefined ? undefined : `${(100 * accuracy).toFixed(0)} %`],
-    ["time", seconds === undefined ? undefined : `${seconds.toFixed(1)} s`],
+    ["parameters trained by 1LoRA", `${adapter.toLocaleString("en-US")} of ${total.toLocaleString("en-US")}`],
+    ["parameters trained in the head", head.toLocaleString("en-US")],
+    ["size of the adapter", `${(bytes / 1000).toFixed(1)} kB`],
+    ["correct of 100 unseen digits", accuracy === undefined ? undefined : `${(100 * accuracy).toFixed(0)} %`],
+    ["training time", seconds === undefined ? undefined : `${seconds.toFixed(1)} s`],
   ];
   find("#facts").replaceChildren(...rows.flatMap(([name, value]) => {
     if (value === undefined) return [];
@@ -260,12 +262,12 @@ trainButton.onclick = () =>
   busy(async () => {
     const start = find<HTMLInputElement>("#start").checked ? START : 0;
     if (start === 0 && new Set(digits.map(({ label }) => label)).size < 2) {
-      throw new Error("Add examples of two different digits first, or take MNIST's digits as a start.");
+      throw new Error("Add examples of two different digits first, or start with MNIST's digits.");
     }
     losses.length = 0;
     say("Training ...");
     take(await ask("train", { digits, start, steps: Number(asking.get("steps")) || undefined }));
-    say("Trained. Draw another one, or take the adapter with you.");
+    say("Trained. Draw another digit, or download the adapter.");
     await predict();
   });
 
@@ -282,7 +284,7 @@ saveButton.onclick = () =>
     const { config, tensors } = await ask("save", {});
     download("adapter_config.json", config);
     download("adapter_model.safetensors", tensors);
-    say("An adapter as Hugging Face PEFT has it: two files, to be kept in a folder of their own.");
+    say("An adapter in Hugging Face PEFT's format: two files, to be kept in a folder of their own.");
   });
 
 find<HTMLInputElement>("#given").onchange = ({ target }) =>
@@ -294,12 +296,12 @@ find<HTMLInputElement>("#given").onchange = ({ target }) =>
       return new Uint8Array(await file.arrayBuffer());
     };
     take(await ask("load", { config: await bytesOf(".json"), tensors: await bytesOf(".safetensors") }));
-    say("This adapter is in use now.");
+    say("This adapter is now in use.");
     await predict();
   });
 
 await busy(async () => {
   const { engine } = await ask("open", { backend: asking.get("backend") ?? undefined });
-  const isolated = globalThis.crossOriginIsolated ? "" : ", for the page is not cross-origin isolated";
+  const isolated = globalThis.crossOriginIsolated ? "" : ", because the page is not cross-origin isolated";
   say(`Ready after ${(performance.now() / 1000).toFixed(1)} s: ${engine}${isolated}.`);
 });
