@@ -11,8 +11,8 @@ import { markdown } from "./markdown.ts";
 import { element, escaped, type Markup } from "./markup.ts";
 import { chartStyle, pageStyle } from "./style.ts";
 
-/** A name and what it is. */
-type Row = readonly [name: string, value: unknown];
+/** A name, what it is, and the same in a unit that is easier to read, if there is one. */
+type Row = readonly [name: string, value: unknown, also?: string];
 
 /** A value as text. */
 function shown(value: unknown): string {
@@ -24,8 +24,15 @@ function shown(value: unknown): string {
 function table(title: string, rows: readonly Row[]): Markup {
   if (rows.length === 0) return "";
   const look = { class: rows.every(([, value]) => typeof value === "number") ? "number" : "word" };
-  const lines = rows.map(([name, value]) =>
-    element("tr", {}, element("th", { scope: "row" }, escaped(name)), element("td", look, escaped(shown(value))))
+  const inOthers = rows.some(([, , also]) => also !== undefined);
+  const lines = rows.map(([name, value, also]) =>
+    element(
+      "tr",
+      {},
+      element("th", { scope: "row" }, escaped(name)),
+      element("td", look, escaped(shown(value))),
+      ...inOthers ? [element("td", { class: "number" }, escaped(also ?? ""))] : [],
+    )
   );
   return element(
     "section",
@@ -54,6 +61,9 @@ function duration(seconds: number): string {
   return `${hours > 0 ? `${hours} h ` : ""}${minutes} min ${whole % 60} s`;
 }
 
+const percent = (share: number) => `${Number((100 * share).toPrecision(4))} %`;
+const megabytes = (bytes: number) => `${Math.round(bytes / 1e6).toLocaleString("en-US")} MB`;
+
 /** How a number of the summary is shown. */
 type Showing = readonly [key: string, name: string, show: (value: number) => string];
 
@@ -62,8 +72,54 @@ const COSTS: readonly Showing[] = [
   ["seconds", "time in all", duration],
   ["bestSeconds", "time to the best value", duration],
   ["stepSeconds", "median step", (value) => `${Number((1000 * value).toPrecision(3))} ms`],
-  ["peakRssBytes", "peak memory of the process", (value) => `${Math.round(value / 1e6).toLocaleString("en-US")} MB`],
+  ["peakRssBytes", "peak memory of the process", megabytes],
 ];
+
+/** Metrics that are named otherwise than in files. */
+const METRICS: Readonly<Record<string, string>> = {
+  count: "examples",
+  top5: "top-5 accuracy",
+  ece: "calibration error (ECE)",
+  map: "mAP",
+  f1Micro: "F1, micro",
+  f1Macro: "F1, macro",
+  exactMatch: "exact match",
+  absRel: "AbsRel",
+  rmse: "RMSE, m",
+};
+
+/** Metrics that are shares of one. */
+const SHARES = /^(accuracy.*|top5|ece|map|f1.*|exactMatch|delta\d)$/;
+
+/** Metrics by name, shares in per cent too. */
+function metricRows(metrics: Json): readonly Row[] {
+  return rowsOf(metrics).map(([name, value]): Row => {
+    const known = METRICS[name] ?? name;
+    return typeof value === "number" && SHARES.test(name) ? [known, value, percent(value)] : [known, value];
+  });
+}
+
+/** What else a summary has, of which the bare number says little. */
+const OTHERS: readonly Showing[] = [
+  ["memory.peakBytes", "peak memory in training", megabytes],
+  ["memory.wholeBytes", "peak memory, evaluations included", megabytes],
+  ["memory.deviceBytes", "peak memory on the GPU", megabytes],
+  ["memory.share", "share of all memory", percent],
+  ["otherLoad", "processor time of other programs", percent],
+  ["deciding.metric", "best by", shown],
+  ["deciding.better", "better is", shown],
+  ["best.value", "best value", shown],
+  ["best.step", "step of the best value", shown],
+];
+
+/** Rows with names and units of their own where there are some. */
+function named(rows: readonly Row[]): readonly Row[] {
+  return rows.map(([name, value]): Row => {
+    const showing = OTHERS.find(([key]) => key === name);
+    if (showing === undefined) return [name, value];
+    return [showing[1], typeof value === "number" ? showing[2](value) : value];
+  });
+}
 
 /** Trainable and total counts, with their share of all. */
 function parameterRows(parameters: Json): readonly Row[] {
@@ -89,10 +145,10 @@ function results(summary: Json, config: Json): Markup {
   return element(
     "div",
     { class: "tables" },
-    table("Metrics", rowsOf(object(metrics))),
+    table("Metrics", metricRows(object(metrics))),
     table("Parameters", parameterRows(object(parameters))),
     table("Time and memory", costs),
-    table("Run", rowsOf(rest)),
+    table("Run", named(rowsOf(rest))),
   );
 }
 
