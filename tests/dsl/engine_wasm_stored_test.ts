@@ -177,6 +177,34 @@ testKernels("every half below 2 is multiplied as the float32 that it stands for,
   });
 });
 
+testKernels(
+  "every half is the scale that it stands for in a product with blocks; without a size, it is no number",
+  () => {
+    const scales = Uint16Array.from({ length: 2 ** 16 }, (_, i) => i);
+    const expected = fromFloat16(scales);
+    for (const form of ["q4_0", "q8_0"] as const) {
+      const { bytes: each, offset } = BLOCKS[form];
+      const bytes = new Uint8Array(scales.length * each);
+      const view = new DataView(bytes.buffer);
+      scales.forEach((bits, i) => {
+        view.setUint16(i * each, bits, true);
+        // The first number is 1.
+        bytes.fill(form === "q8_0" ? 1 : offset * 17 + 1, i * each + 2, (i + 1) * each);
+      });
+      tf.tidy(() => {
+        const kept = heldQuantised({ form, shape: [scales.length, 32], bytes });
+        for (const rows of [1, 2]) {
+          const found = readOn(product, tf.slice(tf.eye(32), [0, 0], [rows, 32]), kept).dataSync();
+          expected.forEach((value, i) => {
+            if (Number.isFinite(value)) assertEquals(found[i], value + 0, `${form}: ${scales[i]}`);
+            else assert(!Number.isFinite(found[i]), `${form}: ${scales[i]}`);
+          });
+        }
+      });
+    }
+  },
+);
+
 testKernels("a text's numbers do not depend on the texts beside it", () => {
   for (const form of forms.filter((each) => each !== "bf16")) {
     tf.tidy(() => {

@@ -23,16 +23,16 @@ const FINITE: usize = CONSTANTS + 704;
 const FIFTEEN: usize = CONSTANTS + 720;
 // @ts-ignore: decorator
 @inline
-const SIXTEEN: usize = CONSTANTS + 736;
+export const SIXTEEN: usize = CONSTANTS + 736;
 // @ts-ignore: decorator
 @inline
 const THIRTY_TWO: usize = CONSTANTS + 752;
 // @ts-ignore: decorator
 @inline
-const THREES: usize = CONSTANTS + 768;
+export const THREES: usize = CONSTANTS + 768;
 // @ts-ignore: decorator
 @inline
-const OWN: usize = CONSTANTS + 784;
+export const OWN: usize = CONSTANTS + 784;
 // @ts-ignore: decorator
 @inline
 export const FACTOR: usize = CONSTANTS + 800;

@@ -2,6 +2,7 @@
 // The coefficients come from scripts/tools/reference/polynomials.py.
 
 import { BLOCK, block, CONSTANTS, fma, fnma } from "./layout";
+import { initialiseBlocks } from "./blocks";
 import { initialiseForms } from "./forms";
 
 // A constant in the code costs V8 three instructions at every use, one at a constant address costs one. So they are
@@ -89,6 +90,7 @@ function put(place: usize, value: f32): void {
 /** Writes the constants; to be called once. */
 export function initialise(): void {
   initialiseForms();
+  initialiseBlocks();
   put(LOWEST, -104); // exp is 0 below
   put(HIGHEST, 89); // exp is infinite above
   put(LOG2E, 1.44269504);

@@ -1,8 +1,11 @@
 // Products with matrices as files have them, a few rows at a time, and their numbers as float32.
 
 import { addBias } from "./bias";
-import { any, FACTOR, Form, half, high, KEPT, LARGE, low, PIECE, read, scaled } from "./forms";
+import { multiplyBlocks, preparedBytes } from "./block_rows";
+import { prepareRow } from "./blocks";
+import { FACTOR, Form, KEPT, LARGE, PIECE, read } from "./forms";
 import { BLOCK, fma, sumLanes } from "./layout";
+import { workBytes } from "./matmul";
 
 /** Four halves as float32 where they are finite: one product adds 112 to exponents, exactly, and to numbers that have none. */
 // @ts-ignore: decorator
@@ -118,105 +121,6 @@ function storeLanes(s0: v128, s1: v128, s2: v128, s3: v128, out: usize, step: us
   f32.store(out + 3 * step, sumLanes(s3));
 }
 
-/** s plus four numbers of a row times x's. */
-// @ts-ignore: decorator
-@inline
-function plus(q: v128, scale: v128, a: v128, s: v128): v128 {
-  return fma(a, scaled(q, scale), s);
-}
-
-/** What `multiplyFour` does, of four rows in Q8_0 in the order that they are read in. */
-// @ts-ignore: decorator
-@inline
-function multiplyFourQ8(
-  x: usize,
-  matrix: usize,
-  far: usize,
-  out: usize,
-  step: usize,
-  stride: usize,
-  depth: usize,
-  isTwo: bool,
-): void {
-  const size = depth * 4;
-  const end = x + size;
-  let at = matrix;
-  let s0 = f32x4.splat(0);
-  let s1 = s0;
-  let s2 = s0;
-  let s3 = s0;
-  let t0 = s0;
-  let t1 = s0;
-  let t2 = s0;
-  let t3 = s0;
-  let from = x;
-  while (from < end) {
-    const d0 = f32x4.splat(half(at));
-    const d1 = f32x4.splat(half(at + far));
-    const d2 = f32x4.splat(half(at + 2 * far));
-    const d3 = f32x4.splat(half(at + 3 * far));
-    const next = at + 32;
-    for (; at < next; at += 8) {
-      const a = v128.load(from);
-      const b = v128.load(from, 16);
-      const c = isTwo ? v128.load(from + size) : a;
-      const d = isTwo ? v128.load(from + size, 16) : b;
-      let q = v128.load8x8_s(at, 2);
-      let low = i32x4.extend_low_i16x8_s(q);
-      let high = i32x4.extend_high_i16x8_s(q);
-      s0 = plus(high, d0, b, plus(low, d0, a, s0));
-      if (isTwo) t0 = plus(high, d0, d, plus(low, d0, c, t0));
-      q = v128.load8x8_s(at + far, 2);
-      low = i32x4.extend_low_i16x8_s(q);
-      high = i32x4.extend_high_i16x8_s(q);
-      s1 = plus(high, d1, b, plus(low, d1, a, s1));
-      if (isTwo) t1 = plus(high, d1, d, plus(low, d1, c, t1));
-      q = v128.load8x8_s(at + 2 * far, 2);
-      low = i32x4.extend_low_i16x8_s(q);
-      high = i32x4.extend_high_i16x8_s(q);
-      s2 = plus(high, d2, b, plus(low, d2, a, s2));
-      if (isTwo) t2 = plus(high, d2, d, plus(low, d2, c, t2));
-      q = v128.load8x8_s(at + 3 * far, 2);
-      low = i32x4.extend_low_i16x8_s(q);
-      high = i32x4.extend_high_i16x8_s(q);
-      s3 = plus(high, d3, b, plus(low, d3, a, s3));
-      if (isTwo) t3 = plus(high, d3, d, plus(low, d3, c, t3));
-      from += 32;
-    }
-    at += 2;
-  }
-  storeLanes(s0, s1, s2, s3, out, step);
-  if (isTwo) storeLanes(t0, t1, t2, t3, out + stride, step);
-}
-
-/**
- * One or two rows of x by four of a matrix in the forms that most files have: their numbers need no place in memory. With more
- * rows it is worth making them once.
- *
- * @returns Whether it was done
- */
-function multiplyDirectly(
-  form: Form,
-  x: usize,
-  matrix: usize,
-  far: usize,
-  out: usize,
-  rows: usize,
-  step: usize,
-  stride: usize,
-  depth: usize,
-): bool {
-  if (form == Form.F16 && !(depth & 3)) {
-    if (rows == 1) return multiplyFourHalves(x, matrix, far, out, step, stride, depth, false);
-    if (rows == 2) return multiplyFourHalves(x, matrix, far, out, step, stride, depth, true);
-  } else if (form == Form.Q8_0 && rows <= 2) {
-    if (rows == 1) multiplyFourQ8(x, matrix, far, out, step, stride, depth, false);
-    else multiplyFourQ8(x, matrix, far, out, step, stride, depth, true);
-    return true;
-  }
-  return false;
-}
-
 /** Four sums, with the products of the last numbers, of which there are no four. */
 function storeFour(s0: v128, s1: v128, s2: v128, s3: v128, x: usize, matrix: usize, out: usize, step: usize, depth: usize): void {
   const size = depth * 4;
@@ -238,10 +142,101 @@ function multiplyOne(x: usize, row: usize, depth: usize): f32 {
   return sumLanes(s) + sumRest(x, row, depth);
 }
 
+/** One or two rows of x by four of a matrix of halves: their numbers need no place in memory. With more it is worth making them once. */
+function multiplyDirectly(
+  x: usize,
+  matrix: usize,
+  far: usize,
+  out: usize,
+  rows: usize,
+  step: usize,
+  stride: usize,
+  depth: usize,
+): bool {
+  if (depth & 3) return false;
+  if (rows == 1) return multiplyFourHalves(x, matrix, far, out, step, stride, depth, false);
+  if (rows == 2) return multiplyFourHalves(x, matrix, far, out, step, stride, depth, true);
+  return false;
+}
+
+/** Products of some rows of x and the matrix's, of halves whose numbers are made a piece of a row at a time. */
+function multiplyHalves(
+  x: usize,
+  matrix: usize,
+  out: usize,
+  rows: usize,
+  columns: usize,
+  depth: usize,
+  stride: usize,
+  size: usize,
+  work: usize,
+): void {
+  const quarter = columns >> 2;
+  const step = quarter * 4;
+  const far = quarter * size;
+  const next = depth * 4;
+  const end = work + next;
+  for (let j: usize = 0; j < quarter; j++) {
+    let m0 = matrix + j * size;
+    if (multiplyDirectly(x, m0, far, out + j * 4, rows, step, stride, depth)) continue;
+    let m1 = m0 + far;
+    let m2 = m1 + far;
+    let m3 = m2 + far;
+    for (let at = work; at < end; at += PIECE * 4) {
+      const to = min<usize>(at + PIECE * 4, end);
+      m0 = read(Form.F16, m0, to, at);
+      m1 = read(Form.F16, m1, to + next, at + next);
+      m2 = read(Form.F16, m2, to + 2 * next, at + 2 * next);
+      m3 = read(Form.F16, m3, to + 3 * next, at + 3 * next);
+    }
+    let from = x;
+    let to = out + j * 4;
+    let i: usize = 0;
+    for (; i + 2 <= rows; i += 2) {
+      multiplyFour(from, work, to, step, stride, depth, true);
+      from += 2 * next;
+      to += 2 * stride;
+    }
+    if (i < rows) multiplyFour(from, work, to, step, stride, depth, false);
+  }
+  for (let j = quarter * 4; j < columns; j++) {
+    read(Form.F16, matrix + j * size, end, work);
+    for (let i: usize = 0; i < rows; i++) f32.store(out + i * stride + j * 4, multiplyOne(x + i * next, work, depth));
+  }
+}
+
+/** Fours of rows of a matrix in blocks that are read once more for each two rows of x: a second-level cache has them. */
+const TILE: usize = 16;
+
+/** Products of prepared rows, `next` bytes each, and fours of rows of a matrix in blocks, which lie behind each other and `far` apart. */
+function multiplyRows(
+  form: Form,
+  prepared: usize,
+  next: usize,
+  rows: usize,
+  matrix: usize,
+  size: usize,
+  fours: usize,
+  far: usize,
+  out: usize,
+  step: usize,
+  stride: usize,
+): void {
+  for (let first: usize = 0; first < fours; first += TILE) {
+    const end = min(first + TILE, fours);
+    for (let i: usize = 0; i < rows; i += 2) {
+      const isTwo = i + 2 <= rows;
+      for (let j = first; j < end; j++) {
+        multiplyBlocks(form, isTwo, prepared + i * next, next, matrix + j * size, far, out + i * stride + j * 4, step, stride);
+      }
+    }
+  }
+}
+
 /**
- * out[i, j] = sum over p of x[i, p] matrix[j, p] (+ bias[j]) for few rows of x and a matrix of any form, whose rows have `size`
- * bytes. Its numbers are made a piece of a row at a time in `work`, four rows from four quarters of the matrix, since a
- * processor fetches ahead within pages. Every sum has the same order, whatever the number of rows.
+ * out[i, j] = sum over p of x[i, p] matrix[j, p] (+ bias[j]) for few rows of x and a matrix in halves of IEEE or blocks, whose rows
+ * have `size` bytes: four rows from four quarters of the matrix, since a processor fetches ahead within pages. Every sum has the
+ * same order, whatever the number of rows. Of blocks, as many rows of x as have place in `work` are prepared at a time.
  */
 export function multiplyStored(
   form: i32,
@@ -256,37 +251,24 @@ export function multiplyStored(
   size: usize,
   work: usize,
 ): void {
-  const quarter = columns >> 2;
-  const step = quarter * 4;
-  const far = quarter * size;
-  const next = depth * 4;
-  const end = work + next;
-  for (let j: usize = 0; j < quarter; j++) {
-    let m0 = matrix + j * size;
-    if (multiplyDirectly(form, x, m0, far, out + j * 4, rows, step, stride, depth)) continue;
-    let m1 = m0 + far;
-    let m2 = m1 + far;
-    let m3 = m2 + far;
-    for (let at = work; at < end; at += PIECE * 4) {
-      const to = min<usize>(at + PIECE * 4, end);
-      m0 = read(form, m0, to, at);
-      m1 = read(form, m1, to + next, at + next);
-      m2 = read(form, m2, to + 2 * next, at + 2 * next);
-      m3 = read(form, m3, to + 3 * next, at + 3 * next);
+  if (form == Form.F16) multiplyHalves(x, matrix, out, rows, columns, depth, stride, size, work);
+  else {
+    const next = preparedBytes(form, depth);
+    const most = max<usize>(2, (workBytes() / next) & ~1);
+    const quarter = columns >> 2;
+    const far = quarter * size;
+    for (let first: usize = 0; first < rows; first += most) {
+      const count = min(most, rows - first);
+      for (let i: usize = 0; i < count; i++) {
+        const row = x + (first + i) * depth * 4;
+        prepareRow(form, row, row + depth * 4, work + i * next);
+      }
+      const to = out + first * stride;
+      multiplyRows(form, work, next, count, matrix, size, quarter, far, to, quarter * 4, stride);
+      // Rows that are left are multiplied as four of the same.
+      const left = quarter * 4;
+      multiplyRows(form, work, next, count, matrix + left * size, size, columns - left, 0, to + left * 4, 0, stride);
     }
-    let from = x;
-    let to = out + j * 4;
-    let i: usize = 0;
-    for (; i + 2 <= rows; i += 2) {
-      multiplyFour(from, work, to, step, stride, depth, true);
-      from += 2 * next;
-      to += 2 * stride;
-    }
-    if (i < rows) multiplyFour(from, work, to, step, stride, depth, false);
-  }
-  for (let j = quarter * 4; j < columns; j++) {
-    read(form, matrix + j * size, end, work);
-    for (let i: usize = 0; i < rows; i++) f32.store(out + i * stride + j * 4, multiplyOne(x + i * next, work, depth));
   }
   if (bias) addBias(out, stride, rows, columns, bias);
 }
