@@ -24,6 +24,8 @@ export interface Ranks {
   readonly broadcast: (bytes: Uint8Array) => Promise<Uint8Array>;
 }
 
+type Span = readonly [begin: number, end: number];
+
 /**
  * Adds up numbers of several, place by place: the first half of them, the second, and then both, each half in the same way.
  *
@@ -36,6 +38,49 @@ export function addPairs(all: readonly Float32Array[]): Float32Array {
   const [left, right] = [addPairs(all.slice(0, middle)), addPairs(all.slice(middle))];
   for (let i = 0; i < left.length; i++) left[i] += right[i];
   return left;
+}
+
+/** Where a row of things is cut into the halves that {@linkcode addPairs} adds up. */
+function middleOf([begin, end]: Span): number {
+  return begin + Math.ceil((end - begin) / 2);
+}
+
+/**
+ * What of a row of things is a process's: the sum of all processes' sums, in the order of {@linkcode addPairs}, is that of the whole
+ * row, however many processes there are.
+ *
+ * @param span Things, the first and the one after the last
+ * @param rank Of the process
+ * @param size Processes
+ *
+ * @example
+ * ```ts
+ * import { spanOf } from "./ranks.ts";
+ * import { assertEquals } from "@std/assert";
+ * assertEquals([0, 1, 2].map((rank) => spanOf([0, 4], rank, 3)), [[0, 1], [1, 2], [2, 4]]);
+ * ```
+ */
+export function spanOf([begin, end]: Span, rank: number, size: number): Span {
+  if (size === 1) return [begin, end];
+  const [middle, first] = [middleOf([begin, end]), middleOf([0, size])];
+  return rank < first ? spanOf([begin, middle], rank, first) : spanOf([middle, end], rank - first, size - first);
+}
+
+/**
+ * Adds up numbers of a row of things as {@linkcode addPairs} does, of which few are there at a time.
+ *
+ * @param span Things, the first and the one after the last; at least one
+ * @param of Numbers of one, to be overwritten; undefined ends it
+ */
+export async function addInPairs(
+  span: Span,
+  of: (i: number) => Promise<Float32Array | undefined>,
+): Promise<Float32Array | undefined> {
+  if (span[1] - span[0] === 1) return await of(span[0]);
+  const middle = middleOf(span);
+  const left = await addInPairs([span[0], middle], of);
+  const right = left && await addInPairs([middle, span[1]], of);
+  return right && addPairs([left, right]);
 }
 
 /** One process, which waits for nobody. */

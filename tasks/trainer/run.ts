@@ -38,6 +38,7 @@ import { runSettings } from "./settings.ts";
 import { inPrecision } from "./precision.ts";
 import { requireRoomToTrain } from "./room.ts";
 import { movingOfFirst } from "./shared.ts";
+import { isBatchInvariant, partsOf } from "./shares.ts";
 import type { TrainedModel } from "./prediction.ts";
 import { rowsTask } from "./on_device.ts";
 import { free, stepHalves, trainStep } from "./step.ts";
@@ -52,10 +53,13 @@ function totalSteps({ adapter, steps, epochs = 1, batchSize, limit = Infinity }:
 }
 
 function optimiserOf(
-  { weightDecay, clip, ema: decay = 0, accumulate: parts = 1 }: Run,
+  run: Run,
   origins: Params,
   factorOf: LrFactors["factorOf"],
 ): Optimiser {
+  const { weightDecay, clip, ema: decay = 0 } = run;
+  // Shares are added up outside.
+  const parts = isBatchInvariant(run) ? 1 : run.accumulate ?? 1;
   const plain = adamw({ weightDecay, origins, factorOf });
   const clipped = clip > 0 ? chain(clipByGlobalNorm(clip))(plain) : plain;
   return accumulate(parts)(decay > 0 ? averaging(ema(decay))(clipped) : clipped);
@@ -127,13 +131,12 @@ export async function runTask<Own extends object>(
   using _threads = holdThreads();
   const model = surroundings.model ?? await openModel(run.model);
   const data = surroundings.data ?? await firstBefore(() => kind.openData(run.data, run));
-  if (ranks.size > run.batchSize) {
-    surroundings.reporter.line(
-      `note: ${ranks.size - run.batchSize} of ${ranks.size} processes have no share of batches of ${run.batchSize}`,
-    );
+  const parts = { ...run, accumulate: partsOf(run, ranks.size) };
+  const idle = ranks.size - Math.min(parts.accumulate, run.batchSize);
+  if (idle > 0) {
+    const what = `batches of ${run.batchSize}${isBatchInvariant(run) ? ` in ${parts.accumulate} parts` : ""}`;
+    surroundings.reporter.line(`note: ${idle} of ${ranks.size} processes have no share of ${what}`);
   }
-  // As many parts as make one for every process.
-  const parts = ranks.size === 1 ? run : { ...run, accumulate: (run.accumulate ?? 1) * ranks.size };
   const held = validation === undefined ? undefined : kind.holdOut(data, validation);
   const opened = await kind.open(parts, { model, data: held?.training ?? data }, surroundings.reporter);
   const prepared = drawingTask(rowsTask(opened), opened.layer, run.seed);
@@ -207,7 +210,8 @@ async function runPrepared(
   // Copies: the trainer frees what it is given when the engine has taken it over.
   const origins = mapTree((tensor: Tensor) => tensor.clone())(run.weightDecay === 0 ? {} : originsOf(layer, params));
   const optimiser = optimiserOf(run, origins, factors.factorOf);
-  const split = { batchSize: run.batchSize, accumulate: (run.accumulate ?? 1) * ranks.size };
+  const isInvariant = isBatchInvariant(run);
+  const split = { batchSize: run.batchSize, accumulate: partsOf(run, ranks.size) };
   try {
     await surroundings.ready?.();
     if (source.folder === undefined) {
@@ -226,7 +230,11 @@ async function runPrepared(
         momentum: prepared.momentum?.({ steps, warmup }),
         inParts: (run.accumulate ?? 1) > 1,
         join: prepared.whole?.join,
-        shared: { ranks, halves: stepHalves(prepared.objective, optimiser, prepared.whole?.measure, split) },
+        shared: {
+          ranks,
+          halves: stepHalves(prepared.objective, optimiser, prepared.whole?.measure, split),
+          isInvariant,
+        },
         precision: run.precision,
         evalEvery: run.evalEvery,
         checkpointEvery: run.checkpointEvery,

@@ -56,6 +56,12 @@ export const runSettings: SettingsOf<RunSettings> = {
   steps: integer({ aside: true, help: "Steps, instead of epochs", min: 1 }),
   batchSize: fromRecipe(integer({ help: "Examples a step", min: 1 })),
   accumulate: integer({ help: "Parts that a step's examples are split into, to save memory (default 1)", min: 1 }),
+  batchInvariant: choice({
+    help:
+      "on: come to the same bytes in any number of processes, on any engine, by computing a batch in 4 parts, or in " +
+      "those of `accumulate`, in any case (default off: slower in one process for a small model)",
+    allowed: ["on", "off"] as readonly ("on" | "off")[],
+  }),
   lr: fromRecipe(number({ help: "Peak learning rate", above: 0 })),
   weightDecay: fromRecipe(number({ help: "AdamW's decoupled weight decay", min: 0 })),
   schedule: fromRecipe(choice({ help: "Learning rate over the run", allowed: Object.keys(schedules) })),

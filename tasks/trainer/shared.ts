@@ -9,11 +9,12 @@ import { type Resident, type ResidentOptions, startResident } from "../../dsl/co
 import { engineInUse } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { builtin } from "../../dsl/host.ts";
-import { fromFirst, gatherValues, type Ranks } from "../../dsl/ranks.ts";
+import { addInPairs, fromFirst, gatherValues, type Ranks } from "../../dsl/ranks.ts";
 import { type Params, sizeOf, type Tree } from "../../dsl/tree.ts";
 import { advancePart } from "./advance.ts";
 import { meanCounted, numbersOf, type TaskBatch } from "./parts.ts";
 import type { Progress } from "./progress.ts";
+import { ownParts } from "./shares.ts";
 import { type BatchTensors, free, MOVING, type StepHalves, type TrainState, type WholeStep } from "./step.ts";
 import type { Stepper, Timed } from "./stepper.ts";
 
@@ -30,6 +31,8 @@ export interface SharedOptions {
   readonly halves: StepHalves;
   /** What a part needs to know of its whole step. */
   readonly join?: WholeStep["join"];
+  /** Whether what they come to is the same however many there are. */
+  readonly isInvariant?: boolean;
   /** How the halves are run. */
   readonly options: ResidentOptions;
 }
@@ -131,20 +134,20 @@ interface Share {
 }
 
 /**
- * A step that several processes take together. A batch's parts are dealt out in turn; a part's loss is divided by what parts
- * count on average, so that the mean of their gradients is that of the whole batch, however uneven the shares are. Where parts are
- * shares of a step's sums, two or four processes come to the very numbers of one with the whole batch, as far as an engine
- * computes an example alike in batches of any size.
+ * A step that several processes take together, or one as several do. Each has some of a batch's parts; a part's loss is divided by
+ * what parts count on average, so that the mean of their gradients is that of the whole batch, however uneven the shares are. Where
+ * parts are shares of a step's sums, two or four processes come to the very numbers of one with the whole batch, as far as an engine
+ * computes an example alike in batches of any size; where they are the same in any case, so is what they come to.
  *
  * @param state Where it starts, the same in all; its tensors are no longer the caller's
  * @param shared See {@linkcode SharedOptions}
  */
 export function sharedStepper({ frozen, trained, optimiser }: TrainState, shared: SharedOptions): Stepper {
-  const { ranks, halves, join, options } = shared;
+  const { ranks, halves, join, options, isInvariant = false } = shared;
   const count = Object.values(trained).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const gradient: Resident<BatchTensors> = startResident(
     halves.gradient,
-    { frozen, trained: {}, optimiser: { sum: tf.keep(tf.zeros([count])) } },
+    { frozen, trained: {}, optimiser: { gradient: tf.keep(tf.zeros([count])) } },
     options,
   );
   const update: Resident<BatchTensors> = startResident(halves.update, { frozen: {}, trained, optimiser }, options);
@@ -155,7 +158,8 @@ export function sharedStepper({ frozen, trained, optimiser }: TrainState, shared
     if (join === undefined || parts.length === 1) return [{}, 0];
     const own: (readonly [part: number, numbers: Tree<number>])[] = [];
     let seconds = 0;
-    for (let i = ranks.rank; i < parts.length; i += ranks.size) {
+    const [begin, end] = ownParts(parts.length, ranks, isInvariant);
+    for (let i = begin; i < end; i++) {
       const measured = await advancePart(gradient, { part: parts[i], scalars: {} }, undefined, moving);
       own.push([i, measured.numbers]);
       seconds += measured.seconds;
@@ -171,18 +175,20 @@ export function sharedStepper({ frozen, trained, optimiser }: TrainState, shared
     const moving = Object.fromEntries(Object.entries(read).map(([path, tensor]) => [`${MOVING}${path}`, tensor]));
     const mean = meanCounted(parts);
     const taken: (Timed & Share["parts"][number])[] = [];
+    const own = ownParts(parts.length, ranks, isInvariant);
     let measuring = 0;
+    let sum: Float32Array | undefined;
     try {
       const [whole, seconds] = await wholeOf(batch, moving);
       measuring = seconds;
-      for (let i = ranks.rank; i < parts.length; i += ranks.size) {
-        const { counted } = parts[i];
-        const place = { counted: mean, partWeight: 1, keep: taken.length === 0 ? 0 : 1 };
-        const given = { part: parts[i], scalars: { ...whole, ...place } };
+      const gradientOf = async (part: number) => {
+        const { counted } = parts[part];
+        const given = { part: parts[part], scalars: { ...whole, counted: mean } };
         const done = await advancePart(gradient, given, seen, moving);
-        taken.push({ ...done, part: i, counted });
-        if (!Number.isFinite(done.numbers.loss)) break;
-      }
+        taken.push({ ...done, part, counted });
+        return Number.isFinite(done.numbers.loss) ? await found(gradient) : undefined;
+      };
+      sum = own[0] === own[1] ? new Float32Array(count) : await addInPairs(own, gradientOf);
     } finally {
       free(moving);
     }
@@ -195,10 +201,9 @@ export function sharedStepper({ frozen, trained, optimiser }: TrainState, shared
     if (shares.some(({ batch }) => `${batch}` !== `${shares[0].batch}`)) throw differing("batches");
     const numbers = numbersOf(shares.flatMap(({ parts }) => parts).sort((a, b) => a.part - b.part));
     if (Number.isFinite(numbers.loss)) {
-      const sum = taken.length === 0 ? new Float32Array(count) : await sumOf(gradient);
-      await ranks.sum(sum);
+      await ranks.sum(sum!);
       const tensors: Params = {
-        sum: tf.tensor1d(sum),
+        sum: tf.tensor1d(sum!),
         weights: tf.scalar(parts.length),
         ...Object.fromEntries(Object.entries(rates).map(([name, value]) => [name, tf.scalar(value)])),
       };
@@ -229,14 +234,14 @@ export function sharedStepper({ frozen, trained, optimiser }: TrainState, shared
   };
 }
 
-/** The sum of gradients that a first half has come to. */
-async function sumOf(gradient: Resident<BatchTensors>): Promise<Float32Array> {
-  const { sum } = gradient.read(["optimiser"]).optimiser;
+/** The gradient that a first half has come to. */
+async function found(half: Resident<BatchTensors>): Promise<Float32Array> {
+  const { gradient } = half.read(["optimiser"]).optimiser;
   try {
-    const values = await sum.data() as Float32Array;
+    const values = await gradient.data() as Float32Array;
     // Not the engine's own memory, which is to be added up in.
     return values.slice();
   } finally {
-    sum.dispose();
+    gradient.dispose();
   }
 }

@@ -96,16 +96,15 @@ export function trainStep(
 }
 
 /**
- * A step in two halves, between which gradients may be added to those of others: `gradient` adds a part's, weighed, to a sum;
- * `update` takes the sum.
+ * A step in two halves, between which gradients may be added to those of others: `gradient` computes a part's, `update` takes the
+ * sum of all parts'.
  *
  * @internal
  */
 export interface StepHalves {
   /**
-   * Its state is frozen parameters and `sum`, [all trained numbers], of the optimiser's; its batch the task's inputs, the trained
-   * parameters under {@linkcode MOVING}, `partWeight`, and `keep`, 1 to add to the sum or 0 to begin it. A batch without
-   * `partWeight` is only measured.
+   * Its state is frozen parameters and `gradient`, [all trained numbers], of the optimiser's; its batch the task's inputs, the trained
+   * parameters under {@linkcode MOVING}, and what the part divides by, `counted`. A batch without that is only measured.
    */
   readonly gradient: TrainStep;
   /** Its state is the trained parameters and the optimiser's; its batch `sum`, the `weights` in it, `rate` and `momentum`. */
@@ -132,21 +131,19 @@ export function stepHalves(
   const inShares = inSharesOf(run);
   return {
     gradient: ({ frozen, trained: nothing, optimiser: state }, batch) => {
-      const { partWeight, keep, ...rest } = batch as BatchTensors & { readonly keep: tf.Scalar };
       const [trained, inputs]: [Record<string, tf.Tensor>, Record<string, tf.Tensor>] = [{}, {}];
-      for (const [name, tensor] of Object.entries(rest as Params)) {
+      for (const [name, tensor] of Object.entries(batch as Params)) {
         if (name.startsWith(MOVING)) trained[name.slice(MOVING.length)] = tensor;
         else inputs[name] = tensor;
       }
       inShares(inputs);
-      if (partWeight === undefined) {
+      if (inputs.counted === undefined) {
         const numbers = measure(combine(trained, frozen), inputs);
         return [{ frozen, trained: nothing, optimiser: state }, { loss: tf.scalar(0), ...numbers }];
       }
       const found = valueAndGradients((moving) => objective(combine(moving, frozen), inputs))(trained);
       const flat = tf.concat(Object.keys(trained).map((path) => tf.reshape(found.gradients[path], [-1])));
-      const sum = tf.add(tf.mul(state.sum, keep), tf.mul(flat, partWeight));
-      return [{ frozen, trained: nothing, optimiser: { sum } }, { loss: found.loss, ...found.metrics }];
+      return [{ frozen, trained: nothing, optimiser: { gradient: flat } }, { loss: found.loss, ...found.metrics }];
     },
     update: ({ frozen, trained, optimiser: state }, batch) => {
       const { rate, momentum, sum, weights } = batch as Params & BatchTensors & { readonly rate: tf.Scalar };

@@ -48,6 +48,11 @@ export interface RunSettings extends MethodSettings {
   readonly batchSize: number;
   /** Parts that a step's examples are split into at most (default 1). */
   readonly accumulate?: number;
+  /**
+   * Compute a batch in as many parts however many processes there are, and so come to the same bytes (default off; on wasm two and
+   * four processes come to those of one anyway).
+   */
+  readonly batchInvariant?: "on" | "off";
   /** Peak learning rate. */
   readonly lr: number;
   /** AdamW's decoupled weight decay. */

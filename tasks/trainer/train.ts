@@ -9,7 +9,7 @@ import type { Precision } from "../../dsl/engine/mod.ts";
 import { type StoredForm, storedForm } from "../../dsl/engine/stored.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Schedule } from "../../dsl/optimise/mod.ts";
-import { agreed, alone, heeding, type Ranks, together as allHere } from "../../dsl/ranks.ts";
+import { agreed, alone, heeding, together as allHere } from "../../dsl/ranks.ts";
 import { mapTree, type Params, type Path, type Tree } from "../../dsl/tree.ts";
 import { endedBy, Interruption, turn } from "../../dsl/turn.ts";
 import type { Position } from "../data/stream.ts";
@@ -19,8 +19,8 @@ import type { LogRecord } from "./log.ts";
 import { type Observer, recording, type Reporter, reporting, together } from "./observe.ts";
 import type { TaskBatch } from "./parts.ts";
 import { atStart, type Deciding, evaluated, type Progress, stepped } from "./progress.ts";
-import { sharedState, sharedStepper } from "./shared.ts";
-import { type BatchTensors, free, type StepHalves, type TrainState, type TrainStep, type WholeStep } from "./step.ts";
+import { type SharedOptions, sharedState, sharedStepper } from "./shared.ts";
+import { type BatchTensors, free, type TrainState, type TrainStep, type WholeStep } from "./step.ts";
 import type { Stepper } from "./stepper.ts";
 
 /** What a task gives the trainer. */
@@ -49,8 +49,11 @@ export interface TrainSettings {
   readonly inParts?: boolean;
   /** What a part needs to know of its whole step, which the step measures of batches without a rate. */
   readonly join?: WholeStep["join"];
-  /** Processes that take the steps together, and the halves of the step between which they do; one alone takes `step`. */
-  readonly shared?: { readonly ranks: Ranks; readonly halves: StepHalves };
+  /**
+   * Processes that take the steps together, and the halves of the step between which they do; one alone takes `step`, unless it is to
+   * come to what several do.
+   */
+  readonly shared?: Pick<SharedOptions, "ranks" | "halves" | "isInvariant">;
   /** Stop after so many evaluations without a better one; 0 never (default). */
   readonly patience?: number;
   /** Stop after so many seconds, over all sessions; 0 never (default). */
@@ -181,15 +184,22 @@ export async function train(
     throw error;
   });
   const { precision, reporter: { line }, inParts, join } = settings;
-  const shared = settings.shared !== undefined && settings.shared.ranks.size > 1 ? settings.shared : undefined;
+  const { ranks, isInvariant } = settings.shared ?? { ranks: alone };
+  const shared = ranks.size > 1 || isInvariant ? settings.shared : undefined;
+  const isOfSeveral = ranks.size > 1;
   const seen = planner(step, state, settings);
-  const options = { ...settings.running, precision, steps: settings.steps, onFallback: line, onCompile: line };
+  // Only the first kind of batch is compiled whole, and which that is depends on who computes what.
+  const running = isInvariant ? { ...settings.running, graph: "clusters" as const } : settings.running;
+  const options = { ...running, precision, steps: settings.steps, onFallback: line, onCompile: line };
   using stepper = shared === undefined
     ? aloneStepper({ resident: startResident(step, state, options), inParts, join })
     : sharedStepper(state, { ...shared, join, options });
   // Several processes are interrupted where all of them know.
-  using _heeding = heeding(shared && settings.signal);
-  return await endedBy(shared ? undefined : settings.signal, () => course(task, stepper, progress, seen, settings));
+  using _heeding = heeding(isOfSeveral ? settings.signal : undefined);
+  return await endedBy(
+    isOfSeveral ? undefined : settings.signal,
+    () => course(task, stepper, progress, seen, settings),
+  );
 }
 
 /** The steps of a run from where it stands. */

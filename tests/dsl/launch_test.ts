@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { addPairs } from "../../dsl/ranks.ts";
+import { addInPairs, addPairs, spanOf } from "../../dsl/ranks.ts";
 import { denoCommand } from "../../scripts/cli/deno.ts";
 
 const deno = await denoCommand();
@@ -62,4 +62,27 @@ Deno.test("sums over processes are made pair by pair, whatever MPI would do", ()
   assertEquals([...addPairs([numbers(1), numbers(2 ** -24), numbers(2 ** -24), numbers(0)])], [1]);
   assertEquals([...addPairs([numbers(0), numbers(1), numbers(2 ** -24), numbers(2 ** -24)])], [1 + 2 ** -23]);
   assertEquals([...addPairs([numbers(1, 2), numbers(3, 4), numbers(5, 6)])], [9, 12]);
+});
+
+Deno.test("sums of what is each process's are the sum of all in the same order, however many there are", async () => {
+  // Numbers whose sum depends on the order.
+  const row = (count: number) =>
+    Array.from({ length: count }, (_, i) => Float32Array.of(Math.fround(Math.exp(5 * Math.sin(i)))));
+  for (const count of [1, 2, 3, 4, 6, 7, 12]) {
+    const [whole] = addPairs(row(count));
+    for (let size = 1; size <= 9; size++) {
+      const spans = Array.from({ length: size }, (_, rank) => spanOf([0, count], rank, size));
+      assertEquals(spans.flatMap(([begin, end]) => Array.from({ length: end - begin }, (_, i) => begin + i)), [
+        ...Array(count).keys(),
+      ]);
+      const numbers = row(count);
+      const sums = await Promise.all(
+        spans.map(async (span) =>
+          span[0] === span[1] ? Float32Array.of(0) : (await addInPairs(span, (i) => Promise.resolve(numbers[i])))!
+        ),
+      );
+      assertEquals([...addPairs(sums)], [whole], `${count} by ${size}`);
+    }
+  }
+  assertEquals(await addInPairs([0, 4], (i) => Promise.resolve(i === 1 ? undefined : Float32Array.of(i))), undefined);
 });

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { denoCommand, taskArguments } from "../../scripts/cli/deno.ts";
+import { available } from "../support/available.ts";
 import { tried } from "../support/commands.ts";
 
 /** Launchers by the names that Debian gives them, and what they want so as to start more processes than there are cores. */
@@ -22,7 +23,7 @@ async function train(launcher: keyof typeof launchers | undefined, size: number,
     ? { command: deno, args: [] }
     : { command: launchers[launcher].command, args: [...launchers[launcher].args, "-n", `${size}`, deno] };
   const { code, stdout, stderr } = await new Deno.Command(command, {
-    args: [...before, ...words, "--backend", "wasm", "--threads", "1", ...args],
+    args: [...before, ...words, ...args.includes("--backend") ? [] : ["--backend", "wasm", "--threads", "1"], ...args],
     env: { OMPI_ALLOW_RUN_AS_ROOT: "1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1", NO_COLOR: "1" },
     stdin: "null",
   }).output();
@@ -67,6 +68,42 @@ Deno.test({
     }
   },
 });
+
+for (const backend of await available("tensorflow", "wasm")) {
+  Deno.test({
+    name: `batch-invariant runs come to the same bytes in any number of processes by any MPI (${backend})`,
+    ignore,
+    fn: async () => {
+      const folder = await Deno.makeTempDir();
+      const [one, many] = [`${folder}/one`, `${folder}/many`];
+      const engine = ["--backend", backend, ...backend === "wasm" ? ["--threads", "1"] : []];
+      // Batches of 6 and 4: shares are of unequal size.
+      const run = ["--batch-size", "6", "--limit", "10", "--adapter", "all", "--batch-invariant", "on"];
+      try {
+        const [alone, three] = await Promise.all([
+          train(undefined, 1, ...engine, ...run, "--steps", "2", "--out", one),
+          train("Open MPI", 3, ...engine, ...run, "--steps", "2", "--out", many),
+        ]);
+        assertEquals([alone.code, three.code], [0, 0], three.err);
+        assertEquals(await logOf(many), await logOf(one));
+        assertEquals(await adapterOf(many), await adapterOf(one));
+        assertEquals(JSON.parse(await Deno.readTextFile(`${many}/config.json`))["batch-invariant"], "on");
+        const [again, two] = await Promise.all([
+          train(undefined, 1, ...engine, "--resume", one, "--steps", "4"),
+          train("MPICH", 2, ...engine, "--resume", many, "--steps", "4"),
+        ]);
+        assertEquals([again.code, two.code], [0, 0], two.err);
+        assertEquals(await logOf(many), await logOf(one));
+        assertEquals(await adapterOf(many), await adapterOf(one));
+        const { code, err } = await train(undefined, 1, ...engine, "--resume", one, "--batch-invariant", "off");
+        assertEquals(code, 2);
+        assertStringIncludes(err, "--batch-invariant");
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    },
+  });
+}
 
 Deno.test({
   name: "an error of all processes ends them with one line, and one of them takes the others along",

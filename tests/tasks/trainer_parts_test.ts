@@ -3,6 +3,7 @@ import { dispose, mul, type Tensor } from "@tensorflow/tfjs-core";
 import {
   accumulate,
   adamw,
+  type BackendName,
   chain,
   clipByGlobalNorm,
   isTrainable,
@@ -17,6 +18,7 @@ import type { Ranks } from "../../dsl/ranks.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { type Run, taskKind, train, trainStep } from "../../tasks/mod.ts";
 import { drawingTask } from "../../tasks/trainer/draws.ts";
+import { partsOf } from "../../tasks/trainer/shares.ts";
 import { stepHalves } from "../../tasks/trainer/step.ts";
 import { available } from "../support/available.ts";
 import { smallCifar } from "../support/command.ts";
@@ -82,13 +84,15 @@ interface Way {
   readonly ranks?: Ranks;
   /** Whether sums over a batch are made share by share, as a run has them (default false). */
   readonly inShares?: boolean;
+  /** Whether what they come to does not depend on how many there are (default false). */
+  readonly isInvariant?: boolean;
 }
 
 /** Losses of each step and the trained parameters. */
 async function descend(
   task: string,
   run: Run,
-  { optimiser: kind = sgd(), steps = 4, factor = 1, ranks, inShares = false }: Way = {},
+  { optimiser: kind = sgd(), steps = 4, factor = 1, ranks, inShares = false, isInvariant = false }: Way = {},
 ) {
   const prepared = await opened(task, run);
   try {
@@ -111,7 +115,11 @@ async function descend(
         checkpointEvery: 0,
         inParts: parts > 1,
         join: prepared.whole?.join,
-        shared: ranks && { ranks, halves: stepHalves(prepared.objective, optimiser, prepared.whole?.measure, known) },
+        shared: ranks && {
+          ranks,
+          halves: stepHalves(prepared.objective, optimiser, prepared.whole?.measure, known),
+          isInvariant,
+        },
         reporter: { ...quiet, progress: (_, { loss }) => void losses.push(loss) },
       },
     );
@@ -219,6 +227,56 @@ for (const [task, run] of Object.entries(runs)) {
       });
     });
   }
+}
+
+// Whatever an engine's kernels do with few examples: none sees how many processes there are. Epochs' last batches have 4 examples
+// for 4 and for 6 parts; where each shape takes seconds to build, most have one.
+const even = { batchSize: 4, limit: 8 };
+const invariant: readonly (readonly [backend: string, task: string, run: Partial<Run>, sizes: readonly number[]])[] = [
+  ["tensorflow", "image-classification", { adapter: "all" }, [2]],
+  ["tensorflow", "depth", { ...even, adapter: "lora", dropout: 0.5 }, [2]],
+  ["tensorflow", "generation", { ...even, adapter: "all" }, [4]],
+  ["tensorflow", "reasoning", { ...even, adapter: "all" }, [3]],
+  ["wasm", "image-classification", { adapter: "lora", dropout: 0.5, accumulate: 6 }, [2, 3, 4]],
+  ["wasm", "depth", { adapter: "lora", dropout: 0.5 }, [3, 5]],
+  ["wasm", "generation", { adapter: "all" }, [3]],
+  ["wasm", "reasoning", { adapter: "1lora", accumulate: 3 }, [2, 3]],
+];
+const there: readonly string[] = await available("wasm", "tensorflow");
+
+for (const [backend, task, own, sizes] of invariant.filter(([backend]) => there.includes(backend))) {
+  const name = `batch-invariant: ${sizes} processes come to the bytes of one (${task}, ${
+    JSON.stringify(own)
+  }, ${backend})`;
+  Deno.test(name, async () => {
+    await useBackend(backend as BackendName);
+    await withoutLeaks(async () => {
+      const run: Run = {
+        ...runs[task],
+        lr: 1e-3,
+        ...own,
+        batchInvariant: "on",
+        rank: own.adapter === "lora" ? 2 : undefined,
+      };
+      const parts = { ...run, accumulate: partsOf(run, 1), own: { ...run.own, augment: true } };
+      const optimiser = chain(clipByGlobalNorm(1))(adamw({ weightDecay: 0.01 }));
+      const reached = (size: number) =>
+        Promise.all(
+          ranksInMemory(size).map((ranks) =>
+            descend(task, parts, { optimiser, steps: 3, inShares: true, isInvariant: true, ranks })
+          ),
+        );
+      const [one] = await reached(1);
+      assert(one.losses[0] !== one.losses[1], "the parameters move");
+      for (const size of sizes) {
+        assertEquals(partsOf(run, size), parts.accumulate);
+        for (const { losses, reached: found } of await reached(size)) {
+          assertEquals(losses, one.losses, `${size} processes`);
+          assertEquals(differing(found, one.reached), [], `${size} processes`);
+        }
+      }
+    });
+  });
 }
 
 /** The largest difference of two runs' parameters, in a tensor's scale, and in that of all. */

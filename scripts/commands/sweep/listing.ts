@@ -11,6 +11,7 @@ import { type Run, type TaskKind, taskKind } from "../../../tasks/mod.ts";
 import { kebab } from "../../../tasks/trainer/setting.ts";
 import { NO_METHOD } from "../../../tasks/trainer/method.ts";
 import { planTask } from "../../../tasks/trainer/plan.ts";
+import { partsOf } from "../../../tasks/trainer/shares.ts";
 import { resolveRun } from "../../../tasks/trainer/settings.ts";
 import { span } from "../../cli/mod.ts";
 import { bytesText } from "../params/plan.ts";
@@ -114,7 +115,7 @@ interface Costs {
 function costs(kind: TaskKind, model: Model, run: Run): Costs {
   const layer = adapt(joinMethods(run.adapter, kind.besides(model)), run)(model.layer);
   const { length = 512 } = run.own as { readonly length?: number };
-  const parts = run.accumulate ?? 1;
+  const parts = partsOf(run, 1);
   const batch = Math.ceil(run.batchSize / parts);
   const { precision, gradientCheckpointing } = run;
   const planned = (examples: number) =>
