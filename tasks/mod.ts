@@ -154,7 +154,7 @@ export {
 } from "./generation/schedule.ts";
 export type { GenerationSettings } from "./generation/settings.ts";
 export { generation } from "./generation/task.ts";
-export { classificationObjective } from "./image_classification/classifier.ts";
+export { classificationObjective } from "./image_classification/objective.ts";
 export { type ClassProbability, predictClasses } from "./image_classification/predict.ts";
 export type { ClassificationSettings } from "./image_classification/settings.ts";
 export { type AdaptedModel, imageClassification, openAdapted } from "./image_classification/task.ts";

@@ -13,7 +13,7 @@ import type { PicturePrediction } from "../trainer/prediction.ts";
 import type { Model } from "../../models/mod.ts";
 import { evaluationTransform } from "../data/augment.ts";
 import type { ImageExample } from "../data/dataset.ts";
-import { squareImages, transformOptions } from "./classifier.ts";
+import { squareImages, transformOptions } from "./feed.ts";
 import { takesSeveral } from "./labels.ts";
 
 /** A class and how likely it is. */

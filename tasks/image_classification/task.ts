@@ -32,22 +32,15 @@ import type {
 import type { TrainedModel } from "../trainer/prediction.ts";
 import { forwardNeeds } from "../trainer/room.ts";
 import type { Reporter } from "../trainer/observe.ts";
-import {
-  classificationObjective,
-  classificationTask,
-  evaluateFitted,
-  EVALUATION_BATCH,
-  type FeedSettings,
-  heldPictures,
-  scalarMetrics,
-  squareImages,
-  transformOptions,
-} from "./classifier.ts";
+import { evaluateFitted, scalarMetrics } from "./evaluate.ts";
+import { EVALUATION_BATCH, type FeedSettings, squareImages, transformOptions } from "./feed.ts";
 import { fitForEvaluation, fitForTraining, type LabelFit, takesSeveral } from "./labels.ts";
+import { classificationObjective } from "./objective.ts";
 import { classesOfPictures, type ClassProbability, predictClasses } from "./predict.ts";
 import { recipeFor } from "./recipe.ts";
 import { type ClassificationSettings, classificationSettings } from "./settings.ts";
 import { classWeightsOf } from "./weights.ts";
+import { classificationTask, heldPictures } from "./training.ts";
 
 /** A model with a method on it and a fresh head of the right size. */
 export interface AdaptedModel {

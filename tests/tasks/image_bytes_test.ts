@@ -22,7 +22,7 @@ import { resampled } from "../../tasks/depth/resample.ts";
 import { sceneSplits } from "../../tasks/depth/scenes.ts";
 import { depthObjective, depthTask } from "../../tasks/depth/training.ts";
 import { generationTables, generationTransform } from "../../tasks/generation/preprocess.ts";
-import { classificationTask } from "../../tasks/image_classification/classifier.ts";
+import { classificationTask } from "../../tasks/image_classification/training.ts";
 import { available } from "../support/available.ts";
 
 /** A picture of every kind of byte, the highest bit set too. */
