@@ -77,19 +77,19 @@ export function settingsTable(): string {
       `## ${name}\n`,
       ...part("Honoured", "honoured"),
       ...part("Without effect here", "no effect"),
-      ...part("Said in a note", "noted"),
+      ...part("Named in a note", "noted"),
       ...part("Refused by name", "refused"),
     ].join("\n");
   });
   return `# Settings of the files beside a model's weights
 
-Made by \`deno run -R -W scripts/tools/settings.ts\` from the tables in the code. A setting that no table knows is one that
-the reference's class does not know either: it changes no number there, and a note names it here. A setting that is refused
-is accepted at the values at which it changes nothing, and where it is null.
+Made by \`deno run -R -W scripts/tools/settings.ts\` from the tables in the code. Every setting that the reference's class
+knows is listed; any other changes nothing there, and a note names it here. A refused setting is accepted at values that
+change nothing, and where it is null.
 
-Beside these, \`added_tokens.json\` has tokens for names: each must have the id that \`tokenizer.json\` gives it. Any other
-\`NAME_token\` of \`tokenizer_config.json\` is a token of the model's own, as in transformers 5. In \`tokenizer.json\` itself
-nothing is passed over: a part or a setting that is not known is refused by name.
+In \`added_tokens.json\` each token must have the id that \`tokenizer.json\` gives it. Any other \`NAME_token\` of
+\`tokenizer_config.json\` is a token of the model's own, as in transformers 5. In \`tokenizer.json\` itself nothing is
+ignored: an unknown part or setting is refused by name.
 
 | file | honoured | without effect | refused |
 | ---- | -------- | -------------- | ------- |

@@ -108,7 +108,7 @@ export function fitForTraining(
     const count = (names: readonly string[]) => `${names.length} ${names.length === 1 ? "class" : "classes"}`;
     notes.push(
       `the head of ${name} for ${count(labels)} (${someNames(labels, 5)}) is not kept: the data has ` +
-        `${count(classes)} (${someNames(classes, 5)}), and gets a new head`,
+        `${count(classes)} (${someNames(classes, 5)}); a new head replaces it`,
     );
   }
   if (several && !before) notes.push(`pictures have several labels: each gets a probability of its own (${SEVERAL})`);
