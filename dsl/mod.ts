@@ -1,6 +1,26 @@
 /**
  * A functional tensor language on tfjs: layers as data, parameter trees, keyed random numbers, operations with written
- * gradients, optimisers as pure functions, safetensors.
+ * gradients, optimisers as pure functions, safetensors. A layer holds no tensors: `init` makes its parameters, a tree of
+ * tensors by path, and `apply` computes with them.
+ *
+ * @example A layer, its gradient, a step
+ * ```ts
+ * import { adamw, apply, init, key, linear, mse, serial, useBackend, valueAndGradients } from "@onelora/onelora/dsl";
+ * import { assert, assertEquals } from "@std/assert";
+ * import * as tf from "@tensorflow/tfjs-core";
+ *
+ * await useBackend("cpu");
+ * const model = serial({ up: linear(2, 4), down: linear(4, 1) });
+ * const params = init(model, key(0));
+ * assertEquals(Object.keys(params), ["up.weight", "up.bias", "down.weight", "down.bias"]);
+ *
+ * const [x, y] = [tf.tensor2d([[1, 2], [3, 4]]), tf.tensor2d([[1], [0]])];
+ * const loss = valueAndGradients((params) => ({ loss: mse(apply(model, params)(x), y) as tf.Scalar }));
+ * const optimiser = adamw();
+ * const before = loss(params);
+ * const { params: next } = optimiser.update(before.gradients, optimiser.init(params), params, tf.scalar(0.01));
+ * assert(loss(next).loss.dataSync()[0] < before.loss.dataSync()[0]);
+ * ```
  *
  * @module
  */

@@ -1,5 +1,7 @@
 /**
- * Declared models and their published checkpoints.
+ * Declared models and their published checkpoints: {@linkcode openModel} describes one by preset, folder or `hf:ORG/NAME`,
+ * {@linkcode loadParams} reads its parameters. Every family is a function from its configuration to a layer: {@linkcode vit},
+ * {@linkcode depthAnything}, {@linkcode dit}, {@linkcode llama}, ...
  *
  * @module
  */

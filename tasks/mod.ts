@@ -1,5 +1,6 @@
 /**
- * The paper's tasks: data, loss, metrics, and the trainer they share.
+ * The paper's tasks: data, loss, metrics, and the trainer they share. {@linkcode fineTune} does it all in one call,
+ * {@linkcode load} opens what it saved; the rest are its parts.
  *
  * @example A model, a method, a training step
  * ```ts
