@@ -52,6 +52,8 @@ export interface TrainSettings {
   /**
    * Processes that take the steps together, and the halves of the step between which they do; one alone takes `step`, unless it is to
    * come to what several do.
+   *
+   * @internal
    */
   readonly shared?: Pick<SharedOptions, "ranks" | "halves" | "isInvariant">;
   /** Stop after so many evaluations without a better one; 0 never (default). */
