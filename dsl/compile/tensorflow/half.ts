@@ -61,12 +61,18 @@ export function halve(program: Program, fixed: number): Halved {
 
   const exact = new Set<ValueId>([...inputs.slice(fixed), ...outputs]);
   const canHalve = (value: ValueId) => types[value].dtype === "float32" && isLarge(value) && !exact.has(value);
-  /** Whether a value is one of several equally large terms of a sum. */
+  const readBy = (value: ValueId, kernel: string) => {
+    const found = readers.get(value) ?? [];
+    return found.length > 0 && found.every((i) => calls[i].kernel === kernel);
+  };
+  /** Whether a value is one of several equally large terms of a sum, or is put beside others for one. */
   const isTerm = (value: ValueId) =>
-    (readers.get(value) ?? []).some((i) =>
-      SUMS.has(calls[i].kernel) &&
-      calls[i].inputs.every((other) => sizeOf(types[other].shape) === sizeOf(types[value].shape))
-    );
+    (readers.get(value) ?? []).some((i) => {
+      const { kernel, inputs, outputs: [output] } = calls[i];
+      if (kernel === "Concat") return readBy(output, "Sum");
+      return SUMS.has(kernel) &&
+        inputs.every((other) => sizeOf(types[other].shape) === sizeOf(types[value].shape));
+    });
   const wanted = new Map<ValueId, boolean>();
   const isWanted = (value: ValueId): boolean => {
     const before = wanted.get(value);

@@ -8,6 +8,7 @@ import { forwardCopies, type Pass, removeDead, simplify } from "../passes.ts";
 import type { Precision } from "../../engine/precision.ts";
 import { inRegionOf, recomputeForWeights } from "./recompute.ts";
 import { joinProducts } from "./join_products.ts";
+import { centreSoftmaxGradients, joinColumnSums } from "./one_pass.ts";
 import { multiplyColumns, multiplyRankOne } from "./rank_one.ts";
 import { asRows } from "./rows.ts";
 import { sinkTails } from "./sink.ts";
@@ -29,7 +30,15 @@ const prepareRows: Pass = flow(
 );
 
 /** Fewer and larger kernels. */
-const joined: Pass = flow(joinProducts, multiplyColumns, addBiasesAgain, forwardCopies, removeDead);
+const joined: Pass = flow(
+  centreSoftmaxGradients,
+  joinProducts,
+  multiplyColumns,
+  addBiasesAgain,
+  joinColumnSums,
+  forwardCopies,
+  removeDead,
+);
 
 /** For a step that becomes one function. */
 export const prepareWhole: Pass = flow(prepareRows, joined);

@@ -5,7 +5,7 @@
  */
 import { ELEMENT } from "../../engine/tensorflow_graph/graph.ts";
 import { sizeOf } from "../../tree.ts";
-import { makersOf, sourcesOf } from "../passes.ts";
+import { makersOf, sourcesOf, usesOf } from "../passes.ts";
 import { isElementwise, isFusible } from "./clusters.ts";
 import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
 import { type NodeSink, outputsOf } from "./function_builder.ts";
@@ -141,6 +141,50 @@ function madeOnce(program: Program, halved: Source["halved"]): ReadonlySet<Value
   return found;
 }
 
+/** Multiplications of matrices whose results are added up down their columns alone. */
+function termsOfColumnSums(program: Program): ReadonlySet<Call> {
+  const { calls, types } = program;
+  const usesAt = usesOf(program);
+  const isColumnSum = ({ kernel, inputs: [x], attrs }: Call) =>
+    kernel === "Sum" && ![attrs.axis].flat().some((axis) => [-1, types[x].shape.length - 1].includes(Number(axis)));
+  return new Set(calls.filter(({ kernel, outputs: [output] }) => {
+    const uses = kernel === "Multiply" && types[output].shape.length === 2 ? usesAt(output) : [];
+    return uses.length > 0 && uses.every((i) => isColumnSum(calls[i]));
+  }));
+}
+
+/** What is first computed once the backward pass has begun: gradients, and not what it computes again. */
+function firstComputedInRegions({ calls }: Program): ReadonlySet<ValueId> {
+  const backward = calls.findIndex(({ region }) => region !== 0);
+  const made = new Map<string, readonly ValueId[]>();
+  const equal = new Map<ValueId, ValueId>();
+  const found = new Set<ValueId>();
+  calls.forEach(({ kernel, inputs, attrs, outputs }, i) => {
+    const key = JSON.stringify([kernel, attrs, inputs.map((value) => equal.get(value) ?? value)]);
+    const first = made.get(key);
+    if (first === undefined) made.set(key, outputs);
+    else outputs.forEach((value, k) => equal.set(value, first[k]));
+    if (first === undefined && backward >= 0 && i >= backward) outputs.forEach((value) => found.add(value));
+  });
+  return found;
+}
+
+/** What calls read that compute without waiting for some values, and so what may have been computed before. */
+function readAhead(calls: readonly Call[], waits: readonly ValueId[]): ReadonlySet<ValueId> {
+  const late = new Set(waits);
+  for (const { inputs, outputs } of calls) {
+    if (inputs.some((value) => late.has(value))) outputs.forEach((value) => late.add(value));
+  }
+  const read = new Set<ValueId>();
+  for (const call of [...calls].reverse()) {
+    const isEarly = !call.outputs.some((value) => late.has(value));
+    if (isEarly && (!isMoving(call) || call.outputs.some((value) => read.has(value)))) {
+      call.inputs.forEach((value) => read.add(value));
+    }
+  }
+  return read;
+}
+
 /** Inputs by whether they change from step to step. */
 export interface Held {
   /** Those that stay the same: nothing would be saved by keeping what is computed from them alone. */
@@ -193,6 +237,8 @@ export function lowerWhole(body: NodeSink, source: Source, { fixed, moving }: He
     barrier([value]);
     emit.set(value, { ...sum, name: reshaped(emit.place(value).name, sum.shape) });
   };
+  const gradients = firstComputedInRegions(program);
+  const isGradient = (value: ValueId) => gradients.has(value);
   const fence = (from: number): () => void => {
     const { stretch } = units[from];
     const own = units.slice(from).filter((unit) => unit.stretch === stretch).flatMap((unit) => unit.calls);
@@ -202,23 +248,43 @@ export function lowerWhole(body: NodeSink, source: Source, { fixed, moving }: He
     const free = isAgain ? same : there;
     const crossing = [...new Set(own.flatMap((i) => calls[i].inputs))]
       .filter((value) => !made.has(value) && !free.has(value));
-    if (crossing.length === 0) return () => {};
-    const before = crossing.map(emit.place);
-    barrier(crossing);
-    return () => crossing.forEach((value, k) => emit.set(value, before[k]));
+    const waits = crossing.filter(isGradient);
+    const again = readAhead(own.map((i) => calls[i]), waits);
+    const fenced = crossing.filter((value) => again.has(value));
+    if (fenced.length === 0) return () => {};
+    const before = fenced.map(emit.place);
+    const waited = waits.map(emit.place);
+    barrier([...fenced, ...waits]);
+    // Nothing computes gradients again, and what reads them can be compiled with what makes them.
+    waits.forEach((value, k) => emit.set(value, waited[k]));
+    return () => fenced.forEach((value, k) => emit.set(value, before[k]));
   };
+  /** Gradients as they are before a barrier: sums down their columns are compiled with what makes them. */
+  const madeBefore = new Map<ValueId, Operand>();
+  const addedDown = termsOfColumnSums(program);
+  /** What norms keep: what reads it beside what makes it is compiled with that, and only what comes later reads it behind a barrier. */
+  const keptLater: ValueId[] = [];
   let [stretch, leave]: [number, () => void] = [0, () => {}];
   units.forEach((unit, i) => {
     if (unit.stretch !== stretch) {
       leave();
+      keptLater.splice(0).forEach(keep);
       emit.forget();
       [stretch, leave] = [unit.stretch, unit.region === 0 ? () => {} : fence(i)];
     }
     const call = calls[unit.calls[0]];
-    emit.call(call);
     const [output] = call.outputs;
-    if (kept.has(call)) keep(output);
-    if (once.has(output)) barrier([output]);
+    const fresh = addedDown.has(call) ? call.inputs.filter((value) => madeBefore.has(value)) : [];
+    const barred = fresh.map(emit.place);
+    fresh.forEach((value) => emit.set(value, madeBefore.get(value)!));
+    emit.call(call);
+    fresh.forEach((value, k) => emit.set(value, barred[k]));
+    if (kept.has(call) && !sums.has(call)) keptLater.push(output);
+    else if (kept.has(call)) keep(output);
+    if (once.has(output)) {
+      if (isGradient(output)) madeBefore.set(output, emit.place(output));
+      barrier([output]);
+    }
     if (call.kernel === "Reshape" && emit.place(output).type === ELEMENT.bfloat16) {
       const [from, to] = [call.inputs[0], output].map((value) => program.types[value].shape);
       if (sizeOf(to) >= STREAM && regroups(from, to)) barrier([output]);
