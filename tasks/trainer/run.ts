@@ -38,7 +38,7 @@ import { runSettings } from "./settings.ts";
 import { inPrecision } from "./precision.ts";
 import { requireRoomToTrain } from "./room.ts";
 import { movingOfFirst } from "./shared.ts";
-import { isBatchInvariant, partsOf } from "./shares.ts";
+import { isBatchInvariant, isInHalves, partsOf } from "./shares.ts";
 import type { TrainedModel } from "./prediction.ts";
 import { rowsTask } from "./on_device.ts";
 import { free, stepHalves, trainStep } from "./step.ts";
@@ -149,7 +149,7 @@ export async function runTask<Own extends object>(
       : undefined,
   };
   try {
-    await requireRoomToTrain(kind as TaskKind, prepared, parts);
+    await requireRoomToTrain(kind as TaskKind, prepared, parts, isInHalves(run, ranks.size));
     return await runPrepared(prepared, run, ranks, { ...surroundings, judge }, kind.compact === undefined ? {} : run, {
       ...identityOf(kind, run, kind.dataFacts(data)),
       ...run.from === undefined ? {} : { fromSha256: await adapterDigest(run.from) },

@@ -38,6 +38,16 @@ export function partsOf(run: InParts, size: number): number {
   return isBatchInvariant(run) ? Math.max(SHARES, accumulate) : accumulate * size;
 }
 
+/**
+ * Whether a run's steps are taken in halves, between which what parts come to is added up.
+ *
+ * @param run Its settings
+ * @param size Processes
+ */
+export function isInHalves(run: InParts, size: number): boolean {
+  return size > 1 || isBatchInvariant(run);
+}
+
 /** Which of a batch's parts are a process's. */
 export function ownParts(
   count: number,
