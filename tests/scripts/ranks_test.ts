@@ -106,6 +106,30 @@ for (const backend of await available("tensorflow", "wasm")) {
 }
 
 Deno.test({
+  name: "several processes train a language model whose weights stay in four bits",
+  ignore: ignore || (await available("tensorflow")).length === 0,
+  fn: async () => {
+    const run = ["--task", "reasoning", "--quantise", "nf4", "--samples", "0", "--limit", "4", "--steps", "1"];
+    const folder = await Deno.makeTempDir();
+    try {
+      const { code, out, err } = await train(
+        "Open MPI",
+        2,
+        "--backend",
+        "tensorflow",
+        ...run,
+        "--out",
+        `${folder}/run`,
+      );
+      assertEquals(code, 0, err);
+      assertStringIncludes(out, "2 processes by Open MPI");
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
   name: "an error of all processes ends them with one line, and one of them takes the others along",
   ignore,
   fn: async () => {
