@@ -59,6 +59,22 @@ export function wholeField(json: Json, name: string, fallback: number): number {
 }
 
 /**
+ * A width that attention heads divide among them.
+ *
+ * @param json The configuration
+ * @param defaults Values when absent
+ */
+export function headsField(
+  json: Json,
+  defaults: { readonly hidden: number; readonly heads: number },
+): { readonly hidden: number; readonly heads: number } {
+  const hidden = wholeField(json, "hidden_size", defaults.hidden);
+  const heads = wholeField(json, "num_attention_heads", defaults.heads);
+  if (hidden % heads !== 0) throw wrongField("hidden_size", hidden, `a multiple of ${heads} heads`);
+  return { hidden, heads };
+}
+
+/**
  * Several positive numbers.
  *
  * @param json The configuration

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { nearest, OneloraError, unknownName } from "../dsl/error.ts";
+import { nearest, OneloraError } from "../dsl/error.ts";
 import { show } from "../dsl/files/json.ts";
 import { type JsonFile, readJsonFile } from "../dsl/files/python_json.ts";
-import { isMissing } from "../dsl/files/store.ts";
+import { isFileAt, isMissing } from "../dsl/files/store.ts";
 import { specs } from "../dsl/layer.ts";
 import { agree, unwrapped } from "../dsl/safetensors/mod.ts";
 import type { Path } from "../dsl/tree.ts";
@@ -104,6 +104,13 @@ async function presetsFor(file: string): Promise<string> {
   return found.length === 0 ? `PRESET=${file}` : found.join(", ");
 }
 
+/** Where the model may be that is meant by a folder without a configuration, in words. */
+async function partsIn(folder: string): Promise<string> {
+  const isThere = (path: string) => isFileAt(`${folder}/${path}`);
+  if (await isThere("transformer/config.json")) return ` (a pipeline's folder: its model is "${folder}/transformer")`;
+  return await isThere("adapter_config.json") ? " (an adapter's folder: `adapter` takes it, on a model)" : "";
+}
+
 async function readConfig(folder: string): Promise<JsonFile> {
   try {
     return await readJsonFile(`${folder}/config.json`);
@@ -112,7 +119,7 @@ async function readConfig(folder: string): Promise<JsonFile> {
     if (cause === undefined || cause instanceof SyntaxError || cause instanceof TypeError) throw error;
     const near = nearest(folder, presetNames);
     const meant = isWeights(folder) ? await presetsFor(folder) : near;
-    const hint = meant === undefined ? "" : ` (did you mean "${meant}"?)`;
+    const hint = meant === undefined ? await partsIn(folder) : ` (did you mean "${meant}"?)`;
     throw new OneloraError({
       attempted: `opening model "${folder}"`,
       found: isMissing(cause) || meant !== undefined ? `no config.json there${hint}` : (cause as Error).message,
@@ -143,6 +150,22 @@ function presetAndWeights(name: string): readonly [preset: string, weights: stri
   return weights.length > 0 && familyOf(preset) !== undefined ? [preset, weights.join("=")] : undefined;
 }
 
+/** The error for a configuration of another architecture, or of another library; a name that is near means another one. */
+function otherArchitecture(
+  folder: string,
+  { architecture }: JsonFile["json"],
+  written: unknown,
+  known: readonly string[],
+): OneloraError {
+  const ofTimm = typeof architecture === "string" ? `, of timm's ${show(architecture)}` : "";
+  const found = written === undefined ? `a config.json without model_type${ofTimm}` : `model_type ${show(written)}`;
+  return new OneloraError({
+    attempted: `opening model ${show(folder)}`,
+    found,
+    allowed: `transformers' and diffusers' files of ${known.join(", ")}`,
+  }, { exitCode: 2 });
+}
+
 /** The description that a folder's configuration gives. */
 async function openFolder(
   folder: string,
@@ -155,7 +178,7 @@ async function openFolder(
   const written = json.model_type ?? json._class_name;
   const known = [...own, ...families];
   const family = known.find((each) => written !== undefined && named(each) === written);
-  if (family === undefined) throw unknownName("model_type", String(written), known.map((each) => each.name));
+  if (family === undefined) throw otherArchitecture(folder, json, written, known.map((each) => each.name));
   return family.read(json, options, text);
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { messageOf, OneloraError } from "../error.ts";
+import { POINTER_BYTES, refusePointer } from "./pointer.ts";
 import { type Source, storeOf } from "./store.ts";
 
 /** An open file. */
@@ -69,6 +70,18 @@ async function openOnDisk(path: string, attempted: string): Promise<Source> {
   }
 }
 
+/** Refuses an open file that is a pointer of Git LFS. */
+async function refusePointerIn(file: Source, attempted: string): Promise<void> {
+  try {
+    const bytes = new Uint8Array(file.bytes);
+    await file.fill(0, bytes);
+    refusePointer(attempted, bytes);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
 /**
  * Opens a regular file for ranged reads.
  *
@@ -82,6 +95,7 @@ export async function openRanged(path: string): Promise<RangedFile> {
     "a readable file",
     () => storeOf(path)?.open(path) ?? openOnDisk(path, attempted),
   );
+  if (file.bytes <= POINTER_BYTES) await refusePointerIn(file, attempted);
   let last: Promise<unknown> = Promise.resolve();
   let closed = false;
   return {

@@ -5,6 +5,7 @@
  */
 import { OneloraError } from "../error.ts";
 import { guarded } from "./file.ts";
+import { refusePointer } from "./pointer.ts";
 import { type Store, storeOf } from "./store.ts";
 
 /** Most bytes of a file of settings. */
@@ -31,6 +32,22 @@ async function readStored(store: Store, path: string, attempted: string, most: n
   }
 }
 
+/** A whole file of a store, or of the disk. */
+async function readAnywhere(path: string | URL, attempted: string, most: number): Promise<Uint8Array<ArrayBuffer>> {
+  const store = storeOf(path);
+  if (store !== undefined) return await readStored(store, `${path}`, attempted, most);
+  const { isFile, isDirectory, size } = await Deno.stat(path);
+  if (!isFile) {
+    throw new OneloraError({
+      attempted,
+      found: isDirectory ? "a folder" : "a device or pipe",
+      allowed: "a readable file",
+    });
+  }
+  if (size > most) throw tooLarge(attempted, size, most);
+  return await Deno.readFile(path);
+}
+
 /**
  * A whole file. Devices and pipes, which may have no end, are refused.
  *
@@ -41,18 +58,9 @@ async function readStored(store: Store, path: string, attempted: string, most: n
 export async function readWhole(path: string | URL, most: number = DATA_BYTES): Promise<Uint8Array<ArrayBuffer>> {
   const attempted = `reading ${path}`;
   return await guarded(attempted, "a readable file", async () => {
-    const store = storeOf(path);
-    if (store !== undefined) return await readStored(store, `${path}`, attempted, most);
-    const { isFile, isDirectory, size } = await Deno.stat(path);
-    if (!isFile) {
-      throw new OneloraError({
-        attempted,
-        found: isDirectory ? "a folder" : "a device or pipe",
-        allowed: "a readable file",
-      });
-    }
-    if (size > most) throw tooLarge(attempted, size, most);
-    return await Deno.readFile(path);
+    const bytes = await readAnywhere(path, attempted, most);
+    refusePointer(attempted, bytes);
+    return bytes;
   });
 }
 

@@ -14,6 +14,7 @@ import { activations } from "../../dsl/ops/activation.ts";
 import { forEach } from "../../dsl/ops/repeat.ts";
 import {
   choiceField,
+  headsField,
   type Json,
   labelNames,
   labelsField,
@@ -124,12 +125,9 @@ function readClip(json: Json): ClipConfig {
   const vision = objectField(json, "vision_config");
   const [image, patch] = [wholeField(vision, "image_size", 224), wholeField(vision, "patch_size", 32)];
   if (image < patch) throw wrongField("image_size", image, `at least the patch size ${patch}`);
-  const [hidden, heads] = [wholeField(vision, "hidden_size", 768), wholeField(vision, "num_attention_heads", 12)];
-  if (hidden % heads !== 0) throw wrongField("hidden_size", hidden, `a multiple of ${heads} heads`);
   return {
-    hidden,
+    ...headsField(vision, { hidden: 768, heads: 12 }),
     layers: wholeField(vision, "num_hidden_layers", 12),
-    heads,
     intermediate: wholeField(vision, "intermediate_size", 3072),
     image,
     patch,

@@ -4,7 +4,7 @@
  * @module
  */
 import { activations } from "../../dsl/ops/activation.ts";
-import { booleanField, choiceField, type Json, numberField, wholeField, wrongField } from "../config.ts";
+import { booleanField, choiceField, headsField, type Json, numberField, wholeField, wrongField } from "../config.ts";
 import type { Dinov2Config } from "./backbone.ts";
 
 /**
@@ -20,13 +20,10 @@ export function readDinov2(json: Json, defaults: Readonly<Record<string, number>
   const image = whole("image_size", 224);
   const patch = whole("patch_size", 14);
   if (image < patch) throw wrongField("image_size", image, `at least the patch size ${patch}`);
-  const hidden = whole("hidden_size", 768);
-  const heads = whole("num_attention_heads", 12);
-  if (hidden % heads !== 0) throw wrongField("hidden_size", hidden, `a multiple of ${heads} heads`);
+  const { hidden_size: hidden = 768, num_attention_heads: heads = 12 } = defaults;
   return {
-    hidden,
+    ...headsField(json, { hidden, heads }),
     layers,
-    heads,
     mlpRatio: numberField(json, "mlp_ratio", 4),
     image,
     patch,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { guarded } from "../../dsl/files/file.ts";
+import { guarded, openRanged } from "../../dsl/files/file.ts";
 import type { Json } from "../config.ts";
 import type { AddedToken } from "../companions/tokens.ts";
 import type { TextTokenizer } from "./text_tokenizer.ts";
@@ -102,6 +102,8 @@ export async function openSentencePiece(
   config: Json,
   added: readonly AddedToken[] = [],
 ): Promise<TextTokenizer> {
+  // What is no such file is said before the library is fetched.
+  await (await openRanged(path)).close();
   const Library = await loadLibrary();
   const processor = new Library();
   await guarded(`reading ${path}`, "a SentencePiece model", async () => {

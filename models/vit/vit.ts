@@ -14,6 +14,7 @@ import { forEach } from "../../dsl/ops/repeat.ts";
 import {
   booleanField,
   choiceField,
+  headsField,
   type Json,
   labelNames,
   labelsField,
@@ -178,9 +179,8 @@ const base: VitConfig = {
  */
 export function readVit(json: Json): VitConfig {
   return {
-    hidden: wholeField(json, "hidden_size", 768),
+    ...headsField(json, { hidden: 768, heads: 12 }),
     layers: wholeField(json, "num_hidden_layers", 12),
-    heads: wholeField(json, "num_attention_heads", 12),
     intermediate: wholeField(json, "intermediate_size", 3072),
     image: sideField(json, "image_size", 224),
     patch: sideField(json, "patch_size", 16),

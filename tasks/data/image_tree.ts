@@ -115,6 +115,15 @@ async function readClasses(folder: string, left: LeftOut): Promise<ReadonlyMap<s
     }
     classes.set(name, await imagesUnder(`${folder}/${name}`, left, `${name}/`));
   }
+  const [[only, files] = ["", []]] = classes;
+  const inner = new Set(files.map((file) => file.split("/").slice(1, -1).join("/")));
+  if (classes.size === 1 && inner.size > 1 && !inner.has("")) {
+    throw new OneloraError({
+      attempted: `reading the class folders of ${folder}`,
+      found: `one, ${only}, whose pictures all lie in folders of their own: ${[...inner].slice(0, 20).join(", ")}`,
+      allowed: `images:${folder}/${only}, if that is the data set; pictures in the class folders themselves`,
+    });
+  }
   const empty = [...classes].filter(([, files]) => files.length === 0).map(([name]) => name);
   if (classes.size === 0 || empty.length > 0) {
     throw new OneloraError({

@@ -7,6 +7,7 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
+import { POINTER, POINTER_PATTERN } from "../../dsl/files/pointer.ts";
 
 /** Formats of pictures that are decoded. */
 export type PictureFormat = "png" | "jpeg" | "webp" | "gif" | "tiff" | "avif" | "bmp" | "pnm";
@@ -57,6 +58,7 @@ const OTHERS: readonly (readonly [string, RegExp])[] = [
   ["an SVG drawing, which may draw other files", /^(?:\xef\xbb\xbf)?\s*<[^]*<?svg[\s>]/i],
   ["a gzipped file", /^\x1f\x8b/],
   ["XML or HTML", /^(?:\xef\xbb\xbf)?\s*</],
+  [POINTER, POINTER_PATTERN],
   ["a PDF document", /^%PDF/],
   ["HEIC, whose codec is not free", /^\0\0[^]{2}ftyp(?:he|mif1|msf1)/],
   ["a film", /^\0\0[^]{2}ftyp|^\x1a\x45\xdf\xa3/],

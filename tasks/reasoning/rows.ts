@@ -6,6 +6,7 @@
 import { JSONParser } from "@streamparser/json";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
+import { POINTER_BYTES, refusePointer } from "../../dsl/files/pointer.ts";
 import { parsePythonJson } from "../../dsl/files/python_json.ts";
 import { readParquet } from "../data/parquet.ts";
 
@@ -24,12 +25,17 @@ export function isText(value: unknown): value is string {
 
 /** A file's text, piece by piece; what is no UTF-8 is an error, not other characters. */
 export async function* textOf(path: string): AsyncGenerator<string, void, void> {
-  const file = await guarded(`reading ${path}`, "a readable file", () => Deno.open(path));
+  const attempted = `reading ${path}`;
+  const file = await guarded(attempted, "a readable file", async () => {
+    const { isFile, size } = await Deno.stat(path);
+    if (isFile && size <= POINTER_BYTES) refusePointer(attempted, await Deno.readFile(path));
+    return await Deno.open(path);
+  });
   try {
     yield* file.readable.pipeThrough(new TextDecoderStream("utf-8", { fatal: true }));
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause;
-    const problem = { attempted: `reading ${path}`, found: "bytes that are no UTF-8", allowed: "text in UTF-8" };
+    const problem = { attempted, found: "bytes that are no UTF-8", allowed: "text in UTF-8" };
     throw new OneloraError(problem, { cause });
   }
 }

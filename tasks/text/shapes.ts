@@ -34,6 +34,50 @@ function withoutNulls(value: Readonly<Record<string, unknown>>): Readonly<Record
   );
 }
 
+/** Marks that other programs have of what is not to be learned, and their values at which it is. */
+const MARKS: Readonly<Record<string, readonly unknown[]>> = {
+  weight: [1, 1n],
+  mask: [false, 0, 0n],
+  train: [true],
+  training: [true],
+  loss: [true, 1, 1n],
+};
+
+/** What a message says that is not heard here, if anything. */
+function unheardIn(message: Readonly<Record<string, unknown>>): string | undefined {
+  const mark = Object.entries(MARKS).find(([name, heard]) => !heard.includes(message[name] ?? heard[0]));
+  if (mark !== undefined) return `"${mark[0]}": ${JSON.stringify(message[mark[0]])}, which is not honoured,`;
+  const parts = Array.isArray(message.content) ? message.content : [];
+  const other = parts.find((part) => !isObject(part) || typeof part.text !== "string");
+  return other === undefined ? undefined : `a part that is no text`;
+}
+
+/** Columns of what a language model does not see. */
+const UNSEEN = ["image", "images", "video", "videos", "audio", "audios"];
+
+/** What a row says beside its shape that is not heard, if anything: other programs would act on it. */
+function unheardBeside(row: TextRow, heard: readonly string[]): string | undefined {
+  const isSaid = (name: string) => {
+    const value = row[name] ?? "";
+    return !heard.includes(name) && value !== "" && !(Array.isArray(value) && value.length === 0);
+  };
+  const unseen = UNSEEN.find(isSaid);
+  if (unseen !== undefined) return `"${unseen}", which no language model here sees`;
+  const before = ["system", "history"].find(isSaid);
+  if (before !== undefined) return `"${before}", which belongs before it: a list of messages says both`;
+  const isJudged = ["prompt", "messages", "conversations"].some((name) => heard.includes(name));
+  const bad = isJudged ? ["label", "kto_tag"].find((name) => row[name] === false) : undefined;
+  return bad === undefined ? undefined : `"${bad}": false, an answer to be avoided`;
+}
+
+/** Messages with a system prompt that stands in a column of its own. */
+function afterSystem(messages: readonly ChatMessage[] | string, system: unknown): readonly ChatMessage[] | string {
+  if (typeof messages === "string" || !isText(system)) return messages;
+  const [first] = messages;
+  if (first.role !== "system") return [{ role: "system", content: system }, ...messages];
+  return first.content === system ? messages : 'a system prompt in "system" and another in the chat';
+}
+
 /** A list of messages, or what is wrong with it. */
 function messagesOf(value: unknown, column: string): readonly ChatMessage[] | string {
   if (!Array.isArray(value) || value.length === 0) return `no list of messages in "${column}"`;
@@ -42,6 +86,8 @@ function messagesOf(value: unknown, column: string): readonly ChatMessage[] | st
     const { content, tool_calls: calls } = message;
     const isContent = typeof content === "string" || Array.isArray(content);
     if (!isContent && !Array.isArray(calls)) return `no content in message ${i} of "${column}"`;
+    const unheard = unheardIn(message);
+    if (unheard !== undefined) return `${unheard} in message ${i} of "${column}"`;
   }
   return value.map((message) => withoutNulls(message) as unknown as ChatMessage);
 }
@@ -82,18 +128,20 @@ const SPEAKERS: Readonly<Record<string, string>> = {
 };
 
 /** ShareGPT's turns `{ from, value }` as messages, or what is wrong with them. */
-function turnsOf(value: unknown, system: unknown): readonly ChatMessage[] | string {
+function turnsOf(value: unknown): readonly ChatMessage[] | string {
   if (!Array.isArray(value) || value.length === 0) return 'no list of turns in "conversations"';
   // Some files of that name have messages.
   if (value.every((turn) => isObject(turn) && "role" in turn && "content" in turn)) {
     return messagesOf(value, "conversations");
   }
-  const messages: ChatMessage[] = isText(system) ? [{ role: "system", content: system }] : [];
+  const messages: ChatMessage[] = [];
   for (const [i, turn] of value.entries()) {
     const { from, value: said } = isObject(turn) ? turn : {};
     const role = typeof from === "string" && Object.hasOwn(SPEAKERS, from) ? SPEAKERS[from] : undefined;
     if (role === undefined) return `turn ${i} of "conversations" from ${JSON.stringify(from) ?? "nobody"}`;
     if (typeof said !== "string") return `no value in turn ${i} of "conversations"`;
+    const unheard = unheardIn(turn as TextRow);
+    if (unheard !== undefined) return `${unheard} in turn ${i} of "conversations"`;
     messages.push({ role, content: said });
   }
   return messages;
@@ -120,13 +168,13 @@ const ANSWER = ["answer", "answerKey", "label"];
 const SHAPES: Readonly<Record<string, Shape>> = {
   messages: {
     needs: [["messages"]],
-    may: ["tools"],
-    read: ({ messages, tools }) => chat(messagesOf(messages, "messages"), tools),
+    may: ["system", "tools"],
+    read: ({ messages, system, tools }) => chat(afterSystem(messagesOf(messages, "messages"), system), tools),
   },
   conversations: {
     needs: [["conversations"]],
     may: ["system", "tools"],
-    read: ({ conversations, system, tools }) => chat(turnsOf(conversations, system), tools),
+    read: ({ conversations, system, tools }) => chat(afterSystem(turnsOf(conversations), system), tools),
   },
   "prompt and completion": {
     needs: [["prompt"], RESPONSE],
@@ -147,9 +195,10 @@ const SHAPES: Readonly<Record<string, Shape>> = {
   },
   "instruction and output": {
     needs: [["instruction"], ["output", "response"]],
-    may: ["input"],
+    may: ["input", "context"],
     read: (row) => {
-      const [output, input] = [first(row, ["output", "response"]), row.input ?? ""];
+      const [output, input] = [first(row, ["output", "response"]), first(row, ["input", "context"]) ?? ""];
+      if (isText(row.input) && isText(row.context)) return 'a text in "input" and one in "context"';
       if (!isText(row.instruction)) return 'no text in "instruction"';
       if (typeof input !== "string") return 'no text in "input"';
       return isText(output)
@@ -263,7 +312,10 @@ export function shapeReader(columns: Columns): (row: TextRow, at: string) => Tex
     }
     const named = renamed(row, columns);
     shape ??= shapeOf(Object.keys(named).length === 0 ? row : named, columns, at);
-    return shape.read(named);
+    const { needs, may = [] } = shape;
+    // Who names columns has seen the others.
+    const isChosen = Object.keys(columns).length > 0;
+    return (isChosen ? undefined : unheardBeside(row, [...needs.flat(), ...may])) ?? shape.read(named);
   };
 }
 

@@ -1,7 +1,7 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
 import { batches, evaluationTransform, type ImageDataset, openImageData, openImageTree } from "../../tasks/data/mod.ts";
-import { withFolder } from "../support/data_folder.ts";
+import { inFolder, withFolder } from "../support/data_folder.ts";
 
 const specifier = "npm:sharp@0.35.5";
 const { default: sharp } = await import(specifier);
@@ -83,6 +83,21 @@ Deno.test("an image tree follows links to class folders and files", () =>
     assertEquals(await labels(test), [0, 1, 1]);
     await Deno.symlink(`${folder}/nowhere`, `${folder}/tree/train/dog/3.png`);
     await assertRejects(() => openImageTree(`${folder}/tree`), OneloraError, "dangling links");
+  }));
+
+Deno.test("a folder around the class folders is no class", () =>
+  inFolder(async (folder) => {
+    for (const name of ["cat", "dog"]) {
+      await Deno.mkdir(`${folder}/pets/${name}`, { recursive: true });
+      await Deno.writeFile(`${folder}/pets/${name}/1.png`, new Uint8Array(1));
+    }
+    const { message } = await assertRejects(() => openImageTree(folder), OneloraError);
+    assertStringIncludes(
+      message,
+      "found one, pets, whose pictures all lie in folders of their own: cat, dog; allowed:",
+    );
+    assertStringIncludes(message, `images:${folder}/pets`);
+    assertEquals((await openImageTree(`${folder}/pets`)).train.classes, ["cat", "dog"]);
   }));
 
 Deno.test("image trees that cannot be used are refused with the folder's name", async () => {

@@ -143,6 +143,19 @@ Deno.test("every shape is recognised by its columns, under other names too", () 
     choices: ["x", "y"],
     answer: 0,
   });
+  const system = { role: "system", content: "Be brief." };
+  assertEquals(read({ messages: MESSAGES, system: "Be brief." }), { kind: "chat", messages: [system, ...MESSAGES] });
+  assertEquals(read({ messages: [system, ...MESSAGES], system: "Be brief." }), {
+    kind: "chat",
+    messages: [system, ...MESSAGES],
+  });
+  // Databricks' Dolly has the input as context; LLaMA-Factory writes empty columns beside it.
+  assertEquals(read({ instruction: "a", context: "c", response: "b", category: "d", system: "", history: [] }), {
+    kind: "instruction",
+    instruction: "a",
+    input: "c",
+    output: "b",
+  });
   // What says more than one thing is chosen among.
   const published = { instruction: "a", input: "", output: "b", text: "ab" };
   assertEquals(read(published, { text: "text" }), { kind: "text", text: "ab" });
@@ -152,6 +165,36 @@ Deno.test("every shape is recognised by its columns, under other names too", () 
     input: "",
     output: "b",
   });
+});
+
+Deno.test("what other programs would act on and nothing here does is no example, by name", () => {
+  const fault = (row: TextRow, part: string) => {
+    const read = shapeReader({})(row, "here");
+    assert(typeof read === "string", JSON.stringify(row));
+    assertStringIncludes(read, part);
+  };
+  const [asked, answered] = MESSAGES;
+  fault({ messages: [asked, { ...answered, weight: 0 }] }, '"weight": 0, which is not honoured, in message 1');
+  fault({ messages: [asked, { ...answered, train: false }] }, '"train": false');
+  fault({ conversations: [SHAREGPT.conversations[0], { from: "gpt", value: "a", loss: false }] }, "in turn 1");
+  fault(
+    { messages: [{ role: "user", content: [{ type: "image" }] }, answered] },
+    "a part that is no text in message 0",
+  );
+  fault({ messages: [{ role: "system", content: "a" }, ...MESSAGES], system: "b" }, "a system prompt in");
+  fault({ messages: MESSAGES, images: ["a.png"] }, '"images", which no language model here sees');
+  fault({ instruction: "a", output: "b", system: "c" }, '"system", which belongs before it');
+  fault({ instruction: "a", output: "b", history: [["c", "d"]] }, '"history", which belongs before it');
+  fault({ instruction: "a", input: "b", context: "c", output: "d" }, 'a text in "input" and one in "context"');
+  fault({ prompt: "a", completion: "b", label: false }, '"label": false, an answer to be avoided');
+  for (
+    const row of [{ prompt: "a", completion: "b", label: true, images: [], system: null }, { text: "a", label: false }]
+  ) {
+    assertEquals(typeof shapeReader({})(row, "here"), "object");
+  }
+  assertEquals(typeof shapeReader({})({ messages: [asked, { ...answered, weight: 1 }] }, "here"), "object");
+  const chosen = { instruction: "a", output: "b", system: "c" };
+  assertEquals(typeof shapeReader({ output: "output" })(chosen, "here"), "object");
 });
 
 Deno.test("files as people have them: lines, arrays, CSV, Parquet, a folder of parts, whatever their endings", async () => {
