@@ -150,6 +150,12 @@ export interface EngineKind {
    */
   readonly settle?: (tensor: Tensor) => void;
   /**
+   * Whether tensors are copies of what they are made of from the first on, so that what was read of a file may go at once.
+   *
+   * @internal
+   */
+  readonly copies?: boolean;
+  /**
    * Forms other than their numbers that tensors are kept in; absent where all are float32.
    *
    * @internal

@@ -14,6 +14,7 @@ import { startRecurrentGraph } from "../compile/tensorflow/recurrent.ts";
 import { startGraph } from "../compile/tensorflow/resident.ts";
 import { touched } from "../compile/tensorflow/touched.ts";
 import { replayAsList, wasmPasses } from "../compile/wasm/replay.ts";
+import { touched as touchedByWasm } from "../compile/wasm/touched.ts";
 import { registerGpuKernels } from "../compile/webgpu/eager.ts";
 import { gpuPasses } from "../compile/webgpu/lower.ts";
 import { replayAsSubmission } from "../compile/webgpu/replay.ts";
@@ -30,7 +31,7 @@ import { readsRows } from "./wasm/matmul.ts";
 import { hold as holdOnWasm, staysAsRead } from "./wasm/stored.ts";
 import { openWebgpu } from "./webgpu.ts";
 
-/** Measured on wasm: 3 MB of tensors (llama-micro) in 189 MB, 211 MB (vit-micro, batch 512) in 464 MB. */
+/** Of processes on wasm before its calls were lists: 3 MB of tensors in 189 MB, 211 MB in 464 MB. */
 const REPLAYED: Overhead = { start: 190e6, process: 190e6, call: 5e3, kernel: 0, slack: 0.25, unpacked: 0 };
 
 /** Nothing is advised where there is no such library. */
@@ -106,6 +107,10 @@ const kinds: Readonly<Record<BackendName, EngineKind>> = {
     passes: () => wasmPasses(),
     replay: replayAsList,
     isBatchInvariant: true,
+    copies: true,
+    touched: touchedByWasm,
+    // Fitted to the peaks of 20 processes by scripts/tools/plans.ts; a call is what tracing it leaves in JavaScript's memory.
+    overhead: { start: 140e6, process: 168e6, call: 13e3, kernel: 0, slack: 0, unpacked: 0 },
     forms: wasmForms,
     hold: holdOnWasm,
     staysAsRead,

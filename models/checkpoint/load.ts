@@ -146,6 +146,12 @@ function gatherHosts(rows: readonly Rows[], hosts: readonly HostTensor[]): HostT
   return { dtype: pieces[0].dtype, shape, data: hostArray(pieces[0].dtype, bytes.buffer) };
 }
 
+/** Gives back what was read of a file where the engine has a copy: else it stays until some 64 MB of such garbage are looked for. */
+function giveBack(read: readonly { readonly buffer: ArrayBufferLike }[]): void {
+  if (engineInUse().copies !== true) return;
+  for (const { buffer } of read) if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0);
+}
+
 /** Reads rows of a checkpoint's tensors as one tensor. */
 async function readRows(
   model: Model,
@@ -158,15 +164,21 @@ async function readRows(
   const [{ path: whole, share }] = rows;
   const [key] = keys.get(whole)!;
   const blocks = rows.length === 1 && share === undefined ? checkpoint.formOf?.(key) : undefined;
-  if (blocks !== undefined && stays(blocks)) return heldQuantised(await checkpoint.readBlocks!(key));
+  if (blocks !== undefined && stays(blocks)) {
+    const read = await checkpoint.readBlocks!(key);
+    const tensor = heldQuantised(read);
+    giveBack([read.bytes]);
+    return tensor;
+  }
   const hosts: HostTensor[] = [];
   for (const { path } of rows) hosts.push(await readAgreeing(checkpoint, keys.get(path)!, `loading ${model.name}`));
   const host = gatherHosts(rows, hosts);
   const halves = halfFormOf(host.dtype);
   const kept = form ?? (halves !== undefined && stays(halves) ? halves : undefined);
-  if (kept !== undefined) return held(host, kept);
-  const tensor = toTensor(host);
-  engineInUse().settle?.(tensor);
+  const given: HostTensor = kept === undefined ? { dtype: "F32", shape: host.shape, data: toFloat32(host) } : host;
+  const tensor = kept === undefined ? toTensor(given) : held(host, kept);
+  if (kept === undefined) engineInUse().settle?.(tensor);
+  giveBack([...hosts, host, given].map(({ data }) => data));
   return tensor;
 }
 

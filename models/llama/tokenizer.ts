@@ -124,22 +124,6 @@ export async function openTokenizer(folder: string): Promise<TextTokenizer> {
   };
 }
 
-/** Measured on Deno 2.9: 19 MB stay of a `tokenizer.json` of 3.5 MB (49,152 tokens), 7.5 MB of one of 1.4 MB (20,000). */
-const BYTES_OF_A_BYTE = 5.5;
-
-/**
- * Bytes of a process that a model's tokenizer takes; what reading it leaves behind is taken again by what comes after.
- *
- * @param model The model
- */
-export async function tokenizerBytes({ folder }: { readonly folder?: string }): Promise<number> {
-  if (folder === undefined) return 0;
-  const sizes = ["tokenizer.json", "tokenizer.model"].map((name) =>
-    statOf(`${folder}/${name}`).then(({ size = 0 }) => size, () => 0)
-  );
-  return Math.round(BYTES_OF_A_BYTE * ((await Promise.all(sizes)).find((size) => size > 0) ?? 0));
-}
-
 /** Most bytes of a character that may be missing its last one. */
 const MOST_BYTES = 3;
 

@@ -10,7 +10,7 @@ import { useBackend } from "../../dsl/mod.ts";
 import { engineKind, keptForms } from "../../dsl/engine/kinds.ts";
 import { mapTree } from "../../dsl/tree.ts";
 import { planDecoding } from "../../models/llama/decoder.ts";
-import { formsOf } from "../../models/checkpoint/load.ts";
+import { heldForms } from "../../models/checkpoint/load.ts";
 import { asLanguageModel, openModel } from "../../models/mod.ts";
 import { requireTask } from "../../tasks/kinds.ts";
 import { parameterTypes, planForward, planTask } from "../../tasks/trainer/plan.ts";
@@ -38,25 +38,27 @@ interface Planned {
   readonly parts?: object;
 }
 
-/** What a case takes by plan. */
+/** What a case takes by plan, its tokenizer included. */
 async function planned(one: PlanCase, backend: "tensorflow" | "wasm"): Promise<Planned> {
   const model = await openModel(one.model);
   const layer = adapt(one.method)(model.layer);
   const kind = requireTask(model, `planning ${one.model}`);
-  const settings = { ...one, backend };
+  const holding = { ...one, decoding: one.what === "decode" };
+  const forms = keptForms(backend, await heldForms(model, layer, holding, engineKind(backend)));
+  const settings = { ...one, backend, forms };
+  const held = model.folder === undefined ? 0 : await kind.holds?.(model) ?? 0;
+  const withHeld = <Plan extends Planned>(plan: Plan) => ({ ...plan, processBytes: plan.processBytes + held });
   if (one.what === "step") {
     const plan = planTask(kind, model, layer, settings);
     const inMegabytes = mapTree((bytes: number) => Math.round(bytes / 1e6));
-    return { ...plan, parts: { ...inMegabytes({ ...plan.atPeak }), weights: inMegabytes({ ...plan.weights }) } };
+    return withHeld({
+      ...plan,
+      parts: { ...inMegabytes({ ...plan.atPeak }), weights: inMegabytes({ ...plan.weights }) },
+    });
   }
-  if (one.what === "forward") return planForward(kind, model, layer, settings);
-  const forms = keptForms(backend, formsOf(layer, one));
-  return planDecoding(asLanguageModel(model, layer), parameterTypes(layer), {
-    ...settings,
-    rows: one.batch,
-    tokens: 256,
-    forms,
-  });
+  if (one.what === "forward") return withHeld(planForward(kind, model, layer, settings));
+  const sizes = { ...settings, rows: one.batch, tokens: 256 };
+  return withHeld(planDecoding(asLanguageModel(model, layer), parameterTypes(layer), sizes));
 }
 
 /** What its process took. */
@@ -74,29 +76,32 @@ function lineOf({ model, what, method, batch, length, precision, quantise }: Pla
 await main(
   { name: "plans", summary: "Plans of memory beside what processes take.", flags },
   attempt(async ({ options: { language, only = "", jobs, repeats, backend, plans } }) => {
-    // What wasm's kernels take is known only once they are there.
-    await useBackend(engineKind(backend).embedded ? backend : "cpu");
     const wanted = only.split(",");
     const cases = planCases(language ?? "").filter((one) =>
       one.model !== "" && wanted.some((each) => lineOf(one).includes(each))
     );
-    const megabytes = (bytes: number) => String(Math.round(bytes / 1e6)).padStart(8);
-    console.log(`${"case".padEnd(50)} tensors planned measured  planned/measured, start`);
-    const lines: [string, number, PlanCase][] = [];
-    for (const one of cases) {
-      const { processBytes, peakBytes, calls, parts } = await planned(one, backend);
-      const line = `${lineOf(one).padEnd(49)}${megabytes(peakBytes)}${megabytes(processBytes)}`;
-      if (plans) console.log(`${line}  ${calls} calls  ${JSON.stringify(parts)}`);
-      else lines.push([line, processBytes, one]);
-    }
+    // Processes first: the largest memory that Linux says of one is at least what the process had that started it.
+    const found = new Map<PlanCase, StepAnswer>();
+    const waiting = plans ? [] : [...cases];
     const workers = Array.from({ length: jobs }, async () => {
-      for (let next = lines.shift(); next !== undefined; next = lines.shift()) {
-        const [line, processBytes, one] = next;
-        const { peakBytes, baseBytes } = await measured(one, backend, repeats);
-        const ratio = (processBytes / peakBytes).toFixed(3);
-        console.log(`${line} ${megabytes(peakBytes)}  ${ratio}  ${megabytes(baseBytes)}`);
+      for (let one = waiting.shift(); one !== undefined; one = waiting.shift()) {
+        found.set(one, await measured(one, backend, repeats));
       }
     });
     await Promise.all(workers);
+    // What wasm's kernels take is known only once they are there.
+    await useBackend(engineKind(backend).embedded ? backend : "cpu");
+    const megabytes = (bytes: number) => String(Math.round(bytes / 1e6)).padStart(8);
+    console.log(`${"case".padEnd(50)} tensors planned measured  planned/measured, start`);
+    for (const one of cases) {
+      const { processBytes, peakBytes, calls, parts } = await planned(one, backend);
+      const line = `${lineOf(one).padEnd(49)}${megabytes(peakBytes)}${megabytes(processBytes)}`;
+      const taken = found.get(one);
+      if (taken === undefined) console.log(`${line}  ${calls} calls  ${JSON.stringify(parts)}`);
+      else {
+        const ratio = (processBytes / taken.peakBytes).toFixed(3);
+        console.log(`${line} ${megabytes(taken.peakBytes)}  ${ratio}  ${megabytes(taken.baseBytes)}  ${calls} calls`);
+      }
+    }
   }),
 );

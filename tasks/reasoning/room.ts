@@ -4,7 +4,7 @@
  * @module
  */
 import { planDecoding } from "../../models/llama/decoder.ts";
-import { tokenizerBytes } from "../../models/llama/tokenizer.ts";
+import { tokenizerBytes } from "../../models/llama/tokenizer_bytes.ts";
 import { asLanguageModel, type Model } from "../../models/mod.ts";
 import type { Needs } from "../trainer/needs.ts";
 import { parameterTypes } from "../trainer/plan.ts";

@@ -31,7 +31,7 @@ import { evaluateReasoning, reasoningObjective } from "./objective.ts";
 import { holdOutQuestions, openReasoningData, type ReasoningData, reasoningDataForms } from "./open.ts";
 import { isPromptPair, ownPairs, type PromptPair } from "./own.ts";
 import { LENGTH, type ModelQuestions, openQuestions, tokenizerOf } from "./questions.ts";
-import { tokenizerBytes } from "../../models/llama/tokenizer.ts";
+import { tokenizerBytes } from "../../models/llama/tokenizer_bytes.ts";
 import { recipeFor } from "./recipe.ts";
 import { decodingNeeds } from "./room.ts";
 import { alpacaPrompt } from "./template.ts";

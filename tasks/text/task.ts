@@ -7,7 +7,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 import { asLanguageModel, type CausalLanguageModel, type Model } from "../../models/mod.ts";
-import { tokenizerBytes } from "../../models/llama/tokenizer.ts";
+import { tokenizerBytes } from "../../models/llama/tokenizer_bytes.ts";
 import type { OwnDataOptions } from "../data/own.ts";
 import { reasoning } from "../reasoning/task.ts";
 import { evaluateReasoning, reasoningObjective } from "../reasoning/objective.ts";

@@ -70,15 +70,28 @@ function largestBytes(layer: Layer): number {
   return 4 * Object.values(specs(layer)).reduce((most, { shape }) => Math.max(most, sizeOf(shape)), 0);
 }
 
+/** The most that is there while parameters are read one after the other, where the engine copies each and it goes at once. */
+function copyingBytes(layer: Layer, forms: Kept["forms"]): number {
+  let [there, most] = [0, 0];
+  for (const [path, { shape }] of Object.entries(specs(layer))) {
+    const bytes = storedBytes(forms?.get(path), shape);
+    there += bytes;
+    most = Math.max(most, there + bytes);
+  }
+  return most;
+}
+
 /**
- * What a process takes at the last of a model's weights: all parameters as they are kept, and the largest as numbers.
+ * What a process takes while a model's weights are loaded: all parameters as they are kept, and one as it was read: where the
+ * engine does not copy it at once, the largest, as numbers.
  *
  * @param layer Its layer, adapted or not
  * @param kept The engine, and what it keeps them as
  */
 export function planLoading(layer: Layer, { backend, forms }: Kept): number {
-  const { start } = engineKind(backend).overhead;
-  return Math.round(parameterBytes(layer, forms) + largestBytes(layer) + start);
+  const { overhead: { start }, copies } = engineKind(backend);
+  const bytes = copies === true ? copyingBytes(layer, forms) : parameterBytes(layer, forms) + largestBytes(layer);
+  return Math.round(bytes + start);
 }
 
 /**

@@ -2,11 +2,11 @@
  * Greedy decoding in WebAssembly, ours in Deno beside llama.cpp's (wllama) in headless Chromium, a round of each in turn:
  *
  *     deno run -A scripts/tools/bench/decoding_wasm.ts MODEL FILE.gguf[,FILE.gguf...] [--threads 1,2] [--tokens 24]
- *         [--rounds 2] [--text TEXT]
+ *         [--rounds 2] [--text TEXT] [--ours FILE.gguf]
  *
- * MODEL is a Hugging Face folder, the files are the same model for llama.cpp. Prints tokens a second, the first token in the
- * time and loading outside of it, and the text that each went on with. wllama is fetched on first use and is none of the
- * packages that a checkout needs.
+ * MODEL is a Hugging Face folder, the files are the same model for llama.cpp; ours reads the folder's weights, or those of a
+ * file. Prints tokens a second, the first token in the time and loading outside of it, and the text that each went on with.
+ * wllama is fetched on first use and is none of the packages that a checkout needs.
  *
  * @module
  */
@@ -24,6 +24,7 @@ const { values, positionals: [folder, files] } = parseArgs({
     tokens: { type: "string", default: "24" },
     rounds: { type: "string", default: "2" },
     text: { type: "string", default: "The capital of France is" },
+    ours: { type: "string" },
   },
 });
 const [tokens, rounds] = [Number(values.tokens), Number(values.rounds)];
@@ -47,14 +48,14 @@ async function ours(count: number): Promise<Contender> {
   const ids = tokenizer.encode(values.text);
   const script = new URL("decoding.ts", import.meta.url).pathname;
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-lock", "--quiet", script, folder, "wasm", "float32", `${count}`],
+    args: ["run", "-A", "--no-lock", "--quiet", script, values.ours ?? folder, "wasm", "float32", `${count}`],
     stdin: "piped",
     stdout: "piped",
   }).spawn();
   const [writer, reader] = [child.stdin.getWriter(), child.stdout.pipeThrough(new TextDecoderStream()).getReader()];
   let rest = "";
   return {
-    name: `ours, ${count} thread${count > 1 ? "s" : ""}`,
+    name: `ours, ${(values.ours ?? folder).split("/").pop()}, ${count} thread${count > 1 ? "s" : ""}`,
     round: async (tokens) => {
       await writer.write(new TextEncoder().encode(`${JSON.stringify({ prompts: [ids], tokens })}\n`));
       while (!rest.includes("\n")) rest += (await reader.read()).value ?? "";

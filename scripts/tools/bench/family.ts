@@ -17,7 +17,9 @@ import {
   type Tensor,
   useBackend,
 } from "../../../dsl/mod.ts";
-import { openDecoder } from "../../../models/llama/decoder.ts";
+import { likelyTokens, openDecoder } from "../../../models/llama/decoder.ts";
+import type { TextTokenizer } from "../../../models/llama/text_tokenizer.ts";
+import { openTokenizer } from "../../../models/llama/tokenizer.ts";
 import { asLanguageModel, loadParams, openModel } from "../../../models/mod.ts";
 import { trainStep } from "../../../tasks/mod.ts";
 import { taskStep } from "../../../tasks/kinds.ts";
@@ -27,8 +29,11 @@ import type { FamilyJob } from "./family_job.ts";
 import { answer, measureStep, type ReadyStep, type StepAnswer } from "./job.ts";
 import { randomParams } from "./random_weights.ts";
 
-/** Tokens that room is made for. */
+/** Tokens that are to come. */
 const TOKENS = 256;
+
+/** Those that were opened, which stay. */
+const tokenizers: TextTokenizer[] = [];
 
 async function prepare(job: FamilyJob, note: (line: string) => void): Promise<ReadyStep> {
   const { model, what, method, precision, rate, weightDecay } = job;
@@ -36,15 +41,19 @@ async function prepare(job: FamilyJob, note: (line: string) => void): Promise<Re
   const layer = adapt(method)(described.layer);
   const { batch: types, objective } = taskStep(described, layer, job);
   const batch = mapTree(example)(types);
+  // As it is there in every command.
+  if (job.length > 0 && described.folder !== undefined) tokenizers.push(await openTokenizer(described.folder));
   const params = described.folder === undefined
     ? randomParams(layer, job)
-    : (await loadParams(described, key(0), layer, job)).params;
+    : (await loadParams(described, key(0), layer, { ...job, decoding: what === "decode" })).params;
   if (what === "decode") {
     const decoder = openDecoder(asLanguageModel(described, layer), params, { precision });
     const prompts = Array.from({ length: job.batch }, () => Array.from({ length: job.length }, (_, i) => i % 8));
     let begun = false;
     return async () => {
-      const logits = begun ? await decoder.next(prompts.map(() => 1)) : await decoder.begin(prompts, TOKENS);
+      const logits = begun
+        ? await decoder.next(prompts.map(() => 1))
+        : await decoder.begin(prompts, Math.min(TOKENS, likelyTokens(job.batch)));
       begun = true;
       return logits[0];
     };

@@ -30,11 +30,11 @@ function fillScales(form: Quantisation, { scales: [, count], maxima: [at, blocks
 
 /** What makes float32 tensors of numbers that repeat those drawn; all of one piece of memory where the engine copies it. */
 function repeater(drawn: Float32Array): (shape: readonly number[]) => Tensor {
-  const { settle, device } = engineInUse();
+  const { settle, copies = settle !== undefined, device } = engineInUse();
   let scratch = new Float32Array(0);
   return (shape) => {
     const size = sizeOf(shape);
-    if (scratch.length < size || settle === undefined || device.kind === "gpu") {
+    if (scratch.length < size || !copies || device.kind === "gpu") {
       scratch = new Float32Array(size);
       for (let at = 0; at < size; at += DRAWN) scratch.set(drawn.subarray(0, size - at), at);
     }

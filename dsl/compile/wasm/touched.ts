@@ -1,0 +1,42 @@
+/**
+ * The memory that a process's tensors come to where the wasm engine runs a program.
+ *
+ * @module
+ */
+import type { Planned } from "../../engine/interface.ts";
+import { placesOf, type Tenant } from "../arena.ts";
+import { followBuffers, type ValueId } from "../program.ts";
+
+/** Calls after a value's last one that it is still there in: two to four, which need nothing of each other, run side by side. */
+const BESIDE = 3;
+
+/**
+ * Bytes of what is given, of constants, of results, which have memory of their own beside the state that they come after, and of
+ * the one piece in which all else has its place, holes included.
+ *
+ * @param planned The program
+ */
+export function touched({ program, bytes, during }: Planned): number {
+  const tenants: Tenant[] = [];
+  const begun = new Map<ValueId, number>();
+  let [own, next] = [0, -1];
+  followBuffers(program, {
+    made: (buffer) => {
+      if (next < 0) own += bytes(buffer);
+      else begun.set(buffer, next);
+    },
+    freed: (buffer) => {
+      const from = begun.get(buffer);
+      if (from === undefined) return;
+      tenants.push({ bytes: bytes(buffer), from, to: next - 1 + BESIDE });
+      begun.delete(buffer);
+    },
+    called: (call) => {
+      next = call + 1;
+      const besides = call < 0 ? 0 : during(program.calls[call]);
+      if (besides > 0) tenants.push({ bytes: besides, from: call, to: call });
+    },
+  });
+  for (const result of begun.keys()) own += bytes(result);
+  return own + placesOf(tenants).bytes;
+}

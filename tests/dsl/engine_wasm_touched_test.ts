@@ -1,0 +1,35 @@
+/** What plans say of the wasm engine's memory. @module */
+import { assert, assertEquals } from "@std/assert";
+import * as tf from "@tensorflow/tfjs-core";
+import { kernelPasses } from "../../dsl/compile/replay.ts";
+import { bytesOf, planMemory, type Program } from "../../dsl/compile/program.ts";
+import { trace } from "../../dsl/compile/trace.ts";
+import { touched } from "../../dsl/compile/wasm/touched.ts";
+import { useBackend } from "../../dsl/engine/mod.ts";
+
+/** What a function of float32 matrices touches. */
+function plan(f: (...given: tf.Tensor[]) => tf.Tensor[], shapes: readonly (readonly number[])[], during = 0) {
+  const types = shapes.map((shape) => ({ shape, dtype: "float32" as const }));
+  const program: Program = kernelPasses("wasm")(trace((given) => f(...given), types, { backend: "wasm" }));
+  const bytes = (value: number) => bytesOf(program.types[value]);
+  const all = touched({ program, state: 0, bytes, loaded: bytes, during: () => during });
+  return { all, alive: planMemory(program, bytes, () => during).peakBytes };
+}
+
+Deno.test("what a step gives back has memory of its own, from before it begins", async () => {
+  await useBackend("wasm");
+  // 64 KiB in and out, and a product of 4 MiB that is gone when the result is made.
+  const { all, alive } = plan((x) => {
+    const large = tf.matMul(tf.matMul(x, x, true, false), tf.eye(1024));
+    return [tf.matMul(x, large)];
+  }, [[16, 1024]]);
+  assert(all >= alive, `${all}, ${alive}`);
+  assertEquals(plan((x) => [tf.exp(x)], [[128, 128]]).all, 2 * 128 * 128 * 4);
+});
+
+Deno.test("what a call takes for itself is part of it", async () => {
+  await useBackend("wasm");
+  const shapes = [[128, 128]];
+  const without = plan((x) => [tf.exp(x)], shapes).all;
+  assertEquals(plan((x) => [tf.exp(x)], shapes, 4096).all, without + 4096);
+});
