@@ -1,8 +1,9 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { OneloraError } from "../../dsl/mod.ts";
 import { type Json, openTokenizer } from "../../models/mod.ts";
 import { settledText } from "../../models/llama/tokenizer.ts";
 import { pipelineOf } from "../../models/llama/tokenizer/pipeline.ts";
+import { inFolder } from "../support/data_folder.ts";
 
 const folder = (name: string) => new URL(`../fixtures/${name}`, import.meta.url).pathname;
 
@@ -187,3 +188,37 @@ Deno.test("parts of a tokenizer.json that are not known, and settings of them, a
     assertThrows(() => pipelineOf({ ...good, [name]: part }), OneloraError, named);
   }
 });
+
+Deno.test("GPT2Tokenizer and Qwen2Tokenizer put a space before a text by add_prefix_space, whatever the file says", () =>
+  inFolder(async (folder) => {
+    const fixture = "tests/fixtures/tokenizer-bytes";
+    const json = JSON.parse(await Deno.readTextFile(`${fixture}/tokenizer.json`));
+    const config = JSON.parse(await Deno.readTextFile(`${fixture}/tokenizer_config.json`));
+    const letters = (begins: boolean) => ({
+      type: "ByteLevel",
+      add_prefix_space: begins,
+      trim_offsets: true,
+      use_regex: true,
+    });
+    const open = async (cut: unknown, more: object) => {
+      await Deno.writeTextFile(`${folder}/tokenizer.json`, JSON.stringify({ ...json, pre_tokenizer: cut }));
+      await Deno.writeTextFile(`${folder}/tokenizer_config.json`, JSON.stringify({ ...config, ...more }));
+      return await openTokenizer(folder);
+    };
+    const plain = await open(letters(false), { tokenizer_class: "PreTrainedTokenizerFast", add_prefix_space: true });
+    const text = "a b";
+    assertNotEquals(plain.encode(text), plain.encode(` ${text}`));
+    for (const name of ["GPT2Tokenizer", "GPT2TokenizerFast", "Qwen2Tokenizer"]) {
+      const spaced = await open(letters(false), { tokenizer_class: name, add_prefix_space: true });
+      assertEquals(spaced.encode(text), plain.encode(` ${text}`), name);
+      const unspaced = await open(letters(true), { tokenizer_class: name });
+      assertEquals(unspaced.encode(text), plain.encode(text), name);
+    }
+    const steps = { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: true }, letters(false)] };
+    assertEquals((await open(steps, { tokenizer_class: "GPT2Tokenizer" })).encode(text), plain.encode(text));
+    await assertRejects(
+      () => open(steps, { tokenizer_class: "GPT2Tokenizer", add_prefix_space: true }),
+      OneloraError,
+      'reading "add_prefix_space" of tokenizer_config.json: found true; allowed: false, as in tokenizer.json',
+    );
+  }));

@@ -5,12 +5,34 @@
  * @module
  */
 import { isObject } from "../../../dsl/files/json.ts";
+import { wrongSetting } from "../../companions/read.ts";
 import type { Json } from "../../config.ts";
 
 /** Whether a part is, or holds, one of bytes as letters. */
 function hasByteLevel(part: unknown): boolean {
   if (Array.isArray(part)) return part.some(hasByteLevel);
   return isObject(part) && (part.type === "ByteLevel" || Object.values(part).some(hasByteLevel));
+}
+
+/** Steps that letters of bytes are made in, of a part that cuts texts. */
+function byteSteps(part: unknown): readonly Json[] {
+  if (!isObject(part)) return [];
+  const inner = Array.isArray(part.pretokenizers) ? part.pretokenizers : [];
+  return part.type === "ByteLevel" ? [part] : inner.flatMap(byteSteps);
+}
+
+/**
+ * Letters of bytes with the space in front of a text that transformers' GPT2Tokenizer and Qwen2Tokenizer put there by
+ * `add_prefix_space`, whatever the file says.
+ */
+function withPrefix(json: Json, config: Json, name: string): Json {
+  const begins = config.add_prefix_space === true;
+  const { pre_tokenizer: cut } = json;
+  const differs = byteSteps(cut).some((step) => (step.add_prefix_space ?? true) !== begins);
+  if (!differs || !isObject(cut)) return json;
+  if (cut.type === "ByteLevel") return { ...json, pre_tokenizer: { ...cut, add_prefix_space: begins } };
+  const allowed = `${!begins}, as in tokenizer.json, whose several steps ${name} would do without`;
+  throw wrongSetting("tokenizer_config.json", "add_prefix_space", config.add_prefix_space ?? begins, allowed);
 }
 
 /** A file and the configuration beside it. */
@@ -23,7 +45,8 @@ interface Files {
 
 /**
  * A `tokenizer.json` as transformers 5 loads it: where `tokenizer_class` is LlamaTokenizer, and its letters are no bytes, spaces
- * become "▁" with one in front of the text (`add_prefix_space`), or with `legacy` in front of what follows an added token, too.
+ * become "▁" with one in front of the text (`add_prefix_space`), or with `legacy` in front of what follows an added token, too;
+ * where it is GPT2Tokenizer or Qwen2Tokenizer, `add_prefix_space` counts instead of the file's.
  *
  * @param json The file
  * @param config `tokenizer_config.json`
@@ -32,7 +55,9 @@ interface Files {
 export function asItsClassLoads(json: Json, config: Json, model: Json): Files {
   const name = config.tokenizer_class ?? model.tokenizer_class;
   const { normalizer, pre_tokenizer, decoder, post_processor } = json;
-  const isLlama = typeof name === "string" && name.replace(/Fast$/, "") === "LlamaTokenizer";
+  const plain = typeof name === "string" ? name.replace(/Fast$/, "") : undefined;
+  if (plain === "GPT2Tokenizer" || plain === "Qwen2Tokenizer") return { json: withPrefix(json, config, plain), config };
+  const isLlama = plain === "LlamaTokenizer";
   if (!isLlama || !isObject(json.model) || !isObject(json.model.vocab)) return { json, config };
   if (hasByteLevel([normalizer, pre_tokenizer, decoder, post_processor])) return { json, config };
   const begins = (config.add_prefix_space ?? true) === true;
