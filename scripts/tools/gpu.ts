@@ -1,10 +1,10 @@
 /**
  * Measures training steps on a machine with an NVIDIA card, ours beside PyTorch's, and prints one table:
  *
- *     deno run --allow-read --allow-write --allow-ffi --allow-env --allow-run scripts/tools/gpu.ts --minutes 8
+ *     deno run --allow-read --allow-write --allow-ffi --allow-env --allow-run scripts/tools/gpu.ts --minutes 9
  *
- * Rows come in the order of what matters most, each as soon as it is measured; what does not fit the time is left out. All
- * of it is kept in `gpu/results.jsonl`. `--only 1lora,torch` measures those groups alone (see gpu/job.ts). Programs of a
+ * Rows come in the order of what matters most, each as soon as it is measured; what does not fit the time is left out, and what
+ * fails or takes too long is told and passed over. At the end a table says which goals are met (gpu/goals.ts). All of it is kept in `gpu/results.jsonl`. `--only 1lora,torch` measures those groups alone (see gpu/job.ts). Programs of a
  * group are compiled all at once, one a process, and then timed one after the other: while one is timed, nothing else is at
  * work. `--counter` names the library of `gpu/kernels.c` for the milliseconds of every kernel.
  *
@@ -12,11 +12,12 @@
  */
 import { unknownName } from "../../dsl/error.ts";
 import { choice, integer, main, text } from "../cli/mod.ts";
-import { type CardJob, groups, isTorch } from "./gpu/job.ts";
+import { goalTable } from "./gpu/goals.ts";
+import { groups, isTorch } from "./gpu/job.ts";
 import { type Place, type Row, start, torch } from "./gpu/processes.ts";
 
 const flags = {
-  minutes: integer({ help: "Start no measurement after so many", min: 1, value: "MINUTES", default: 8 }),
+  minutes: integer({ help: "Start no measurement after so many", min: 1, value: "MINUTES", default: 9 }),
   only: text({ help: `Groups, joined by commas: ${Object.keys(groups).join(", ")}`, value: "GROUPS" }),
   python: text({ help: "Interpreter with PyTorch", value: "PATH", default: "python3" }),
   counter: text({ help: "Library made of gpu/kernels.c", value: "PATH" }),
@@ -48,33 +49,8 @@ function rowText({ job, answer, failed }: Row): string {
   return what + who + cells.join("");
 }
 
-/** The jobs' ratios to PyTorch's, as written and compiled, of the same step. */
-function ratios(rows: readonly Row[]): readonly string[] {
-  const nameOf = ({ model, method, batch, length, precision }: CardJob) =>
-    `${model} ${method} ${batch} x ${length} ${precision}`;
-  return rows.flatMap(({ job, answer }) => {
-    if (isTorch(job) || answer === undefined) return [];
-    const theirs = rows.filter((row) => isTorch(row.job) && nameOf(row.job) === nameOf(job) && row.answer);
-    return theirs.map((row) =>
-      `${nameOf(job)} ${job.note ?? ""}: ${(answer.ms / row.answer!.ms).toFixed(3)} of PyTorch ${row.job.how}${
-        answer.bytes === undefined ? "" : `, memory ${(answer.bytes / row.answer!.bytes!).toFixed(3)}`
-      }`
-    );
-  });
-}
-
-/** Our step under 1LoRA as a multiple of that under BitFit, which trains as many numbers and needs no more of the activations. */
-function toBitfit(rows: readonly Row[]): readonly string[] {
-  const own = rows.flatMap(({ job, answer }) =>
-    isTorch(job) || answer === undefined || job.note ? [] : [{ job, answer }]
-  );
-  return own.filter(({ job }) => job.method === "bitfit").flatMap(({ job: of, answer }) =>
-    own.filter(({ job }) =>
-      `${[job.method, job.model, job.batch, job.precision, job.how]}` ===
-        `${["1lora", of.model, of.batch, of.precision, of.how]}`
-    ).map((each) => `1LoRA's step is ${(each.answer.ms / answer.ms).toFixed(3)} of BitFit's`)
-  );
-}
+/** Seconds that a process may take at most, and that those which have begun when the time is over get besides. */
+const [MOST_SECONDS, BEYOND] = [240, 60];
 
 await main(
   { name: "gpu", summary: "Measures training steps on an NVIDIA card, ours beside PyTorch's", flags },
@@ -82,10 +58,13 @@ await main(
     const began = performance.now();
     const { minutes, out, python, counter, plan } = options;
     const chosen = options.only?.split(",") ?? Object.keys(groups).filter((name) => !groups[name].aside);
+    const unknown = chosen.find((name) => groups[name] === undefined);
+    if (unknown !== undefined) throw unknownName("group", unknown, Object.keys(groups));
     await Deno.mkdir(out, { recursive: true });
-    const place: Place = { out, python, counter, note: console.error };
     const rows: Row[] = [];
     const seconds = () => (performance.now() - began) / 1000;
+    const left = () => Math.min(MOST_SECONDS, minutes * 60 + BEYOND - seconds());
+    const place: Place = { out, python, counter, note: console.error, seconds: left };
     const keep = (row: Row) => {
       rows.push(row);
       console.log(`${seconds().toFixed(0).padStart(4)} s  ${rowText(row)}`);
@@ -94,7 +73,6 @@ await main(
     const inTime = () => seconds() < minutes * 60;
     for (const name of chosen) {
       const group = groups[name];
-      if (group === undefined) throw unknownName("group", name, Object.keys(groups));
       const theirs = group.jobs.filter(isTorch);
       const ours = group.jobs.filter((job) => !isTorch(job));
       if (theirs.length > 0 && inTime()) (await torch(theirs, place)).forEach(keep);
@@ -113,9 +91,7 @@ await main(
       }
     }
     console.log(
-      `\n${[...rows.map(rowText), "", ...ratios(rows), ...toBitfit(rows)].join("\n")}\n${
-        seconds().toFixed(0)
-      } s in all`,
+      `\n${rows.map(rowText).join("\n")}\n\n${goalTable(rows)}\n${seconds().toFixed(0)} s in all`,
     );
     return { _tag: "Right" as const, right: undefined };
   },

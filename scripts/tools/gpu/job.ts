@@ -80,7 +80,7 @@ const families = [
 
 const methods = ["bitfit", "lora", "dora", "all"] as const;
 
-/** Groups by name, in order: what was never measured on a card, or has changed since, comes first. */
+/** Groups by name, in order: what goals were set for comes first. */
 export const groups: Readonly<Record<string, JobGroup>> = {
   smoke: {
     jobs: [
@@ -92,27 +92,19 @@ export const groups: Readonly<Record<string, JobGroup>> = {
   },
   "1lora": { jobs: [{ ...vit, how: "eager" }, { ...vit, how: "compiled" }, { ...vit, how: "whole" }] },
   again: { jobs: [{ ...vit, how: "whole", note: "second start" }] },
-  webgpu: {
-    jobs: [
-      { ...vit, batch: 10, precision: "float32", how: "eager" },
-      { ...webgpu, note: "through WebGPU" },
-      { ...webgpu, precision: "f16", note: "through WebGPU, weights in f16" },
-    ],
+  methods: {
+    jobs: [{ ...vit, precision: "float32" } as const, ...[...methods].reverse().map((method) => ({ ...vit, method }))]
+      .flatMap((job): readonly CardJob[] => [{ ...job, how: "eager" }, { ...job, how: "whole" }]),
+    together: true,
   },
   families: {
     jobs: families.flatMap((job): readonly CardJob[] => [{ ...job, how: "eager" }, { ...job, how: "whole" }]),
     together: true,
   },
-  kernels: { jobs: [{ ...vit, how: "whole", what: "kernels", repeats: 10, note: "under CUPTI" }] },
-  memory: { jobs: [{ ...vit, how: "whole", what: "memory", repeats: 5, note: "the driver's allocator" }] },
-  float32: {
-    jobs: [{ ...vit, precision: "float32", how: "eager" }, { ...vit, precision: "float32", how: "whole" }],
-  },
-  methods: {
-    jobs: [...methods].reverse().flatMap((method): readonly CardJob[] => [
-      { ...vit, method, how: "eager" },
-      { ...vit, method, how: "whole" },
-    ]),
+  memory: {
+    jobs: [{ ...vit }, { ...vit, precision: "float32" } as const, { ...vit, method: "all" }].map((job): CardJob => ({
+      ...{ ...job, how: "whole", what: "memory", repeats: 5, note: "the driver's allocator" },
+    })),
     together: true,
   },
   bytes: {
@@ -122,12 +114,13 @@ export const groups: Readonly<Record<string, JobGroup>> = {
     ],
     together: true,
   },
-  memories: {
+  kernels: { jobs: [{ ...vit, how: "whole", what: "kernels", repeats: 10, note: "under CUPTI" }] },
+  webgpu: {
     jobs: [
-      { ...vit, precision: "float32", how: "whole", what: "memory", repeats: 5, note: "the driver's allocator" },
-      { ...vit, method: "all", how: "whole", what: "memory", repeats: 5, note: "the driver's allocator" },
+      { ...vit, batch: 10, precision: "float32", how: "eager" },
+      { ...webgpu, note: "through WebGPU" },
+      { ...webgpu, precision: "f16", note: "through WebGPU, weights in f16" },
     ],
-    together: true,
   },
   clusters: { jobs: [{ ...vit, how: "clusters" }] },
   cublas: {

@@ -4,6 +4,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
+import { firstLine } from "../../../dsl/error.ts";
 import { openModel } from "../../../models/mod.ts";
 import type { CardAnswer, CardJob } from "./job.ts";
 import { plannedBytes } from "./memory.ts";
@@ -25,6 +26,20 @@ export interface Place {
   readonly counter?: string;
   /** Told what a process said when it failed. */
   readonly note: (line: string) => void;
+  /** Seconds after which a process is ended that has not answered. */
+  readonly seconds: () => number;
+}
+
+/** Ends a process that takes too long. */
+function endAfter(process: Deno.ChildProcess, seconds: number): void {
+  const timer = setTimeout(() => {
+    try {
+      process.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+  }, seconds * 1000);
+  process.status.finally(() => clearTimeout(timer));
 }
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
@@ -65,7 +80,7 @@ export interface Ready {
  * @param dump Have XLA write down its plan
  */
 export function start(job: CardJob, name: string, place: Place, dump: boolean): Ready {
-  const { out, counter, note } = place;
+  const { out, counter, note, seconds } = place;
   const folder = `${out}/xla-${name}`;
   const flags = [
     Deno.env.get("XLA_FLAGS") ?? "",
@@ -88,6 +103,7 @@ export function start(job: CardJob, name: string, place: Place, dump: boolean): 
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+  endAfter(process, seconds());
   const next = lineReader(process.stdout);
   const said = new Response(process.stderr).text();
   const answer = async (): Promise<string | undefined> => {
@@ -102,11 +118,9 @@ export function start(job: CardJob, name: string, place: Place, dump: boolean): 
     measure: async () => {
       let line: string | undefined;
       if (await first !== undefined) {
-        const writer = process.stdin.getWriter();
-        await writer.write(new TextEncoder().encode("\n"));
-        await writer.close();
+        await tell(process, "\n");
         line = await answer();
-      } else await process.stdin.close();
+      } else await tell(process, "");
       await process.status;
       await Deno.writeTextFile(`${out}/ours-${name}.log`, await said);
       if (line === undefined) {
@@ -118,33 +132,64 @@ export function start(job: CardJob, name: string, place: Place, dump: boolean): 
   };
 }
 
+/** Writes to a process, which may have ended. */
+async function tell(process: Deno.ChildProcess, text: string): Promise<void> {
+  const writer = process.stdin.getWriter();
+  try {
+    await writer.write(new TextEncoder().encode(text));
+    await writer.close();
+  } catch {
+    // Then it has no answer, which is what is told of it.
+  }
+}
+
 /**
- * Measures PyTorch's steps, all in one process.
+ * Measures PyTorch's steps in one process, and where it ends before the last, those after that one in another.
  *
  * @param list The steps
  * @param place See {@linkcode Place}
  */
-export async function torch(list: readonly CardJob[], { python, note }: Place): Promise<readonly Row[]> {
+export async function torch(list: readonly CardJob[], place: Place): Promise<readonly Row[]> {
+  const { python, note, seconds } = place;
+  if (list.length === 0) return [];
   const described = await Promise.all(list.map(async (job) => {
     const { family, config } = await openModel(job.model);
     return { ...job, family, config };
   }));
-  const process = new Deno.Command(python, {
-    args: [here("torch_cuda.py")],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = process.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(JSON.stringify(described)));
-  await writer.close();
-  const { success, stdout, stderr } = await process.output();
-  const lines = new TextDecoder().decode(stdout).split("\n").filter((line) => line.startsWith("{"));
-  if (!success || lines.length < list.length) {
+  let process: Deno.ChildProcess;
+  try {
+    process = new Deno.Command(python, {
+      args: [here("torch_cuda.py")],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+  } catch (error) {
+    return list.map((job) => ({ job, failed: `${python} does not start: ${firstLine(error)}` }));
+  }
+  endAfter(process, seconds());
+  const output = process.output();
+  await tell(process, JSON.stringify(described));
+  const { success, stdout, stderr } = await output;
+  const rows = rowsOf(list, new TextDecoder().decode(stdout));
+  if (!success || rows.length < list.length) {
     note(new TextDecoder().decode(stderr).trim().split("\n").slice(-8).join("\n"));
   }
-  return list.map((job, i): Row => {
-    const { failed, ...answer } = JSON.parse(lines[i] ?? `{"failed": "no answer"}`);
-    return failed === undefined ? { job, answer } : { job, failed };
+  if (rows.length === list.length) return rows;
+  const rest = seconds() > 0 ? await torch(list.slice(rows.length + 1), place) : [];
+  return [...rows, { job: list[rows.length], failed: "no answer" }, ...rest];
+}
+
+/**
+ * What a process said of some steps: an answer a line, of the first ones.
+ *
+ * @param list The steps
+ * @param said What it said
+ */
+export function rowsOf(list: readonly CardJob[], said: string): readonly Row[] {
+  const lines = said.split("\n").filter((line) => /^\{.*\}$/.test(line)).slice(0, list.length);
+  return lines.map((line, i): Row => {
+    const { failed, ...answer } = JSON.parse(line);
+    return failed === undefined ? { job: list[i], answer } : { job: list[i], failed };
   });
 }
