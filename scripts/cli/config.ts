@@ -18,7 +18,13 @@ const QUIET = { logLevel: "error" } as const;
 async function dataOf(path: string): Promise<unknown> {
   const written = await readText(path, SETTINGS_BYTES);
   // Loaded here, so that commands without a configuration file do without the parser.
-  return path.endsWith(".json") ? JSON.parse(written) : (await import("yaml")).parse(written, QUIET);
+  const yaml = await import("yaml");
+  if (!path.endsWith(".json")) return yaml.parse(written, QUIET);
+  const data = JSON.parse(written);
+  // JSON is YAML, whose parser notices a name that is there twice; JSON's takes the last.
+  const twice = yaml.parseDocument(written, QUIET).errors.find(({ code }) => code === "DUPLICATE_KEY");
+  if (twice !== undefined) throw twice;
+  return data;
 }
 
 /**

@@ -62,6 +62,9 @@ function readPairs(written: string | undefined): Readonly<Record<string, string>
   return Object.fromEntries(pairs);
 }
 
+/** Columns that say of which part a row is, in a way that is not read. */
+const PART_FLAGS = "is_train is_training is_valid is_val is_validation is_test is_testing".split(" ");
+
 /** Which column is what: as it is said, else by the usual names. */
 function columnsOf(path: string, names: readonly string[], written: string | undefined): Columns {
   const said = readPairs(written);
@@ -91,7 +94,13 @@ function columnsOf(path: string, names: readonly string[], written: string | und
     const allowed = `--columns label=${label}, or --columns labels=${labels}`;
     throw usage(`reading the columns of ${path}`, `"${label}" and "${labels}"`, allowed);
   }
-  return { file, label, labels, split: find("split") };
+  const split = find("split");
+  const flag = names.find((name) => split === undefined && PART_FLAGS.includes(name.trim().toLowerCase()));
+  if (flag !== undefined) {
+    const allowed = `a column split with ${trainNames[0]} and one of ${testNames.join(", ")} in it`;
+    throw usage(`reading the columns of ${path}`, `"${flag}", which is not read as parts`, allowed);
+  }
+  return { file, label, labels, split };
 }
 
 /** A row that can be used. */

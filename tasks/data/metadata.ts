@@ -32,6 +32,9 @@ export interface Metadata {
   readonly columns?: readonly string[];
 }
 
+/** Columns that say of which part a picture is. */
+const PART = /^(?:split|is_(?:train|val|valid|validation|test))$/i;
+
 /** Labels in a cell of text: a list in brackets, or names with `|`, `;` or `,` between them. */
 function listed(cell: string): readonly string[] {
   const inside = /^\s*\[(.*)\]\s*$/s.exec(cell)?.[1];
@@ -52,7 +55,7 @@ export function labelsIn(value: unknown, several: boolean): readonly string[] | 
   }
   if (Number.isInteger(value)) return [`${value}`];
   if (typeof value !== "string") return undefined;
-  return several ? listed(value) : [value];
+  return several ? listed(value) : [value.trim()];
 }
 
 /**
@@ -93,10 +96,16 @@ export async function readMetadata(folder: string, onNote: (line: string) => voi
   const column = ["labels", "label"].find((each) => names.includes(each));
   const flags = column !== undefined
     ? []
-    : names.filter((each) => each !== "file_name" && rows.every((row) => truth(row[each]) !== undefined));
+    : names.filter((each) =>
+      each !== "file_name" && !PART.test(each) && rows.every((row) => truth(row[each]) !== undefined)
+    );
   if (column === undefined && flags.length === 0) {
     onNote(`${path} has no labels: no column label or labels, none of 0 and 1`);
     return undefined;
+  }
+  const part = names.find((each) => PART.test(each));
+  if (part !== undefined) {
+    onNote(`${path}: parts of "${part}" are not read with a folder; --data ${path} reads a "split"`);
   }
   const several = csv && column === "labels";
   const values = rows.map((row, i) => {

@@ -174,6 +174,7 @@ for (
     [".json", `[1]`, /reading .*: found a list; allowed: names and values/],
     [".json", `3`, /reading .*: found a number; allowed: names and values/],
     [".json", `{"rank":`, /reading .*: found .*; allowed: a readable JSON or YAML file/],
+    [".json", `{"rank": 1, "rank": 2}`, /reading .*: found .*unique.*; allowed: a readable JSON or YAML file/],
     [".yaml", "a: [", /reading .*: found .*; allowed: a readable JSON or YAML file/],
     [".yaml", "rank: 1\nrank: 2", /reading .*: found .*unique.*; allowed: a readable JSON or YAML file/],
   ] as const

@@ -37,6 +37,25 @@ Deno.test("a list in CSV: usual names of columns, quotes, parts, by name with or
     assertEquals([tree.train.classes, tree.paths], [["pics"], [folder]]);
   }));
 
+Deno.test("blanks around labels count for nothing; parts that are not read are said", () => {
+  const rows = [0, 1, 2, 3].map((i) => `pics/${i}.pgm, ${i % 2 ? "cat " : "dog"},${i > 1}`);
+  return withFolder({
+    ...pictures(4),
+    "list.csv": ["file_name, label,extra", ...rows].join("\n"),
+    "valid.csv": ["file_name,label,is_valid", ...rows].join("\n"),
+    "pics/metadata.csv": ["file_name,label,is_valid", ...rows.map((row) => row.slice(5))].join("\n"),
+  }, async (folder) => {
+    const { train, test } = await openImageData(`${folder}/list.csv`);
+    assertEquals([train.classes, labels(train), labels(test)], [["cat", "dog"], [1, 0], [0, 1]]);
+    const { message } = await assertRejects(() => openImageData(`${folder}/valid.csv`), OneloraError);
+    assertStringIncludes(message, 'found "is_valid", which is not read as parts; allowed: a column split with train');
+    const tree = await openImageData(`${folder}/pics`);
+    assertEquals(tree.train.classes, ["cat", "dog"]);
+    const note = `${folder}/pics/metadata.csv: parts of "is_valid" are not read with a folder`;
+    assert(tree.notes?.some((line) => line.startsWith(note)), tree.notes?.join());
+  });
+});
+
 Deno.test("rows that cannot be used are named by their lines, or refused", () =>
   withFolder({
     ...pictures(30),
