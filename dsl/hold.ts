@@ -8,6 +8,7 @@ import { compile } from "./compile/mod.ts";
 import { engineInUse } from "./engine/in_use.ts";
 import { type HalfForm, isHalfForm, storedForm } from "./engine/stored.ts";
 import { dequantised, type Quantisation, quantise, type Quantised } from "./quantise.ts";
+import { release } from "./release.ts";
 import { type DType, type HostTensor, toBfloat16, toFloat16, toFloat32 } from "./safetensors/dtype.ts";
 
 /** Halves: the element type that files call them by, and what makes them of numbers. */
@@ -31,7 +32,12 @@ export function halfFormOf(dtype: DType): HalfForm | undefined {
  */
 export function held(host: HostTensor, form: HalfForm | Quantisation): tf.Tensor {
   const { shape } = host;
-  if (!isHalfForm(form)) return heldQuantised(quantise(form, shape, toFloat32(host)));
+  if (!isHalfForm(form)) {
+    const numbers = toFloat32(host);
+    const quantised = quantise(form, shape, numbers);
+    if (numbers !== host.data) release(numbers);
+    return heldQuantised(quantised);
+  }
   const [dtype, narrowed] = HALVES[form];
   const bits = host.dtype === dtype ? host.data as Uint16Array : narrowed(toFloat32(host));
   const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);

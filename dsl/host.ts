@@ -17,6 +17,7 @@ interface Builtins {
   readonly "node:stream": typeof import("node:stream");
   readonly "node:timers/promises": typeof import("node:timers/promises");
   readonly "node:url": typeof import("node:url");
+  readonly "node:v8": typeof import("node:v8");
   readonly "node:vm": typeof import("node:vm");
   readonly "node:worker_threads": typeof import("node:worker_threads");
   readonly "node:zlib": typeof import("node:zlib");

@@ -4,7 +4,8 @@
  * @module
  */
 import type { Precision } from "../engine/precision.ts";
-import type { Params } from "../tree.ts";
+import type { Params, Tree } from "../tree.ts";
+import type { ValueType } from "./program.ts";
 
 /**
  * A pure function of parameters, of what is kept, [..., S, W] each, and of an input: results, and what is to be added to
@@ -20,6 +21,8 @@ export type RecurrentFunction = (
 export interface Recurrent {
   /** Replaces what is kept, whose tensors are no longer the caller's. */
   readonly keep: (kept: Params) => void;
+  /** Replaces what is kept by zeros of these types, made where they stay. */
+  readonly clear: (types: Tree<ValueType>) => void;
   /** What is kept, as tensors of the caller's. */
   readonly kept: () => Params;
   /**

@@ -8,8 +8,9 @@ import * as tf from "@tensorflow/tfjs-core";
 import { engineInUse } from "../engine/in_use.ts";
 import { hasKernel } from "../engine/kernels.ts";
 import { lacksPrecision } from "../engine/precision.ts";
-import type { Params, Path } from "../tree.ts";
+import { mapTree, type Params, type Path } from "../tree.ts";
 import { compile } from "./compile.ts";
+import type { ValueType } from "./program.ts";
 import type { Recurrent, RecurrentFunction, RecurrentOptions } from "./recurrence.ts";
 
 /**
@@ -56,6 +57,10 @@ function replayed(f: RecurrentFunction, parameters: Params, { ownProducts = true
     keep: (next) => {
       tf.dispose(kept);
       kept = mapped(next, (tensor) => tf.keep(tensor));
+    },
+    clear: (types) => {
+      tf.dispose(kept);
+      kept = mapTree(({ shape, dtype }: ValueType) => tf.keep(tf.fill([...shape], 0, dtype as "float32")))(types);
     },
     kept: () => mapped(kept, (tensor) => tf.keep(tf.clone(tensor))),
     call: (input, at) => {

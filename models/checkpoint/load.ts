@@ -9,7 +9,8 @@ import { engineInUse, type Precision } from "../../dsl/engine/mod.ts";
 import type { EngineKind } from "../../dsl/engine/interface.ts";
 import { halfFormOf, held, heldQuantised } from "../../dsl/hold.ts";
 import type { Quantisation } from "../../dsl/quantise.ts";
-import type { StoredForm } from "../../dsl/engine/stored.ts";
+import { release } from "../../dsl/release.ts";
+import { isHalfForm, type StoredForm } from "../../dsl/engine/stored.ts";
 import { init, type Layer, type ParamSpec, specs, walk } from "../../dsl/layer.ts";
 import { isGguf } from "../gguf/checkpoint.ts";
 import { isLinear } from "../../dsl/linear.ts";
@@ -179,6 +180,9 @@ async function readRows(
   const tensor = kept === undefined ? toTensor(given) : held(host, kept);
   if (kept === undefined) engineInUse().settle?.(tensor);
   giveBack([...hosts, host, given].map(({ data }) => data));
+  // Elsewhere only what the engine was not given itself.
+  const isGiven = kept === undefined ? given.data === host.data : isHalfForm(kept);
+  if (!isGiven) release(...hosts.map(({ data }) => data), host.data);
   return tensor;
 }
 

@@ -254,9 +254,11 @@ export function openDecoder(model: CausalLanguageModel, params: Params, options:
       const all = filled(prompts, rowsFor(prompts.length));
       const padding = all.map((ids) => length - ids.length);
       standing = { at: 0, room, unused: length - longest, padding, slots: prompts.map((_, row) => row) };
-      running.keep(
+      running.clear(
         Object.fromEntries(
-          [...sizes].map(([name, [heads, size]]) => [name, tf.fill([all.length, heads, room, size], 0)]),
+          [...sizes].map((
+            [name, [heads, size]],
+          ) => [name, { shape: [all.length, heads, room, size], dtype: "float32" }]),
         ),
       );
       return read(all.map((ids, row) => [...Array<number>(padding[row]).fill(0), ...ids]));

@@ -6,13 +6,26 @@
  */
 import type { Program, ValueId } from "../program.ts";
 import type { Continued, ContinuedOptions } from "../continuation.ts";
-import { halve, nothingHalved } from "./half.ts";
+import { canBeHalved, halve, type Halved, nothingHalved } from "./half.ts";
 import { inPieces } from "./pieces.ts";
 import { blocksOf } from "./repeated.ts";
 import { rowProducts, rowWeights, suitsBlocks } from "./row_products.ts";
 
 /** Of fewer blocks than this, compiling one takes longer than it saves. */
 const BLOCKS_FROM = 8;
+
+/** In a first call nothing is read of what is kept: it is kept in the halves that later calls read it in. */
+function keptUnread({ calls, inputs }: Program, from: number, to: number): readonly ValueId[] {
+  const read = new Set(calls.flatMap((call) => call.inputs));
+  return inputs.slice(from, to).filter((value) => !read.has(value));
+}
+
+/** What is in halves: what products read and make, matrices of row products, and what is kept. */
+function inHalves(program: Program, parameters: number, kept: number, rows: ReadonlySet<ValueId>): Halved {
+  const { values, products } = halve(program, parameters + kept);
+  const unread = keptUnread(program, parameters, parameters + kept).filter((value) => canBeHalved(program, value));
+  return { products, values: new Set([...values, ...rows, ...unread]) };
+}
 
 /**
  * What a recurrent function's program becomes.
@@ -29,8 +42,7 @@ export function continued(
   const read = new Set(byRows ? [...rowWeights(prepared, forms.length)].filter(isNumbers) : []);
   const chosen = rowProducts(prepared, read);
   const program = precision === "float32" && cut ? inPieces(chosen) : chosen;
-  const { values, products } = precision === "bf16" ? halve(program, forms.length + kept) : nothingHalved;
-  const halved = { products, values: new Set([...values, ...precision === "bf16" ? read : []]) };
+  const halved = precision === "bf16" ? inHalves(program, forms.length, kept, read) : nothingHalved;
   const isStored = forms.some((form) => form !== undefined && form !== "bf16");
   const blocks = inBlocks && !isStored && suitsBlocks(program) ? blocksOf(program) : [];
   return { program, halved, blocks: blocks.length < BLOCKS_FROM ? undefined : blocks };

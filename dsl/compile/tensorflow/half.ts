@@ -43,6 +43,20 @@ export function isMoving({ kernel }: Call): boolean {
   return MOVING.has(kernel);
 }
 
+function isLargeIn({ types }: Program, value: ValueId): boolean {
+  return sizeOf(types[value].shape) >= LEAST;
+}
+
+/**
+ * Whether a value is of a type and size that halves are worth it for.
+ *
+ * @param program Its program
+ * @param value The value
+ */
+export function canBeHalved(program: Program, value: ValueId): boolean {
+  return program.types[value].dtype === "float32" && isLargeIn(program, value);
+}
+
 /**
  * Chooses the values to keep in bfloat16: what matrix products return, what is read by them, and what is kept for the
  * backward pass. Trained parameters, the optimiser's state, batches, results and running sums stay float32.
@@ -53,14 +67,14 @@ export function isMoving({ kernel }: Call): boolean {
 export function halve(program: Program, fixed: number): Halved {
   const { calls, types, inputs, outputs, constants } = program;
   const segment = segmentsOf(program);
-  const isLarge = (value: ValueId) => sizeOf(types[value].shape) >= LEAST;
+  const isLarge = (value: ValueId) => isLargeIn(program, value);
   const products = new Set(calls.filter(({ kernel, inputs }) => kernel === "BatchMatMul" && inputs.some(isLarge)));
   const readers = new Map<ValueId, number[]>();
   calls.forEach(({ inputs }, i) => inputs.forEach((value) => readers.set(value, [...readers.get(value) ?? [], i])));
   const maker = new Map(calls.flatMap(({ outputs }, i) => outputs.map((value) => [value, i] as const)));
 
   const exact = new Set<ValueId>([...inputs.slice(fixed), ...outputs]);
-  const canHalve = (value: ValueId) => types[value].dtype === "float32" && isLarge(value) && !exact.has(value);
+  const canHalve = (value: ValueId) => canBeHalved(program, value) && !exact.has(value);
   const readBy = (value: ValueId, kernel: string) => {
     const found = readers.get(value) ?? [];
     return found.length > 0 && found.every((i) => calls[i].kernel === kernel);

@@ -17,6 +17,7 @@ import {
   tensorOf,
 } from "../../engine/tensorflow_graph/session.ts";
 import { type StoredForm, storedForm } from "../../engine/stored.ts";
+import { collectGarbage } from "../../engine/tensorflow_graph/garbage.ts";
 import { isOnGpu } from "../../engine/tensorflow.ts";
 import { flatten, type Params, type Tree } from "../../tree.ts";
 import type { ValueId, ValueType } from "../program.ts";
@@ -175,19 +176,35 @@ function upload({ session, graph }: Open, kind: "fixed" | "kept", handles: reado
   lending(session.run(fed, [graph.uploaded[kind]]), () => {});
 }
 
-/** Tensors in the types of variables; those that had to be converted are freed afterwards. */
-function uploadTensors(open: Open, kind: "fixed" | "kept", tensors: readonly tf.Tensor[]): void {
+/** Tensors in the types of variables; those that had to be converted are freed afterwards, those that are used up at once. */
+function uploadTensors(
+  open: Open,
+  kind: "fixed" | "kept",
+  tensors: Iterable<tf.Tensor>,
+  areUsedUp: boolean = false,
+): void {
   const converted: Handle[] = [];
-  const handles = tensors.map((tensor, i) => {
-    if (open.graph.types[kind][i] !== ELEMENT.bfloat16 || storedForm(tensor) !== undefined) return handleOf(tensor);
-    converted.push(castHandle(handleOf(tensor), ELEMENT.float32, ELEMENT.bfloat16));
-    return converted.at(-1)!;
-  });
+  const usedUp: tf.Tensor[] = [];
+  const handles: Handle[] = [];
+  for (const tensor of tensors) {
+    const isConverted = open.graph.types[kind][handles.length] === ELEMENT.bfloat16 &&
+      storedForm(tensor) === undefined;
+    if (isConverted) converted.push(castHandle(handleOf(tensor), ELEMENT.float32, ELEMENT.bfloat16));
+    handles.push(isConverted ? converted.at(-1)! : handleOf(tensor));
+    if (areUsedUp && isConverted) tensor.dispose();
+    else if (areUsedUp) usedUp.push(tensor);
+  }
   try {
     upload(open, kind, handles);
   } finally {
     converted.forEach(freeHandle);
+    tf.dispose(usedUp);
   }
+}
+
+/** Zeros, one after the other. */
+function* zeros(types: Tree<ValueType>): Generator<tf.Tensor> {
+  for (const { shape, dtype } of Object.values(types)) yield tf.fill([...shape], 0, dtype as "float32");
 }
 
 /**
@@ -201,12 +218,14 @@ function uploadTensors(open: Open, kind: "fixed" | "kept", tensors: readonly tf.
 export function startRecurrentGraph(f: RecurrentFunction, parameters: Params, options: RecurrentOptions): Recurrent {
   const sessions = new Map<string, Open>();
   let first: Open | undefined;
-  /** Tensors that are to be kept from the next call on, or the session that keeps them. */
-  let pending: Params | undefined = {};
+  /** Tensors, or zeros, that are to be kept from the next call on, or the session that keeps them. */
+  let pending: Params | "zeros" | undefined = {};
   let holder: Open | undefined;
   let shape: Tree<ValueType> = {};
 
   const open = (input: Params): Open => {
+    // What reading and planning left.
+    collectGarbage();
     const program = programOf(f, [parameters, shape, input], options, options.blocks?.(input) ?? false);
     const graph = recurrentGraph(program);
     const opened: Open = { graph, session: openSession(graph.graph), names: program.results };
@@ -236,8 +255,7 @@ export function startRecurrentGraph(f: RecurrentFunction, parameters: Params, op
     const known = sessions.get(types) ?? open(input);
     sessions.set(types, known);
     if (pending !== undefined) {
-      uploadTensors(known, "kept", Object.values(pending));
-      tf.dispose(pending as Record<string, tf.Tensor>);
+      uploadTensors(known, "kept", pending === "zeros" ? zeros(shape) : Object.values(pending), true);
       pending = undefined;
     } else if (holder !== undefined && holder !== known && holder.graph.values.kept.length > 0) {
       const { session, graph } = holder;
@@ -254,7 +272,14 @@ export function startRecurrentGraph(f: RecurrentFunction, parameters: Params, op
     holder = known;
     return known;
   };
+  const drop = () => {
+    if (pending !== undefined && pending !== "zeros") tf.dispose(pending as Record<string, tf.Tensor>);
+  };
   const kept = (): Params => {
+    if (pending === "zeros") {
+      const made = [...zeros(shape)];
+      return Object.fromEntries(Object.keys(shape).map((name, i) => [name, tf.keep(made[i])]));
+    }
     if (pending !== undefined) {
       return Object.fromEntries(Object.entries(pending).map(([name, tensor]) => [name, tf.keep(tf.clone(tensor))]));
     }
@@ -274,8 +299,12 @@ export function startRecurrentGraph(f: RecurrentFunction, parameters: Params, op
     );
   };
   return {
+    clear: (types) => {
+      drop();
+      [pending, shape] = ["zeros", types];
+    },
     keep: (next) => {
-      if (pending !== undefined) tf.dispose(pending as Record<string, tf.Tensor>);
+      drop();
       pending = Object.fromEntries(Object.entries(next).map(([name, tensor]) => [name, tf.keep(tensor)]));
       shape = Object.fromEntries(
         Object.entries(next).map(([name, { shape, dtype }]) => [name, { shape, dtype }]),
@@ -297,7 +326,7 @@ export function startRecurrentGraph(f: RecurrentFunction, parameters: Params, op
     },
     dispose: () => {
       for (const { session } of sessions.values()) session.dispose();
-      if (pending !== undefined) tf.dispose(pending as Record<string, tf.Tensor>);
+      drop();
     },
   };
 }

@@ -17,6 +17,7 @@ import {
   storedOf,
   tensorOf,
 } from "../../engine/tensorflow_graph/session.ts";
+import { collectGarbage } from "../../engine/tensorflow_graph/garbage.ts";
 import { isOnGpu } from "../../engine/tensorflow.ts";
 import { storedForm } from "../../engine/stored.ts";
 import { firstLine } from "../../error.ts";
@@ -146,6 +147,8 @@ export function startGraph<Batch extends Params>(
   let instead: Resident<Batch> | undefined;
 
   const openFor = (batch: Batch, staying: Params, signature: string): Open => {
+    // What reading and planning left.
+    collectGarbage();
     const isStaying = Object.keys(batch).map((name) => name in staying);
     const settled = { ...settle(options, opened.size === 0), staying: isStaying };
     const prepared = programOf(step, { frozen, trained, optimiser }, batch, settled);

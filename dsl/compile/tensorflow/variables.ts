@@ -41,8 +41,9 @@ function held(
   return { handle, assigned, value: { name: value, shape, type } };
 }
 
-function placeholder({ add }: GraphBuilder, name: string, { shape, type }: NodeType): string {
-  return add("Placeholder", [], { dtype: T(type), shape: { shape } }, name);
+/** Where a value is fed. Without a shape: while TensorFlow optimises a graph it makes a tensor of the shape of each feed. */
+function placeholder({ add }: GraphBuilder, name: string, { type }: NodeType): string {
+  return add("Placeholder", [], { dtype: T(type) }, name);
 }
 
 /**

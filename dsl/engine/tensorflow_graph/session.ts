@@ -8,6 +8,7 @@ import { blockForms, fromBlocks, isBlockForm } from "../../blocks.ts";
 import { quantisations } from "../../quantise.ts";
 import { markStored, type StoredForm } from "../stored.ts";
 import { isOnGpu, tensorflowModule } from "../tensorflow.ts";
+import { collectGarbage } from "./garbage.ts";
 import { encodeSavedModel, type ProtobufClasses, TAG } from "./encode.ts";
 import { ELEMENT, type ElementType, type Graph } from "./graph.ts";
 
@@ -208,6 +209,7 @@ export function openSession(graph: Graph): GraphSession {
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
+  collectGarbage();
   return {
     run: (feeds, outputs) =>
       binding.runSavedModel(session, [...feeds.values()], [...feeds.keys()].join(","), outputs.join(",")),
