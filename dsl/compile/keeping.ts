@@ -30,6 +30,8 @@ export interface Keeping {
   readonly bytes: BytesOf;
   /** Bytes of the numbers that values of other forms are made into for a call; of a table only the rows that are looked up. */
   readonly during: (call: Call) => number;
+  /** The kernels that make these numbers, by what sets one apart from another. */
+  readonly unpacking: (call: Call) => readonly string[];
   /** Whether a value has two bytes for each number. */
   readonly isHalf: (value: ValueId) => boolean;
   /** Whether a value is in IEEE's halves. */
@@ -57,6 +59,14 @@ export function keeping({ inputs, types }: Program, { halved, forms, readsStored
         shapes: [types[a].shape, types[b].shape],
         transposed: [attrs.transposeA === true, attrs.transposeB === true],
       }) === true;
+  const unpacked = (call: Call) =>
+    call.inputs.filter((value) => formOf.has(value) && isConverted(call, value) && !isReadAsItIs(call, value)).map(
+      (value) => ({
+        value,
+        read: call.kernel === "GatherV2" ? call.outputs[0] : value,
+        isHalf: halved.products.has(call),
+      }),
+    );
   return {
     isHalf,
     isFloat16: (value) => formOf.get(value) === "f16",
@@ -67,12 +77,10 @@ export function keeping({ inputs, types }: Program, { halved, forms, readsStored
       return bytesOf(types[value]) / (isHalf(value) ? 2 : 1);
     },
     during: (call) =>
-      call.inputs.filter((value) => formOf.has(value) && isConverted(call, value) && !isReadAsItIs(call, value)).reduce(
-        (sum, value) => {
-          const read = call.kernel === "GatherV2" ? call.outputs[0] : value;
-          return sum + sizeOf(types[read].shape) * (halved.products.has(call) ? 2 : 4);
-        },
-        0,
+      unpacked(call).reduce((sum, { read, isHalf }) => sum + sizeOf(types[read].shape) * (isHalf ? 2 : 4), 0),
+    unpacking: (call) =>
+      unpacked(call).filter(({ value }) => isQuantised(value)).map(({ value, read, isHalf }) =>
+        `${formOf.get(value)} ${types[value].shape} ${types[read].shape} ${isHalf}`
       ),
   };
 }
@@ -96,8 +104,8 @@ export interface ProcessSizes extends Planned {
   readonly made: number;
   /** Calls of the program, those in compiled kernels included. */
   readonly calls: number;
-  /** Numbers of the largest quantised matrix that is read. */
-  readonly unpackedNumbers: number;
+  /** The kernels that make numbers of what is stored. */
+  readonly unpacking: Keeping["unpacking"];
 }
 
 /**
@@ -107,9 +115,9 @@ export interface ProcessSizes extends Planned {
  * @param sizes What it follows from
  */
 export function processBytes(backend: BackendName, sizes: ProcessSizes): number {
-  const { peakBytes, made, unpackedNumbers, calls, program } = sizes;
-  const { overhead: { process, slack, unpacked }, touched } = engineKind(backend);
-  const besides = process + programBytes(backend, calls, program) + slack * made + unpacked * unpackedNumbers;
+  const { peakBytes, made } = sizes;
+  const { overhead: { process, slack }, touched } = engineKind(backend);
+  const besides = process + programBytes(backend, sizes) + slack * made;
   return Math.round((touched?.(sizes) ?? peakBytes) + besides);
 }
 
@@ -117,10 +125,13 @@ export function processBytes(backend: BackendName, sizes: ProcessSizes): number 
  * The memory that a program takes itself, ready to be run.
  *
  * @param backend The engine
- * @param calls Its calls, those in compiled kernels included
- * @param program The program, as the engine groups it
+ * @param sizes The program, as the engine groups it, with its calls, and the kernels that make numbers for them
  */
-export function programBytes(backend: BackendName, calls: number, program: Program): number {
-  const { call, kernel } = engineKind(backend).overhead;
-  return call * calls + kernel * compiledKernels(program);
+export function programBytes(
+  backend: BackendName,
+  { calls, program, unpacking }: Pick<ProcessSizes, "calls" | "program" | "unpacking">,
+): number {
+  const { unpacks, overhead: { call, kernel } } = engineKind(backend);
+  const made = unpacks === true ? program.calls.flatMap(unpacking) : [];
+  return call * (calls + made.length) + kernel * (compiledKernels(program) + new Set(made).size);
 }

@@ -242,7 +242,7 @@ export function planStep<Batch extends Params>(
   const recorded = inPrecision(record(step, types, options), frozen.length, precision);
   const { program, halved } = recorded;
   const forms = frozen.map((path) => options.forms?.get(path));
-  const { bytes, during, isHalf, isFloat16, isQuantised } = keeping(program, { halved, forms });
+  const { bytes, during, unpacking, isHalf, isFloat16, isQuantised } = keeping(program, { halved, forms });
   let next = 0;
   const take = (tree: Tree<ValueType>) => program.inputs.slice(next, next += Object.keys(tree).length);
   const groups = {
@@ -289,8 +289,8 @@ export function planStep<Batch extends Params>(
       during,
       peakBytes,
       calls: program.calls.length,
+      unpacking,
       made: atPeak.activations + atPeak.gradients + atPeak.next,
-      unpackedNumbers,
     }),
   };
 }

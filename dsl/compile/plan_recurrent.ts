@@ -8,7 +8,7 @@ import { engineKind } from "../engine/kinds.ts";
 import type { Precision } from "../engine/precision.ts";
 import type { StoredForm } from "../engine/stored.ts";
 import { flatten, type Params, type Tree } from "../tree.ts";
-import { keeping, largestUnpacked, processBytes, programBytes } from "./keeping.ts";
+import { keeping, processBytes, programBytes } from "./keeping.ts";
 import { bytesOf, planMemory, type ValueType } from "./program.ts";
 import type { Continued } from "./continuation.ts";
 import type { RecurrentFunction } from "./recurrence.ts";
@@ -78,7 +78,7 @@ export function planRecurrent(
     continues && continued?.(prepared, { ...counts, precision, ...continues }) ||
     { program: prepared, halved: precision === "bf16" ? halve(prepared, kept) : nothingHalved };
   const readsStored = ownProducts ? engineKind(backend).readsStored : undefined;
-  const { bytes, during, isQuantised } = keeping(program, { halved, forms: given, readsStored });
+  const { bytes, during, unpacking } = keeping(program, { halved, forms: given, readsStored });
   const run = grouped?.(program, halved, blocks) ?? program;
   const total = (from: number, to: number) =>
     program.inputs.slice(from, to).reduce((sum, each) => sum + bytes(each), 0);
@@ -90,7 +90,7 @@ export function planRecurrent(
     kept: state,
     peakBytes,
     calls: program.calls.length,
-    programBytes: programBytes(backend, program.calls.length, run),
+    programBytes: programBytes(backend, { calls: program.calls.length, program: run, unpacking }),
     processBytes: processBytes(backend, {
       program: run,
       state: kept,
@@ -99,8 +99,8 @@ export function planRecurrent(
       during,
       peakBytes,
       calls: program.calls.length,
+      unpacking,
       made: peakBytes - parameters - state,
-      unpackedNumbers: largestUnpacked(program, isQuantised),
     }),
   };
 }

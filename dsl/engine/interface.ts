@@ -48,8 +48,6 @@ export interface Overhead {
   readonly kernel: number;
   /** Share of what is neither parameter nor state: freed memory that the allocator has not given back. */
   readonly slack: number;
-  /** Bytes of a number of the largest quantised matrix while it is made into numbers, besides these. */
-  readonly unpacked: number;
 }
 
 /** A matrix product. */

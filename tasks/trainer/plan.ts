@@ -6,7 +6,7 @@
 import { planRecurrent, type RecurrentPlan } from "../../dsl/compile/plan_recurrent.ts";
 import { type PlanOptions, planStep, type StepPlan, typesOf, type ValueType } from "../../dsl/compile/mod.ts";
 import { drawsAnything, isTrainable, type Layer, type ParamSpec, specs } from "../../dsl/layer.ts";
-import { storedBytes } from "../../dsl/engine/stored.ts";
+import { isHalfForm, storedBytes } from "../../dsl/engine/stored.ts";
 import { adamw, type Optimiser } from "../../dsl/optimise/mod.ts";
 import { mapTree, type Params, partition, sizeOf, type Tree } from "../../dsl/tree.ts";
 import { engineInUse } from "../../dsl/engine/mod.ts";
@@ -65,9 +65,21 @@ export function parameterBytes(layer: Layer, forms: Kept["forms"]): number {
   return Object.entries(specs(layer)).reduce((sum, [path, { shape }]) => sum + storedBytes(forms?.get(path), shape), 0);
 }
 
-/** Float32 numbers of a layer's largest parameter, in bytes. */
-function largestBytes(layer: Layer): number {
-  return 4 * Object.values(specs(layer)).reduce((most, { shape }) => Math.max(most, sizeOf(shape)), 0);
+/** Arrays that TensorFlow has copied come to so much before V8 looks for them. */
+const UNCOLLECTED = 90e6;
+
+/** What is there besides when the last parameter is there: arrays that were copied, or the largest of them. */
+function besidesParameters(layer: Layer, forms: Kept["forms"], isSettled: boolean): number {
+  let [largest, copied] = [0, 0];
+  for (const [path, { shape }] of Object.entries(specs(layer))) {
+    const form = forms?.get(path);
+    // Numbers that were quantised are let go at once.
+    const isCopied = isSettled && (form === undefined || isHalfForm(form));
+    const bytes = isCopied ? storedBytes(form, shape) : 4 * sizeOf(shape);
+    largest = Math.max(largest, bytes);
+    if (isCopied) copied += bytes;
+  }
+  return Math.max(largest, Math.min(UNCOLLECTED, copied));
 }
 
 /** The most that is there while parameters are read one after the other, where the engine copies each and it goes at once. */
@@ -82,16 +94,16 @@ function copyingBytes(layer: Layer, forms: Kept["forms"]): number {
 }
 
 /**
- * What a process takes while a model's weights are loaded: all parameters as they are kept, and one as it was read: where the
- * engine does not copy it at once, the largest, as numbers.
+ * What a process takes while a model's weights are loaded: all parameters as they are kept, and what was read of them: where
+ * the engine does not copy it at once, the largest as numbers, or arrays that are not yet collected.
  *
  * @param layer Its layer, adapted or not
  * @param kept The engine, and what it keeps them as
  */
 export function planLoading(layer: Layer, { backend, forms }: Kept): number {
-  const { overhead: { start }, copies } = engineKind(backend);
-  const bytes = copies === true ? copyingBytes(layer, forms) : parameterBytes(layer, forms) + largestBytes(layer);
-  return Math.round(bytes + start);
+  const { overhead: { start }, copies, settle } = engineKind(backend);
+  if (copies === true) return Math.round(copyingBytes(layer, forms) + start);
+  return Math.round(parameterBytes(layer, forms) + besidesParameters(layer, forms, settle !== undefined) + start);
 }
 
 /**

@@ -9,7 +9,7 @@ import { type Place, regions } from "./regions.ts";
 
 /**
  * Bytes that a program's tensors have touched once it has run, from loading its state on: where TensorFlow puts them, holes
- * included, and those in JavaScript's memory, a batch's and the largest parameter's as it was read.
+ * included, and a batch in JavaScript's memory.
  *
  * @param planned The program
  */
@@ -36,6 +36,5 @@ export function touched({ program, state, bytes, loaded, during }: Planned): num
     },
   });
   const batch = program.inputs.slice(state).reduce((sum, value) => sum + bytesOf(program.types[value]), 0);
-  const largest = [...given].reduce((most, value) => Math.max(most, loaded(value)), 0);
-  return memory.touched() + batch + largest;
+  return memory.touched() + batch;
 }
