@@ -180,9 +180,9 @@ async function readRows(
   const tensor = kept === undefined ? toTensor(given) : held(host, kept);
   if (kept === undefined) engineInUse().settle?.(tensor);
   giveBack([...hosts, host, given].map(({ data }) => data));
-  // Elsewhere only what the engine was not given itself.
+  // An engine that copies some of it loses only what it was not given itself.
   const isGiven = kept === undefined ? given.data === host.data : isHalfForm(kept);
-  if (!isGiven) release(...hosts.map(({ data }) => data), host.data);
+  if (!isGiven && engineInUse().settle !== undefined) release(...hosts.map(({ data }) => data), host.data);
   return tensor;
 }
 

@@ -79,7 +79,7 @@ function besidesParameters(layer: Layer, forms: Kept["forms"], isSettled: boolea
     largest = Math.max(largest, bytes);
     if (isCopied) copied += bytes;
   }
-  return Math.max(largest, Math.min(UNCOLLECTED, copied));
+  return copied > UNCOLLECTED ? Math.max(largest, UNCOLLECTED) : largest;
 }
 
 /** The most that is there while parameters are read one after the other, where the engine copies each and it goes at once. */
