@@ -12,7 +12,7 @@ import { type Key, key } from "../dsl/random.ts";
 import type { Params, Path } from "../dsl/tree.ts";
 import { type HubOptions, loadParams, type Model, openModel } from "../models/mod.ts";
 import type { Holding } from "../models/checkpoint/load.ts";
-import { adaptedBy, adapterFolder, fitted, type PlacedFolder, placeFolder } from "./place.ts";
+import { adaptedBy, fitted, type PlacedFolder, placeFolder, requireAdapterFolder } from "./place.ts";
 import { requireRoomToUse, type Use } from "./trainer/room.ts";
 
 /** Options of {@linkcode openTrained}. */
@@ -78,7 +78,7 @@ export async function fittedTo(
   published: Model,
   adapter: OpenOptions["adapter"],
 ): Promise<{ readonly model: Model; readonly folders: readonly string[] }> {
-  const folders = await Promise.all([adapter ?? []].flat().map(adapterFolder));
+  const folders = await Promise.all([adapter ?? []].flat().map(requireAdapterFolder));
   let model = published;
   for (const folder of folders) model = await fitted(folder, model);
   return { model, folders };

@@ -8,6 +8,7 @@ import { adapt, type AdapterConfig, readAdapterConfig } from "../adapters/mod.ts
 import type { PlacedAdapter } from "../adapters/combine/stack.ts";
 import { checkBase } from "../adapters/exchange/base.ts";
 import { readAdapterHeader, readAdapterParams, untiesWeights } from "../adapters/exchange/load.ts";
+import { OneloraError } from "../dsl/error.ts";
 import { isFileAt } from "../dsl/files/store.ts";
 import type { Layer } from "../dsl/layer.ts";
 import { glob, type Params } from "../dsl/tree.ts";
@@ -48,8 +49,37 @@ export async function fitted(adapter: string, model: Model): Promise<Model> {
  * @param folder An adapter's or a run's folder
  */
 export async function adapterFolder(folder: string): Promise<string> {
-  const isThere = async (path: string) => await isFileAt(`${path}/adapter_config.json`);
-  return !await isThere(folder) && await isThere(`${folder}/adapter`) ? `${folder}/adapter` : folder;
+  return !await isAdapter(folder) && await isAdapter(`${folder}/adapter`) ? `${folder}/adapter` : folder;
+}
+
+/**
+ * The folder of an adapter as {@linkcode adapterFolder} has it, which is there.
+ *
+ * @param folder An adapter's or a run's folder
+ * @throws OneloraError for anything else, saying what of adapters lies there
+ */
+export async function requireAdapterFolder(folder: string): Promise<string> {
+  const found = await adapterFolder(folder);
+  if (await isAdapter(found)) return found;
+  throw new OneloraError({
+    attempted: `opening the adapter ${folder}`,
+    found: `no adapter_config.json there${await adaptersIn(folder)}`,
+    allowed: "the folder of one adapter, a run's or one of PEFT's: adapter_config.json and its weights",
+  });
+}
+
+/** Whether a folder is an adapter's. */
+const isAdapter = async (path: string): Promise<boolean> => await isFileAt(`${path}/adapter_config.json`);
+
+/** What else of adapters lies at a place: folders of several, or weights as kohya's scripts and diffusers write them. */
+async function adaptersIn(place: string): Promise<string> {
+  if (await isFileAt(place)) return ": it is a file";
+  const entries = await Array.fromAsync(Deno.readDir(place)).catch(() => []);
+  const names = entries.map(({ name }) => name).sort();
+  const inner = await Promise.all(names.map(async (name) => await isAdapter(`${place}/${name}`) ? [name] : []));
+  if (inner.flat().length > 0) return `, but adapters in its folders ${inner.flat().slice(0, 10).join(", ")}`;
+  const weights = names.filter((name) => /\.(?:safetensors|bin|pt)$/.test(name));
+  return weights.length === 0 ? "" : `, but ${weights.slice(0, 3).join(", ")}, weights that do not say what they adapt`;
 }
 
 /**

@@ -1,10 +1,11 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { saveAdapter } from "../../adapters/mod.ts";
 import { apply, isTrainable, key, OneloraError, useBackend } from "../../dsl/mod.ts";
 import { loadParams, openModel, saveModel } from "../../models/mod.ts";
 import { mergeOpened, openAdapted, openTrained } from "../../tasks/mod.ts";
 import { assertClose, fixture } from "../support/compare.ts";
+import { withFolder } from "../support/data_folder.ts";
 
 const vit = new URL("../fixtures/vit-rgb", import.meta.url).pathname;
 const pets = ["cat", "dog", "emu"];
@@ -103,3 +104,18 @@ Deno.test("an adapter of another model, and none at all, are refused without a t
     await assertRejects(() => openTrained(other, { adapter: folder, key: key(0) }), OneloraError, "shape");
     await assertRejects(() => openTrained(vit, { adapter: `${folder}/none`, key: key(0) }), OneloraError, "none");
   }));
+
+Deno.test("what is no adapter's folder is refused, with what of adapters lies there", async () => {
+  const refusal = async (files: Readonly<Record<string, string>>, place = "") =>
+    await withFolder({ "readme.md": "", ...files }, async (folder) => {
+      const adapter = `${folder}${place}`;
+      return (await assertRejects(() => openTrained("vit-micro", { key: key(0), adapter }), OneloraError)).message;
+    });
+  assertStringIncludes(await refusal({}), "found no adapter_config.json there; allowed: the folder of one adapter");
+  const several = { "one/adapter_config.json": "{}", "two/adapter_config.json": "{}" };
+  assertStringIncludes(await refusal(several), "there, but adapters in its folders one, two; allowed");
+  const alone = { "pytorch_lora_weights.safetensors": "" };
+  const found = "but pytorch_lora_weights.safetensors, weights that do not say what they adapt; allowed";
+  assertStringIncludes(await refusal(alone), found);
+  assertStringIncludes(await refusal(alone, "/pytorch_lora_weights.safetensors"), "there: it is a file; allowed");
+});
