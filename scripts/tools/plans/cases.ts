@@ -47,6 +47,9 @@ function casesOf(lines: string): readonly PlanCase[] {
 export function planCases(language: string): readonly PlanCase[] {
   return casesOf(`
     vit-base step 1lora+head 10 float32
+    depth-anything-large forward 1lora 1 float32
+    depth-anything-large step 1lora 1 float32
+    dit-xl-2 step 1lora 2 float32
     vit-base step 1lora+head 10 bf16
     vit-base step all 10 float32
     vit-base step all 10 bf16
