@@ -1,6 +1,7 @@
 /** Weights that stay as their file has them where texts are gone on with, and large ones wherever an engine reads them. */
+import { engineKind } from "../../dsl/engine/kinds.ts";
 import * as tf from "@tensorflow/tfjs-core";
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { checkBase, sampleBase } from "../../adapters/exchange/base.ts";
 import { engineInUse } from "../../dsl/engine/in_use.ts";
 import { type StoredForm, storedForm } from "../../dsl/engine/stored.ts";
@@ -137,7 +138,9 @@ Deno.test("a plan on wasm counts matrices as their file has them", async () => {
     // For decoding the smaller ones stay, too; keys and values are the same.
     assertEquals(cpu.decoding.parameters - wasm.decoding.parameters, 2 * (numbers + 2 * 512 * 256));
     assertEquals(wasm.decoding.peakBytes < cpu.decoding.peakBytes - 1.9 * numbers, true);
-    assertEquals(cpu.loading - wasm.loading, 2 * numbers);
+    // What is read beside them is the largest matrix, on wasm in halves.
+    const besides = cpu.loading - wasm.loading - (engineKind("cpu").overhead.start - engineKind("wasm").overhead.start);
+    assert(besides >= 2 * numbers && besides <= 2 * numbers + 4 * 512 * 544, `${besides} of ${2 * numbers}`);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
