@@ -78,6 +78,12 @@ function afterSystem(messages: readonly ChatMessage[] | string, system: unknown)
   return first.content === system ? messages : 'a system prompt in "system" and another in the chat';
 }
 
+/** A message whose parts, which are texts, are one: templates of language models take a text. */
+function inOneText(message: TextRow): TextRow {
+  const { content } = message;
+  return Array.isArray(content) ? { ...message, content: content.map(({ text }) => text).join("") } : message;
+}
+
 /** A list of messages, or what is wrong with it. */
 function messagesOf(value: unknown, column: string): readonly ChatMessage[] | string {
   if (!Array.isArray(value) || value.length === 0) return `no list of messages in "${column}"`;
@@ -89,7 +95,7 @@ function messagesOf(value: unknown, column: string): readonly ChatMessage[] | st
     const unheard = unheardIn(message);
     if (unheard !== undefined) return `${unheard} in message ${i} of "${column}"`;
   }
-  return value.map((message) => withoutNulls(message) as unknown as ChatMessage);
+  return value.map((message) => withoutNulls(inOneText(message)) as unknown as ChatMessage);
 }
 
 /** Descriptions of functions: a list, or the JSON of one. */

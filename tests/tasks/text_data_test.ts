@@ -143,6 +143,11 @@ Deno.test("every shape is recognised by its columns, under other names too", () 
     choices: ["x", "y"],
     answer: 0,
   });
+  const parts = [{ type: "text", text: "Hel" }, { type: "text", text: "lo" }];
+  assertEquals(read({ messages: [{ role: "user", content: parts }, MESSAGES[1]] }), {
+    kind: "chat",
+    messages: MESSAGES,
+  });
   const system = { role: "system", content: "Be brief." };
   assertEquals(read({ messages: MESSAGES, system: "Be brief." }), { kind: "chat", messages: [system, ...MESSAGES] });
   assertEquals(read({ messages: [system, ...MESSAGES], system: "Be brief." }), {
