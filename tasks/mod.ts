@@ -132,7 +132,8 @@ export { type FeatureExtractor, openFeatures } from "./generation/features.ts";
 export { type FeatureStatistics, frechetDistance, startFeatures, updateFeatures } from "./generation/fid.ts";
 export type { LatentEncoder } from "./generation/latents.ts";
 export type { CleanBatch } from "./generation/objective.ts";
-export { encodePng, type GridOptions, imageGrid, type Pixels } from "./generation/pictures.ts";
+export { type GridOptions, imageGrid } from "./generation/pictures.ts";
+export { encodePng, type Pixels } from "./data/png.ts";
 export { sampleClasses } from "./generation/sample.ts";
 export {
   type DdimOptions,

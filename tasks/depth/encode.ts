@@ -5,7 +5,7 @@
  */
 import type { Description } from "../../models/family.ts";
 import { loadSharp } from "../data/sharp.ts";
-import { encodePng } from "../generation/pictures.ts";
+import { encodePng } from "../data/png.ts";
 import { colourOf, spectral } from "./pictures.ts";
 
 /** What a prediction's numbers are: metres up to a largest one, or inverse depth up to scale and shift. */

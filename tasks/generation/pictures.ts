@@ -1,15 +1,11 @@
 /**
- * Samples as pictures: many in one grid, as PNG.
+ * Samples as pictures: many in one grid.
  *
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import type { ImageExample } from "../data/dataset.ts";
-import { loadSharp } from "../data/sharp.ts";
+import type { Pixels } from "../data/png.ts";
 import { toBytes } from "./preprocess.ts";
-
-/** Plain pixels. */
-export type Pixels = Omit<ImageExample, "label">;
 
 /** How a grid is laid out. */
 export interface GridOptions {
@@ -64,17 +60,4 @@ export function imageGrid(values: Float32Array, shape: readonly number[], option
     }
   }
   return { pixels, height: gridHeight, width: gridWidth, channels };
-}
-
-/**
- * A picture as the bytes of a PNG file.
- *
- * @param picture Its pixels, of 1 or 3 channels
- */
-export async function encodePng({ pixels, height, width, channels }: Pixels): Promise<Uint8Array> {
-  const sharp = await loadSharp();
-  const { data } = await sharp(pixels, { raw: { width, height, channels } }).png().toBuffer({
-    resolveWithObject: true,
-  });
-  return new Uint8Array(data);
 }

@@ -15,6 +15,7 @@ import { asConditionalDiffusion, type ConditionalDiffusion, type Model } from ".
 import { matchClasses, sameClasses, someNames } from "../data/classes.ts";
 import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
 import { imageDataForms, imageFacts, openImageData } from "../data/open.ts";
+import { encodePng, type Pixels } from "../data/png.ts";
 import { isLabelledImage, type LabelledImage, ownImages } from "../data/own.ts";
 import { heldBytes } from "../data/held.ts";
 import { holdOutImages } from "../data/validation.ts";
@@ -41,7 +42,7 @@ import { openFeatures } from "./features.ts";
 import { samplingGrid } from "./grid.ts";
 import { samplingNeeds } from "./needs.ts";
 import { diffusionInput, generationObjective } from "./objective.ts";
-import { encodePng, imageGrid, type Pixels } from "./pictures.ts";
+import { imageGrid } from "./pictures.ts";
 import { distanceTitle, unfitGeneration } from "./fit.ts";
 import { generationRecipeFor } from "./recipe.ts";
 import { classNumber, sampleClasses } from "./sample.ts";

@@ -22,8 +22,17 @@ import { type MultiLabelBatch, type MultiLabelMetrics, multiLabelMetrics } from 
 import { EVALUATION_BATCH, type EvaluationFeed, transformOptions } from "./feed.ts";
 import type { LabelFit } from "./labels.ts";
 
-/** A model's logits of every batch of test data. */
-async function* evaluationBatches(
+/**
+ * A model's logits of every batch of test data.
+ *
+ * @param layer The model
+ * @param params Its parameters
+ * @param image What it expects of pixels
+ * @param dataset Test data
+ * @param limit Use only a fixed choice of so many
+ * @param feed See {@linkcode EvaluationFeed}
+ */
+export async function* evaluationBatches(
   layer: Layer,
   params: Params,
   image: ImageInput,

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Augmentation } from "../data/augment.ts";
-import { boolean, fromRecipe, type SettingsOf, text } from "../trainer/setting.ts";
+import { boolean, fromRecipe, integer, type SettingsOf, text } from "../trainer/setting.ts";
 
 /** Settings of image classification alone. */
 export interface ClassificationSettings {
@@ -14,6 +14,8 @@ export interface ClassificationSettings {
   readonly classWeights?: string;
   /** Names of a list's columns, `file=photo,label=breed`. */
   readonly columns?: string;
+  /** Pictures classified after training, for the report to show what is mistaken for what. */
+  readonly samples?: number;
 }
 
 /** Their declarations. */
@@ -25,6 +27,11 @@ export const classificationSettings: SettingsOf<ClassificationSettings> = {
   columns: text({
     help: "columns of a list with other names, such as file=photo,label=breed (or labels=tags, split=fold)",
     value: "NAME=COLUMN,...",
+  }),
+  samples: integer({
+    aside: true,
+    help: "pictures held out that are classified after training, to show mistakes; 0 for none (default 200)",
+    min: 0,
   }),
   augment: fromRecipe(boolean({ help: "crops and mirroring of images (default: true except for digits and letters)" })),
 };

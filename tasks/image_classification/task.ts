@@ -35,6 +35,7 @@ import type { Reporter } from "../trainer/observe.ts";
 import { evaluateFitted, scalarMetrics } from "./evaluate.ts";
 import { EVALUATION_BATCH, type FeedSettings, squareImages, transformOptions } from "./feed.ts";
 import { fitForEvaluation, fitForTraining, type LabelFit, takesSeveral } from "./labels.ts";
+import { showMistakes } from "./mistakes.ts";
 import { classificationObjective } from "./objective.ts";
 import { classesOfPictures, type ClassProbability, predictClasses } from "./predict.ts";
 import { recipeFor } from "./recipe.ts";
@@ -49,6 +50,9 @@ export interface AdaptedModel {
   /** Its adapted layer, head trainable. */
   readonly layer: Layer;
 }
+
+/** Pictures that mistakes are looked for in where no number is given. */
+const SAMPLES = 200;
 
 /** The head is trained with every method. */
 const HEAD: readonly string[] = ["head"];
@@ -109,7 +113,7 @@ async function open(
   for (const note of [...data.notes ?? [], ...notes]) reporter.line(`note: ${note}`);
   const layer = methodOn(model, run, HEAD);
   const image = squareImages(model);
-  const { classWeights: setting } = run.own;
+  const { classWeights: setting, samples = SAMPLES } = run.own;
   const weights = setting === undefined ? undefined : await classWeightsOf(setting, data.train, fit);
   const examples = Math.min(run.limit ?? Infinity, data.train.size);
   const onDevice = staysOnDevice(
@@ -131,6 +135,10 @@ async function open(
       fit,
       weights,
     ),
+    show: samples === 0 || fit.several ? undefined : async (params, folder) => {
+      const limit = Math.min(samples, run.limit ?? Infinity);
+      await showMistakes(layer, params, image, data.test, { ...run, ...saying(reporter), fit, limit }, folder);
+    },
   };
 }
 

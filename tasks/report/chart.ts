@@ -21,6 +21,8 @@ export interface Series {
   readonly band?: readonly (readonly [x: number, low: number, high: number])[];
   /** Whether points are marked; a single one always is. */
   readonly marked?: boolean;
+  /** A smoother course of the same, before which the line is faint. */
+  readonly smooth?: readonly Point[];
 }
 
 /** An axis. */
@@ -108,7 +110,7 @@ function look(i: number): { readonly stroke: string; readonly fill: string } {
   return { stroke: `s${i % 6}${i < 6 ? "" : " dashed"}`, fill: `f${i % 6}` };
 }
 
-function drawn({ points, band = [], marked }: Series, i: number, x: Scale, y: Scale): Markup {
+function drawn({ points, band = [], marked, smooth }: Series, i: number, x: Scale, y: Scale): Markup {
   const { stroke, fill } = look(i);
   const place = ([a, b]: Point) => `${x.at(a)},${y.at(b)}`;
   const outline: readonly Point[] = [
@@ -117,13 +119,47 @@ function drawn({ points, band = [], marked }: Series, i: number, x: Scale, y: Sc
   ];
   return [
     ...(band.length === 0 ? [] : [element("polygon", { class: `band ${fill}`, points: outline.map(place).join(" ") })]),
-    ...(points.length < 2
+    ...(points.length < 2 ? [] : [element("polyline", {
+      class: `series ${stroke}${smooth === undefined ? "" : " faint"}`,
+      points: points.map(place).join(" "),
+    })]),
+    ...(smooth === undefined
       ? []
-      : [element("polyline", { class: `series ${stroke}`, points: points.map(place).join(" ") })]),
+      : [element("polyline", { class: `series ${stroke}`, points: smooth.map(place).join(" ") })]),
     ...(marked || points.length === 1
       ? points.map(([a, b]) => element("circle", { class: fill, cx: x.at(a), cy: y.at(b), r: 2.5 }))
       : []),
   ].join("");
+}
+
+/** Strips of a plot at most: each is as long in a page as twenty points. */
+const MOST_STRIPS = 40;
+
+/** Strips of the plot, for some or all x of its lines, which say the values there where a pointer rests: no script is needed. */
+function strips(
+  series: readonly Series[],
+  x: Axis,
+  across: Scale,
+  [left, right]: Point,
+  [top, bottom]: Point,
+): readonly Markup[] {
+  const all = [...new Set(series.flatMap(({ points }) => points.map(([at]) => at)))].sort((a, b) => a - b);
+  const each = Math.ceil(all.length / MOST_STRIPS);
+  const found = all.filter((_, i) => (all.length - 1 - i) % each === 0);
+  const text = (value: number) => `${Number(value.toPrecision(4))}`;
+  return found.map((at, i) => {
+    const begin = i === 0 ? left : (across.at(found[i - 1]) + across.at(at)) / 2;
+    const end = i === found.length - 1 ? right : (across.at(at) + across.at(found[i + 1])) / 2;
+    const values = series.flatMap(({ name, points }) =>
+      points.filter(([own]) => own === at).map(([, value]) => `${name} ${text(value)}`)
+    );
+    const middle = px((begin + end) / 2);
+    return element(
+      "line",
+      { class: "strip", x1: middle, x2: middle, y1: top, y2: bottom, "stroke-width": px(Math.max(end - begin, 0.1)) },
+      element("title", {}, escaped([`${x.label.split(";")[0]} ${text(at)}`, ...values].join("\n"))),
+    );
+  });
 }
 
 /**
@@ -159,6 +195,7 @@ function group({ title, x, y, series, diagonal }: Chart): Markup {
       : label("tick", 12, middle, y.label, { "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` }),
     ...(diagonal ? [line("equal", across.at(0), upward.at(0), across.at(1), upward.at(1))] : []),
     ...shown.map((each, i) => drawn(each, i, across, upward)),
+    ...strips(shown, x, across, [left, right], [top, bottom]),
   ].join("");
 }
 
@@ -239,4 +276,26 @@ export function thinned(name: string, points: readonly Point[]): { readonly seri
       band: parts.map(({ x, ys }) => [x, Math.min(...ys), Math.max(...ys)] as const),
     },
   };
+}
+
+/** Fewer points are seen well enough as they are. */
+const LEAST_SMOOTHED = 30;
+
+/**
+ * The course of noisy values: m_t = w m_{t-1} + (1 - w) y_t, divided by 1 - w^t, which takes away what it begins with. Its
+ * weight is that of a window of a tenth of the points.
+ *
+ * @param points All points, in order of x
+ * @returns None of fewer than 30 points
+ */
+export function smoothed(points: readonly Point[]): readonly Point[] | undefined {
+  const finite = points.filter(([, y]) => isDrawable(y));
+  if (finite.length < LEAST_SMOOTHED) return undefined;
+  const weight = 1 - 2 / (finite.length / 10 + 1);
+  let [moment, bias] = [0, 1];
+  return finite.map(([x, y]): Point => {
+    moment = weight * moment + (1 - weight) * y;
+    bias *= weight;
+    return [x, moment / (1 - bias)];
+  });
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { LogRecord } from "../trainer/log.ts";
-import { type Chart, charts, type Point, type Series, thinned } from "./chart.ts";
+import { type Chart, charts, type Point, type Series, smoothed, thinned } from "./chart.ts";
 import type { Markup } from "./markup.ts";
 
 /** What the log's names mean. */
@@ -52,8 +52,9 @@ export function curves(records: readonly LogRecord[]): readonly Markup[] {
   const trained = own.map((name) => {
     const { series, each } = thinned("training", pointsOf(records, (record) => record[name]));
     const beside = name === "loss" ? evaluated(name) : [];
+    const smooth = name === "lr" ? undefined : smoothed(series.points);
     const more = beside.length > 0 ? [{ name: "evaluation", points: beside, marked: true }] : [];
-    return chartOf(TITLES[name] ?? name, [series, ...more], each);
+    return chartOf(TITLES[name] ?? name, [{ ...series, smooth }, ...more], each);
   });
   const metrics = names(evaluations.map(evaluationOf))
     .filter((name) => name !== "count" && !(name === "loss" && own.includes("loss")))

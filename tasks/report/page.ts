@@ -110,6 +110,12 @@ const OTHERS: readonly Showing[] = [
   ["deciding.better", "better is", shown],
   ["best.value", "best value", shown],
   ["best.step", "step of the best value", shown],
+  ["plannedPeakBytes", "planned peak of a step's tensors", megabytes],
+  ["versions.onelora", "onelora", shown],
+  ["versions.deno", "Deno", shown],
+  ["versions.v8", "V8", shown],
+  ["versions.tfjs", "TensorFlow.js", shown],
+  ["versions.target", "system", shown],
 ];
 
 /** Rows with names and units of their own where there are some. */
@@ -169,7 +175,9 @@ function picture({ name, caption, png, width }: Shown): Markup {
 
 function told({ name, text }: Told): Markup {
   const content = name.endsWith(".md") ? markdown(text) : element("pre", {}, escaped(text));
-  return section(name, "text", [content]);
+  // Its name in words: `answers.md` is "Answers".
+  const words = name.replace(/\.(md|txt)$/, "").replaceAll(/[-_]+/g, " ");
+  return section(words.replace(/^./, (first) => first.toUpperCase()), "text", [content]);
 }
 
 /** Lets the page load nothing and run nothing, whatever is in it. */

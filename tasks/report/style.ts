@@ -20,6 +20,9 @@ svg .equal { stroke: var(--soft); stroke-dasharray: 4 3; }
 svg .series { fill: none; stroke-width: 1.5; stroke-linejoin: round; }
 svg .band { stroke: none; opacity: .18; }
 svg .dashed { stroke-dasharray: 5 3; }
+svg .faint { opacity: .35; }
+svg .strip { stroke: transparent; }
+svg .strip:hover { stroke: var(--soft); opacity: .25; }
 ${
   Array.from({ length: 6 }, (_, i) => `svg .s${i} { stroke: var(--c${i}); } svg .f${i} { fill: var(--c${i}); }`).join(
     "\n",
@@ -34,11 +37,13 @@ body { margin: 2rem auto; padding: 0 1rem; max-width: 62rem; background: var(--p
 h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 p, figcaption, th { color: var(--soft); }
-.charts, .pictures, .tables { display: grid; gap: 1rem 2rem; grid-template-columns: repeat(auto-fill, minmax(26rem, 1fr)); }
+.charts, .tables { display: grid; gap: 1rem 2rem; grid-template-columns: repeat(auto-fill, minmax(26rem, 1fr)); }
+.pictures { display: flex; flex-wrap: wrap; gap: 1rem 2rem; }
+.pictures figure { width: min-content; max-width: 100%; }
 .charts svg { width: 100%; height: auto; }
 .wide svg { width: 100%; height: auto; }
 figure { margin: 0; }
-figure img { max-width: 100%; min-width: 12rem; image-rendering: pixelated; }
+figure img { min-width: 12rem; max-width: min(62rem, 100vw - 2rem); image-rendering: pixelated; }
 figcaption { white-space: pre-wrap; overflow-wrap: anywhere; }
 table { border-collapse: collapse; }
 th, td { padding: .15rem 1.5rem .15rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
@@ -46,5 +51,5 @@ th, td { padding: .15rem 1.5rem .15rem 0; text-align: left; vertical-align: top;
 th { font-weight: normal; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .text { overflow-x: auto; }
-@media (max-width: 32rem) { .charts, .pictures, .tables { grid-template-columns: 1fr; } }
+@media (max-width: 32rem) { .charts, .tables { grid-template-columns: 1fr; } }
 `;

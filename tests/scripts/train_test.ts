@@ -103,8 +103,12 @@ Deno.test("train writes its settings, a line a step, a summary, the adapter and 
   );
   assertStringIncludes(await Deno.readTextFile(`${run}/report.html`), "with 1lora");
   const [events] = Array.from(Deno.readDirSync(run), ({ name }) => name).filter((name) => name.startsWith("events."));
-  // The version, six steps.
-  assertEquals(recordsIn(await Deno.readFile(`${run}/${events}`)).length, 7);
+  const mistakes = Array.from(Deno.readDirSync(`${run}/pictures`), ({ name }) => name).filter((name) =>
+    name.endsWith(".png")
+  );
+  assert(mistakes.length > 0 && mistakes.length <= 12, `${mistakes.length}`);
+  // The version, six steps, and what is mistaken.
+  assertEquals(recordsIn(await Deno.readFile(`${run}/${events}`)).length, 7 + mistakes.length);
   await using last = await openSafetensors(`${run}/checkpoint/last.safetensors`);
   assertEquals(JSON.parse(last.metadata.progress).step, 6);
   await using best = await openSafetensors(`${run}/checkpoint/best.safetensors`);
@@ -203,8 +207,19 @@ for (const backend of await available("wasm", "tensorflow", "cpu")) {
 for (const backend of await available("wasm", "tensorflow", "cpu")) {
   Deno.test(`a signal is seen between the batches of an evaluation (${backend})`, async () => {
     const run = `${folder}/evaluating-${backend}`;
-    // Ten thousand pictures to judge by.
-    const settings = ["--backend", backend, "--batch-size", "2", "--steps", "9", "--eval-every", "4"];
+    // Ten thousand pictures to judge by, ten at a time, which plain JavaScript takes two seconds for.
+    const settings = [
+      "--backend",
+      backend,
+      "--batch-size",
+      "2",
+      "--steps",
+      "9",
+      "--eval-every",
+      "4",
+      "--eval-batch",
+      "10",
+    ];
     const running = start("train", "--data", "mnist", ...settings, "--out", run);
     await reached(run, 3, running);
     await new Promise((resolve) => setTimeout(resolve, 250));

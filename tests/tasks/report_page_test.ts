@@ -97,7 +97,7 @@ Deno.test("a report shows results, curves, pictures, texts and settings of a run
     const shown = texts.map((text) => text.trim());
     const expected = [
       ...["lora", "vit-micro", "0.90991", "4,608 (0.57 %)", "970 (0.12 %)", "807,946"],
-      ...["1,200", "1 h 2 min 3 s", "149 ms", "304 MB", "versions.onelora", "9.8.7", "0.008"],
+      ...["1,200", "1 h 2 min 3 s", "149 ms", "304 MB", "onelora", "9.8.7", "0.008"],
       ...["Loss", "Learning rate", "accuracy, evaluated", "Error distribution", "Calibration"],
       ...["samples after 200 steps", "step-1000", "Answers side by side", "1 + 1?", "Or <2>?", "lora: wrong"],
     ];
