@@ -148,9 +148,8 @@ function gatherHosts(rows: readonly Rows[], hosts: readonly HostTensor[]): HostT
 }
 
 /** Gives back what was read of a file where the engine has a copy: else it stays until some 64 MB of such garbage are looked for. */
-function giveBack(read: readonly { readonly buffer: ArrayBufferLike }[]): void {
-  if (engineInUse().copies !== true) return;
-  for (const { buffer } of read) if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0);
+function giveBack(...read: readonly ArrayBufferView[]): void {
+  if (engineInUse().copies === true) release(...read);
 }
 
 /** Reads rows of a checkpoint's tensors as one tensor. */
@@ -168,7 +167,7 @@ async function readRows(
   if (blocks !== undefined && stays(blocks)) {
     const read = await checkpoint.readBlocks!(key);
     const tensor = heldQuantised(read);
-    giveBack([read.bytes]);
+    giveBack(read.bytes);
     return tensor;
   }
   const hosts: HostTensor[] = [];
@@ -179,7 +178,7 @@ async function readRows(
   const given: HostTensor = kept === undefined ? { dtype: "F32", shape: host.shape, data: toFloat32(host) } : host;
   const tensor = kept === undefined ? toTensor(given) : held(host, kept);
   if (kept === undefined) engineInUse().settle?.(tensor);
-  giveBack([...hosts, host, given].map(({ data }) => data));
+  giveBack(...[...hosts, host, given].map(({ data }) => data));
   // An engine that copies some of it loses only what it was not given itself.
   const isGiven = kept === undefined ? given.data === host.data : isHalfForm(kept);
   if (!isGiven && engineInUse().settle !== undefined) release(...hosts.map(({ data }) => data), host.data);
