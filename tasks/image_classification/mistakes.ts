@@ -10,6 +10,7 @@ import type { Params } from "../../dsl/tree.ts";
 import type { ImageInput } from "../../models/image_input.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { encodePng, type Pixels } from "../data/png.ts";
+import { plain, row } from "../report/markdown_table.ts";
 import { evaluationBatches } from "./evaluate.ts";
 import type { EvaluationFeed } from "./feed.ts";
 import type { LabelFit } from "./labels.ts";
@@ -55,13 +56,6 @@ function pictureOf(values: Float32Array, { height, width, channels, mean, std }:
   return { pixels, height, width, channels };
 }
 
-/** A row of a table in Markdown. */
-function row(cells: readonly unknown[]): string {
-  return `| ${
-    cells.map((cell) => `${cell}`.replaceAll(/[|\\\n]/g, (each) => each === "\n" ? " " : `\\${each}`)).join(" | ")
-  } |`;
-}
-
 /**
  * A page of what classes are taken for, in Markdown.
  *
@@ -74,14 +68,17 @@ export function confusionPage(classes: readonly string[], counts: Float64Array):
   const right = classes.reduce((sum, _, i) => sum + counts[i * size + i], 0);
   const intro = `Of ${seen} pictures held out of training ${right} were classified correctly.`;
   if (size <= WHOLE_TABLE) {
-    const rows = classes.map((name, i) => row([name, ...counts.subarray(i * size, (i + 1) * size)]));
+    const rows = classes.map((name, i) => row([plain(name), ...counts.subarray(i * size, (i + 1) * size)]));
     const rule = `| --- |${" ---: |".repeat(size)}`;
-    return [`${intro} Rows: the class; columns: the answer.`, "", row(["", ...classes]), rule, ...rows, ""].join("\n");
+    return [`${intro} Rows: the class; columns: the answer.`, "", row(["", ...classes.map(plain)]), rule, ...rows, ""]
+      .join("\n");
   }
   const wrong = Array.from(counts, (count, place) => [count, Math.floor(place / size), place % size] as const)
     .filter(([count, label, answer]) => count > 0 && label !== answer)
     .sort(([a], [b]) => b - a);
-  const rows = wrong.slice(0, ROWS).map(([count, label, answer]) => row([classes[label], classes[answer], count]));
+  const rows = wrong.slice(0, ROWS).map(([count, label, answer]) =>
+    row([plain(classes[label]), plain(classes[answer]), count])
+  );
   const most = wrong.length > ROWS ? ` The ${ROWS} most frequent of ${wrong.length} kinds of mistakes:` : "";
   return [`${intro}${most}`, "", row(["class", "answer", "pictures"]), "| --- | --- | ---: |", ...rows, ""].join("\n");
 }

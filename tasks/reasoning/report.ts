@@ -3,17 +3,9 @@
  *
  * @module
  */
+import { plain, row } from "../report/markdown_table.ts";
 import type { ComparedAnswers } from "../trainer/task.ts";
 import { isSameAnswer } from "./answers/answer.ts";
-
-/** Text that Markdown shows as it is, in one line of a table. */
-function plain(text: string): string {
-  return text.trim().replaceAll(/[\\`*_{}[\]()<>#+\-.!|$~&]/g, "\\$&").replaceAll(/\r?\n/g, "<br>");
-}
-
-function row(cells: readonly string[]): string {
-  return `| ${cells.join(" | ")} |`;
-}
 
 /**
  * A Markdown report: under each question the true answer and, side by side, the others, each marked right or wrong by
