@@ -2,7 +2,6 @@
 import { assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Program } from "../../dsl/compile/program.ts";
-import { replayer } from "../../dsl/compile/replay.ts";
 import { joinProducts } from "../../dsl/compile/tensorflow/join_products.ts";
 import { multiplyColumns, multiplyRankOne } from "../../dsl/compile/tensorflow/rank_one.ts";
 import { addBiasesAgain } from "../../dsl/compile/tensorflow/values.ts";
@@ -10,8 +9,8 @@ import { simplify } from "../../dsl/compile/mod.ts";
 import { removeDead } from "../../dsl/compile/passes.ts";
 import { trace } from "../../dsl/compile/trace.ts";
 import { adapt } from "../../adapters/mod.ts";
-import { apply, gaussian, init, isTrainable, key, linear, partition, useBackend } from "../../dsl/mod.ts";
-import { assertClose, withoutLeaks } from "../support/compare.ts";
+import { apply, gaussian, init, isTrainable, key, linear, partition } from "../../dsl/mod.ts";
+import { changedBy, testTidily } from "../support/passes.ts";
 
 /** Products of matrices, by the shape of what they make. */
 function products({ calls, types }: Program): readonly string[] {
@@ -29,22 +28,7 @@ function changed(
   pass: (program: Program) => Program,
 ): readonly [Program, Program] {
   const before = simplify(trace((inputs) => f(inputs), given.map(({ shape, dtype }) => ({ shape, dtype }))));
-  const after = pass(before);
-  const replayers = [before, after].map((program) => replayer(program));
-  const [expected, found] = replayers.map((each) => each.run([...given]));
-  replayers.forEach((each) => each.dispose());
-  expected.forEach((tensor, i) => assertClose(found[i], tensor, 1e-5, `result ${i}`));
-  return [before, after];
-}
-
-function test(name: string, body: () => void): void {
-  Deno.test(name, async () => {
-    await useBackend("cpu");
-    await withoutLeaks(() => {
-      tf.tidy(body);
-      return Promise.resolve();
-    });
-  });
+  return changedBy(pass, before, given);
 }
 
 /** Gradients of three projections of the same activations, as attention has them, for a method. */
@@ -67,7 +51,7 @@ function projections(method: string): readonly [(inputs: readonly tf.Tensor[]) =
 }
 
 for (const [method, gradients] of [["all", ["240,72"]], ["bitfit", []], ["1lora", ["10,1", "240,1"]]] as const) {
-  test(`${method}: three products of the same activations are one, and so are their gradients`, () => {
+  testTidily(`${method}: three products of the same activations are one, and so are their gradients`, () => {
     const [f, given] = projections(method);
     const prepared = (program: Program) => multiplyRankOne(program);
     const [, after] = changed(f, given, (program) => removeDead(joinProducts(prepared(program))));
@@ -75,7 +59,7 @@ for (const [method, gradients] of [["all", ["240,72"]], ["bitfit", []], ["1lora"
   });
 }
 
-test("products stay where something else reads what they are of, or where weights depend on them", () => {
+testTidily("products stay where something else reads what they are of, or where weights depend on them", () => {
   const given = [[10, 72], [80, 72], [80, 72], [80, 72]].map(of);
   // The results themselves, and a product that reads one: parts of a matrix would be copied for both.
   const outputs = ([x, ...weights]: readonly tf.Tensor[]) => weights.map((w) => tf.matMul(x, w, false, true));
@@ -97,7 +81,7 @@ test("products stay where something else reads what they are of, or where weight
   );
 });
 
-test("products of a matrix and a column are sums", () => {
+testTidily("products of a matrix and a column are sums", () => {
   const given = [[130, 140], [140, 1], [130, 1], [1, 140]].map(of);
   const f = ([x, column, other, row]: readonly tf.Tensor[]) => [
     tf.matMul(x, column),
@@ -110,7 +94,7 @@ test("products of a matrix and a column are sums", () => {
   assertEquals(products(changed(([x, column]) => [tf.matMul(x, column)], small, multiplyColumns)[1]).length, 1);
 });
 
-test("what is added to a product is added again for a reader that comes much later", () => {
+testTidily("what is added to a product is added again for a reader that comes much later", () => {
   const given = [[300, 128], [128, 128], [128]].map(of);
   const f = ([x, w, bias]: readonly tf.Tensor[]) => {
     const sum = tf.add(tf.matMul(x, w), bias);

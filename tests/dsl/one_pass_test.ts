@@ -3,14 +3,13 @@ import { assert, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Pass } from "../../dsl/compile/passes.ts";
 import type { Program } from "../../dsl/compile/program.ts";
-import { replayer } from "../../dsl/compile/replay.ts";
 import { halve } from "../../dsl/compile/tensorflow/half.ts";
 import { centreSoftmaxGradients, joinColumnSums } from "../../dsl/compile/tensorflow/one_pass.ts";
 import { asRows } from "../../dsl/compile/tensorflow/rows.ts";
 import { simplify } from "../../dsl/compile/mod.ts";
 import { trace } from "../../dsl/compile/trace.ts";
-import { attention, useBackend } from "../../dsl/mod.ts";
-import { assertClose, withoutLeaks } from "../support/compare.ts";
+import { attention } from "../../dsl/mod.ts";
+import { changedBy, testTidily } from "../support/passes.ts";
 
 type Function = (inputs: readonly tf.Tensor[]) => tf.Tensor[];
 
@@ -22,29 +21,14 @@ function of(shape: readonly number[], seed: number, mean = 0): tf.Tensor {
 function changed(f: Function, given: readonly tf.Tensor[], pass: Pass): readonly [Program, Program] {
   const types = given.map(({ shape, dtype }) => ({ shape, dtype }));
   const before = simplify(asRows(simplify(trace((inputs) => f(inputs), types, { whole: true }))));
-  const after = pass(before);
-  const replayers = [before, after].map((program) => replayer(program));
-  const [expected, found] = replayers.map((each) => each.run([...given]));
-  replayers.forEach((each) => each.dispose());
-  expected.forEach((tensor, i) => assertClose(found[i], tensor, 1e-5, `result ${i}`));
-  return [before, after];
+  return changedBy(pass, before, given);
 }
 
 function count({ calls }: Program, kernel: string): number {
   return calls.filter((call) => call.kernel === kernel).length;
 }
 
-function test(name: string, body: () => void): void {
-  Deno.test(name, async () => {
-    await useBackend("cpu");
-    await withoutLeaks(() => {
-      tf.tidy(body);
-      return Promise.resolve();
-    });
-  });
-}
-
-test("gradients of a softmax are computed from centred rows", () => {
+testTidily("gradients of a softmax are computed from centred rows", () => {
   const mask = tf.tensor2d([[0, -1e9, -1e9], [0, 0, -1e9], [0, 0, 0]]);
   for (const given of [undefined, mask]) {
     const f: Function = ([q, k, v, dy]) => {
@@ -59,7 +43,7 @@ test("gradients of a softmax are computed from centred rows", () => {
   }
 });
 
-test("what is no softmax is not centred", () => {
+testTidily("what is no softmax is not centred", () => {
   const f: Function = ([y, dy]) => {
     const product = tf.mul(y, dy);
     return [tf.sub(product, tf.mul(y, tf.sum(product, 1, true)))];
@@ -74,7 +58,7 @@ const columnSums: Function = ([a, b, c]) => {
   return [tf.concat([x, tf.reshape(y, [-1])]), tf.mul(z, 2), tf.neg(x)];
 };
 
-test("sums down the columns of many rows are added up together", () => {
+testTidily("sums down the columns of many rows are added up together", () => {
   const given = [of([1156, 3], 1), of([1156, 5], 2), of([1024, 4], 3)];
   const [, after] = changed(columnSums, given, joinColumnSums);
   // Parts of both, and both; of other numbers of parts there is one alone, which stays.
@@ -85,7 +69,7 @@ test("sums down the columns of many rows are added up together", () => {
   assertEquals(shapes.map((shape) => `${shape}`).sort(), ["34,3", "34,5", "4", "8"]);
 });
 
-test("sums that products wait for, few rows, and rows without a divisor near their root stay", () => {
+testTidily("sums that products wait for, few rows, and rows without a divisor near their root stay", () => {
   const f: Function = ([a, b, c]) => {
     const early = tf.sum(a, 0, true);
     return [tf.matMul(early as tf.Tensor2D, b as tf.Tensor2D), tf.sum(b, 0), tf.sum(c, 0), tf.sum(tf.square(c), 0)];
@@ -95,7 +79,7 @@ test("sums that products wait for, few rows, and rows without a divisor near the
   assertEquals(after.calls.length, before.calls.length);
 });
 
-test("parts of sums stay in float32 where else bf16 is used", () => {
+testTidily("parts of sums stay in float32 where else bf16 is used", () => {
   const f: Function = ([x, w, b]) => {
     const y = tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D);
     return [tf.sum(tf.mul(y, b), 0), tf.sum(tf.square(y), 0)];
