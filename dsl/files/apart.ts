@@ -21,16 +21,23 @@ export interface Apart<Request, Answer> {
    *
    * @param request What is wanted, as plain data
    * @param attempted What is being done, for the error line
-   * @param seconds How long it may take
-   * @throws OneloraError as the thread's own, or for one that passes its bounds
+   * @param seconds How long the processor may be at it; waiting for it, or for a disk, counts a quarter, and the thread's start not
+   * @throws OneloraError as the thread's own; {@linkcode Unanswered} for one that passes its bounds
    */
   readonly ask: (request: Request, attempted: string, seconds: number) => Promise<Answer>;
   /** Ends the thread; what it has not answered fails. */
   readonly close: () => Promise<void>;
 }
 
+/** A thread came to no answer: it went beyond its bounds, or ended. */
+export class Unanswered extends OneloraError {}
+
+/** Work that is no doing of the bytes, such as fetching a reader: its time does not count. */
+export type Aside = <Result>(work: () => Promise<Result>) => Promise<Result>;
+
 /** What a thread says. */
 type Said<Answer> =
+  | { readonly counted: boolean }
   | { readonly answer: Answer }
   | { readonly problem: Problem; readonly exitCode: 1 | 2 }
   | { readonly message: string };
@@ -48,6 +55,53 @@ function buffersIn(value: unknown, found: Set<ArrayBuffer> = new Set()): Readonl
 function startable(module: URL): URL {
   if (module.protocol === "file:") return module;
   return new URL(`data:text/javascript,${encodeURIComponent(`import ${JSON.stringify(module.href)};`)}`);
+}
+
+/** What node's threads have since its version 24. */
+interface Metered {
+  /** Microseconds of the processor that a thread has used; fails for one that has ended. */
+  readonly cpuUsage: () => Promise<{ readonly user: number; readonly system: number }>;
+}
+
+/** Milliseconds between two looks at what a thread has used. */
+const LOOK = 100;
+
+/** What a millisecond counts in which the processor was elsewhere: on a busy machine, or waiting for a disk. */
+const WAITING = 1 / 4;
+
+/**
+ * Counts what a thread takes for its work, while it is told to.
+ *
+ * @param thread The thread
+ * @param allowed Milliseconds of work
+ * @param late Called when they are over
+ */
+function countWork(thread: Worker, allowed: number, late: () => void): { readonly count: (counted: boolean) => void } {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let round = 0;
+  let spent = 0;
+  const { cpuUsage } = thread as Worker & Metered;
+  const used = async () => {
+    const { user, system } = await cpuUsage.call(thread);
+    return (user + system) / 1000;
+  };
+  const count = (counted: boolean) => {
+    const current = ++round;
+    clearTimeout(timer);
+    let before: number | undefined;
+    const look = async () => {
+      // A thread that has ended says so itself.
+      const now = await used().catch(() => before);
+      if (round !== current) return;
+      // Only time of the processor and looks count: while this thread was busy, an answer may have come.
+      if (before !== undefined) spent += Math.max(now! - before, WAITING * LOOK);
+      before = now;
+      if (spent >= allowed) late();
+      else timer = setTimeout(look, LOOK);
+    };
+    if (counted) look();
+  };
+  return { count };
 }
 
 /**
@@ -69,17 +123,15 @@ export function apart<Request, Answer>(module: URL, { megabytes }: Budget): Apar
     const thread = worker ??= new threads.Worker(startable(module), {
       resourceLimits: { maxOldGenerationSizeMb: megabytes },
     });
-    const { promise, resolve, reject } = Promise.withResolvers<Said<Answer>>();
+    const { promise, resolve, reject } = Promise.withResolvers<Exclude<Said<Answer>, { readonly counted: boolean }>>();
     const allowed = `an answer within ${seconds} s and ${megabytes} MB`;
-    const late = setTimeout(
-      () => reject(new OneloraError({ attempted, found: "no end of it", allowed })),
-      seconds * 1000,
-    );
-    const failed = (found: string) => reject(new OneloraError({ attempted, found, allowed }));
-    const onExit = () => failed("a thread that ended");
+    const failed = (found: string) => reject(new Unanswered({ attempted, found, allowed }));
+    const meter = countWork(thread, 1000 * seconds, () => failed("no end of it"));
+    const onMessage = (said: Said<Answer>) => "counted" in said ? meter.count(said.counted) : resolve(said);
     // It keeps the process alive only while it is asked.
     thread.ref();
-    thread.on("message", resolve).on("error", (error) => failed(firstLine(error))).on("exit", onExit);
+    thread.on("message", onMessage).on("error", (error) => failed(firstLine(error)))
+      .on("exit", () => failed("a thread that ended"));
     try {
       thread.postMessage(request);
       const said = await promise;
@@ -91,7 +143,7 @@ export function apart<Request, Answer>(module: URL, { megabytes }: Budget): Apar
       if (await promise.then(() => false, () => true)) await end();
       throw error;
     } finally {
-      clearTimeout(late);
+      meter.count(false);
       thread.removeAllListeners();
       thread.unref();
     }
@@ -111,18 +163,26 @@ export function apart<Request, Answer>(module: URL, { megabytes }: Budget): Apar
  *
  * @param answer What is done with each
  */
-export function serveApart<Request, Answer>(answer: (request: Request) => Promise<Answer>): void {
+export function serveApart<Request, Answer>(answer: (request: Request, aside: Aside) => Promise<Answer>): void {
   // Libraries that read several things at once leave promises behind when one of them fails.
   globalThis.addEventListener("unhandledrejection", (event) => event.preventDefault());
+  const { parentPort } = builtin("node:worker_threads");
+  const count = (counted: boolean) => parentPort!.postMessage({ counted } satisfies Said<Answer>);
+  const aside: Aside = async (work) => {
+    count(false);
+    const result = await work();
+    count(true);
+    return result;
+  };
   const said = async (request: Request): Promise<Said<Answer>> => {
+    count(true);
     try {
-      return { answer: await answer(request) };
+      return { answer: await answer(request, aside) };
     } catch (error) {
       if (error instanceof OneloraError) return { problem: error.problem, exitCode: error.exitCode };
       return { message: error instanceof Error ? `${error.name}, ${error.message}` : String(error) };
     }
   };
-  const { parentPort } = builtin("node:worker_threads");
   parentPort!.on("message", async (request: Request) => {
     const message = await said(request);
     parentPort!.postMessage(message, [...buffersIn(message)]);

@@ -42,7 +42,14 @@ function start(): Decoder {
   const worker = new Worker(new URL("./decode_thread.ts", import.meta.url), options);
   const waiting = new Map<number, PromiseWithResolvers<unknown> & { readonly name: string }>();
   let count = 0;
+  let late: ReturnType<typeof setTimeout> | undefined;
+  // From one answer to the next, so that nobody's time goes by while others are decoded.
+  const watch = () => {
+    clearTimeout(late);
+    if (waiting.size > 0) late = setTimeout(() => end("no end of it"), 1000 * SECONDS);
+  };
   const end = (found: string) => {
+    clearTimeout(late);
     worker.terminate();
     decoder = undefined;
     for (const { name, reject } of waiting.values()) {
@@ -53,6 +60,7 @@ function start(): Decoder {
   worker.onmessage = ({ data }: MessageEvent<Decoded>) => {
     const asked = waiting.get(data.id);
     waiting.delete(data.id);
+    watch();
     if ("fault" in data) asked?.reject(errorOf(data.fault));
     else asked?.resolve(data.result);
   };
@@ -66,13 +74,9 @@ function start(): Decoder {
       const id = count++;
       const answer = { ...Promise.withResolvers<unknown>(), name: decoding.name };
       waiting.set(id, answer);
-      const late = setTimeout(() => end("no end of it"), 1000 * SECONDS);
-      try {
-        worker.postMessage({ ...decoding, id } satisfies Decoding);
-        return await answer.promise;
-      } finally {
-        clearTimeout(late);
-      }
+      worker.postMessage({ ...decoding, id } satisfies Decoding);
+      if (waiting.size === 1) watch();
+      return await answer.promise;
     },
   };
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { serveApart } from "../../dsl/files/apart.ts";
+import { type Aside, serveApart } from "../../dsl/files/apart.ts";
 import { guarded, openRanged } from "../../dsl/files/file.ts";
 
 // Not literal where they are imported, so that nobody downloads a reader that they have no file for.
@@ -108,12 +108,18 @@ function count(value: bigint | number | undefined, what: string): number {
   throw new RangeError(`${what} of ${value}`);
 }
 
-async function withFile<Result>(path: string, action: (opened: Opened) => Result | Promise<Result>): Promise<Result> {
-  const reader: Reader = await guarded(
-    `fetching ${READER}`,
-    "an npm registry in reach on first use; later uses need no network",
-    () => import(READER),
-  );
+/** Fetches one of npm's packages, which may take its time. */
+async function fetched<Package>(name: string, aside: Aside): Promise<Package> {
+  const allowed = "an npm registry in reach on first use; later uses need no network";
+  return await guarded(`fetching ${name}`, allowed, () => aside(() => import(name)));
+}
+
+async function withFile<Result>(
+  path: string,
+  aside: Aside,
+  action: (opened: Opened) => Result | Promise<Result>,
+): Promise<Result> {
+  const reader = await fetched<Reader>(READER, aside);
   const file = await openRanged(path);
   try {
     return await guarded(`reading ${path}`, "a Parquet file", async () => {
@@ -181,12 +187,13 @@ function plain({ ranges, footer }: Opened): PlainFooter {
 /** Unpackers that refuse pages of absurd sizes before they take memory for them. */
 async function compressorsFor(
   { reader, footer: { row_groups } }: Opened,
+  aside: Aside,
 ): Promise<Readonly<Record<string, Compressor>>> {
   const codecs = row_groups.flatMap(({ columns }) => columns.map(({ meta_data }) => meta_data?.codec ?? ""));
   const others: Readonly<Record<string, Compressor>> =
     codecs.every((codec) => ["UNCOMPRESSED", "SNAPPY", ""].includes(codec))
       ? {}
-      : (await import(COMPRESSORS)).compressors;
+      : (await fetched<{ readonly compressors: Readonly<Record<string, Compressor>> }>(COMPRESSORS, aside)).compressors;
   const snappy: Compressor = (bytes, size) => {
     const into = new Uint8Array(size);
     reader.snappyUncompress(bytes, into);
@@ -205,6 +212,7 @@ async function compressorsFor(
 /** Rows as plain data. */
 async function rows(
   opened: Opened,
+  aside: Aside,
   { columns: wanted, start, end, binary }: Extract<ParquetRequest, { readonly start: number }>,
 ): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const { ranges, footer, reader } = opened;
@@ -231,7 +239,7 @@ async function rows(
     columns: wanted.filter((name) => present.includes(name)),
     rowStart: start,
     rowEnd: end,
-    compressors: await compressorsFor(opened),
+    compressors: await compressorsFor(opened, aside),
     useOffsetIndex: true,
     utf8: !binary,
   });
@@ -241,6 +249,10 @@ async function rows(
   return read;
 }
 
-serveApart<ParquetRequest, unknown>((request) =>
-  withFile<unknown>(request.path, (opened) => "start" in request ? rows(opened, request) : plain(opened))
+serveApart<ParquetRequest, unknown>((request, aside) =>
+  withFile<unknown>(
+    request.path,
+    aside,
+    (opened) => "start" in request ? rows(opened, aside, request) : plain(opened),
+  )
 );
