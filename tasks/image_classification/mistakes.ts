@@ -34,8 +34,8 @@ interface Mistake {
   readonly answer: number;
   /** How sure of that the model is, 0 to 1. */
   readonly probability: number;
-  /** What the model saw of it. */
-  readonly picture: Pixels;
+  /** What the model saw of it, [C, H, W]. */
+  readonly values: Float32Array;
 }
 
 /** The most probable class and its probability, of logits. */
@@ -112,18 +112,19 @@ export async function showMistakes(
       const found = answerOf(logits.subarray(i * classes.length, (i + 1) * classes.length));
       counts[label * classes.length + found.answer]++;
       if (found.answer === label) return undefined;
-      const picture = pictureOf(pixels.subarray(i * size, (i + 1) * size), image);
-      return { ...found, index: indices[i], label, picture };
+      return { ...found, index: indices[i], label, values: pixels.subarray(i * size, (i + 1) * size) };
     });
     surest = [...surest, ...mistakes.filter((each) => each !== undefined)]
       .sort((a, b) => b.probability - a.probability || a.index - b.index)
-      .slice(0, PICTURES);
+      .slice(0, PICTURES)
+      // No batch is kept for one of its pictures.
+      .map((each) => each.values.buffer === pixels.buffer ? { ...each, values: each.values.slice() } : each);
   }
-  for (const [i, { index, label, answer, probability, picture }] of surest.entries()) {
+  for (const [i, { index, label, answer, probability, values }] of surest.entries()) {
     const sure = `${(100 * probability).toFixed(0)} %`;
     const caption = `${classes[label]}, taken for ${classes[answer]} (${sure}), picture ${index} of the data`;
     await writeWhole(`${folder}/mistake-${i + 1}.txt`, `${caption}\n`);
-    await writeWhole(`${folder}/mistake-${i + 1}.png`, await encodePng(picture));
+    await writeWhole(`${folder}/mistake-${i + 1}.png`, await encodePng(pictureOf(values, image)));
   }
   await writeWhole(`${folder}/confusion.md`, confusionPage(classes, counts));
 }
