@@ -10,7 +10,7 @@
  * @param text Any text
  */
 export function plain(text: string): string {
-  return text.trim().replaceAll(/[\\`*_{}[\]()<>#+\-.!|$~&]/g, "\\$&").replaceAll(/\r?\n/g, "<br>");
+  return text.trim().replaceAll(/[\\`*_{}[\]()<>#+\-.!|$~&]/g, "\\$&").replaceAll(/\r\n?|\n/g, "<br>");
 }
 
 /**

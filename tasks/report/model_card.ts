@@ -4,6 +4,7 @@
  * @module
  */
 import type { Tree } from "../../dsl/tree.ts";
+import { plain, row } from "./markdown_table.ts";
 
 /** What a page says. */
 export interface CardFacts {
@@ -48,16 +49,10 @@ export interface RunFacts {
 const count = (number: number) => number.toLocaleString("en-US");
 const shown = (value: number) => Number.isInteger(value) ? `${value}` : value.toPrecision(5);
 
-/** A cell of a table: nothing in it ends the cell or begins markup. */
-const cell = (text: unknown) => `${text}`.replace(/[|\\`*_<>\[\]]/g, "\\$&").replace(/\s+/g, " ");
-
 function table(head: readonly [string, string], rows: readonly (readonly [string, unknown])[]): string {
-  return [
-    `| ${head.join(" | ")} |`,
-    "| --- | --- |",
-    ...rows.map(([name, value]) => `| ${cell(name)} | ${cell(value)} |`),
-  ]
-    .join("\n");
+  return [row(head), row(["---", "---"]), ...rows.map((cells) => row(cells.map((cell) => plain(`${cell}`))))].join(
+    "\n",
+  );
 }
 
 /**
@@ -139,7 +134,7 @@ export function cardText(facts: CardFacts): string {
       `\`${run.data}\`: ${examples} examples${
         run.classes === undefined
           ? ""
-          : `, ${run.classes.length} classes (${run.classes.slice(0, 20).map(cell).join(", ")})`
+          : `, ${run.classes.length} classes (${run.classes.slice(0, 20).map(plain).join(", ")})`
       }.`,
       `## Results after ${count(run.steps)} steps`,
       table(["metric", "value"], Object.entries(run.metrics).map(([name, value]) => [name, shown(value)])),

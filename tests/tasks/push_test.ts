@@ -9,6 +9,7 @@ import { parse } from "yaml";
 import { key, OneloraError, useBackend } from "../../dsl/mod.ts";
 import { push } from "../../models/hub/push.ts";
 import { adapterCommit } from "../../tasks/push.ts";
+import { cardText } from "../../tasks/report/model_card.ts";
 import { fineTune, load, openTrained } from "../../tasks/mod.ts";
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { failure, output } from "../support/command.ts";
@@ -203,4 +204,29 @@ Deno.test("a pushed adapter opens here again", async () => {
     const hub = { offline: true, cache: folder, endpoint: "http://127.0.0.1:1" };
     await assertRejects(() => load(folder, { hub }), OneloraError, "hf:some/vit@main");
   });
+});
+
+Deno.test("what a run's names have of Markdown's signs stays text on its page", async () => {
+  const { parse: html } = await import("marked");
+  const names = ["a|b", "c\\d", "*e*", "_f_ <b>g</b>", "h\r\ni", "j\rk", "`l`", "[m](n)", "&amp;", "~~o~~", "$p$"];
+  const facts = {
+    repository: "me/it",
+    base: { name: "vit-micro", isOnHub: false },
+    method: "lora",
+    run: {
+      data: "folder:pictures",
+      examples: { train: 2 },
+      classes: names,
+      parameters: { adapter: 1, head: 1, total: 2 },
+      steps: 1,
+      metrics: Object.fromEntries(names.map((name, i) => [name, i])),
+      settings: { labels: names.join(" ") },
+    },
+  };
+  const page = await html(cardText(facts));
+  const shown = (text: string) =>
+    text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/\r\n?|\n/g, "<br>");
+  assertStringIncludes(page, names.map(shown).join(", "));
+  assertStringIncludes(page, `<td>${shown(names.join(" "))}</td>`);
+  names.forEach((name, i) => assertStringIncludes(page, `<tr>\n<td>${shown(name)}</td>\n<td>${i}</td>\n</tr>`));
 });
