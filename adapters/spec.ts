@@ -88,6 +88,37 @@ export function methodsWith(setting: string): readonly string[] {
   return methods.filter(({ settings }) => Object.hasOwn(settings, setting)).map(({ name }) => name);
 }
 
+/**
+ * Whether one of a specification's methods has a setting.
+ *
+ * @param spec See {@linkcode parseMethods}
+ * @param setting E.g. `rank`
+ * @throws OneloraError (exit code 2) for an unknown method
+ */
+export function hasSetting(spec: string, setting: string): boolean {
+  return parseMethods(spec).some(({ name }) => methodsWith(setting).includes(name));
+}
+
+/**
+ * Refuses settings that none of a specification's methods has.
+ *
+ * @param spec See {@linkcode parseMethods}
+ * @param options Settings that were given beside it
+ * @throws OneloraError (exit code 2) for a rank or an alpha without effect
+ */
+export function refuseIdle(spec: string, options: Pick<MethodOptions, "rank" | "alpha">): void {
+  for (const setting of ["rank", "alpha"] as const) {
+    const value = options[setting];
+    const able = methodsWith(setting);
+    if (value === undefined || hasSetting(spec, setting)) continue;
+    throw new OneloraError({
+      attempted: `setting \`${setting}: ${value}\``,
+      found: `adapter "${spec}", which has none`,
+      allowed: `a method with one: ${able.join(", ")}`,
+    }, { exitCode: 2 });
+  }
+}
+
 function readSetting({ name, settings }: Method, key: string, text: string | undefined): SettingValue {
   if (!Object.hasOwn(settings, key)) throw unknownName(`a setting of ${name}`, key, Object.keys(settings));
   const value = settings[key].read(text);

@@ -103,7 +103,8 @@ export function ownOptions(
   const foreign = spoken.find(([name, value]) => !Object.hasOwn(of(kind), name) && value !== all[name].default);
   if (foreign !== undefined) {
     const allowed = Object.keys(of(kind)).map((name) => `--${kebab(name)}`).join(", ") || "no flags of its own";
-    throw usage(`reading the flags of ${kind.name}`, `--${kebab(foreign[0])}, another task's`, allowed);
+    const whose = ownSettings(kind)[foreign[0]]?.training ? "which acts in training alone" : "another task's";
+    throw usage(`reading the flags of ${kind.name}`, `--${kebab(foreign[0])}, ${whose}`, allowed);
   }
   return Object.fromEntries(spoken.filter(([name]) => Object.hasOwn(of(kind), name)));
 }

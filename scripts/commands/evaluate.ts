@@ -11,6 +11,7 @@ import { type EvaluationRun, readRunConfig, type Run, type TaskKind, taskKind, t
 import { quantisations } from "../../dsl/quantise.ts";
 import type { Use } from "../../tasks/trainer/room.ts";
 import { inPrecision } from "../../tasks/trainer/precision.ts";
+import { evaluationSettings } from "../../tasks/trainer/settings.ts";
 import { testData } from "../../tasks/trainer/task.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, type Options, text, withFlags } from "../cli/mod.ts";
@@ -24,7 +25,7 @@ const flags = {
   ...trainedFlags,
   data: text({ help: taskDataHelp, value: "DATA" }),
   limit: integer({ help: "Use only so many test examples", min: 1 }),
-  ...ownFlags(),
+  ...ownFlags(evaluationSettings),
   ...quantiseFlag,
   ...backendFlag,
   json: boolean({ help: "Print JSON with all details: matrices, diagrams, histograms, answers" }),
@@ -46,7 +47,16 @@ async function subjectOf(options: Options<typeof flags>, given: ReadonlySet<keyo
     if (model === undefined) throw misuse("neither --run nor --model");
     if (data === undefined) throw misuse("no --data");
     const kind = taskKind(task ?? taskNames[0]);
-    return { kind, model, data, adapter, limit, backend, quantise, own: ownOptions(kind, options, given) };
+    return {
+      kind,
+      model,
+      data,
+      adapter,
+      limit,
+      backend,
+      quantise,
+      own: ownOptions(kind, options, given, evaluationSettings),
+    };
   }
   if (model !== undefined || adapter !== undefined || task !== undefined) {
     throw misuse(`--run beside --${task !== undefined ? "task" : model === undefined ? "adapter" : "model"}`);
@@ -55,7 +65,7 @@ async function subjectOf(options: Options<typeof flags>, given: ReadonlySet<keyo
   return {
     ...saved,
     kind,
-    own: { ...saved.own, ...ownOptions(kind, options, given) },
+    own: { ...saved.own, ...ownOptions(kind, options, given, evaluationSettings) },
     adapter: saved.adapter === "none" ? undefined : `${run}/adapter`,
     data: data ?? saved.data,
     validation: data === undefined ? saved.validation : undefined,

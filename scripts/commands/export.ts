@@ -126,6 +126,12 @@ await main(
       );
     }
     if (isConversion && given.has("dtype")) throw usage(`--dtype ${dtype}`, `--to ${to}`, "--to gguf");
+    if (isConversion && adapterAlone) {
+      throw usage("--adapter-alone", `--to ${to}`, `--to ${to}, which writes nothing else`);
+    }
+    if (adapterAlone && given.has("dtype")) {
+      throw usage(`--dtype ${dtype}`, "--adapter-alone, whose file is float32", "one of the two");
+    }
     if (isConversion) await newOrEmpty(`writing ${out}`, out);
     else await refuseExisting(out);
     // Plain memory rather than an engine's, as for merging.

@@ -36,7 +36,7 @@ const flags = {
       value: "NAME|DIR",
     }),
   ),
-  seed: integer({ help: "Seed of the sampling", min: 0, default: 0 }),
+  seed: integer({ help: "Seed of the sampling, which texts have at a temperature above 0", min: 0, default: 0 }),
   ...quantiseFlag,
   ...backendFlag,
   json: boolean({ help: "Print JSON: text, tokens, and the seconds without loading and compiling" }),

@@ -88,6 +88,14 @@ async function fromPackage(folder: string, pins: PrebuiltPins, cuda: boolean): P
 /** A wheel's checksum: the one that is pinned here, or for other wheels the one that the user has. */
 function checksumOf(filename: string, given: string | undefined): string {
   const pinned = wheels[filename] ?? given;
+  if (pinned !== undefined && given !== undefined && given !== pinned) {
+    const problem = {
+      attempted: `taking ${filename}`,
+      found: `--sha256 ${given}`,
+      allowed: `${pinned}, which is known here`,
+    };
+    throw new OneloraError(problem, { exitCode: 2 });
+  }
   if (pinned !== undefined) return pinned;
   const versions = [...new Set(Object.keys(wheels).map((name) => name.split("-")[1]))];
   throw new OneloraError({
@@ -214,6 +222,17 @@ async function provide(asked: Asked): Promise<void> {
     });
   }
   const { sha256, addon, library } = asked;
+  const ofWheels = (["tensorflow", "sha256"] as const).find((name) => asked[name] !== undefined);
+  if (addon !== undefined && ofWheels !== undefined) {
+    const allowed = "one of the two: that library is of no wheel";
+    throw new OneloraError({
+      attempted: "taking tfjs-node's own library",
+      found: `--${ofWheels} beside --addon`,
+      allowed,
+    }, {
+      exitCode: 2,
+    });
+  }
   for (const [flag, value] of Object.entries({ sha256, addon, library })) {
     if (value === undefined || /^[0-9a-f]{64}$/.test(value)) continue;
     const problem = {

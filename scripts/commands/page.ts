@@ -7,6 +7,7 @@ import { guarded } from "../../dsl/files/file.ts";
 import { makeFolder, writeWhole } from "../../dsl/files/write.ts";
 import { attempt } from "../cli/attempt.ts";
 import { integer, main, text } from "../cli/mod.ts";
+import { usage } from "../cli/options.ts";
 import { newOrEmpty } from "../cli/new_folder.ts";
 import { answering } from "../page/serve.ts";
 import { buildSite, type Site } from "../page/site.ts";
@@ -37,7 +38,10 @@ async function serve(site: Site, port: number): Promise<void> {
 
 await main(
   { name: "page", summary: "Serve a page that fine-tunes in the browser, or write its files", flags },
-  attempt(async ({ options: { port, out } }) => {
+  attempt(async ({ options: { port, out }, given }) => {
+    if (out !== undefined && given.has("port")) {
+      throw usage("reading the command line", "--port beside --out", "one of them");
+    }
     if (out === undefined) return await serve(await buildSite(), port);
     await newOrEmpty("writing the page", out);
     const site = await buildSite();

@@ -5,7 +5,7 @@
  * @module
  */
 import { adapt, parameterCounts } from "../../adapters/mod.ts";
-import { joinMethods } from "../../adapters/spec.ts";
+import { joinMethods, refuseIdle } from "../../adapters/spec.ts";
 import { writeNumbers } from "../../dsl/files/json.ts";
 import { useBackend } from "../../dsl/mod.ts";
 import { engineKind } from "../../dsl/engine/kinds.ts";
@@ -40,7 +40,7 @@ const flags = {
     allowed: precisions,
     default: "float32",
   }),
-  ...quantiseFlag,
+  quantise: { ...quantiseFlag.quantise, help: `${quantiseFlag.quantise.help}, for --plan` },
   gradientCheckpointing: boolean({ help: "Keep only each block's input and recompute the rest, for --plan" }),
   backend: choice({
     help: "Engine to plan for; it need not be installed",
@@ -59,6 +59,7 @@ await main(
   attempt(async ({ options }) => {
     const { model: name, adapter, classes, qkv } = options;
     const model = await openModel(name, { labels: classes === undefined ? undefined : labelNames(classes), qkv });
+    refuseIdle(adapter, options);
     const method = joinMethods(adapter, taskOf(model)?.besides(model) ?? model.joined);
     const { adapter: trainable, head, total } = parameterCounts(adapt(method, options)(model.layer), model.headPath);
     const counts = { model: name, adapter, trainable, head, total };

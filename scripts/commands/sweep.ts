@@ -11,6 +11,7 @@ import { attempt } from "../cli/attempt.ts";
 import { main, span } from "../cli/mod.ts";
 import { interruptible } from "../cli/signals.ts";
 import { microTasks } from "./align/micro.ts";
+import { checkFlags } from "./sweep/check.ts";
 import { collect } from "./sweep/collect.ts";
 import { type Executed, note, showSweep, sweepRuns, type Swept, type View } from "./sweep/execute.ts";
 import { drawFigure9 } from "./sweep/figure9.ts";
@@ -73,6 +74,7 @@ await main(
   { name: "sweep", summary: "Compares methods over seeds and learning rates, each run in its own process.", flags },
   attempt(async ({ options, given }) => {
     const { paper, micro, jobs, json, list } = options;
+    checkFlags(options, given);
     if (list && paper === undefined && options.adapters === undefined) return console.log(paperList());
     const parts = piecesOf(options, given);
     const folder = options.out ?? folderOf(options, parts[0]?.configuration.title ?? "");

@@ -21,9 +21,9 @@ export interface DepthSettings {
 
 /** Their declarations. */
 export const depthSettings: SettingsOf<DepthSettings> = {
-  augment: fromRecipe(boolean({ help: "mirroring, crops and brightness (default: true)" })),
+  augment: fromRecipe(boolean({ training: true, help: "mirroring, crops and brightness (default: true)" })),
   flip: boolean({ aside: true, help: "evaluate the mean of a picture's and its mirror image's predictions" }),
   depthScale: number({ help: "steps per metre in the depth maps of pairs:, such as 1000 for millimetres", above: 0 }),
   maxDepth: number({ help: "largest depth in metres that counts in pairs: (default 80)", above: 0 }),
-  samples: integer({ aside: true, help: "pictures shown after training; 0 for none", min: 0 }),
+  samples: integer({ aside: true, training: true, help: "pictures shown after training; 0 for none", min: 0 }),
 };

@@ -31,6 +31,7 @@ import { type GivenSettings, resolveRun } from "../trainer/settings.ts";
 import type { Run, RunResult, RunSettings, TaskKind } from "../trainer/task.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
 import { readRunConfig, runConfig } from "./config.ts";
+import { refuseIdleSettings } from "./idle.ts";
 import { newFolder, unused, writeRunJson } from "./folder.ts";
 import { watchLoad } from "./machine_load.ts";
 import { earlierMemory, type RunMemory, watchMemory } from "./memory.ts";
@@ -299,6 +300,7 @@ async function start(options: AnyOptions): Promise<FineTuned<TaskName>> {
     model: model === undefined ? await firstBefore(() => pinModel(run.model, options.hub)) : run.model,
   };
   const pinned = resume !== undefined || named.from === undefined ? named : await started(kind, named, model, options);
+  if (resume === undefined) refuseIdleSettings(pinned, settingsOf(options));
   const under = typeof out === "object" ? out.under : undefined;
   const folder = place ?? (under && newFolder(under, `${pinned.model}-${pinned.data}-${pinned.adapter}`));
   using late = early === undefined && folder !== undefined ? await claimFolder(folder, "train") : undefined;

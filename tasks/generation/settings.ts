@@ -23,7 +23,9 @@ export interface GenerationSettings {
 
 /** Their declarations. */
 export const generationSettings: SettingsOf<GenerationSettings> = {
-  augment: fromRecipe(boolean({ help: "mirror half of the images (default: true except for digits and letters)" })),
+  augment: fromRecipe(
+    boolean({ training: true, help: "mirror half of the images (default: true except for digits and letters)" }),
+  ),
   samplingSteps: fromRecipe(integer({ aside: true, help: "steps of a sample", min: 1 })),
   guidance: fromRecipe(number({ aside: true, help: "scale of classifier-free guidance; 1 for none", min: 0 })),
   features: text({

@@ -21,6 +21,7 @@ export interface ClassificationSettings {
 /** Their declarations. */
 export const classificationSettings: SettingsOf<ClassificationSettings> = {
   classWeights: text({
+    training: true,
     help: "weights of classes in the loss: balanced (rare classes count more), or a JSON file of numbers by class",
     value: "balanced|FILE",
   }),
@@ -30,8 +31,11 @@ export const classificationSettings: SettingsOf<ClassificationSettings> = {
   }),
   samples: integer({
     aside: true,
+    training: true,
     help: "pictures held out that are classified after training, to show mistakes; 0 for none (default 200)",
     min: 0,
   }),
-  augment: fromRecipe(boolean({ help: "crops and mirroring of images (default: true except for digits and letters)" })),
+  augment: fromRecipe(
+    boolean({ training: true, help: "crops and mirroring of images (default: true except for digits and letters)" }),
+  ),
 };

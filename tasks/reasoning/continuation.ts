@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { OneloraError } from "../../dsl/error.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
 import type { GenerationOptions } from "../../models/mod.ts";
 import type { GenerationDefaults } from "../../models/companions/generation.ts";
@@ -33,11 +34,20 @@ export function generationOf(
   { maxTokens, temperature, topP }: Pick<ContinueSettings, "maxTokens" | "temperature" | "topP">,
 ): Omit<GenerationOptions, "key" | "end"> {
   const { maxNewTokens, maxLength, minNewTokens, minLength = 0, suppress, suppressFirst } = defaults;
+  const chosen = temperature ?? (defaults.sample ? defaults.temperature ?? 1 : 0);
+  if (topP !== undefined && topP < 1 && chosen === 0) {
+    const found = temperature === undefined ? "the model's temperature, 0" : "`temperature: 0`";
+    throw new OneloraError({
+      attempted: `sampling with \`topP: ${topP}\``,
+      found: `${found}, which takes the likeliest token`,
+      allowed: "`temperature` above 0 beside it",
+    }, { exitCode: 2 });
+  }
   const room = maxLength === undefined ? undefined : Math.max(1, maxLength - prompt.length);
   return {
     maxTokens: maxTokens ?? maxNewTokens ?? room ?? MOST_TOKENS,
     minTokens: minNewTokens ?? Math.max(0, minLength - prompt.length),
-    temperature: temperature ?? (defaults.sample ? defaults.temperature ?? 1 : 0),
+    temperature: chosen,
     topK: defaults.topK,
     topP: topP ?? defaults.topP,
     minP: defaults.minP,

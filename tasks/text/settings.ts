@@ -50,10 +50,14 @@ export const textSettings: SettingsOf<TextSettings> = {
   }),
   validationFile: text({ help: "validation file, instead of held-out examples", value: "FILE" }),
   heldOut: number({ help: "share held out for validation, chosen by the seed (default 0.1)", above: 0, below: 1 }),
-  pack: boolean({ help: "put several examples into a row, hidden from each other: fewer and fuller batches" }),
+  pack: boolean({
+    training: true,
+    help: "put several examples into a row, hidden from each other: fewer and fuller batches",
+  }),
   samples: integer({ aside: true, help: "examples answered in an evaluation (default 4); 0 for none", min: 0 }),
   preview: integer({
     aside: true,
+    training: true,
     help: "examples shown before training, with what is learned in «» (default 3); 0 for none",
     min: 0,
   }),

@@ -13,6 +13,8 @@ export interface About {
   readonly value?: string;
   /** Whether it decides how far a run goes and how it is judged and shown, but nothing in any of its steps. */
   readonly aside?: true;
+  /** Whether it acts in training and what is shown after it alone: an evaluation has no such setting. */
+  readonly training?: true;
 }
 
 /** Bounds of a number; each is optional. */

@@ -144,6 +144,15 @@ export function ownSettings(kind: TaskKind): Settings {
   return kind.settings as Settings;
 }
 
+/**
+ * A task's own settings that an evaluation acts on.
+ *
+ * @param kind The task
+ */
+export function evaluationSettings(kind: TaskKind): Settings {
+  return Object.fromEntries(Object.entries(ownSettings(kind)).filter(([, { training }]) => !training));
+}
+
 /** Values that were given, by the names of settings. */
 export type GivenSettings = Readonly<Record<string, unknown>>;
 

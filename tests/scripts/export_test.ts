@@ -132,7 +132,7 @@ Deno.test("1LoRA alone is LoRA of ones and b, its rows in llama.cpp's order; mer
     )(init(layer, key(0), base));
     const spec = { adapter: "1lora", target: "all-linear" };
     await saveAdapter(`${folder}/adapter`, { layer, params, spec, names: model.modules, baseModel: folder });
-    const given = ["--model", folder, "--adapter", `${folder}/adapter`, "--dtype", "f32", "--out"];
+    const given = ["--model", folder, "--adapter", `${folder}/adapter`, "--out"];
     await output("export", ...given, `${folder}/adapter.gguf`, "--adapter-alone");
     const { metadata, tensors } = await readGguf(`${folder}/adapter.gguf`);
     assertEquals(metadata["general.type"], "adapter");
@@ -143,7 +143,7 @@ Deno.test("1LoRA alone is LoRA of ones and b, its rows in llama.cpp's order; mer
     const rows = Array.from(b, (_, row) => b[row - row % size + rowOf(row % size, size)]);
     assertEquals([...tensors["blk.1.attn_k.weight.lora_b"].values], rows);
     assert(tensors["blk.1.attn_k.weight.lora_a"].values.every((value) => value === 1));
-    await output("export", ...given, `${folder}/merged.gguf`);
+    await output("export", ...given, `${folder}/merged.gguf`, "--dtype", "f32");
     const merged = (await readGguf(`${folder}/merged.gguf`)).tensors["blk.0.ffn_up.weight"];
     const up = await base["model.layers.0.mlp.up_proj.weight"].data();
     const bias = await params["model.layers.0.mlp.up_proj.1lora.b"].data();

@@ -267,7 +267,7 @@ Deno.test("what cannot be used is refused by the name that it has in the options
   await refused({ batchsize: 3 }, 'found "batchsize" (did you mean "batchSize"?)');
   await refused({ epochs: 1 }, "both `epochs` and `steps`");
   await refused({ flip: true }, "choosing a setting of image-classification");
-  await refused({ keep: "best" }, "`out`");
+  await refused({ keep: "best", evalEvery: 1 }, "`out`");
   await refused({ data: [] }, "reading `data`: found no example");
   await refused({ data: [...colours, { image: colours[0].image }] }, "reading example 24 of `data`: found { image }");
   await refused({ data: "mnist", test: colours }, "reading `test`");

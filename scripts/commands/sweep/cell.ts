@@ -3,10 +3,15 @@
  *
  * @module
  */
+import { hasSetting } from "../../../adapters/spec.ts";
 import { OneloraError } from "../../../dsl/error.ts";
+import { NO_METHOD } from "../../../tasks/trainer/method.ts";
 import { denoCommand, moduleArgument, taskArguments, taskEnvironment } from "../../cli/deno.ts";
 import { type Settings, stageOf } from "./folder.ts";
 import type { Cell } from "./plan.ts";
+
+/** Settings that only some methods have, and that are refused beside others. */
+const METHOD_SETTINGS: readonly string[] = ["rank", "alpha", "dropout"];
 
 /** Where a cell runs. */
 export interface Place {
@@ -30,6 +35,16 @@ function shareOf(jobs: number): Readonly<Record<string, string>> {
 }
 
 /**
+ * Whether a setting of `train` does something with a method: all cells share those of some of them.
+ *
+ * @param adapter The method
+ * @param setting By its flag's name
+ */
+export function isTakenBy(adapter: string, setting: string): boolean {
+  return !METHOD_SETTINGS.includes(setting) || adapter !== NO_METHOD && hasSetting(adapter, setting);
+}
+
+/**
  * The arguments that `train` is given.
  *
  * @param cell The cell
@@ -46,7 +61,7 @@ export function trainArguments(
   if (begun) return [`--resume=${out}`, ...Object.entries(judged).map(([flag, value]) => `--${flag}=${value}`)];
   const own = { adapter, target, lr: rate, seed, out, ...judged };
   const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
-  return Object.entries({ ...settings, ...given })
+  return Object.entries({ ...settings, ...given }).filter(([name]) => isTakenBy(adapter, name))
     .map(([flag, value]) => `--${flag}=${value}`);
 }
 

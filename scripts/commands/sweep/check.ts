@@ -7,11 +7,42 @@ import { OneloraError } from "../../../dsl/error.ts";
 import { taskKind, taskNames } from "../../../tasks/kinds.ts";
 import type { Asked, TaskKind } from "../../../tasks/trainer/task.ts";
 import { kebab } from "../../../tasks/trainer/setting.ts";
+import { usage } from "../../cli/options.ts";
 import type { Settings } from "./folder.ts";
+import type { Given, SweepOptions } from "./options.ts";
+
+/**
+ * Refuses flags that the others leave without effect.
+ *
+ * @param options What was said
+ * @param given Flags that were given
+ * @throws OneloraError (exit code 2)
+ */
+export function checkFlags({ list, paper, adapters, part }: SweepOptions, given: Given): void {
+  const idle = (names: readonly (keyof SweepOptions)[], beside: string, allowed: string) => {
+    const name = names.find((each) => given.has(each));
+    if (name !== undefined) throw usage("reading the command line", `--${kebab(name)} beside ${beside}`, allowed);
+  };
+  if (list) idle(["json", "part"], "--list", "one of them");
+  if (part !== undefined) idle(["json"], "--part", "one of them: the command without --part prints what came of it");
+  if (!list || paper !== undefined || adapters !== undefined) return;
+  const others = [...given].filter((name) => name !== "list");
+  idle(others, "--list alone, which lists the paper's tables", "--paper NAME or --adapters SPEC,... beside it");
+}
+
+/**
+ * A sweep's task.
+ *
+ * @param settings What all cells share
+ * @throws OneloraError (exit code 2) for a name that no task has
+ */
+export function sweepTask({ task = taskNames[0] }: Settings): TaskKind {
+  return taskKind(`${task}`);
+}
 
 /** A sweep's task, and what it asks of it. */
 function askedOf(settings: Settings): readonly [TaskKind, Asked<object>] {
-  const kind = taskKind(`${settings.task ?? taskNames[0]}`);
+  const kind = sweepTask(settings);
   const own = Object.keys(kind.settings).map((name) => [name, settings[kebab(name)]] as const)
     .filter(([, value]) => value !== undefined);
   const { model = kind.model, data = kind.data } = settings;

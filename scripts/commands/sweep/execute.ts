@@ -5,12 +5,11 @@
  */
 import { OneloraError } from "../../../dsl/error.ts";
 import { makeFolder } from "../../../dsl/files/write.ts";
-import { taskKind, taskNames } from "../../../tasks/kinds.ts";
 import { NO_METHOD } from "../../../tasks/trainer/method.ts";
 import { span } from "../../cli/mod.ts";
 import { runCell } from "./cell.ts";
 import { firstStage, withRecipe } from "./first_stage.ts";
-import { checkSettings, metricTitle } from "./check.ts";
+import { checkSettings, metricTitle, sweepTask } from "./check.ts";
 import { claim, joinCells, type Settings } from "./folder.ts";
 import { writeOutcome } from "./outcome.ts";
 import { type Configuration, paperColumns, paperLabel, paperNotes } from "./paper.ts";
@@ -180,7 +179,7 @@ async function settled(
 
 /** The rate that a method's recipe has. */
 function recipeRate(settings: Settings): number {
-  const kind = taskKind(`${settings.task ?? taskNames[0]}`);
+  const kind = sweepTask(settings);
   const { model = kind.model, data = kind.data } = settings;
   return kind.recipe(`${model}`, `${data}`).lr;
 }

@@ -6,7 +6,7 @@
  */
 import { join } from "node:path";
 import { OneloraError } from "../../../dsl/error.ts";
-import { taskKind } from "../../../tasks/mod.ts";
+import { sweepTask } from "./check.ts";
 import { kebab } from "../../../tasks/trainer/setting.ts";
 import { ownSettings, runSettings } from "../../../tasks/trainer/settings.ts";
 import { readRunConfig } from "../../../tasks/fine_tune/mod.ts";
@@ -44,7 +44,7 @@ function slug(data: string): string {
  * @param settings What all cells share
  */
 export function withRecipe(settings: Settings): Settings {
-  const kind = taskKind(`${settings.task}`);
+  const kind = sweepTask(settings);
   const { model = kind.model, data = kind.data } = settings;
   const { own = {}, ...recipe } = kind.recipe(`${model}`, `${data}`);
   const known = { ...runSettings, ...ownSettings(kind) };

@@ -7,7 +7,7 @@ import { adapt, parameterCounts } from "../../../adapters/mod.ts";
 import { joinMethods } from "../../../adapters/spec.ts";
 import { useBackend } from "../../../dsl/mod.ts";
 import { type Model, openModel } from "../../../models/mod.ts";
-import { type Run, type TaskKind, taskKind } from "../../../tasks/mod.ts";
+import type { Run, TaskKind } from "../../../tasks/mod.ts";
 import { kebab } from "../../../tasks/trainer/setting.ts";
 import { NO_METHOD } from "../../../tasks/trainer/method.ts";
 import { planTask } from "../../../tasks/trainer/plan.ts";
@@ -15,7 +15,7 @@ import { partsOf } from "../../../tasks/trainer/shares.ts";
 import { resolveRun } from "../../../tasks/trainer/settings.ts";
 import { span } from "../../cli/mod.ts";
 import { bytesText } from "../params/plan.ts";
-import { checkSettings } from "./check.ts";
+import { checkSettings, sweepTask } from "./check.ts";
 import { type Column, markdownTable } from "./markdown.ts";
 import type { Configuration } from "./paper.ts";
 import { placed } from "./plan.ts";
@@ -69,8 +69,8 @@ export interface ListingOptions {
 
 /** Settings of a method's run by the names of train's flags. */
 function runOf({ settings, rates }: Configuration, method: string): Run {
-  const { task, model, data, backend: _backend, threads: _threads, ...given } = settings;
-  const kind = taskKind(`${task}`);
+  const { task: _task, model, data, backend: _backend, threads: _threads, ...given } = settings;
+  const kind = sweepTask(settings);
   const own = Object.entries(given).map(([flag, value]) => [camel(flag), value]);
   const { adapter, target } = placed(method);
   const [lr] = method === NO_METHOD ? [] : rates(method);
@@ -194,7 +194,7 @@ function wholeCost(
  */
 export async function sweepCost(configuration: Configuration, jobs: number): Promise<SweepCost> {
   const { methods, settings } = configuration;
-  const kind = taskKind(`${settings.task}`);
+  const kind = sweepTask(settings);
   const runs = methods.map((method) => runOf(configuration, method));
   const model = forData(await openModel(runs[0].model), runs[0].data);
   const seconds = runs.map((run) =>
@@ -225,7 +225,7 @@ export async function listing(configuration: Configuration, { preset, folder, jo
   await useBackend("cpu");
   const runs = methods.map((method) => runOf(configuration, method));
   const [{ model: name, data }] = runs;
-  const kind = taskKind(`${settings.task}`);
+  const kind = sweepTask(settings);
   const model = forData(await openModel(preset ?? name.replace(/=.*$/s, "")), data);
   const planned = runs.map((run) => run.adapter === NO_METHOD ? undefined : costs(kind, model, run));
   const machine = preset === undefined ? { jobs } : "card";

@@ -6,6 +6,7 @@
 import { taskKind } from "../../../tasks/mod.ts";
 import { kebab } from "../../cli/mod.ts";
 import { usage } from "../../cli/options.ts";
+import { isTakenBy } from "./cell.ts";
 import { microTasks } from "../align/micro.ts";
 import type { collect } from "./collect.ts";
 import type { View } from "./execute.ts";
@@ -14,7 +15,7 @@ import { type Given, passedOn, sweepFlags, type SweepOptions, VALIDATION } from 
 import { type Configuration, experiments, fullSize, listedModel, microSize } from "./paper.ts";
 import { allTables, rankOf, readTables, tableGroups } from "./paper_all.ts";
 import { compressionTables, paperTable } from "./paper_tables.ts";
-import { readMethods, readNumbers } from "./plan.ts";
+import { placed, readMethods, readNumbers } from "./plan.ts";
 
 /** A sweep's settings with others in place of some; steps and epochs exclude each other. */
 function withSettings(settings: Settings, others: Settings): Settings {
@@ -120,10 +121,16 @@ function adjusted(base: Configuration, options: SweepOptions, given: Given): Con
   const settings = withSettings(base.settings, passedOn(options, given));
   const { limit = Infinity } = settings;
   const needs = search && settings.validation === undefined;
+  const methods = adapters === undefined ? base.methods : readMethods(adapters);
+  const said = methods.length === 0 ? [] : Object.keys(passedOn(options, given));
+  const idle = said.find((name) => methods.every((method) => !isTakenBy(placed(method).adapter, name)));
+  if (idle !== undefined) {
+    throw usage(`setting --${idle}`, `${methods.join(", ")}, none of which has one`, "a method that has");
+  }
   return {
     ...base,
     settings: needs ? { ...settings, validation: Math.min(VALIDATION, Number(limit)) } : settings,
-    methods: adapters === undefined ? base.methods : readMethods(adapters),
+    methods,
     seeds: seeds === undefined ? base.seeds : readNumbers("--seeds", seeds, isSeed, "integers, at least 0"),
     rates: rates === undefined ? base.rates : () => rates,
     first: firstData ?? base.first,
