@@ -238,6 +238,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   Gelu: floating,
   GeluGrad: floating,
   MaskedSoftmax: floating,
+  SeenAttention: ({ inputs: { q } }) => one(q.shape, "float32"),
   Rotary: floating,
   SoftmaxGrad: floating,
   SoftmaxParts: ({ inputs: { logits } }) => {

@@ -112,6 +112,8 @@ export interface EngineKind {
    * Whether what a step is sent had better be small where it goes to a card of its own memory: the step then makes numbers of it.
    */
   readonly unpacks?: boolean;
+  /** Whether a program is made fast enough that texts of few tokens have one for each of several lengths. */
+  readonly readsShort?: boolean;
   /** Whether it computes an example to the same bytes in batches of any size. */
   readonly isBatchInvariant?: boolean;
   /**

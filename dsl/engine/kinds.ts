@@ -106,6 +106,7 @@ const kinds: Readonly<Record<BackendName, EngineKind>> = {
     ...replaying({ name: "wasm", embedded: true, most: 2 ** 32, open: (_, options) => openWasm(options) }),
     passes: () => wasmPasses(),
     replay: replayAsList,
+    readsShort: true,
     isBatchInvariant: true,
     copies: true,
     touched: touchedByWasm,

@@ -43,6 +43,12 @@ export interface AttentionOptions {
    */
   readonly past?: KeysAndValues;
   /**
+   * Whether a text is read on, whether or not something comes before (no gradient).
+   *
+   * @internal
+   */
+  readonly isRead?: boolean;
+  /**
    * Scores that are there at a time, in bytes of float32 (default 32 MiB; 256 where a step is one compiled function).
    *
    * @internal
@@ -110,6 +116,8 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: Att
   const [batch, heads, queries, size] = q.shape;
   const [, keyHeads, keys] = k.shape;
   const { scale = 1 / Math.sqrt(size), blockBytes = isRecordedWhole() ? 2 ** 28 : 2 ** 25 } = options;
+  const seen = options.isRead ? attentionToSeen(q, k, v, { ...options, scale }) : undefined;
+  if (seen !== undefined) return seen;
   if (options.past !== undefined) return attentionAfter(options.past, q, k, v, { ...options, scale });
   const own = attentionInBlocks(q, k, v, { ...options, scale });
   if (own !== undefined) return own;
@@ -194,6 +202,23 @@ function attentionInBlocks(
     (dy, [q, k, v, stats, mask]) =>
       ownKernel("BlockAttentionGrad", { dy, q, k, v, stats, ...mask && { mask } }, attributes)!,
   );
+}
+
+/** Most keys that the kernel below has place for in a thread's work area. */
+const MOST_SEEN = 2 ** 15 - 4;
+
+/** Attention by a kernel that leaves out keys that a query does not see, where there is one and it takes it. */
+function attentionToSeen(
+  q: tf.Tensor,
+  k: tf.Tensor,
+  v: tf.Tensor,
+  { past, mask, scale }: AttentionOptions,
+): tf.Tensor | undefined {
+  const [batch, , queries] = q.shape;
+  const keys = (past?.key.shape[2] ?? 0) + k.shape[2]!;
+  if (mask === undefined || keys > MOST_SEEN || !isLaidOut(mask, [batch, queries!, keys])) return undefined;
+  const before = past && { pastKey: past.key, pastValue: past.value };
+  return ownKernel("SeenAttention", { q, k, v, mask, ...before }, { scale: scale! })?.[0];
 }
 
 /** Attention to what was read before and to what is new: two products each, so that the former is never copied. */

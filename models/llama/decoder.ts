@@ -7,6 +7,9 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { type RecurrentFunction, startRecurrent, typesOf, type ValueType } from "../../dsl/compile/mod.ts";
 import { planRecurrent, type RecurrentPlan, type RecurrentPlanOptions } from "../../dsl/compile/plan_recurrent.ts";
+import { engineInUse } from "../../dsl/engine/in_use.ts";
+import type { EngineKind } from "../../dsl/engine/interface.ts";
+import { engineKind } from "../../dsl/engine/kinds.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
 import { apply } from "../../dsl/layer.ts";
 import { join, mapTree, type Params, type Path, type Tree } from "../../dsl/tree.ts";
@@ -54,8 +57,13 @@ function roundedUp(length: number, least: number): number {
   return size;
 }
 
-/** The smallest of them: tokens that are given, and columns that there are. */
-const [LEAST_LENGTH, LEAST_ROOM] = [16, 64];
+/** The smallest of them for columns that there are. */
+const LEAST_ROOM = 64;
+
+/** The smallest of them for tokens that are given. */
+function leastLength({ readsShort }: Pick<EngineKind, "readsShort">): number {
+  return readsShort ? 2 : 16;
+}
 
 /**
  * Tokens that room is made for at first.
@@ -130,7 +138,7 @@ export function planDecoding(
   types: Tree<ValueType>,
   { rows, length, tokens, ...options }: DecodingPlanOptions,
 ): RecurrentPlan {
-  const [given, batch] = [roundedUp(length, LEAST_LENGTH), rowsFor(rows)];
+  const [given, batch] = [roundedUp(length, leastLength(engineKind(options.backend))), rowsFor(rows)];
   const room = roundedUp(given + Math.min(tokens, likelyTokens(rows)), LEAST_ROOM);
   const float = (...shape: number[]): ValueType => ({ shape, dtype: "float32" });
   const sizes = sizesOf(model, types);
@@ -249,7 +257,7 @@ export function openDecoder(model: CausalLanguageModel, params: Params, options:
     vocabulary: model.parts.lm_head.params.weight.shape[0],
     begin: (prompts, likely) => {
       const longest = Math.max(...prompts.map(({ length }) => length));
-      const length = roundedUp(longest, LEAST_LENGTH);
+      const length = roundedUp(longest, leastLength(engineInUse()));
       const room = roundedUp(length + likely, LEAST_ROOM);
       const all = filled(prompts, rowsFor(prompts.length));
       const padding = all.map((ids) => length - ids.length);

@@ -123,7 +123,8 @@ function attentionLayer(config: LlamaConfig, rotated: boolean): Layer<readonly [
       const k = turned(splitHeads(self.call("k_proj", x), keyValueHeads));
       const v = splitHeads(self.call("v_proj", x), keyValueHeads);
       const past = remember?.(self.path, k, v);
-      return self.call("o_proj", mergeHeads(attention(q, k, v, { mask, causal, past })));
+      const isRead = remember !== undefined;
+      return self.call("o_proj", mergeHeads(attention(q, k, v, { mask, causal, past, isRead })));
     },
   });
 }

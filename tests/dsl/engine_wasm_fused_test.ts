@@ -157,6 +157,67 @@ testKernels("a masked softmax is the softmax of the sum, whatever the mask is br
   }
 });
 
+/** Attention of three texts to keys of the past and new ones, with columns that are hidden put in. */
+function seen(
+  size: number,
+  group: number,
+  past: readonly (number | undefined)[],
+  fresh: readonly (number | undefined)[],
+) {
+  const [texts, keyHeads, queries] = [3, 2, 5];
+  const q = random([texts, keyHeads * group, queries, size], size);
+  /** Keys or values by number, large ones where nothing is to be seen. */
+  const rows = (numbers: readonly (number | undefined)[], seed: number) =>
+    tf.concat(
+      numbers.map((each) =>
+        each === undefined ? tf.fill([texts, keyHeads, 1, size], 7) : random([texts, keyHeads, 1, size], seed + each)
+      ),
+      2,
+    );
+  const all = [...past, ...fresh];
+  const hides = (text: number, query: number, number: number | undefined) =>
+    number === undefined || (number * 7 + text * 3 + query) % 4 === 0;
+  const mask = tf.tensor4d(
+    [0, 1, 2].flatMap((text) =>
+      Array.from({ length: queries }, (_, n) => all.map((each) => hides(text, n, each) ? -1e9 : each! / 8))
+    ).flat(),
+    [texts, 1, queries, all.length],
+  );
+  const [k, v] = [rows(fresh, 100), rows(fresh, 200)];
+  const before: Record<string, tf.Tensor> = past.length === 0
+    ? {}
+    : { pastKey: rows(past, 100), pastValue: rows(past, 200) };
+  const own = ownKernel("SeenAttention", { q, k, v, mask, ...before }, { scale: 0.3 })![0];
+  const repeated = (x: tf.Tensor) => {
+    const shape = [texts, keyHeads * group, all.length, size];
+    return tf.reshape(tf.tile(tf.expandDims(x, 2), [1, 1, group, 1, 1]), shape);
+  };
+  const [keys, values] = [rows(all, 100), rows(all, 200)].map(repeated);
+  const scores = tf.add(tf.mul(tf.matMul(q, keys, false, true), 0.3), mask);
+  return { own: own.dataSync(), plain: tf.matMul(tf.softmax(scores), values).dataSync() };
+}
+
+testKernels("attention of texts that are read on is that to what is seen, and has no bit of what is not", () => {
+  const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+  for (const size of [...lengths, 64]) {
+    for (const [group, at] of [[1, 0], [3, 1], [2, 4], [1, 9]]) {
+      const whole = seen(size, group, numbers(0, at), numbers(at, 11));
+      whole.plain.forEach((value, i) => assertAlmostEquals(whole.own[i], value, 1e-5 * Math.max(1, Math.abs(value))));
+      const nothing = (count: number) => Array<undefined>(count).fill(undefined);
+      const past = [...nothing(6), ...numbers(0, at), ...nothing(9)];
+      assertEquals(seen(size, group, past, [...nothing(3), ...numbers(at, 11)]).own, whole.own, `${size} of ${group}`);
+    }
+  }
+});
+
+testKernels("a query that sees nothing has zeros", () => {
+  const x = random([1, 1, 2, 34], 1);
+  const mask = tf.tensor4d([[[[-1e9, -1e9], [0, -1e9]]]]);
+  const [first, ...others] = tf.unstack(ownKernel("SeenAttention", { q: x, k: x, v: x, mask }, { scale: 1 })![0], 2);
+  assertEquals([...first.dataSync()], Array(34).fill(0));
+  assertEquals(others[0].dataSync(), tf.slice(x, 0, [1, 1, 1, 34]).dataSync());
+});
+
 testKernels("the rotary kernel is two products and their sum, of every size and both ways", () => {
   for (const size of [2, 4, 6, 8, 14, 24, 34]) {
     const [x, cos, sin] = [random([2, 3, 5, size], size), random([5, size], 8), random([5, size], 9)];

@@ -107,6 +107,14 @@ const cases: Readonly<Record<string, () => tf.Tensor | tf.Tensor[]>> = {
     const inputs = { p: tf.softmax(random([997, 67], 51)), scaled: random([997], 52), at };
     return call("CrossEntropyGrad", inputs, { shared: 0.01, own: 0.9 });
   },
+  "attention of texts that are read on": () => {
+    const [q, k, v] = [6, 3, 3].map((heads, i) => random([2, heads, 9, 33], 60 + i));
+    const [pastKey, pastValue] = [random([2, 3, 300, 33], 63), random([2, 3, 300, 33], 64)];
+    return [1, 2].flatMap((texts) => {
+      const mask = tf.mul(tf.cast(tf.less(random([texts, 1, 9, 309], 65), 0), "float32"), -1e9);
+      return call("SeenAttention", { q, k, v, mask, pastKey, pastValue }, { scale: 0.2 });
+    });
+  },
   "rotary": () =>
     [false, true].flatMap((back) =>
       call("Rotary", { x: random([13, 5, 29, 22], 46), cos: random([29, 22], 47), sin: random([29, 22], 48) }, { back })

@@ -73,6 +73,35 @@ for (const backend of await available("wasm", "cpu", "tensorflow")) {
   }
 }
 
+Deno.test("a text's numbers are its own on wasm, however much room there is and whatever shorter texts are beside it", async () => {
+  await useBackend("wasm");
+  await withoutLeaks(async () => {
+    const { layer, params } = await open("llama-grouped");
+    const decoder = openDecoder(layer, params);
+    const text = (length: number) => Array.from({ length }, (_, i) => (i * 7 + length) % 11 + 1);
+    /** Logits of the first of some texts, of its beginning and of three more tokens. */
+    const read = async (texts: readonly (readonly number[])[], room: number) => {
+      const found = [await decoder.begin(texts, room)];
+      for (const token of [3, 1, 2]) found.push(await decoder.next(texts.map(() => token)));
+      return found.map((logits) => logits.slice(0, decoder.vocabulary));
+    };
+    for (const length of [1, 2, 3, 5, 6, 7, 11, 17]) {
+      // Two rows at least: a product of one row of float32 is another kernel's.
+      const alone = await read([text(length), text(1)], 1);
+      const whole = tf.tidy(() => {
+        const all = apply(layer, params)(tf.tensor2d([text(length)], undefined, "int32"));
+        return tf.slice(all, [0, length - 1, 0], [1, 1, -1]).dataSync<"float32">();
+      });
+      alone[0].forEach((value, i) => assertAlmostEquals(value, whole[i], 2e-5, `${length} tokens`));
+      assertEquals(await read([text(length), text(1)], 300), alone, `${length} tokens, more room`);
+      const others = Array.from({ length: 3 }, (_, i) => text(Math.max(1, length - i)));
+      assertEquals(await read([text(length), ...others], 9), alone, `${length} tokens beside others`);
+    }
+    decoder.dispose();
+    tf.dispose(params as Record<string, tf.Tensor>);
+  });
+});
+
 Deno.test("reading in pieces gives the same logits as reading at once", async () => {
   await useBackend("cpu");
   await withoutLeaks(async () => {

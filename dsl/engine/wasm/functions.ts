@@ -8,6 +8,7 @@
 export type FunctionName =
   | "adamw"
   | "add"
+  | "attend"
   | "collect"
   | "convolve"
   | "copyBlocks"

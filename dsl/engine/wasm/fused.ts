@@ -19,6 +19,7 @@ interface Attributes {
   readonly axis: number;
   readonly shared: number;
   readonly own: number;
+  readonly scale: number;
 }
 
 function attributes({ attrs }: Call): Attributes {
@@ -42,6 +43,9 @@ function ofFloats(kernel: (...args: Parameters<Kernel>) => tf.TensorInfo | tf.Te
  * - `CrossEntropyGrad` {p [R, C], scaled [R], at int32 [R]} <shared, own> -> (p - shared) scaled, less scaled own at the
  *   elements `at`, one a row
  * - `MaskedSoftmax` {logits, mask} -> softmax(logits + mask) over the last axis of [B, H, N, M], mask [B or 1, 1, N or 1, M]
+ * - `SeenAttention` {q, k, v, mask, past k, past v} <scale> -> softmax(scale q k^T + mask) v of [B, H, N, hd], keys of the past,
+ *   where there are some, before k [B, KV, M, hd]; mask [B or 1, 1, N or 1, M]. Keys that the mask has -1e8 and less for are
+ *   left out: which and how many there are changes nothing. At most 2^15 - 4 keys
  * - `Rotary` {x, cos, sin} <back> -> x cos + swap(x) sin, or x cos - swap(x) sin on the way back, for x [..., N, hd] and cos, sin
  *   [N, hd], where swap exchanges the halves of the last axis
  * - `RotaryMoved` {x, cos, sin} <back, axis> -> the same of x [B, N, H, hd] with N positions (axis 1), or of x [B, H, N, hd]
@@ -97,6 +101,22 @@ export const fusedKernels: Kernels = {
     heap.functions.softmaxMasked(
       ...[logits, mask, out].map(heap.address),
       ...[rows, width, 0, heads * queries, batches > 1 ? seen * keys * 4 : 0, queries, seen > 1 ? keys * 4 : 0],
+    );
+    return out;
+  }),
+  SeenAttention: ofFloats((heap, call) => {
+    const { q, k, v, mask, pastKey, pastValue } = call.inputs;
+    const [, heads, queries, size] = q.shape;
+    const [, keyHeads, after] = k.shape;
+    const before = pastKey === undefined ? 0 : pastKey.shape[2];
+    const [batches, , seen, columns] = mask.shape;
+    const out = heap.output(q.shape);
+    const addresses = [q, pastKey ?? k, pastValue ?? v, k, v, mask, out].map(heap.address);
+    const { rows } = asRows(q.shape);
+    heap.functions.attend(
+      ...addresses,
+      ...[heap.work, rows, size, 0, heads, heads / keyHeads, queries, before, after],
+      ...[batches > 1 ? seen * columns * 4 : 0, seen > 1 ? columns * 4 : 0, attributes(call).scale],
     );
     return out;
   }),

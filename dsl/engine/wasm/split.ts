@@ -272,6 +272,15 @@ const productOfHalf = byColumns(0, (args) => args[5] * 2);
 /** form, x, matrix, ..., bytes of a row, work. */
 const productOfStored = byColumns(1, (args) => args[9]);
 
+/** Multiply-adds of a chunk of attention that are worth waking a thread for. */
+const SCORES = 2 ** 15;
+
+/** q, keys and values (4), mask, out, work, rows, size, first, heads, group, queries, keys before and after, ...: by rows. */
+const attention: Split = (args, parts) => {
+  const columns = args[14] + args[15];
+  return byCountedRows(8, [0, 6], 10, Math.ceil(SCORES / columns))(replaced(args, { 7: OWN_WORK }), parts);
+};
+
 /** from, stride, to, step, count, size. */
 const copies: Split = (args, parts) => {
   const [from, stride, to, step, count, size] = args;
@@ -288,6 +297,7 @@ const area = ([, , , rows, columns, size = 1]: readonly number[]) => rows * colu
 export const splits: Readonly<Partial<Record<FunctionName, Split>>> = {
   adamw: elements(7, COSTLY),
   add: pair,
+  attend: attention,
   collect: collection,
   convolve: convolution,
   copyBlocks: permutation,

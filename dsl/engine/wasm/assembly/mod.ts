@@ -1,6 +1,7 @@
 // Kernels over the memory of tfjs-wasm: addresses and sizes in, results in place. Strides and steps are in bytes, sizes
 // in floats.
 
+export { attend } from "./attend";
 export { convolve, matmul, workBytes } from "./matmul";
 export { initialise } from "./maths";
 export * from "./elementwise";
