@@ -136,16 +136,21 @@ function bytes(target: Target, at: number, of: (row: number) => string): Lines {
   ];
 }
 
-/** Sixteen bytes with sign, times 2^24. */
+/**
+ * Sixteen bytes with sign: a word's first byte, its first two, first three and all as a whole number each, the first three of them
+ * with 128 more so that they have no sign. x was prepared so that what is in a number besides its last byte cancels out.
+ */
 function signedBytes(target: Target, from: string, at: number): Lines {
-  const top = "v128.load(BLOCK, BYTES + 48)";
-  const of = [
-    (r: number) => `i32x4.shl(${from}${r}, 24)`,
-    (r: number) => `v128.and(i32x4.shl(${from}${r}, 16), ${top})`,
-    (r: number) => `v128.and(i32x4.shl(${from}${r}, 8), ${top})`,
-    (r: number) => `v128.and(${from}${r}, ${top})`,
+  return [
+    ...four.map((r) => `u${r} = v128.xor(${from}${r}, v128.load(BLOCK, BIASED));`),
+    ...four.flatMap((b) =>
+      products(
+        target,
+        at + 16 * b,
+        b === 3 ? (r) => `u${r}` : (r) => `v128.and(u${r}, v128.load(BLOCK, LOWER + ${16 * b}))`,
+      )
+    ),
   ];
-  return of.flatMap((each, b) => products(target, at + 16 * b, each));
 }
 
 /** Blocks of 32 numbers of four bits, or five. */
@@ -177,10 +182,10 @@ function small(hasMinimum: boolean, hasFifth: boolean): Body {
 /** Blocks of 32 bytes. */
 const eight: Body = {
   bytes: 34,
-  prepared: 128,
+  prepared: 144,
   lines: (target) => [
     ...halves("d", 0),
-    ...begin(target),
+    ...begin(target, 128),
     ...[0, 1].flatMap((h) => [...load("w", 2 + 16 * h), ...signedBytes(target, "w", 64 * h)]),
     ...finish(target, lane("d")),
   ],
@@ -337,7 +342,7 @@ export function blockRows(fused: boolean): string {
   const forms = Object.entries(bodies);
   const numbers = (name: string) => name.endsWith("K") ? 256 : 32;
   return [
-    'import { anyHalves, BYTES, fifthBits, groupMinima, groupScales, NIBBLES, SCALES, SPREAD } from "./blocks";',
+    'import { anyHalves, BIASED, BYTES, fifthBits, groupMinima, groupScales, LOWER, NIBBLES, SCALES, SPREAD } from "./blocks";',
     'import { Form, high, low, SIXTEEN, THREES } from "./forms";',
     'import { BLOCK, block, sumLanes } from "./layout";',
     ...forms.flatMap(([name, body]) => [

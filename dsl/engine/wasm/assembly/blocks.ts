@@ -40,6 +40,13 @@ const HALF: usize = CONSTANTS + 1136;
 @inline
 export const SCALES: usize = CONSTANTS + 1152;
 
+// @ts-ignore: decorator
+@inline
+export const LOWER: usize = CONSTANTS + 1408;
+// @ts-ignore: decorator
+@inline
+export const BIASED: usize = CONSTANTS + 1456;
+
 /** Writes the constants; to be called once. */
 export function initialiseBlocks(): void {
   for (let i: usize = 0; i < 7; i++) v128.store(block + NIBBLES + 16 * i, i32x4.splat(15 << (4 * <i32>i)));
@@ -53,6 +60,8 @@ export function initialiseBlocks(): void {
   v128.store(block + ONES, i32x4.splat(0x7f800000));
   v128.store(block + SIGN, i32x4.splat(0x80000000));
   v128.store(block + HALF, f32x4.splat(0.5));
+  for (let i: usize = 0; i < 3; i++) v128.store(block + LOWER + 16 * i, i32x4.splat((1 << (8 * (<i32>i + 1))) - 1)); // 1 to 3 bytes
+  v128.store(block + BIASED, i32x4.splat(0x00808080)); // the sign of all bytes but the last
 }
 
 /** What `any` of forms.ts does, with constants of the block. */
@@ -99,10 +108,14 @@ export function groupMinima(at: usize): v128 {
   return eight(second & 0x3f3f3f3f, ((load<u32>(at, 12) >> 4) & 0x0f0f0f0f) | ((second >> 2) & 0x30303030));
 }
 
-/** x[4 l + b] of sixteen numbers in lane l of the b-th vector, times a factor each; returns the lanes' sums. */
+/**
+ * x[4 l + b] of sixteen numbers in lane l of the b-th vector, times a factor each; returns the lanes' sums. Nested, for words of
+ * which ever more bytes are read as one number: less the next vector, of which the number has all but its last byte; the sums
+ * are then of the first three.
+ */
 // @ts-ignore: decorator
 @inline
-function turned(x: usize, out: usize, f0: f32, f1: f32, f2: f32, f3: f32): v128 {
+function turned(x: usize, out: usize, f0: f32, f1: f32, f2: f32, f3: f32, isNested: bool): v128 {
   const r0 = v128.load(x);
   const r1 = v128.load(x, 16);
   const r2 = v128.load(x, 32);
@@ -115,26 +128,31 @@ function turned(x: usize, out: usize, f0: f32, f1: f32, f2: f32, f3: f32): v128 
   const c1 = v128.shuffle<f64>(p0, p1, 1, 3);
   const c2 = v128.shuffle<f64>(p2, p3, 0, 2);
   const c3 = v128.shuffle<f64>(p2, p3, 1, 3);
-  v128.store(out, f32x4.mul(c0, f32x4.splat(f0)));
-  v128.store(out, f32x4.mul(c1, f32x4.splat(f1)), 16);
-  v128.store(out, f32x4.mul(c2, f32x4.splat(f2)), 32);
-  v128.store(out, f32x4.mul(c3, f32x4.splat(f3)), 48);
-  return f32x4.add(f32x4.add(c0, c1), f32x4.add(c2, c3));
+  const t0 = f32x4.mul(c0, f32x4.splat(f0));
+  const t1 = f32x4.mul(c1, f32x4.splat(f1));
+  const t2 = f32x4.mul(c2, f32x4.splat(f2));
+  const t3 = f32x4.mul(c3, f32x4.splat(f3));
+  v128.store(out, isNested ? f32x4.sub(t0, t1) : t0);
+  v128.store(out, isNested ? f32x4.sub(t1, t2) : t1, 16);
+  v128.store(out, isNested ? f32x4.sub(t2, t3) : t2, 32);
+  v128.store(out, t3, 48);
+  const three = f32x4.add(f32x4.add(c0, c1), c2);
+  return isNested ? three : f32x4.add(f32x4.add(c0, c1), f32x4.add(c2, c3));
 }
 
 /** By where a number of four bits or a byte lies in a word of 32: powers of two. */
 function turnedLow(x: usize, out: usize): v128 {
-  return turned(x, out, 1, 0.00390625, 0.0000152587890625, 5.9604644775390625e-8);
+  return turned(x, out, 1, 0.00390625, 0.0000152587890625, 5.9604644775390625e-8, false);
 }
 
 /** Numbers in the upper halves of bytes, the last one moved to a word's beginning. */
 function turnedHigh(x: usize, out: usize): v128 {
-  return turned(x, out, 0.0625, 0.000244140625, 9.5367431640625e-7, 1);
+  return turned(x, out, 0.0625, 0.000244140625, 9.5367431640625e-7, 1, false);
 }
 
 /** Bytes, the last one moved. */
 function turnedBytes(x: usize, out: usize): v128 {
-  return turned(x, out, 1, 0.00390625, 0.0000152587890625, 1);
+  return turned(x, out, 1, 0.00390625, 0.0000152587890625, 1, false);
 }
 
 /** 32 numbers, and their lanes' sums times what all numbers of the form have too much; 1 where there are minima. */
@@ -144,6 +162,16 @@ function prepareSmall(x: usize, out: usize, isNibble: bool, factor: f32): usize 
   const first = isNibble ? turnedLow(x, out) : turnedBytes(x, out);
   const second = isNibble ? turnedHigh(x + 64, out + 64) : turnedBytes(x + 64, out + 64);
   v128.store(out, f32x4.mul(f32x4.add(first, second), f32x4.splat(factor)), 128);
+  return out + 144;
+}
+
+/** 32 numbers for bytes with sign, of which the first three of a word are read with 128 more. */
+// @ts-ignore: decorator
+@inline
+function prepareBytes(x: usize, out: usize): usize {
+  const first = turned(x, out, 1, 0.00390625, 0.0000152587890625, 5.9604644775390625e-8, true);
+  const second = turned(x + 64, out + 64, 1, 0.00390625, 0.0000152587890625, 5.9604644775390625e-8, true);
+  v128.store(out, f32x4.mul(f32x4.add(first, second), f32x4.splat(-128)), 128);
   return out + 144;
 }
 
@@ -165,10 +193,7 @@ export function prepareRow(form: Form, x: usize, end: usize, out: usize): usize 
         out = prepareSmall(x, out, false, 1);
         break;
       case Form.Q8_0:
-        // All are read times 2^24.
-        turned(x, out, 5.9604644775390625e-8, 5.9604644775390625e-8, 5.9604644775390625e-8, 5.9604644775390625e-8);
-        turned(x + 64, out + 64, 5.9604644775390625e-8, 5.9604644775390625e-8, 5.9604644775390625e-8, 5.9604644775390625e-8);
-        out += 128;
+        out = prepareBytes(x, out);
         break;
       case Form.Q6_K:
         for (let from = x; from < x + 1024; from += 64) {
