@@ -143,14 +143,15 @@ export interface EngineKind {
   /** Most bytes of tensors that it can address, where there is such a bound. */
   readonly most?: number;
   /**
-   * Brings a tensor's numbers to where the engine computes, so that they are not kept in JavaScript's memory until a first
-   * kernel reads them; absent where they are there already.
+   * Brings a tensor's numbers to where the engine computes, so that they are not kept twice until a first kernel reads them;
+   * absent where they are there already. The engine may go on reading the array that they came in.
    *
    * @internal
    */
   readonly settle?: (tensor: Tensor) => void;
   /**
-   * Whether tensors are copies of what they are made of from the first on, so that what was read of a file may go at once.
+   * Whether tensors are copies of what they are made of from the first on, so that what was read of a file may go at once. Not so
+   * on tensorflow, which shares some arrays with JavaScript, by where they begin.
    *
    * @internal
    */

@@ -61,8 +61,8 @@ export function handleOf(tensor: tf.Tensor): Handle {
 }
 
 /**
- * A copy of a float32 or int32 tensor's bytes as int32, to be freed by {@linkcode freeHandle}: the addon copies all but int32 to the
- * card as soon as it sees it.
+ * A float32 or int32 tensor's bytes as int32, to be freed by {@linkcode freeHandle}: the addon copies all but int32 to the card as
+ * soon as it sees it. An array that begins at a multiple of 64 bytes is shared, as TensorFlow shares all that it is given so.
  *
  * @param tensor The tensor
  */
@@ -152,7 +152,8 @@ export const graphForms: ReadonlySet<StoredForm> = new Set<StoredForm>([
 ]);
 
 /**
- * Bytes as a stored tensor; they are copied once.
+ * Bytes as a stored tensor. TensorFlow copies them unless they begin at a multiple of 64 bytes: those it reads where they are, and
+ * keeps their array alive, so nobody may write to bytes that were given here, nor give their memory back.
  *
  * @param bytes Little-endian
  * @param form What they are
@@ -177,7 +178,8 @@ export function hold(bytes: Uint8Array, form: StoredForm, shape: readonly number
 }
 
 /**
- * Copies a tensor's numbers into TensorFlow now. On a card they wait: what goes there goes as words.
+ * Gives TensorFlow a tensor's numbers now: a copy, or where they begin at a multiple of 64 bytes their own memory, which nobody may
+ * write to or give back afterwards. On a card they wait: what goes there goes as words.
  *
  * @param tensor A tensor of the tensorflow backend
  */
