@@ -43,9 +43,41 @@ interface Files {
   readonly config: Json;
 }
 
+/** Tokens that transformers' CodeLlamaTokenizer makes special ones. */
+const INFILLING: Readonly<Record<string, string>> = {
+  prefix_token: "▁<PRE>",
+  middle_token: "▁<MID>",
+  suffix_token: "▁<SUF>",
+  eot_token: "▁<EOT>",
+  fill_token: "<FILL_ME>",
+};
+
+/** Those of the vocabulary, as added tokens. */
+function infilling(config: Json, vocabulary: Json): readonly Json[] {
+  return Object.entries(INFILLING).flatMap(([name, fallback]) => {
+    const given = config[name] ?? fallback;
+    const content = isObject(given) ? given.content : given;
+    const id = typeof content === "string" && Object.hasOwn(vocabulary, content) ? vocabulary[content] : undefined;
+    if (id === undefined) return [];
+    return [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }];
+  });
+}
+
+/**
+ * The class that transformers 5 takes, by its name without "Fast": that of the files, but Qwen2's own for its models, whatever the
+ * files say, and none, which is `tokenizer.json` as it is, for those of Mistral.
+ */
+function className(config: Json, model: Json): string | undefined {
+  if (model.model_type === "mistral") return undefined;
+  if (model.model_type === "qwen2") return "Qwen2Tokenizer";
+  const name = config.tokenizer_class ?? model.tokenizer_class;
+  return typeof name === "string" ? name.replace(/Fast$/, "") : undefined;
+}
+
 /**
  * A `tokenizer.json` as transformers 5 loads it: where `tokenizer_class` is LlamaTokenizer, and its letters are no bytes, spaces
  * become "▁" with one in front of the text (`add_prefix_space`), or with `legacy` in front of what follows an added token, too;
+ * CodeLlamaTokenizer is the same without `legacy`;
  * where it is GPT2Tokenizer or Qwen2Tokenizer, `add_prefix_space` counts instead of the file's.
  *
  * @param json The file
@@ -53,20 +85,24 @@ interface Files {
  * @param model The model's `config.json`
  */
 export function asItsClassLoads(json: Json, config: Json, model: Json): Files {
-  const name = config.tokenizer_class ?? model.tokenizer_class;
   const { normalizer, pre_tokenizer, decoder, post_processor } = json;
-  const plain = typeof name === "string" ? name.replace(/Fast$/, "") : undefined;
+  const plain = className(config, model);
   if (plain === "GPT2Tokenizer" || plain === "Qwen2Tokenizer") return { json: withPrefix(json, config, plain), config };
-  const isLlama = plain === "LlamaTokenizer";
-  if (!isLlama || !isObject(json.model) || !isObject(json.model.vocab)) return { json, config };
+  const isCode = plain === "CodeLlamaTokenizer";
+  if (plain !== "LlamaTokenizer" && !isCode || !isObject(json.model) || !isObject(json.model.vocab)) {
+    return { json, config };
+  }
   if (hasByteLevel([normalizer, pre_tokenizer, decoder, post_processor])) return { json, config };
   const begins = (config.add_prefix_space ?? true) === true;
-  const isLegacy = Object.hasOwn(config, "legacy") && config.legacy !== false && config.legacy !== null;
+  const isLegacy = !isCode && Object.hasOwn(config, "legacy") && config.legacy !== false && config.legacy !== null;
   const mark = { pattern: { String: "▁" }, content: " " };
   const made = {
     ...json,
     // Where its configuration names them, those of the file count for nothing.
-    added_tokens: isObject(config.added_tokens_decoder) ? [] : json.added_tokens,
+    added_tokens: [
+      ...isObject(config.added_tokens_decoder) || !Array.isArray(json.added_tokens) ? [] : json.added_tokens,
+      ...isCode ? infilling(config, json.model.vocab) : [],
+    ],
     model: { ...json.model, fuse_unk: true, byte_fallback: true, dropout: null, ignore_merges: false },
     normalizer: null,
     pre_tokenizer: {

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 FIXTURES = pathlib.Path(__file__).parents[3] / "tests" / "fixtures"
 SOURCE = FIXTURES / "tokenizer-bytes"
 METASPACE = FIXTURES / "tokenizer-metaspace"
-LLAMA_TEXTS = ["The answer is 42.", "a</s>b <s> c", "</s>x", "  two  ", "don't , . 日", "<pad>a", ""]
+LLAMA_TEXTS = ["The answer is 42.", "<s>answer </s> answer", "a</s>b <s> c", "</s>x", "  two  ", "don't , . 日", "<pad>a", ""]
 TEXTS = ["<extra>1 <extra>", "a <more> b<extra>", "<|im_end|>x <pad>", "plain", "<last><extra><last>"]
 
 
@@ -38,6 +38,8 @@ def llama_variants():
                  {"pad_token": "<pad>", "clean_up_tokenization_spaces": True}, {"remove_space": True, "do_lower_case": True}):  # fmt: skip
         yield f"LlamaTokenizer {json.dumps(more)}", {"tokenizer_class": "LlamaTokenizer", **more}, {}
     yield "LlamaTokenizerFast", {"tokenizer_class": "LlamaTokenizerFast", "model_max_length": 3, "padding_side": "left"}, {}
+    for kind, name in (("mistral", "LlamaTokenizer"), ("llama", "CodeLlamaTokenizer"), ("smollm3", "LlamaTokenizer")):
+        yield f"{name} of {kind}", {"tokenizer_class": name, "legacy": True}, {"config.json": {"model_type": kind}}
     yield "another class", {"tokenizer_class": "PreTrainedTokenizerFast", "legacy": False, "image_token": "<im>", "pad_token": "<pad>"}, {}
 
 
