@@ -4,7 +4,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { registerWasmKernels } from "../../dsl/engine/wasm/mod.ts";
 import { importShared, withSharedMemory } from "../../dsl/engine/wasm/shared.ts";
-import { ranges, splits } from "../../dsl/engine/wasm/split.ts";
+import { splits } from "../../dsl/engine/wasm/split.ts";
+import { ranges } from "../../dsl/engine/wasm/split_by.ts";
 import { call, random, variants } from "../support/wasm_kernels.ts";
 
 /** Calls that are large enough to be shared, of odd sizes, for every function that is cut. */
@@ -25,6 +26,10 @@ const cases: Readonly<Record<string, () => tf.Tensor | tf.Tensor[]>> = {
   ],
   "product of a batch": () => tf.matMul(random([37, 50, 33], 1), random([37, 33, 51], 2)),
   "product by a vector": () => tf.matMul(random([40001, 33], 1), random([33, 1], 2)),
+  "vector by a matrix's rows": () => [
+    tf.matMul(random([1999, 301], 1), random([1999, 1], 2), true),
+    tf.matMul(random([1, 1999], 1), random([1999, 301], 2)),
+  ],
   "rows that are no multiple of a tile": () => tf.matMul(random([13, 999], 1), random([999, 1000], 2)),
   "fused bias": () =>
     tf.fused.matMul({

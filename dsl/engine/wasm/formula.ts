@@ -9,7 +9,7 @@ import { FunctionWriter } from "./assemble.ts";
 import type { Kernel, Kernels } from "./kernel.ts";
 import type { Heap, Variant } from "./module.ts";
 import { areFloats, size } from "./shape.ts";
-import { ranges } from "./split.ts";
+import { ranges } from "./split_by.ts";
 
 /** Arguments of a kernel before its tensors' addresses: first row, end of rows, first column, end of columns. */
 const BOUNDS = 4;

@@ -186,9 +186,9 @@ export function matmul(
     if (rows == 1 || columns == 1) {
       if (rows == 1) {
         if (transposeB) multiplyByVector(b, a, out, columns, depth);
-        else multiplyVectorBy(a, b, out, depth, columns);
+        else multiplyVectorBy(a, b, out, depth, columns, strideB);
       } else {
-        if (transposeA) multiplyVectorBy(b, a, out, depth, rows);
+        if (transposeA) multiplyVectorBy(b, a, out, depth, rows, strideA);
         else multiplyByVector(a, b, out, rows, depth);
       }
       if (bias) addBias(out, columns * 4, rows, columns, bias);

@@ -58,12 +58,18 @@ export function multiplyByVector(matrix: usize, vector: usize, out: usize, rows:
   }
 }
 
-/** out[j] = sum over i of vector[i] matrix[i, j]. */
-export function multiplyVectorBy(vector: usize, matrix: usize, out: usize, rows: usize, columns: usize): void {
-  const stride = columns * 4;
+/** out[j] = sum over i of vector[i] matrix[i, j], whose rows are `stride` bytes apart. */
+export function multiplyVectorBy(
+  vector: usize,
+  matrix: usize,
+  out: usize,
+  rows: usize,
+  columns: usize,
+  stride: usize,
+): void {
   const whole = columns & ~3;
   const rest = columns & 3;
-  memory.fill(out, 0, stride);
+  memory.fill(out, 0, columns * 4);
   let i: usize = 0;
   for (; i + 4 <= rows; i += 4) {
     let m0 = matrix + i * stride;
