@@ -28,6 +28,8 @@ export interface CardJob {
   readonly what?: "memory" | "kernels" | "bytes" | "rows";
   /** More of XLA's flags. */
   readonly flags?: string;
+  /** Folder of compiled programs of its own, below the results, instead of the user's. */
+  readonly programs?: string;
   /** What the row is called, where it is more than the rest says. */
   readonly note?: string;
   /** Timed steps. */
@@ -78,6 +80,18 @@ const families = [
   { ...vit, model: "depth-anything-large", batch: 4, repeats: 10 },
 ] as const;
 
+/**
+ * The same, with programs kept as XLA's newer way does: with their kernels and the order of their launches. The older one keeps
+ * the optimised program and the kernels' code, and has Triton generate its kernels anew at every start, one after the other.
+ */
+const kernelsKept = {
+  ...vit,
+  how: "whole",
+  repeats: 5,
+  programs: "programs",
+  flags: "--xla_gpu_experimental_aot_compiled_thunks=true",
+} as const;
+
 const methods = ["bitfit", "lora", "dora", "all"] as const;
 
 /** Groups by name, in order: what goals were set for comes first. */
@@ -92,6 +106,12 @@ export const groups: Readonly<Record<string, JobGroup>> = {
   },
   "1lora": { jobs: [{ ...vit, how: "eager" }, { ...vit, how: "compiled" }, { ...vit, how: "whole" }] },
   again: { jobs: [{ ...vit, how: "whole", note: "second start" }] },
+  kept: {
+    jobs: [
+      { ...kernelsKept, note: "first start, kernels kept" },
+      { ...kernelsKept, note: "second start, kernels kept" },
+    ],
+  },
   methods: {
     jobs: [{ ...vit, precision: "float32" } as const, ...[...methods].reverse().map((method) => ({ ...vit, method }))]
       .flatMap((job): readonly CardJob[] => [{ ...job, how: "eager" }, { ...job, how: "whole" }]),

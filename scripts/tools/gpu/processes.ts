@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { firstLine } from "../../../dsl/error.ts";
 import { openModel } from "../../../models/mod.ts";
@@ -87,6 +88,7 @@ export function start(job: CardJob, name: string, place: Place, dump: boolean): 
     job.flags ?? "",
     ...dump ? [`--xla_dump_to=${folder}`, "--xla_dump_hlo_as_text"] : [],
   ];
+  if (job.programs !== undefined) Deno.mkdirSync(resolve(out, job.programs), { recursive: true });
   const process = new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--no-prompt", "--cached-only", "--allow-read", "--allow-write", "--allow-ffi", "--allow-env"],
@@ -97,6 +99,9 @@ export function start(job: CardJob, name: string, place: Place, dump: boolean): 
     env: {
       XLA_FLAGS: flags.join(" ").trim(),
       ...job.what === "memory" ? { TF_GPU_ALLOCATOR: "cuda_malloc_async" } : {},
+      ...job.programs === undefined
+        ? {}
+        : { TF_XLA_FLAGS: `--tf_xla_persistent_cache_directory=${resolve(out, job.programs)}` },
       ...job.what === "kernels" ? { CUDA_INJECTION64_PATH: counter ?? "" } : {},
     },
     stdin: "piped",
