@@ -19,7 +19,7 @@ import {
 } from "./picture_formats.ts";
 import { decodePnm } from "./pnm.ts";
 import type { Picture, PictureFacts, Sharp } from "./sharp.ts";
-import { checkTiff } from "./tiff.ts";
+import { checkTiff, checkTiffNumbers } from "./tiff.ts";
 
 /** Seconds that decoding may take. */
 const PATIENCE = 60;
@@ -184,10 +184,10 @@ export async function decodeBytes(sharp: Sharp, bytes: Uint8Array, name: string,
   }
 }
 
-/** A PNG of one channel of 16 bits. */
-export interface Sixteen {
+/** What is no picture but a map of numbers, of one channel. */
+export interface NumberMap<Values = Uint16Array | Float32Array> {
   /** Values in row-major order. */
-  readonly values: Uint16Array;
+  readonly values: Values;
   /** Rows. */
   readonly height: number;
   /** Columns. */
@@ -201,29 +201,64 @@ export interface Sixteen {
  * @param path The file
  * @throws OneloraError for any other file
  */
-export async function decodeSixteen(sharp: Sharp, path: string): Promise<Sixteen> {
-  const bytes = await fileBytes(path);
-  const apart = decoderApart();
-  if (apart === undefined) return await decodeSixteenBytes(sharp, bytes, path);
-  return await apart.ask({ bytes, name: path, kind: "sixteen", turn: false }) as Sixteen;
+export async function decodeSixteen(sharp: Sharp, path: string): Promise<NumberMap<Uint16Array>> {
+  return await decodeMap(sharp, path, "png") as NumberMap<Uint16Array>;
 }
 
-/** {@linkcode decodeSixteen} of a file's bytes, in this thread. */
-export async function decodeSixteenBytes(sharp: Sharp, bytes: Uint8Array, path: string): Promise<Sixteen> {
-  const allowed = "an intact PNG of one channel of 16 bits";
+/**
+ * The values of a TIFF of one channel of 16 bits or of floats in 32 bits, of several pages the first.
+ *
+ * @param sharp The library
+ * @param path The file
+ * @throws OneloraError for any other file
+ */
+export async function decodeTiffMap(sharp: Sharp, path: string): Promise<NumberMap> {
+  return await decodeMap(sharp, path, "tiff");
+}
+
+async function decodeMap(sharp: Sharp, path: string, kind: MapFormat): Promise<NumberMap> {
+  const bytes = await fileBytes(path);
+  const apart = decoderApart();
+  if (apart === undefined) return await decodeMapBytes(sharp, bytes, path, kind);
+  return await apart.ask({ bytes, name: path, kind, turn: false }) as NumberMap;
+}
+
+/** Formats of maps. */
+export type MapFormat = "png" | "tiff";
+
+/** What is allowed of each, by the type of its values. */
+const MAPS: Readonly<Record<MapFormat, readonly [types: readonly string[], words: string]>> = {
+  png: [["ushort"], "an intact PNG of one channel of 16 bits"],
+  tiff: [["ushort", "float"], "an intact TIFF of one channel of 16 bits, or of floats in 32"],
+};
+
+/** {@linkcode decodeSixteen} and {@linkcode decodeTiffMap} of a file's bytes, in this thread. */
+export async function decodeMapBytes(
+  sharp: Sharp,
+  bytes: Uint8Array,
+  path: string,
+  kind: MapFormat,
+): Promise<NumberMap> {
+  const [types, allowed] = MAPS[kind];
   const format = pictureFormat(bytes, path);
-  if (format !== "png") throw unreadable(path, format, allowed);
+  if (format !== kind) throw unreadable(path, format, allowed);
   try {
+    if (format === "tiff") checkTiffNumbers(bytes, path);
     const { facts: { depth, channels, width, height }, picture } = await opened(sharp, bytes, format);
     checkPictureSize(width, height, path);
-    if (depth !== "ushort" || channels !== 1) {
+    if (!types.includes(depth) || channels !== 1) {
       throw unreadable(path, `${format} of ${channels} channels of ${depth}`, allowed);
     }
     return await inTurn(width * height, async () => {
-      const plain = picture().toColourspace("grey16").raw({ depth: "ushort" });
-      const { data, info } = await plain.toBuffer({ resolveWithObject: true });
+      const isFloat = depth === "float";
+      // Of numbers that are no colours, only this leaves what is beyond a colour's bounds.
+      const plain = isFloat
+        ? picture().pipelineColourspace("b-w").toColourspace("b-w").raw({ depth: "float" })
+        : picture().toColourspace("grey16").raw({ depth: "ushort" });
+      const { data, info: { height, width } } = await plain.toBuffer({ resolveWithObject: true });
       // A copy, because the decoder's bytes may start at an odd place.
-      return { values: new Uint16Array(data.slice().buffer), height: info.height, width: info.width };
+      const { buffer } = data.slice();
+      return { values: isFloat ? new Float32Array(buffer) : new Uint16Array(buffer), height, width };
     });
   } catch (cause) {
     if (cause instanceof OneloraError) throw cause;

@@ -16,8 +16,8 @@ export interface Decoding {
   readonly bytes: Uint8Array;
   /** What errors call it. */
   readonly name: string;
-  /** A picture, or a map of numbers of 16 bits. */
-  readonly kind: "picture" | "sixteen";
+  /** A picture, or a map of numbers in such a format. */
+  readonly kind: "picture" | "png" | "tiff";
   /** Whether it is turned as its file says. */
   readonly turn: boolean;
 }

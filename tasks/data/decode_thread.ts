@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { decodeBytes, decodeSixteenBytes } from "./decode.ts";
+import { decodeBytes, decodeMapBytes } from "./decode.ts";
 import type { Decoded, Decoding } from "./decode_apart.ts";
 import { buffersIn, faultOf } from "./messages.ts";
 import { loadSharp } from "./sharp.ts";
@@ -16,9 +16,9 @@ const channel = globalThis as unknown as {
 async function decoded({ id, bytes, name, kind, turn }: Decoding): Promise<Decoded> {
   try {
     const sharp = await loadSharp();
-    const result = kind === "sixteen"
-      ? await decodeSixteenBytes(sharp, bytes, name)
-      : await decodeBytes(sharp, bytes, name, turn);
+    const result = kind === "picture"
+      ? await decodeBytes(sharp, bytes, name, turn)
+      : await decodeMapBytes(sharp, bytes, name, kind);
     return { id, result };
   } catch (error) {
     return { id, fault: faultOf(error) };

@@ -35,11 +35,11 @@ export interface Picture {
   /** Without the channel of opacity. */
   removeAlpha(): Picture;
   /** Worked on in a colour space. */
-  pipelineColourspace(space: "cmyk"): Picture;
+  pipelineColourspace(space: "cmyk" | "b-w"): Picture;
   /** In another colour space. */
-  toColourspace(space: "srgb" | "grey16" | "cmyk"): Picture;
+  toColourspace(space: "srgb" | "grey16" | "cmyk" | "b-w"): Picture;
   /** As plain values. */
-  raw(options: { depth: "uchar" | "ushort" }): Picture;
+  raw(options: { depth: "uchar" | "ushort" | "float" }): Picture;
   /** As PNG. */
   png(): Picture;
   /** An error after so many seconds. */

@@ -5,7 +5,7 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
-import { decodeImage, decodeSixteen } from "../data/decode.ts";
+import { decodeImage, decodeSixteen, decodeTiffMap } from "../data/decode.ts";
 import type { Sharp } from "../data/sharp.ts";
 import { readBytes } from "../data/files.ts";
 import type { DepthExample } from "./dataset.ts";
@@ -44,6 +44,21 @@ export async function readColours(sharp: Sharp, path: string, turn: boolean = fa
 export async function readDepthPng(sharp: Sharp, path: string, unit: number): Promise<Decoded<Float32Array>> {
   const { values, height, width } = await decodeSixteen(sharp, path);
   return { values: Float32Array.from(values, (step) => step / unit), height, width };
+}
+
+/**
+ * A map from a TIFF of one channel, of 16 bits or of floats.
+ *
+ * @param sharp The decoder
+ * @param path The file
+ * @returns The values as they are, and whether they are steps of 16 bits
+ */
+export async function readDepthTiff(
+  sharp: Sharp,
+  path: string,
+): Promise<Decoded<Float32Array> & { readonly steps: boolean }> {
+  const { values, height, width } = await decodeTiffMap(sharp, path);
+  return { values: Float32Array.from(values), height, width, steps: values instanceof Uint16Array };
 }
 
 /**

@@ -13,11 +13,11 @@ import { readRows, rowKind } from "../data/rows.ts";
 import { loadSharp, type Sharp } from "../data/sharp.ts";
 import { isPartName, partNamed, testNames, trainNames } from "../data/split_folders.ts";
 import { checkedDepth, type DepthDataset, depthProtocols, type DepthSplits } from "./dataset.ts";
-import { readDepthNumbers, readDepthPng, readPair } from "./files.ts";
+import { readDepthNumbers, readDepthPng, readDepthTiff, readPair } from "./files.ts";
 
 /** How such pairs are read. */
 export interface PairOptions {
-  /** Steps of a depth map in a metre: 1000 for millimetres; maps of 16 bits need it, numbers of .npy are metres without. */
+  /** Steps of a depth map in a metre: 1000 for millimetres; maps of 16 bits need it, floats are metres without. */
   readonly scale?: number;
   /** Metres that count at most (default 80). */
   readonly maxDepth?: number;
@@ -39,6 +39,10 @@ const KIND_WORDS: readonly string[] = [
   ..."image images img imgs rgb color colour colors colours picture pictures photo photos left".split(" "),
   ..."map maps ground truth sync".split(" "),
 ];
+/** Endings of maps that are no pictures, and of those that may be either. */
+const [MAP_ENDS, EITHER]: readonly (readonly string[])[] = [[".npy", ".exr", ".pfm"], [".png", ".tif", ".tiff"]];
+/** Maps that are not read. */
+const OTHERS: Readonly<Record<string, string>> = { ".exr": "OpenEXR", ".pfm": "PFM" };
 /** Files that are named of each kind that is left out. */
 const NAMED = 10;
 
@@ -67,7 +71,7 @@ async function pairsIn(folder: string, left: LeftOut): Promise<readonly Pair[]> 
   const maps = new Map<string, string>();
   for (const path of await filesUnder(folder)) {
     const [words, end] = [wordsOf(path), endOf(path)];
-    const isMap = end === ".npy" || (end === ".png" && words.some((word) => DEPTH_WORDS.includes(word)));
+    const isMap = MAP_ENDS.includes(end) || (EITHER.includes(end) && words.some((word) => DEPTH_WORDS.includes(word)));
     if (!isMap && !imageExtensions.includes(end)) {
       left.add("that are no pictures or maps", path);
       continue;
@@ -141,15 +145,31 @@ function partsOf(path: string, pairs: readonly Pair[], left: LeftOut) {
   });
 }
 
+/** Whether a map is a TIFF by its name. */
+function isTiff(path: string): boolean {
+  return [".tif", ".tiff"].includes(endOf(path));
+}
+
+/** Refuses a map of steps of which nobody says how large they are. */
+function scaleless(path: string, map: string): OneloraError {
+  return new OneloraError({
+    attempted: `reading ${path}`,
+    found: `maps of 16 bits (${map}), whose steps may be of any size`,
+    allowed: "`depthScale`: steps a metre, 1000 for millimetres",
+  }, { exitCode: 2 });
+}
+
 /** A map of 16 bits or of numbers, in metres; 0 where nothing finite was measured. */
 async function readMap(sharp: Sharp, path: string, scale: number | undefined) {
   if (endOf(path) === ".png") return await readDepthPng(sharp, path, scale!);
-  const { values, height, width } = await readDepthNumbers(path);
+  const tiff = isTiff(path) ? await readDepthTiff(sharp, path) : undefined;
+  if (tiff?.steps && scale === undefined) throw scaleless(path, path);
+  const { values, height, width } = tiff ?? await readDepthNumbers(path);
   return { values: values.map((step) => Number.isFinite(step) ? step / (scale ?? 1) : 0), height, width };
 }
 
 /**
- * Pairs of a folder or a list as data. A picture and its map (16-bit PNG, or .npy) are those whose paths have the same words, but
+ * Pairs of a folder or a list as data. A picture and its map (16-bit PNG or TIFF, TIFF of floats, or .npy) are those whose paths have the same words, but
  * for such as `rgb`, `image`, `depth` and `gt`: `rgb/001.jpg` and `depth/001.png`, `a_image.png` and `a_depth.npy`. Folders called
  * as parts are parts; without, a tenth of the pairs is held out, chosen by the pictures' names alone.
  *
@@ -174,16 +194,21 @@ export async function openPairs(path: string, options: PairOptions = {}): Promis
     });
   }
   const steps = pairs.find(({ depth }) => endOf(depth) === ".png");
-  if (steps !== undefined && scale === undefined) {
+  if (steps !== undefined && scale === undefined) throw scaleless(path, steps.depth);
+  const other = pairs.find(({ depth }) => Object.hasOwn(OTHERS, endOf(depth)));
+  if (other !== undefined) {
     throw new OneloraError({
       attempted: `reading ${path}`,
-      found: `maps of 16 bits (${steps.depth}), whose steps may be of any size`,
-      allowed: "`depthScale`: steps a metre, 1000 for millimetres",
+      found: `maps in ${OTHERS[endOf(other.depth)]} (${other.depth})`,
+      allowed: "PNG or TIFF of 16 bits, TIFF of floats, .npy: numpy.save writes what OpenCV has read",
     }, { exitCode: 2 });
   }
   const { train, test } = partsOf(path, pairs, left);
   const sharp = await loadSharp();
   const at = (file: string) => pathFrom(folder, file);
+  // What its steps are is in the file alone.
+  const tiff = pairs.find(({ depth }) => isTiff(depth));
+  if (tiff !== undefined && scale === undefined) await readMap(sharp, at(tiff.depth), scale);
   const dataset = (name: string, part: readonly Pair[]): DepthDataset =>
     checkedDepth({
       name,

@@ -1,6 +1,6 @@
 """Small files in the published formats of depth data sets, made by the tools that read and write the real ones.
 
-Run: pip install h5py numpy pillow scipy; python scripts/tools/reference/depth_files.py
+Run: pip install h5py imagecodecs numpy pillow scipy tifffile; python scripts/tools/reference/depth_files.py
 Writes tests/fixtures/depth-files/. What they hold follows from formulas that the tests repeat.
 """
 
@@ -8,6 +8,7 @@ import pathlib
 
 import h5py
 import numpy as np
+import tifffile
 from PIL import Image
 from scipy.io import savemat
 
@@ -41,6 +42,18 @@ def matlab_5(path, **arguments):
         file.write(b"MATLAB 5.0 MAT-file Platform: posix".ljust(116))
 
 
+def tiffs(metres, folder):
+    """Maps as TIFF, and such as must be refused: another packing in tiles, which decoders may take for zeros, halves, white zeros."""
+    floats = metres.astype(np.float32)
+    floats[0, 0] = np.nan
+    tifffile.imwrite(folder / "depth-f32.tiff", floats, compression="zlib", predictor=3, byteorder=">")
+    tifffile.imwrite(folder / "depth-u16.tif", (1000 * metres).astype(np.uint16), compression="lzw", predictor=2)
+    tifffile.imwrite(folder / "depth-f16.tiff", metres.astype(np.float16))
+    tifffile.imwrite(folder / "depth-i32.tiff", (1000 * metres).astype(np.int32))
+    tifffile.imwrite(folder / "depth-white.tiff", (1000 * metres).astype(np.uint16), photometric="miniswhite")
+    tifffile.imwrite(folder / "depth-zstd.tiff", floats, compression="zstd", tile=(16, 16))
+
+
 def main():
     FOLDER.mkdir(parents=True, exist_ok=True)
     nyu_labelled(FOLDER / "nyu.mat")
@@ -57,6 +70,7 @@ def main():
     Image.fromarray(colours).save(FOLDER / "picture.png")
     Image.fromarray(np.full((HEIGHT, WIDTH, 3), (200, 100, 50), np.uint8)).save(FOLDER / "picture.jpg", quality=95)
     Image.fromarray((1000 * y + 7 * x).astype(np.uint16)).save(FOLDER / "depth.png")
+    tiffs(1 + y + x / 16, FOLDER)
     Image.fromarray((10 * y + x).astype(np.uint8)).save(FOLDER / "depth-8-bit.png")
 
     y, x = grid(375, 1242)
