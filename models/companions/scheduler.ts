@@ -117,13 +117,16 @@ function line(first: number, last: number, count: number): readonly number[] {
 /** beta_t of a schedule by its name in diffusers. */
 function betasOf(json: Json): readonly number[] {
   const isBeta = (value: unknown) => typeof value === "number" && value > 0 && value < 1;
-  const given = json.trained_betas ?? undefined;
-  if (given !== undefined) {
-    if (Array.isArray(given) && given.length >= 2 && given.every(isBeta)) return given;
-    throw wrongSetting(SCHEDULER, "trained_betas", given, "two or more numbers between 0 and 1");
-  }
   const whole = (value: number) => Number.isInteger(value) && value >= 2;
   const steps = numberOf(json, "num_train_timesteps", 1000, whole, "a whole number from 2");
+  const given = json.trained_betas ?? undefined;
+  if (given !== undefined) {
+    if (!Array.isArray(given) || given.length < 2 || !given.every(isBeta)) {
+      throw wrongSetting(SCHEDULER, "trained_betas", given, "two or more numbers between 0 and 1");
+    }
+    if (given.length === steps) return given;
+    throw wrongSetting(SCHEDULER, "num_train_timesteps", steps, `${given.length}, as there are trained_betas`);
+  }
   const first = numberOf(json, "beta_start", 1e-4, isBeta, "a number between 0 and 1");
   const last = numberOf(json, "beta_end", 0.02, isBeta, "a number between 0 and 1");
   switch (choiceOf(json, "beta_schedule", ["linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid"], "linear")) {

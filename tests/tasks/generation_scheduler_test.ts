@@ -103,6 +103,7 @@ Deno.test("schedulers and settings that are not known here are refused by name",
     [{ rescale_betas_zero_snr: true }, "rescale_betas_zero_snr"],
     [{ beta_end: 2 }, "beta_end"],
     [{ trained_betas: [0.1, 3] }, "trained_betas"],
+    [{ trained_betas: [0.1, 0.2], num_train_timesteps: 3 }, "num_train_timesteps"],
     [{ timestep_spacing: "log" }, "timestep_spacing"],
     [{ clip_sample: "yes" }, "clip_sample"],
   ];
