@@ -8,6 +8,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { engineInUse } from "../engine/in_use.ts";
 import { hasKernel } from "../engine/kernels.ts";
 import { lacksPrecision } from "../engine/precision.ts";
+import { collectGarbage } from "../garbage.ts";
 import { mapTree, type Params, type Path } from "../tree.ts";
 import { compile } from "./compile.ts";
 import type { ValueType } from "./program.ts";
@@ -51,6 +52,8 @@ export function startRecurrent(f: RecurrentFunction, parameters: Params, options
 
 /** The function replayed kernel by kernel. */
 function replayed(f: RecurrentFunction, parameters: Params, { ownProducts = true }: RecurrentOptions): Recurrent {
+  // What reading a model and its tokenizer left is not to stay beside what comes.
+  collectGarbage();
   const compiled = compile(f, { ownProducts });
   let kept: Record<Path, tf.Tensor> = {};
   return {

@@ -9,6 +9,7 @@ import { engineInUse, type Precision } from "../../dsl/engine/mod.ts";
 import type { EngineKind } from "../../dsl/engine/interface.ts";
 import { halfFormOf, held, heldQuantised } from "../../dsl/hold.ts";
 import type { Quantisation } from "../../dsl/quantise.ts";
+import { collectGarbage } from "../../dsl/garbage.ts";
 import { release } from "../../dsl/release.ts";
 import { isHalfForm, type StoredForm } from "../../dsl/engine/stored.ts";
 import { init, type Layer, type ParamSpec, specs, walk } from "../../dsl/layer.ts";
@@ -329,7 +330,9 @@ export async function loadParams(
     const keys = resolve(model, checkpoint);
     const sources = sourcesOf(model, checkpoint, layer, keys);
     const forms = formsOf(layer, holding);
-    const { staysAsRead } = engineInUse();
+    const { staysAsRead, copies } = engineInUse();
+    // What tokenizers and plans left behind would stay beside the weights, where these are nothing to V8.
+    if (copies === true) collectGarbage();
     try {
       for (const [path, rows] of sources) {
         if (path in known) continue;

@@ -8,6 +8,7 @@ import type { Precision } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { apply } from "../../dsl/layer.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
+import { release } from "../../dsl/release.ts";
 import { join, type Params, type Path } from "../../dsl/tree.ts";
 import { turn } from "../../dsl/turn.ts";
 import { type Decoder, likelyTokens, openDecoder } from "./decoder.ts";
@@ -264,6 +265,7 @@ export async function* goOn(
         fold(options.key, "generate", row, count),
       )
     );
+    release(logits);
     const given: (number | undefined)[] = prompts.map(() => undefined);
     live.forEach((row, i) => {
       given[row] = tokens[i];

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { startRecurrent } from "../../dsl/compile/recurrent.ts";
-import { collectGarbage } from "../../dsl/engine/tensorflow_graph/garbage.ts";
+import { collectGarbage } from "../../dsl/garbage.ts";
 import { useBackend } from "../../dsl/mod.ts";
 import { release } from "../../dsl/release.ts";
 

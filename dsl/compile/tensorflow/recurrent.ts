@@ -17,7 +17,7 @@ import {
   tensorOf,
 } from "../../engine/tensorflow_graph/session.ts";
 import { type StoredForm, storedForm } from "../../engine/stored.ts";
-import { collectGarbage } from "../../engine/tensorflow_graph/garbage.ts";
+import { collectGarbage } from "../../garbage.ts";
 import { isOnGpu } from "../../engine/tensorflow.ts";
 import { flatten, type Params, type Tree } from "../../tree.ts";
 import type { ValueId, ValueType } from "../program.ts";

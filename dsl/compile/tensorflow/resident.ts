@@ -17,7 +17,7 @@ import {
   storedOf,
   tensorOf,
 } from "../../engine/tensorflow_graph/session.ts";
-import { collectGarbage } from "../../engine/tensorflow_graph/garbage.ts";
+import { collectGarbage } from "../../garbage.ts";
 import { isOnGpu } from "../../engine/tensorflow.ts";
 import { storedForm } from "../../engine/stored.ts";
 import { firstLine } from "../../error.ts";

@@ -8,7 +8,7 @@ import { blockForms, fromBlocks, isBlockForm } from "../../blocks.ts";
 import { quantisations } from "../../quantise.ts";
 import { markStored, type StoredForm } from "../stored.ts";
 import { isOnGpu, tensorflowModule } from "../tensorflow.ts";
-import { collectGarbage } from "./garbage.ts";
+import { collectGarbage } from "../../garbage.ts";
 import { encodeSavedModel, type ProtobufClasses, TAG } from "./encode.ts";
 import { ELEMENT, type ElementType, type Graph } from "./graph.ts";
 

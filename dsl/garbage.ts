@@ -1,10 +1,10 @@
 /**
- * What JavaScript leaves behind when programs are planned, traced and made graphs of, some hundred bytes for every call of
- * every stage. V8 would keep it beside the tensors of the run, since it knows of none of them.
+ * What JavaScript leaves behind when tokenizers and models are read, and programs planned, traced and made graphs of, some
+ * hundred bytes for every call of every stage. V8 would keep it beside the tensors of the run, since it knows of none of them.
  *
  * @module
  */
-import { builtinIfThere } from "../../host.ts";
+import { builtinIfThere } from "./host.ts";
 
 /** Smaller heaps are left alone, and less memory of arrays. */
 const [LEAST_HEAP, LEAST_ARRAYS] = [60e6, 32e6];
