@@ -17,7 +17,7 @@ export type Treatment =
 
 const read: Treatment = { kind: "read" };
 const idle = (because: string): Treatment => ({ kind: "without effect", because });
-const off = (because: string): Treatment => ({ kind: "fixed", because });
+const off = (because: string): Treatment => ({ kind: "fixed", because: `it ${because}` });
 
 /** What is the same for every method. */
 const COMMON: Readonly<Record<string, Treatment>> = {
@@ -136,7 +136,7 @@ export function checkSettings(type: string, { json, wrong }: Fields): void {
       }
     } else if (treatment.kind === "fixed" && !isOff(value) && !treatment.to?.includes(value)) {
       const values = treatment.to === undefined ? "that field switched off" : treatment.to.join(", ");
-      throw wrong(name, `${values} (it ${treatment.because})`);
+      throw wrong(name, `${values} (${treatment.because})`);
     }
   }
 }

@@ -14,6 +14,7 @@ import { listFolder } from "./files.ts";
 import { leavingOut, type LeftOut } from "./left_out.ts";
 import { classesOf, type Metadata, readMetadata } from "./metadata.ts";
 import { withOrigins } from "./origin.ts";
+import { otherForm } from "./other_forms.ts";
 import { imageExtensions } from "./picture_formats.ts";
 import { loadSharp, type Sharp } from "./sharp.ts";
 import { findParts, isPartName, partNamed, type Parts, trainNames } from "./split_folders.ts";
@@ -126,10 +127,11 @@ async function readClasses(folder: string, left: LeftOut): Promise<ReadonlyMap<s
   }
   const empty = [...classes].filter(([, files]) => files.length === 0).map(([name]) => name);
   if (classes.size === 0 || empty.length > 0) {
+    const usual = `a folder a class, with at least one image each (${imageExtensions.join(" ")})`;
     throw new OneloraError({
       attempted: `reading the class folders of ${folder}`,
       found: classes.size === 0 ? "none" : `no image in ${empty.join(", ")}`,
-      allowed: `a folder a class, with at least one image each (${imageExtensions.join(" ")})`,
+      allowed: await otherForm(folder, [...classes.keys()]) ?? usual,
     });
   }
   return classes;

@@ -4,10 +4,9 @@
  * @module
  */
 
-import { parse } from "yaml";
 import { OneloraError } from "../../dsl/error.ts";
-import { readBytes } from "./files.ts";
 import type { ParquetFile } from "./parquet.ts";
+import { type Fields, fields, namesInCard, texts } from "./parquet_card.ts";
 
 /** The two columns. */
 export interface ImageColumns {
@@ -19,18 +18,6 @@ export interface ImageColumns {
   readonly several?: boolean;
   /** Names of the labels, where the data set says them. */
   readonly names?: readonly string[];
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-/** A value as an object, an empty one if it is none. */
-function fields(value: unknown): Fields {
-  return typeof value === "object" && value !== null ? value as Fields : {};
-}
-
-function texts(value: unknown): readonly string[] | undefined {
-  const list = Array.isArray(value) ? value : Object.values(fields(value));
-  return list.length > 0 && list.every((each) => typeof each === "string") ? list : undefined;
 }
 
 /** Features that a Parquet file's writer noted: `{info: {features: {NAME: {_type, names}}}}`. */
@@ -53,42 +40,15 @@ function classFeature(
   return inner._type === "ClassLabel" ? { classes: inner, several: true } : undefined;
 }
 
-/** Names of a column's labels in a data set's card: `features: [{name, dtype: {class_label: {names}}}]`. */
-function namesInCard(card: unknown, column: string): readonly string[] | undefined {
-  const info = fields(card).dataset_info;
-  for (const each of Array.isArray(info) ? info : [info]) {
-    const { features } = fields(each);
-    const feature = Array.isArray(features) ? features.find((one) => fields(one).name === column) : undefined;
-    // Keys that are whole numbers come in their order, whatever the card's.
-    const types = fields(feature);
-    const found = [types.dtype, types.sequence, types.list].map((type) => texts(fields(fields(type).class_label).names))
-      .find((each) => each !== undefined);
-    if (found !== undefined) return found;
-  }
-  return undefined;
-}
-
-/** What is between the lines `---` at the top of a card. */
-async function readCard(path: string): Promise<unknown> {
-  const text = new TextDecoder().decode(await readBytes(path));
-  const [, front] = /^---\r?\n([^]*?)\r?\n---/.exec(text) ?? [];
-  try {
-    return front === undefined ? undefined : parse(front, { logLevel: "error" });
-  } catch {
-    // A card is for people first; what cannot be read of it is as if it were not there.
-    return undefined;
-  }
-}
-
 /**
  * The columns of images and labels: as the writer noted them in the footer (`Image`, `ClassLabel`), else by the names that
  * data sets use. Of several labels, the one called `label`, `labels` or `fine_label`, else the first.
  *
  * @param file Any of the data set's files
- * @param card Its README.md, if there is one
+ * @param card What its README.md says, if there is one
  * @throws OneloraError if there are none such
  */
-export async function imageColumns(file: ParquetFile, card?: string): Promise<ImageColumns> {
+export function imageColumns(file: ParquetFile, card?: unknown): ImageColumns {
   const features = notedFeatures(file);
   const among = (names: readonly string[], columns: readonly string[]) => names.find((name) => columns.includes(name));
   const images = file.columns.filter((name) => features.get(name)?._type === "Image");
@@ -105,6 +65,6 @@ export async function imageColumns(file: ParquetFile, card?: string): Promise<Im
   }
   const feature = classFeature(features.get(label));
   const noted = texts(feature?.classes.names);
-  const names = noted ?? (card === undefined ? undefined : namesInCard(await readCard(card), label));
+  const names = noted ?? namesInCard(card, label);
   return { image, label, names, several: feature?.several };
 }

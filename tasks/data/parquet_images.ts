@@ -10,6 +10,7 @@ import { decodeImage } from "./decode.ts";
 import { listFolder } from "./files.ts";
 import { withOrigins } from "./origin.ts";
 import { openParquet, type ParquetFile, type ParquetRow } from "./parquet.ts";
+import { readCard, refuseOtherParts } from "./parquet_card.ts";
 import { type ImageColumns, imageColumns } from "./parquet_features.ts";
 import { loadSharp, type Sharp } from "./sharp.ts";
 import { testNames, trainNames } from "./split_folders.ts";
@@ -203,7 +204,10 @@ export async function openParquetImages(folder: string): Promise<ImageSplits> {
     Promise.all(filesOf(part, names).map((name) => openParquet(`${at}/${name}`, { binary: true })));
   const [training, testing] = [await open(partIn(trainNames, names)!), await open(test)];
   const hasCard = (await listFolder(folder)).some(({ name, isFile }) => isFile && name === "README.md");
-  const columns = await imageColumns(training[0], hasCard ? `${folder}/README.md` : undefined);
+  const card = hasCard ? await readCard(`${folder}/README.md`) : undefined;
+  const pathsOf = (files: readonly ParquetFile[]) => files.map(({ path }) => path);
+  refuseOtherParts(card, folder, { train: pathsOf(training), test: pathsOf(testing) });
+  const columns = imageColumns(training[0], card);
   for (const { path, columns: present } of [...training, ...testing]) {
     if (present.includes(columns.image) && present.includes(columns.label)) continue;
     throw new OneloraError({

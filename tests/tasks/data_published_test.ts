@@ -181,6 +181,33 @@ Deno.test("Parquet folders that cannot be used are refused in one line", async (
   await refused(() => opened({ "train.parquet": "PAR1", "test.parquet": good }), "train.parquet: found");
 });
 
+Deno.test("Parquet files that the card says are another part than their names say are refused", async () => {
+  const files = ["tiny/train-00000-of-00001.parquet", "tiny/test-00000-of-00001.parquet"];
+  const card = (train: string, test: string) =>
+    `---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: ${train}\n  - split: test\n    path: ${test}\n---\n`;
+  const opened = (readme: string) =>
+    changed("card", files, { "README.md": readme }, (folder) => openImageData(`parquet:${folder}`));
+  for (const [train, test] of [["tiny/train-*", "tiny/test-*"], ["**/train*", "[tiny/test-*]"], ["elsewhere/*", "x"]]) {
+    assertEquals((await opened(card(train, test))).test.size, 2);
+  }
+  const swapped = "train-00000-of-00001.parquet as train: found README.md, by which it is test";
+  await refused(() => opened(card("tiny/test-*", "tiny/train-*")), swapped);
+  await refused(() => opened(card("tiny/test-00000-of-00001.parquet", '["a", "**/train-0000?-*"]')), swapped);
+});
+
+Deno.test("a folder that holds pictures in other files says how it is opened", async () => {
+  const hints: readonly (readonly [string, string])[] = [
+    ["data/train-0.parquet", "allowed: parquet:"],
+    ["data-00000-of-00001.arrow", "Dataset.to_parquet"],
+    ["train-000.tar", "unpacked"],
+    ["pictures.zip", "unpacked"],
+    ["notes.txt", "a folder a class"],
+  ];
+  for (const [name, hint] of hints) {
+    await withFolder({ [name]: "x" }, (folder) => refused(() => openImageData(folder), hint));
+  }
+});
+
 Deno.test("Parquet files that were cut or changed are refused, or rows of them, never worse", async () => {
   const good = await file("hub/data/validation-00000-of-00001.parquet");
   const tried = async (bytes: Uint8Array) =>
