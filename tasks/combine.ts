@@ -5,13 +5,8 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { saveAdapter } from "../adapters/mod.ts";
-import {
-  asLoraAdapter,
-  asMiss,
-  combineAdapters,
-  type CombinedAdapter,
-  type CombineOptions,
-} from "../adapters/combine/weighted.ts";
+import { asLoraAdapter, asMiss } from "../adapters/combine/convert.ts";
+import { combineAdapters, type CombinedAdapter, type CombineOptions } from "../adapters/combine/weighted.ts";
 import { sampleBase } from "../adapters/exchange/base.ts";
 import { init, type Layer } from "../dsl/layer.ts";
 import { key } from "../dsl/random.ts";
