@@ -5,7 +5,7 @@
  */
 import type { Settings } from "../../models/mod.ts";
 import { generationSettings } from "../../models/companions/generation.ts";
-import { preprocessorSettings } from "../../models/companions/preprocessor.ts";
+import { preprocessorSettings } from "../../models/companions/processor_classes.ts";
 import { pipelineSettings, schedulerSettings } from "../../models/companions/scheduler.ts";
 import { specialTokensSettings, tokenizerSettings } from "../../models/companions/tokenizer.ts";
 import { autoencoderSettings } from "../../models/autoencoder/settings.ts";

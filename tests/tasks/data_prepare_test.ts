@@ -3,7 +3,8 @@ import { OneloraError } from "../../dsl/mod.ts";
 import { openSafetensors, toFloat32 } from "../../dsl/safetensors/mod.ts";
 import type { ImageInput } from "../../models/mod.ts";
 import { preparationOf } from "../../models/image_input.ts";
-import { preprocessorSettings, readPreprocessor } from "../../models/companions/preprocessor.ts";
+import { readPreprocessor } from "../../models/companions/preprocessor.ts";
+import { preprocessorSettings } from "../../models/companions/processor_classes.ts";
 import { prepareImage } from "../../tasks/data/prepare.ts";
 import type { Json } from "../../models/config.ts";
 
