@@ -7,7 +7,7 @@ import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { saveAdapter } from "../../adapters/mod.ts";
 import { sampleBase } from "../../adapters/exchange/base.ts";
 import type { StepPlan } from "../../dsl/compile/mod.ts";
-import { type BackendReport, engineInUse, isEngineChosen, useBackend } from "../../dsl/engine/mod.ts";
+import { engineInUse, isEngineChosen, useBackend } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { claimFolder } from "../../dsl/files/claim.ts";
 import { basename } from "../../dsl/files/path.ts";
@@ -18,7 +18,7 @@ import { type Model, openModel } from "../../models/mod.ts";
 import { pinModel } from "../../models/open.ts";
 import type { Examples } from "../data/own.ts";
 import { checkData, recordData } from "../data/record.ts";
-import { taskKind, taskKinds, type TaskName, taskNames } from "../kinds.ts";
+import { taskKind, type TaskName } from "../kinds.ts";
 import { writeReport } from "../report/report.ts";
 import { softwareVersions } from "../report/versions.ts";
 import { openLoggers, placesOf, resultsOf } from "../loggers/open.ts";
@@ -27,15 +27,15 @@ import { type Reporter, silent } from "../trainer/observe.ts";
 import { interrupted } from "../trainer/train.ts";
 import { runTask } from "../trainer/run.ts";
 import { startingFrom } from "../trainer/start.ts";
-import { type GivenSettings, resolveRun } from "../trainer/settings.ts";
 import type { Run, RunResult, RunSettings, TaskKind } from "../trainer/task.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
-import { readRunConfig, runConfig } from "./config.ts";
+import { type AnyOptions, type Asked, fresh, resumed, settingsOf } from "./asked.ts";
+import { runConfig } from "./config.ts";
 import { refuseIdleSettings } from "./idle.ts";
 import { newFolder, unused, writeRunJson } from "./folder.ts";
 import { watchLoad } from "./machine_load.ts";
 import { earlierMemory, type RunMemory, watchMemory } from "./memory.ts";
-import { type ExampleOf, type FineTuneOptions, type FineTuneSurroundings, SURROUNDINGS } from "./options.ts";
+import type { ExampleOf, FineTuneOptions, FineTuneSurroundings } from "./options.ts";
 import { checkExamples, digestOf, OWN, type Own, ownExamples } from "./own_examples.ts";
 import { type Tuned, tuned } from "./tuned.ts";
 
@@ -47,59 +47,6 @@ export interface FineTuned<Name extends TaskName> extends RunResult, Tuned<Name>
   readonly out?: string;
   /** What came of the baseline, if it was trained. */
   readonly baseline?: RunResult;
-}
-
-/** What is to be run. */
-interface Asked {
-  readonly kind: TaskKind;
-  readonly run: Run;
-  readonly backend?: BackendReport["chosen"] | "auto";
-  /** The engine's threads, if a number was given, now or when the run began. */
-  readonly threads?: number;
-}
-
-type AnyOptions = FineTuneOptions<TaskName>;
-
-/** The task that was named, else that of the examples, else the first. */
-function kindOf(task: string | undefined, own: Own | undefined): TaskKind {
-  const [first] = own?.train ?? [];
-  const named = task === undefined ? undefined : taskKind(task);
-  return named ?? (first && Object.values(taskKinds).find((each) => each.takes(first))) ?? taskKind(taskNames[0]);
-}
-
-/** The settings among the options that were given. */
-function settingsOf(options: AnyOptions): GivenSettings {
-  return Object.fromEntries(
-    Object.entries(options).filter(([name, value]) => value !== undefined && !Object.hasOwn(SURROUNDINGS, name)),
-  );
-}
-
-/** A new run: what was given, and the recipe of the task for the model and data. */
-function fresh(options: AnyOptions, own: Own | undefined): Asked {
-  const kind = kindOf(options.task, own);
-  const { model = kind.model, data = kind.data, backend, threads } = options;
-  const name = own === undefined ? data as string : OWN;
-  const run = resolveRun(kind, typeof model === "string" ? model : model.name, name, settingsOf(options));
-  return { kind, run, backend, threads };
-}
-
-/** A run to go on with: its own settings, of which only the length and the engine may change. */
-async function resumed(folder: string, options: AnyOptions): Promise<Asked> {
-  const given = { ...settingsOf(options), task: options.task, out: options.out };
-  const extra = Object.entries(given).find(([name, value]) =>
-    value !== undefined && !["steps", "epochs", "timeLimit", "testing"].includes(name)
-  );
-  if (extra !== undefined) {
-    const allowed = "the run's own settings; `steps`, `epochs` or `timeLimit` to change its length";
-    throw new OneloraError({ attempted: `resuming ${folder}`, found: `\`${extra[0]}\``, allowed }, { exitCode: 2 });
-  }
-  const { kind, run, backend, threads } = await readRunConfig(folder);
-  const { steps, epochs, timeLimit = run.timeLimit, testing = run.testing } = options;
-  // Another engine decides about its threads itself.
-  const isSame = options.backend === undefined || options.backend === backend;
-  const engine = { backend: options.backend ?? backend, threads: options.threads ?? (isSame ? threads : undefined) };
-  const length = steps !== undefined || epochs !== undefined ? { steps, epochs } : {};
-  return { kind, run: { ...run, ...length, timeLimit, testing }, ...engine };
 }
 
 /** The engine: the one asked for, the one in use, or the first that works. */

@@ -1,0 +1,83 @@
+/**
+ * What a call of `fineTune` asks for: a new run's settings, or those of one to go on with.
+ *
+ * @module
+ */
+import type { BackendReport } from "../../dsl/engine/mod.ts";
+import { OneloraError } from "../../dsl/error.ts";
+import { taskKind, taskKinds, type TaskName, taskNames } from "../kinds.ts";
+import { type GivenSettings, resolveRun } from "../trainer/settings.ts";
+import type { Run, TaskKind } from "../trainer/task.ts";
+import { readRunConfig } from "./config.ts";
+import { type FineTuneOptions, SURROUNDINGS } from "./options.ts";
+import { OWN, type Own } from "./own_examples.ts";
+
+/** What is to be run. */
+export interface Asked {
+  readonly kind: TaskKind;
+  readonly run: Run;
+  readonly backend?: BackendReport["chosen"] | "auto";
+  /** The engine's threads, if a number was given, now or when the run began. */
+  readonly threads?: number;
+}
+
+/** Options of a task that is known when the program runs. */
+export type AnyOptions = FineTuneOptions<TaskName>;
+
+/** The task that was named, else that of the examples, else the first. */
+function kindOf(task: string | undefined, own: Own | undefined): TaskKind {
+  const [first] = own?.train ?? [];
+  const named = task === undefined ? undefined : taskKind(task);
+  return named ?? (first && Object.values(taskKinds).find((each) => each.takes(first))) ?? taskKind(taskNames[0]);
+}
+
+/**
+ * The settings among the options that were given.
+ *
+ * @param options See {@linkcode FineTuneOptions}
+ */
+export function settingsOf(options: AnyOptions): GivenSettings {
+  return Object.fromEntries(
+    Object.entries(options).filter(([name, value]) => value !== undefined && !Object.hasOwn(SURROUNDINGS, name)),
+  );
+}
+
+/**
+ * A new run: what was given, and the recipe of the task for the model and data.
+ *
+ * @param options See {@linkcode FineTuneOptions}
+ * @param own Examples that were given
+ * @throws OneloraError (exit code 2) for settings that cannot be used
+ */
+export function fresh(options: AnyOptions, own: Own | undefined): Asked {
+  const kind = kindOf(options.task, own);
+  const { model = kind.model, data = kind.data, backend, threads } = options;
+  const name = own === undefined ? data as string : OWN;
+  const run = resolveRun(kind, typeof model === "string" ? model : model.name, name, settingsOf(options));
+  return { kind, run, backend, threads };
+}
+
+/**
+ * A run to go on with: its own settings, of which only the length and the engine may change.
+ *
+ * @param folder Its folder
+ * @param options See {@linkcode FineTuneOptions}
+ * @throws OneloraError (exit code 2) for other settings
+ */
+export async function resumed(folder: string, options: AnyOptions): Promise<Asked> {
+  const given = { ...settingsOf(options), task: options.task, out: options.out };
+  const extra = Object.entries(given).find(([name, value]) =>
+    value !== undefined && !["steps", "epochs", "timeLimit", "testing"].includes(name)
+  );
+  if (extra !== undefined) {
+    const allowed = "the run's own settings; `steps`, `epochs` or `timeLimit` to change its length";
+    throw new OneloraError({ attempted: `resuming ${folder}`, found: `\`${extra[0]}\``, allowed }, { exitCode: 2 });
+  }
+  const { kind, run, backend, threads } = await readRunConfig(folder);
+  const { steps, epochs, timeLimit = run.timeLimit, testing = run.testing } = options;
+  // Another engine decides about its threads itself.
+  const isSame = options.backend === undefined || options.backend === backend;
+  const engine = { backend: options.backend ?? backend, threads: options.threads ?? (isSame ? threads : undefined) };
+  const length = steps !== undefined || epochs !== undefined ? { steps, epochs } : {};
+  return { kind, run: { ...run, ...length, timeLimit, testing }, ...engine };
+}
