@@ -6,7 +6,7 @@
 import type { BackendName, Planned, Product } from "../engine/interface.ts";
 import { engineKind } from "../engine/kinds.ts";
 import { isHalfForm, storedBytes, type StoredForm } from "../engine/stored.ts";
-import { sizeOf } from "../tree.ts";
+import { type Path, sizeOf } from "../tree.ts";
 import { type BytesOf, bytesOf, type Call, type Program, type ValueId } from "./program.ts";
 import { compiledKernels, isCompiled } from "./tensorflow/grouped.ts";
 import type { Halved } from "./tensorflow/half.ts";
@@ -106,6 +106,22 @@ export interface ProcessSizes extends Planned {
   readonly calls: number;
   /** The kernels that make numbers of what is stored. */
   readonly unpacking: Keeping["unpacking"];
+  /** What ran before in the same process. */
+  readonly after?: Ran;
+}
+
+/** What was run in a process that goes on to something else, its state still there. */
+export interface Ran extends ProcessSizes {
+  /** Bytes of each parameter, by path, as it is kept. */
+  readonly parameters: ReadonlyMap<Path, number>;
+}
+
+/** What an engine that follows no places has alive at most, whatever is run last. */
+function aliveAtMost({ peakBytes, after }: ProcessSizes): number {
+  if (after === undefined) return peakBytes;
+  const { program, state, bytes } = after;
+  const kept = program.inputs.slice(0, state).reduce((sum, value) => sum + bytes(value), 0);
+  return Math.max(aliveAtMost(after), kept + peakBytes);
 }
 
 /**
@@ -115,10 +131,9 @@ export interface ProcessSizes extends Planned {
  * @param sizes What it follows from
  */
 export function processBytes(backend: BackendName, sizes: ProcessSizes): number {
-  const { peakBytes, made } = sizes;
   const { overhead: { process, slack }, touched } = engineKind(backend);
-  const besides = process + programBytes(backend, sizes) + slack * made;
-  return Math.round((touched?.(sizes) ?? peakBytes) + besides);
+  const besides = process + programBytes(backend, sizes) + slack * Math.max(sizes.made, sizes.after?.made ?? 0);
+  return Math.round((touched?.(sizes) ?? aliveAtMost(sizes)) + besides);
 }
 
 /**
@@ -129,9 +144,10 @@ export function processBytes(backend: BackendName, sizes: ProcessSizes): number 
  */
 export function programBytes(
   backend: BackendName,
-  { calls, program, unpacking }: Pick<ProcessSizes, "calls" | "program" | "unpacking">,
+  { calls, program, unpacking, after }: Pick<ProcessSizes, "calls" | "program" | "unpacking" | "after">,
 ): number {
   const { unpacks, overhead: { call, kernel } } = engineKind(backend);
   const made = unpacks === true ? program.calls.flatMap(unpacking) : [];
-  return call * (calls + made.length) + kernel * (compiledKernels(program) + new Set(made).size);
+  const own = call * (calls + made.length) + kernel * (compiledKernels(program) + new Set(made).size);
+  return own + (after === undefined ? 0 : programBytes(backend, after));
 }

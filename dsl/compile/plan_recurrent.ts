@@ -8,8 +8,8 @@ import { engineKind } from "../engine/kinds.ts";
 import type { Precision } from "../engine/precision.ts";
 import type { StoredForm } from "../engine/stored.ts";
 import { flatten, type Params, type Tree } from "../tree.ts";
-import { keeping, processBytes, programBytes } from "./keeping.ts";
-import { bytesOf, planMemory, type ValueType } from "./program.ts";
+import { keeping, processBytes, programBytes, type Ran } from "./keeping.ts";
+import { type BytesOf, bytesOf, planMemory, type ValueType } from "./program.ts";
 import type { Continued } from "./continuation.ts";
 import type { RecurrentFunction } from "./recurrence.ts";
 import { halve, nothingHalved } from "./tensorflow/half.ts";
@@ -25,6 +25,8 @@ export interface RecurrentPlanOptions {
   readonly forms?: ReadonlyMap<string, StoredForm>;
   /** Whether products of a few rows are left to a kernel of our own where the engine has it (default yes). */
   readonly ownProducts?: boolean;
+  /** What ran before in the same process; parameters that it keeps in the same form are shared. */
+  readonly after?: Ran;
   /** Whether it goes on from call to call, and then whether blocks of the model are compiled; else it is a function like others. */
   readonly continues?: { readonly inBlocks: boolean };
 }
@@ -35,6 +37,8 @@ export interface RecurrentPlan {
   readonly parameters: number;
   /** What is kept between calls. */
   readonly kept: number;
+  /** What a call gives. */
+  readonly results: number;
   /** Largest number of bytes alive at once, all of these included. */
   readonly peakBytes: number;
   /** Kernel calls. */
@@ -57,7 +61,7 @@ const typesIn = flatten((node): node is ValueType => Array.isArray((node as Part
 export function planRecurrent(
   f: RecurrentFunction,
   types: Readonly<Record<"parameters" | "kept" | "input", Tree<ValueType>>>,
-  { backend, precision = "float32", forms, ownProducts = true, continues }: RecurrentPlanOptions,
+  { backend, precision = "float32", forms, ownProducts = true, after, continues }: RecurrentPlanOptions,
 ): RecurrentPlan {
   const flat = typesIn([types.parameters, types.kept, types.input]);
   const traced = trace(
@@ -85,22 +89,29 @@ export function planRecurrent(
   const [parameters, state] = [total(0, paths.length), total(paths.length, kept)];
   const { peakBytes } = planMemory(run, bytes, during);
   const stored = new Set(program.inputs.filter((_, i) => given[i] !== undefined));
+  // What another program has in the same form is there already.
+  const shared = new Set(
+    program.inputs.slice(0, paths.length).filter((value, i) => after?.parameters.get(paths[i]) === bytes(value)),
+  );
+  const own: BytesOf = (value) => shared.has(value) ? 0 : bytes(value);
   return {
     parameters,
     kept: state,
+    results: program.outputs.reduce((sum, value) => sum + bytes(value), 0),
     peakBytes,
     calls: program.calls.length,
     programBytes: programBytes(backend, { calls: program.calls.length, program: run, unpacking }),
     processBytes: processBytes(backend, {
       program: run,
       state: kept,
-      bytes,
-      loaded: (value) => stored.has(value) ? bytes(value) : bytesOf(program.types[value]),
+      bytes: own,
+      loaded: (value) => shared.has(value) ? 0 : stored.has(value) ? bytes(value) : bytesOf(program.types[value]),
       during,
-      peakBytes,
+      peakBytes: shared.size === 0 ? peakBytes : planMemory(run, own, during).peakBytes,
       calls: program.calls.length,
       unpacking,
       made: peakBytes - parameters - state,
+      after,
     }),
   };
 }

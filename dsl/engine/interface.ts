@@ -70,6 +70,8 @@ export interface Planned {
   readonly loaded: (value: ValueId) => number;
   /** Bytes that a call takes besides, for its own time. */
   readonly during: (call: Call) => number;
+  /** What ran before in the same process: its state is still there, and what the engine did not give back. */
+  readonly after?: Planned;
 }
 
 /** A program, and what runs it. */
@@ -149,6 +151,13 @@ export interface EngineKind {
    * @internal
    */
   readonly settle?: (tensor: Tensor) => void;
+  /**
+   * A float32 tensor's numbers rounded to bfloat16 (nearest, ties to even), computed where they are; absent where they have to be
+   * read for it.
+   *
+   * @internal
+   */
+  readonly rounded?: (tensor: Tensor) => Tensor;
   /**
    * Whether tensors are copies of what they are made of from the first on, so that what was read of a file may go at once. Not so
    * on tensorflow, which shares some arrays with JavaScript, by where they begin.

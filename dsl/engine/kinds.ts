@@ -20,7 +20,7 @@ import { gpuPasses } from "../compile/webgpu/lower.ts";
 import { replayAsSubmission } from "../compile/webgpu/replay.ts";
 import { startSubmissions } from "../compile/webgpu/resident.ts";
 import { openCpu } from "./cpu.ts";
-import { graphForms, hold, settle } from "./tensorflow_graph/session.ts";
+import { graphForms, hold, rounded, settle } from "./tensorflow_graph/session.ts";
 import type { StoredForm } from "./stored.ts";
 import type { Path } from "../tree.ts";
 import type { BackendName, EngineKind, Overhead, Running } from "./interface.ts";
@@ -82,6 +82,7 @@ const tensorflow: EngineKind = {
   // Halves only where they are read faster than their numbers.
   staysAsRead: (form, _, decoding) => form === "bf16" ? decoding && readsHalf() : graphForms.has(form),
   settle,
+  rounded,
   grouped,
   continued: (prepared, options) => continued(prepared, { ...options, byRows: readsHalf(), cut: true }),
   touched,

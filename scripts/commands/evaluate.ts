@@ -6,9 +6,11 @@
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { writeNumbers } from "../../dsl/files/json.ts";
 import { useBackend } from "../../dsl/mod.ts";
+import type { Model } from "../../models/mod.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import { type EvaluationRun, readRunConfig, type Run, type TaskKind, taskKind, taskNames } from "../../tasks/mod.ts";
 import { quantisations } from "../../dsl/quantise.ts";
+import { type Evaluations, fewerAtATime, whileReading } from "../../tasks/trainer/needs.ts";
 import type { Use } from "../../tasks/trainer/room.ts";
 import { inPrecision } from "../../tasks/trainer/precision.ts";
 import { evaluationSettings } from "../../tasks/trainer/settings.ts";
@@ -26,6 +28,7 @@ const flags = {
   data: text({ help: taskDataHelp, value: "DATA" }),
   limit: integer({ help: "Use only so many test examples", min: 1 }),
   ...ownFlags(evaluationSettings),
+  evalBatch: integer({ help: "Examples at a time (default: the run's, the task's)", min: 1 }),
   ...quantiseFlag,
   ...backendFlag,
   json: boolean({ help: "Print JSON with all details: matrices, diagrams, histograms, answers" }),
@@ -40,7 +43,7 @@ interface Subject
 }
 
 async function subjectOf(options: Options<typeof flags>, given: ReadonlySet<keyof typeof flags>): Promise<Subject> {
-  const { run, task, model, data, adapter, limit, backend, quantise } = options;
+  const { run, task, model, data, adapter, limit, evalBatch, backend, quantise } = options;
   const allowed = "--run DIR, or --model NAME|DIR --data DATA";
   const misuse = (found: string) => usage("reading the command line", found, allowed);
   if (run === undefined) {
@@ -53,6 +56,7 @@ async function subjectOf(options: Options<typeof flags>, given: ReadonlySet<keyo
       data,
       adapter,
       limit,
+      evalBatch,
       backend,
       quantise,
       own: ownOptions(kind, options, given, evaluationSettings),
@@ -69,6 +73,7 @@ async function subjectOf(options: Options<typeof flags>, given: ReadonlySet<keyo
     adapter: saved.adapter === "none" ? undefined : `${run}/adapter`,
     data: data ?? saved.data,
     validation: data === undefined ? saved.validation : undefined,
+    evalBatch: evalBatch ?? saved.evalBatch,
     quantise: quantise ?? saved.quantise,
     limit: limit ?? (data === undefined ? saved.limit : undefined),
     backend: given.has("backend") ? backend : engine,
@@ -102,9 +107,17 @@ await main(
     const holding = kind.compact === undefined ? {} : subject;
     // Data first: what it is decides how much memory an evaluation takes.
     const data = await testData(kind, subject);
+    const evaluations = (model: Model): Evaluations => ({
+      rows: subject.evalBatch ?? kind.evaluationRows(model),
+      needs: async (evalBatch) => {
+        const needs = await kind.evaluationNeeds(model, data, { ...subject, evalBatch });
+        return (layer, kept) => whileReading(needs(layer, kept));
+      },
+    });
     const use: Use = {
       attempted: `evaluating ${subject.model}`,
-      needs: (model) => kind.evaluationNeeds(model, data, subject),
+      needs: (model) => evaluations(model).needs(evaluations(model).rows),
+      fewer: (model) => fewerAtATime(evaluations(model)),
       changes: quantisations.map((quantise) => [`--quantise ${quantise}`, { ...holding, quantise }]),
     };
     const plain = await openNoting(subject.model, subject.adapter, { seed: subject.seed, holding, use });

@@ -57,8 +57,12 @@ await main(
       attempted: `running ${name} on ${input}`,
       needs: (model) => {
         const signature = checked(model);
-        return (layer, kept) =>
-          planPass((all, given) => namedForward(signature, layer, all)(given), layer, types, kept).processBytes;
+        return (layer, kept) => {
+          const forward = (all: Params, given: Params) => namedForward(signature, layer, all)(given);
+          const { processBytes, results } = planPass(forward, layer, types, kept);
+          // They are read to be written.
+          return processBytes + results;
+        };
       },
     };
     const { model, layer, params } = await openNoting(name, adapter, { use });

@@ -12,6 +12,7 @@ import { copyCompanions } from "../../models/companions/files.ts";
 import { openCombined } from "../../tasks/combine.ts";
 import type { OpenedModel } from "../../tasks/mod.ts";
 import { mergeAway } from "../../tasks/open.ts";
+import { planRewriting } from "../../tasks/trainer/plan.ts";
 import { attempt } from "../cli/attempt.ts";
 import { fetched } from "../cli/fetched.ts";
 import { boolean, choice, integer, list, main, type Options, required, text } from "../cli/mod.ts";
@@ -48,7 +49,8 @@ async function opened(
   { model: name, adapter, weights, combination, svdRank: rank, adapterAlone, quantise }: Options<typeof flags>,
 ): Promise<OpenedModel & { readonly save?: (folder: string) => Promise<void> }> {
   if (weights === undefined && combination === undefined && rank === undefined && !adapterAlone) {
-    return await openNoting(name, adapter, { holding: { quantise } });
+    const use = { attempted: `merging into ${name}`, needs: () => planRewriting };
+    return await openNoting(name, adapter, { holding: { quantise }, use });
   }
   if (quantise !== undefined) throw usage(`--quantise ${quantise}`, "weighted adapters", "one of the two");
   const how = combination ?? (rank === undefined ? weights === undefined ? "cat" : "linear" : "svd");

@@ -13,7 +13,9 @@ import { precisionPlaces, precisions } from "../../dsl/engine/precision.ts";
 import { openModel } from "../../models/mod.ts";
 import { labelNames } from "../../models/config.ts";
 import { methodSettings } from "../../tasks/trainer/settings.ts";
-import { planForms, planForward, planLoading, planTask } from "../../tasks/trainer/plan.ts";
+import { planForms, planForward, planLoading, planSteps } from "../../tasks/trainer/plan.ts";
+import { whileReading } from "../../tasks/trainer/needs.ts";
+import { forwardNeeds } from "../../tasks/trainer/room.ts";
 import { requireTask, taskOf } from "../../tasks/kinds.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, text } from "../cli/mod.ts";
@@ -40,6 +42,7 @@ const flags = {
     allowed: precisions,
     default: "float32",
   }),
+  evalBatch: integer({ help: "Examples at a time in evaluations, for --plan (default: the task's)", min: 1 }),
   quantise: { ...quantiseFlag.quantise, help: `${quantiseFlag.quantise.help}, for --plan` },
   gradientCheckpointing: boolean({ help: "Keep only each block's input and recompute the rest, for --plan" }),
   backend: choice({
@@ -70,7 +73,7 @@ await main(
     const lines = note === undefined ? rows : [...rows, `note      ${note}`];
     if (!options.plan) return console.log(options.json ? writeNumbers(counts) : lines.join("\n"));
 
-    const { batch, length, precision, gradientCheckpointing, backend, quantise } = options;
+    const { batch, length, precision, gradientCheckpointing, backend, quantise, evalBatch } = options;
     const { precisions: computed, embedded } = engineKind(backend);
     if (!computed.includes(precision)) {
       throw usage(
@@ -96,11 +99,16 @@ await main(
       ...plan,
       processBytes: plan.processBytes + held,
     });
-    const plan = withHeld(planTask(kind, model, layer, { ...settings, forms }));
+    const steps = planSteps(kind, model, layer, { ...settings, forms });
+    const plan = withHeld(steps.plan);
+    const judged = evalBatch ?? kind.evaluationRows(model);
+    const kept = { backend, precision, forms: planForms(kind, layer, { ...settings, forms }), after: steps.ran };
+    const judging = forwardNeeds(kind, model, { batch: judged, length })(layer, kept) + held;
     const read = await heldForms(model, layer, { ...holding, decoding: true }, engineKind(backend));
     const phases: Phases = {
       loading: planLoading(layer, { backend, forms: planForms(kind, layer, { ...settings, forms }) }),
       forward: withHeld(planForward(kind, model, layer, { ...settings, forms })),
+      train: { rows: judged, processBytes: whileReading(Math.max(plan.processBytes, judging)) },
       decoding: kind.compact === undefined ? undefined : withHeld(planOfText(model, { ...settings, forms: read })),
     };
     const what = [

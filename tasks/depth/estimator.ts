@@ -9,7 +9,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
 import { inTurn } from "../../dsl/ranks.ts";
 import type { Params } from "../../dsl/tree.ts";
-import { preparationOf, usableImages } from "../../models/image_input.ts";
+import { type ImageInput, preparationOf, usableImages } from "../../models/image_input.ts";
 import type { Model } from "../../models/model.ts";
 import { depthEvaluationTransform, type DepthTransformOptions } from "./augment.ts";
 import type { DepthDataset, DepthProtocol } from "./dataset.ts";
@@ -38,6 +38,15 @@ export function metricInput(model: Pick<Model, "name" | "family" | "image" | "co
       allowed: "a metric depth_anything model, such as depth-anything-large-outdoor",
     }, { exitCode: 2 });
   }
+  return inputOf(image);
+}
+
+/**
+ * What pictures of a model of depth are made into, whatever its depth is.
+ *
+ * @param image What it expects of pictures
+ */
+export function inputOf(image: ImageInput): DepthTransformOptions {
   const { height, width, mean, std, multipleOf = 1 } = usableImages(image);
   const { rescale } = preparationOf(image);
   const isPublished = height === PUBLISHED_SIDE && width === PUBLISHED_SIDE;

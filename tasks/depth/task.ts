@@ -26,10 +26,18 @@ import type {
   TaskStep,
 } from "../trainer/task.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
+import type { Needs } from "../trainer/needs.ts";
 import { forwardNeeds } from "../trainer/room.ts";
 import type { Reporter } from "../trainer/observe.ts";
 import { depthProtocols, type DepthSplits } from "./dataset.ts";
-import { type DepthEvaluation, depthPredictions, evaluateDepth, evaluationRows, metricInput } from "./estimator.ts";
+import {
+  type DepthEvaluation,
+  depthPredictions,
+  evaluateDepth,
+  evaluationRows,
+  inputOf,
+  metricInput,
+} from "./estimator.ts";
 import { depthDataForms, openDepthData } from "./open.ts";
 import { type DepthMap, type DepthPair, isDepthPair, ownDepth } from "./own.ts";
 import { depthPicture } from "./pictures.ts";
@@ -120,6 +128,7 @@ async function open(
     }),
     examples: data.train.size,
     picture: input,
+    evaluations: (rows) => evaluationNeeds(model, data, { ...run, evalBatch: rows }),
     momentum: run.schedule.startsWith("one-cycle")
       ? ({ steps, warmup }) => oneCycleMomentum({ steps, rise: warmup > 0 ? warmup / steps : undefined })
       : undefined,
@@ -145,6 +154,17 @@ async function evaluate(
     details: { ...metrics, protocol, flip: flip ?? false, input: [input.height, input.width] },
     notes: [...notes, ...empty > 0 ? [`${empty} pictures without a pixel that counts are left out`] : []],
   };
+}
+
+/** What an evaluation takes: a batch of pictures. */
+function evaluationNeeds(
+  model: Model,
+  { test }: DepthSplits,
+  { limit = Infinity, evalBatch }: Pick<EvaluationRun, "limit" | "evalBatch">,
+): Promise<Needs> {
+  const picture = metricInput(model);
+  const batch = Math.min(evaluationRows(picture, evalBatch), test.size, limit);
+  return Promise.resolve(forwardNeeds(monocularDepth as TaskKind, model, { batch, length: 0, picture }));
 }
 
 /** Paper, section 4.1. */
@@ -175,11 +195,8 @@ export const monocularDepth: TaskKind<DepthSettings, DepthSplits, DepthPair, Ima
   },
   dataFacts: ({ train, test }) => ({ examples: { train: train.size, test: test.size } }),
   open,
-  evaluationNeeds: (model, { test }, { limit = Infinity, evalBatch }) => {
-    const picture = metricInput(model);
-    const batch = Math.min(evaluationRows(picture, evalBatch), test.size, limit);
-    return Promise.resolve(forwardNeeds(monocularDepth as TaskKind, model, { batch, length: 0, picture }));
-  },
+  evaluationNeeds,
+  evaluationRows: ({ image }) => evaluationRows(inputOf(image!)),
   evaluate,
   predict: async ({ model, layer, params }, image) => {
     const { height, width, ...picture } = await readColourImage(image);

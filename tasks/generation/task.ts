@@ -238,6 +238,7 @@ async function open(
     layer: placed,
     objective: generationObjective(asConditionalDiffusion(model, underRun(placed, run)), input.process?.prediction),
     examples: data.train.size,
+    evaluations: (evalBatch) => evaluationNeeds(model, data, { ...run, evalBatch }),
     training,
     show: options.samples === 0 ? undefined : async (params, folder) => {
       try {
@@ -320,6 +321,7 @@ export const generation: TaskKind<GenerationSettings, ImageSplits, LabelledImage
   dataFacts: imageFacts,
   open,
   evaluationNeeds,
+  evaluationRows: () => BATCH,
   evaluate,
   predict: async (trained, label, { own, seed = 0 }) => {
     const labels = Int32Array.of(classNumber(trained.model, label));

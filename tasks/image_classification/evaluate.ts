@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
 import { apply, type Layer } from "../../dsl/layer.ts";
+import { release } from "../../dsl/release.ts";
 import { inTurn } from "../../dsl/ranks.ts";
 import type { Params } from "../../dsl/tree.ts";
 import type { ImageInput } from "../../models/image_input.ts";
@@ -23,7 +24,7 @@ import { EVALUATION_BATCH, type EvaluationFeed, transformOptions } from "./feed.
 import type { LabelFit } from "./labels.ts";
 
 /**
- * A model's logits of every batch of test data.
+ * A model's logits of every batch of test data; its pixels are there until the next one is asked for.
  *
  * @param layer The model
  * @param params Its parameters
@@ -64,7 +65,11 @@ export async function* evaluationBatches(
       logits.dispose();
       return values;
     });
-    for await (const [batch, logits] of found) yield { ...batch, logits };
+    for await (const [batch, logits] of found) {
+      yield { ...batch, logits };
+      // A hundred pictures of 224 are 60 MB, which JavaScript would not look for until there are several batches of them.
+      release(batch.pixels);
+    }
   } finally {
     forward.dispose();
   }

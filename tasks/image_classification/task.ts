@@ -30,6 +30,7 @@ import type {
   TaskStep,
 } from "../trainer/task.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
+import type { Needs } from "../trainer/needs.ts";
 import { forwardNeeds } from "../trainer/room.ts";
 import type { Reporter } from "../trainer/observe.ts";
 import { evaluateFitted, scalarMetrics } from "./evaluate.ts";
@@ -127,6 +128,7 @@ async function open(
     layer,
     objective: classificationObjective(underRun(layer, run), fit.several, weights),
     examples: data.train.size,
+    evaluations: (evalBatch) => evaluationNeeds(model, data, { ...run, evalBatch }),
     training: classificationTask(
       layer,
       image,
@@ -152,6 +154,16 @@ async function evaluate(
   const feed = { ...run, ...saying(reporter) };
   const details = await evaluateFitted(layer, params, squareImages(model), test, fit, run.limit, feed);
   return { metrics: scalarMetrics(details), details, notes: [...leftOut, ...notes] };
+}
+
+/** What an evaluation takes: a batch of pictures. */
+function evaluationNeeds(
+  model: Model,
+  { test }: ImageSplits,
+  { limit = Infinity, evalBatch = EVALUATION_BATCH }: Pick<EvaluationRun, "limit" | "evalBatch">,
+): Promise<Needs> {
+  const batch = Math.min(evalBatch, test.size, limit);
+  return Promise.resolve(forwardNeeds(imageClassification as TaskKind, model, { batch, length: 0 }));
 }
 
 /** Paper, section 4.4. */
@@ -185,10 +197,8 @@ export const imageClassification: TaskKind<
   holdOut: holdOutImages,
   dataFacts: imageFacts,
   open,
-  evaluationNeeds: (model, { test }, { limit = Infinity, evalBatch = EVALUATION_BATCH }) => {
-    const batch = Math.min(evalBatch, test.size, limit);
-    return Promise.resolve(forwardNeeds(imageClassification as TaskKind, model, { batch, length: 0 }));
-  },
+  evaluationNeeds,
+  evaluationRows: () => EVALUATION_BATCH,
   evaluate,
   predict: async ({ model, layer, params }, image) =>
     await predictClasses(model, layer, params, await readImage(image)),

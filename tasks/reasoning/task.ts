@@ -156,7 +156,7 @@ async function open(
     objective: reasoningObjective(underRun(layer, run)),
     examples: questions.train.length,
     longest: longestRow(questions.train, lengthMultiple(questions.train, questions.validation)),
-    evaluations: await judgingNeeds(model, questions),
+    evaluations: (evalBatch) => judgingNeeds(model, { ...questions, evalBatch }),
     training: reasoningTask(layer, questions, run),
     show: (params, folder) => show({ model, layer }, params, questions, run, folder),
   };
@@ -246,6 +246,7 @@ export const reasoning: TaskKind<ReasoningSettings, ReasoningData, PromptPair, s
   dataFacts: ({ examples }) => ({ examples: { worked: examples.length } }),
   open,
   evaluationNeeds: async (model, data, run) => await judgingNeeds(model, await openQuestions(model, data, run)),
+  evaluationRows: () => EVALUATION_BATCH,
   evaluate,
   predict: async ({ model, layer, params }, prompt, { own: { answerTokens = LENGTH } }) => {
     const tokenizer = await tokenizerOf(model);

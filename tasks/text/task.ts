@@ -102,7 +102,7 @@ async function open(
     objective: reasoningObjective(underRun(layer, run)),
     examples: texts.train.length,
     longest: longestRow(texts.train, multiple),
-    evaluations: await judgingNeeds(model, texts, run.evalBatch),
+    evaluations: (rows) => judgingNeeds(model, texts, rows),
     training: {
       deciding: { metric: "loss", better: "lower" },
       evaluate: async (params) => (await judge(layer, params, texts, run.evalBatch)).metrics,
@@ -213,6 +213,7 @@ export const texts: TaskKind<TextSettings, unknown, Readonly<Record<string, unkn
   open: (run, { model, data }, reporter) => open(run, { model, data: data as TextData }, reporter),
   evaluationNeeds: async (model, data, run) =>
     await judgingNeeds(model, await prepareTexts(model, data as TextData, run, "test"), run.evalBatch),
+  evaluationRows: () => EVALUATION_BATCH,
   evaluate: (trained, data, run) => evaluate(trained, data as TextData, run),
   predict: async ({ model, layer, params }, prompt, { own }) => {
     const encoding = await encodingFor(model, own);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Ran } from "../../dsl/compile/keeping.ts";
 import type { BackendName } from "../../dsl/engine/interface.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
 import type { StoredForm } from "../../dsl/engine/stored.ts";
@@ -27,7 +28,44 @@ export interface Kept {
   readonly precision?: Precision;
   /** What parameters are kept as, those that are; undefined where the engine has float32 alone. */
   readonly forms?: ReadonlyMap<Path, StoredForm>;
+  /** What was run before in the same process, its state still there. */
+  readonly after?: Ran;
 }
 
 /** Bytes that a process takes by plan, for a model's layer, adapted or not. */
 export type Needs = (layer: Layer, kept: Kept) => number;
+
+/** What a command that reads data has besides: it and its modules, the data, and what JavaScript has not yet let go of. */
+const READING = 75e6;
+
+/**
+ * What something takes in a command that reads data. Measured, as the engines' own memory: 16 to 138 MB over plans of evaluations
+ * and runs on tensorflow.
+ *
+ * @param bytes What it takes by plan where all is there already
+ */
+export function whileReading(bytes: number): number {
+  return bytes + READING;
+}
+
+/** Evaluations that a command makes. */
+export interface Evaluations {
+  /** Examples at a time. */
+  readonly rows: number;
+  /** What the command takes by plan, with so many at a time. */
+  readonly needs: (rows: number) => Promise<Needs>;
+}
+
+/** Numbers of examples, each half of the one before, down to one. */
+function halves(rows: number): readonly number[] {
+  return rows <= 1 ? [] : [Math.floor(rows / 2), ...halves(Math.floor(rows / 2))];
+}
+
+/**
+ * Evaluations of fewer examples at a time, the most first: the setting in words, and what they take.
+ *
+ * @param evaluations As they are asked for
+ */
+export function fewerAtATime({ rows, needs }: Evaluations): Promise<readonly (readonly [string, Needs])[]> {
+  return Promise.all(halves(rows).map(async (each) => [`--eval-batch ${each}`, await needs(each)] as const));
+}

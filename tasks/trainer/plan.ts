@@ -4,7 +4,9 @@
  * @module
  */
 import { planRecurrent, type RecurrentPlan } from "../../dsl/compile/plan_recurrent.ts";
-import { type PlanOptions, planStep, type StepPlan, typesOf, type ValueType } from "../../dsl/compile/mod.ts";
+import type { Ran } from "../../dsl/compile/keeping.ts";
+import { planRun } from "../../dsl/compile/plan_run.ts";
+import { type PlanOptions, type StepPlan, typesOf, type ValueType } from "../../dsl/compile/mod.ts";
 import { drawsAnything, isTrainable, type Layer, type ParamSpec, specs } from "../../dsl/layer.ts";
 import { isHalfForm, storedBytes } from "../../dsl/engine/stored.ts";
 import { adamw, type Optimiser } from "../../dsl/optimise/mod.ts";
@@ -25,6 +27,12 @@ export interface TrainingPlanOptions extends BatchSize, Pick<PlanOptions, "backe
   readonly quantise?: "int8" | "nf4";
   /** Keep only each block's inputs for the backward pass and compute the rest again (default false). */
   readonly gradientCheckpointing?: boolean;
+  /**
+   * What was run before in the same process.
+   *
+   * @internal
+   */
+  readonly after?: Ran;
   /** The optimiser (default AdamW). */
   readonly optimiser?: Optimiser;
 }
@@ -107,6 +115,17 @@ export function planLoading(layer: Layer, { backend, forms }: Kept): number {
 }
 
 /**
+ * What a process takes that loads a model, changes its weights one after the other and writes them: what gave way, and what was
+ * written, is not yet collected.
+ *
+ * @param layer Its layer, adapted or not
+ * @param kept The engine, and what it keeps them as
+ */
+export function planRewriting(layer: Layer, kept: Kept): number {
+  return planLoading(layer, kept) + UNCOLLECTED;
+}
+
+/**
  * Plans a function of a layer's parameters and some tensors, as it is run outside of training.
  *
  * @param f The function, from all parameters and the tensors to a tree of tensors
@@ -118,11 +137,16 @@ export function planPass(
   f: (params: Params, input: Params) => Params,
   layer: Layer,
   input: Tree<ValueType>,
-  { backend, forms }: Kept,
+  { backend, forms, after }: Kept,
 ): RecurrentPlan {
   const types = { parameters: parameterTypes(layer), kept: {}, input };
   // Numbers are computed in float32 outside of steps and decoding, whatever they are kept as.
-  return planRecurrent((params, _, given) => [f(params, given), {}], types, { backend, forms, ownProducts: false });
+  return planRecurrent((params, _, given) => [f(params, given), {}], types, {
+    backend,
+    forms,
+    after,
+    ownProducts: false,
+  });
 }
 
 /**
@@ -139,6 +163,7 @@ export function planForward(kind: TaskKind, model: Model, layer: Layer, options:
   return planPass((params, given) => ({ loss: objective(params, given).loss }), layer, batch, {
     backend: options.backend ?? engineInUse().name,
     forms: planForms(kind, layer, options),
+    after: options.after,
   });
 }
 
@@ -151,6 +176,23 @@ export function planForward(kind: TaskKind, model: Model, layer: Layer, options:
  * @param options See {@linkcode TrainingPlanOptions}
  */
 export function planTask(kind: TaskKind, model: Model, layer: Layer, options: TrainingPlanOptions): StepPlan {
+  return planSteps(kind, model, layer, options).plan;
+}
+
+/**
+ * Plans a training step of a task, for what is planned after it in the same process too.
+ *
+ * @param kind The task
+ * @param model The model
+ * @param layer Its layer with a method on it
+ * @param options See {@linkcode TrainingPlanOptions}
+ */
+export function planSteps(
+  kind: TaskKind,
+  model: Model,
+  layer: Layer,
+  options: TrainingPlanOptions,
+): { readonly plan: StepPlan; readonly ran: Ran } {
   const { backend, precision, optimiser = adamw() } = options;
   const planned = kind.step(model, underRun(layer, options), options);
   const words: Tree<ValueType> = drawsAnything(layer) ? { [DRAWS]: { shape: [2], dtype: "int32" } } : {};
@@ -164,5 +206,5 @@ export function planTask(kind: TaskKind, model: Model, layer: Layer, options: Tr
   const state = { frozen, trained, optimiser: typesOf((params) => optimiser.init(params), trained) };
   const rate: ValueType = { shape: [], dtype: "float32" };
   const settings = { backend, precision, forms: planForms(kind, layer, options), gradients: () => gradients };
-  return planStep(step, { ...state, batch: { ...batch, rate } }, settings);
+  return planRun(step, { ...state, batch: { ...batch, rate } }, settings);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Precision } from "../../dsl/engine/mod.ts";
+import { engineInUse, type Precision } from "../../dsl/engine/mod.ts";
 import { storedForm } from "../../dsl/engine/stored.ts";
 import { isTrainable, type Layer } from "../../dsl/layer.ts";
 import { fromBfloat16, fromFloat16, inFloat16, toBfloat16 } from "../../dsl/safetensors/dtype.ts";
@@ -23,15 +23,21 @@ import type { Params, Path } from "../../dsl/tree.ts";
 export async function inPrecision(layer: Layer, params: Params, precision: Precision = "float32"): Promise<Params> {
   if (precision === "float32") return params;
   const isTrained = isTrainable(layer);
+  const { rounded: onEngine, settle } = engineInUse();
   const made: Record<Path, tf.Tensor> = {};
   for (const [path, tensor] of Object.entries(params)) {
     if (storedForm(tensor) !== undefined) continue;
     if (tensor.rank < 2 || tensor.dtype !== "float32" || isTrained(path)) continue;
-    const values = await tensor.data<"float32">();
-    const rounded = precision === "bf16" ? fromBfloat16(toBfloat16(values)) : fromFloat16(inFloat16(values, path));
-    // Most checkpoints are in halves already.
-    if (rounded.every((value, i) => value === values[i])) continue;
-    made[path] = tf.keep(tf.tensor(rounded, tensor.shape));
+    if (precision === "bf16" && onEngine !== undefined) {
+      made[path] = tf.keep(onEngine(tensor));
+    } else {
+      const values = await tensor.data<"float32">();
+      const rounded = precision === "bf16" ? fromBfloat16(toBfloat16(values)) : fromFloat16(inFloat16(values, path));
+      // Most checkpoints are in halves already.
+      if (rounded.every((value, i) => value === values[i])) continue;
+      made[path] = tf.keep(tf.tensor(rounded, tensor.shape));
+      settle?.(made[path]);
+    }
     tensor.dispose();
   }
   return { ...params, ...made };

@@ -3,28 +3,30 @@
  *
  * @module
  */
+import { bytesOf } from "../../dsl/compile/mod.ts";
 import type { BackendName } from "../../dsl/engine/interface.ts";
 import { backendNames, engineKind, keptForms } from "../../dsl/engine/kinds.ts";
 import { engineInUse } from "../../dsl/engine/mod.ts";
 import { isBlockForm } from "../../dsl/blocks.ts";
 import type { StoredForm } from "../../dsl/engine/stored.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { isTrainable, type Layer, specs } from "../../dsl/layer.ts";
+import { type Layer, specs } from "../../dsl/layer.ts";
 import { isGranted } from "../../dsl/permission.ts";
 import { type Path, sizeOf } from "../../dsl/tree.ts";
 import { formsOf, heldForms, type Holding } from "../../models/checkpoint/load.ts";
 import type { Model } from "../../models/mod.ts";
-import { NO_METHOD } from "./method.ts";
 import type { Kept, Needs } from "./needs.ts";
-import { partRows } from "./parts.ts";
-import { planForward, planLoading, planTask } from "./plan.ts";
-import type { BatchSize, PreparedTask, Run, TaskKind } from "./task.ts";
+import { planForward, planLoading } from "./plan.ts";
+import type { BatchSize, TaskKind } from "./task.ts";
 
 /** Where a container's bound is written, of the newer and the older kind. */
 const BOUNDS = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 
 /** Models of a smaller share of the memory there is are not planned: it takes as long as some of their steps. */
 const WORTH_A_PLAN = 1 / 100;
+
+/** What is proposed has room for a plan that is off by as much as plans were measured to be. */
+const SPARE = 1.05;
 
 /** Memory that a run may take. */
 export interface Room {
@@ -44,7 +46,7 @@ function boundOf(path: string): number {
 }
 
 /** The memory there is for an engine that can address so much: the machine's, or its share that this process may take. */
-function roomUnder(name: BackendName, most: number): Room {
+export function roomUnder(name: BackendName, most: number): Room {
   const { total } = Deno.systemMemoryInfo();
   const bound = Math.min(...BOUNDS.map((path) => isGranted({ name: "read", path }) ? boundOf(path) : Infinity));
   const rooms: readonly Room[] = [
@@ -77,14 +79,14 @@ export type Smaller = readonly [change: string, needed: number, room?: Room];
  * @param needed Bytes that it takes by plan
  * @param room The memory there is
  * @param others Changes that make it smaller, the smallest change first, and what it takes with them
- * @throws OneloraError naming the first that fits
+ * @throws OneloraError naming the first that fits, with 5 % to spare
  */
 export function requireRoom(attempted: string, needed: number, room: Room, others: Iterable<Smaller>): void {
   if (needed <= room.bytes) return;
   let least: Smaller | undefined;
   for (const each of others) {
     const [, bytes, other = room] = each;
-    if (bytes <= other.bytes) {
+    if (SPARE * bytes <= other.bytes) {
       least = each;
       break;
     }
@@ -96,8 +98,13 @@ export function requireRoom(attempted: string, needed: number, room: Room, other
   throw new OneloraError({ attempted, found, allowed });
 }
 
-/** Whether a model is large enough to be planned. */
-function isWorthAPlan(layer: Layer, room: Room): boolean {
+/**
+ * Whether a model is large enough to be planned.
+ *
+ * @param layer The model
+ * @param room The memory there is
+ */
+export function isWorthAPlan(layer: Layer, room: Room): boolean {
   const parameters = Object.values(specs(layer)).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
   return parameters >= WORTH_A_PLAN * room.bytes;
 }
@@ -120,19 +127,19 @@ export function keeper(
 }
 
 /** Whether something is kept in blocks, as its file has it. */
-function hasBlocks(forms: Kept["forms"]): boolean {
+export function hasBlocks(forms: Kept["forms"]): boolean {
   return [...forms?.values() ?? []].some(isBlockForm);
 }
 
 /** An engine that can address more, where it is the bound of the one in use that is hit. */
-function roomier(room: Room): BackendName | undefined {
+export function roomier(room: Room): BackendName | undefined {
   const { name, most } = engineInUse();
   const other = backendNames.find((each) => engineKind(each).most === undefined);
   return room.bytes !== most || other === name ? undefined : other;
 }
 
 /** What engines keep of a model's file, by the engine. */
-async function keepers(
+export async function keepers(
   model: Model,
   layer: Layer,
   holding: Pick<Holding, "decoding">,
@@ -153,6 +160,8 @@ export interface Use {
   readonly needs: (model: Model) => Needs | Promise<Needs>;
   /** Settings that would take less, in words, and what they are. */
   readonly changes?: readonly (readonly [change: string, holding: Holding])[];
+  /** Fewer examples at a time, in words, and what that takes: the most that fit are proposed before any change of settings. */
+  readonly fewer?: (model: Model) => Promise<readonly (readonly [change: string, needs: Needs])[]>;
 }
 
 /**
@@ -163,7 +172,12 @@ export interface Use {
  * @param size How much each is given
  */
 export function forwardNeeds(kind: TaskKind, model: Model, size: BatchSize): Needs {
-  return (layer, kept) => planForward(kind, model, layer, { ...size, ...kept }).processBytes;
+  return (layer, kept) => {
+    // The next one is prepared meanwhile.
+    const given = Object.values(kind.step(model, layer, size).batch);
+    const prepared = given.reduce((sum, type) => sum + bytesOf(type), 0);
+    return planForward(kind, model, layer, { ...size, ...kept }).processBytes + prepared;
+  };
 }
 
 /**
@@ -179,7 +193,10 @@ export async function requireRoomToUse(
   model: Model,
   layerOf: () => Layer | Promise<Layer>,
   holding: Holding,
-  { attempted, needs: needsOf, changes = [] }: Use = { attempted: `loading ${model.name}`, needs: () => () => 0 },
+  { attempted, needs: needsOf, changes = [], fewer }: Use = {
+    attempted: `loading ${model.name}`,
+    needs: () => () => 0,
+  },
 ): Promise<void> {
   const room = roomThere();
   if (room === undefined || !isWorthAPlan(model.layer, room)) return;
@@ -188,11 +205,15 @@ export async function requireRoomToUse(
   const other = roomier(room);
   const forms = await keepers(model, layer, { decoding: holding.decoding }, [name, other]);
   const isCompact = hasBlocks(forms({}, name));
-  const bytes = (holding: Holding, backend: BackendName): number => {
+  const bytes = (holding: Holding, backend: BackendName, its: Needs = needs): number => {
     const kept: Kept = { backend, precision: holding.precision, forms: forms(holding, backend) };
-    return Math.max(needs(layer, kept), planLoading(layer, kept));
+    return Math.max(its(layer, kept), planLoading(layer, kept));
   };
+  const needed = bytes(holding, name);
+  if (needed <= room.bytes) return;
+  const smaller = await fewer?.(model) ?? [];
   const others = function* (): Generator<Smaller> {
+    for (const [change, its] of smaller) yield [change, bytes(holding, name, its)];
     for (const [change, { precision, quantise }] of changes) {
       const isTaken = precision === holding.precision && quantise === holding.quantise;
       const lacks = precision !== undefined && !precisions.includes(precision) ||
@@ -201,88 +222,5 @@ export async function requireRoomToUse(
     }
     if (other !== undefined) yield [`--backend ${other}`, bytes(holding, other), roomUnder(other, Infinity)];
   };
-  requireRoom(attempted, bytes(holding, name), room, others());
-}
-
-/** What a run keeps frozen weights as; tasks that do not keep them in other forms have float32. */
-function holdingOf({ compact }: TaskKind, { precision, quantise }: Holding): Holding {
-  return compact === undefined ? {} : { precision, quantise };
-}
-
-/** What of a run decides its memory. */
-type Sized = Pick<Run, "precision" | "quantise" | "batchSize" | "accumulate" | "gradientCheckpointing">;
-
-/** Changes of a run that make it smaller: each alone, then one upon the other. */
-function* smaller(run: Sized, canQuantise: boolean): Generator<readonly [change: string, Sized]> {
-  const { precisions } = engineInUse();
-  const changes: (readonly [string, Partial<Sized>])[] = [];
-  const half = precisions.find((each) => each !== "float32");
-  if (half !== undefined && run.precision !== half) changes.push([`--precision ${half}`, { precision: half }]);
-  if (!run.gradientCheckpointing) changes.push(["--gradient-checkpointing", { gradientCheckpointing: true }]);
-  if ((run.accumulate ?? 1) < run.batchSize) {
-    changes.push([`--accumulate ${run.batchSize}`, { accumulate: run.batchSize }]);
-  }
-  if (canQuantise) {
-    changes.push(["--quantise nf4", { quantise: "nf4" }]);
-  }
-  for (const [change, part] of changes) yield [change, { ...run, ...part }];
-  let [words, all] = ["", run];
-  for (const [change, part] of changes) {
-    [words, all] = [`${words} ${change}`.trim(), { ...all, ...part }];
-    yield [words, all];
-  }
-}
-
-/**
- * Gradients that a step in halves has in memory beside what a step takes: the engine's, the program's, and sums of shares on the way.
- * Full fine-tuning of ViT-B, 10 images in 4 shares, took 3.2 of them more than the plan of a step.
- */
-const GRADIENTS = 4;
-
-/** Bytes of a gradient. */
-function gradientBytes(layer: Layer): number {
-  const isTrained = isTrainable(layer);
-  const trained = Object.entries(specs(layer)).filter(([path]) => isTrained(path));
-  return trained.reduce((sum, [, { shape }]) => sum + 4 * sizeOf(shape), 0);
-}
-
-/**
- * Refuses a run whose steps do not fit into memory.
- *
- * @param kind The task
- * @param prepared The task, opened
- * @param run The run
- * @param isInHalves Whether its steps are taken in halves, between which gradients are added up (default false)
- * @throws OneloraError saying what is needed, what there is, and what would fit
- */
-export async function requireRoomToTrain(
-  kind: TaskKind,
-  prepared: PreparedTask,
-  run: Run,
-  isInHalves: boolean = false,
-): Promise<void> {
-  const room = roomThere();
-  const { model, layer, longest = 0, picture, evaluations } = prepared;
-  if (room === undefined || !isWorthAPlan(layer, room)) return;
-  // It takes no steps.
-  if (run.adapter === NO_METHOD) return await requireRoomToUse(model, () => layer, holdingOf(kind, run));
-  const { name, forms: known } = engineInUse();
-  const other = roomier(room);
-  const forms = await keepers(model, layer, {}, [name, other]);
-  const isCompact = hasBlocks(forms({}, name));
-  const held = await kind.holds?.(model) ?? 0;
-  const needs = (sized: Sized, backend: BackendName): number => {
-    const kept: Kept = { backend, precision: sized.precision, forms: forms(holdingOf(kind, sized), backend) };
-    const { gradientCheckpointing } = sized;
-    const size = { batch: partRows(sized), length: longest, picture };
-    const step = planTask(kind, model, layer, { ...size, ...kept, gradientCheckpointing });
-    const between = isInHalves ? GRADIENTS * gradientBytes(layer) : 0;
-    return Math.max(planLoading(layer, kept), step.processBytes + between + held, evaluations?.(layer, kept) ?? 0);
-  };
-  const others = function* (): Generator<Smaller> {
-    const canQuantise = kind.compact === true && run.quantise === undefined && !isCompact && known?.has("nf4") === true;
-    for (const [change, sized] of smaller(run, canQuantise)) yield [change, needs(sized, name)];
-    if (other !== undefined) yield [`--backend ${other}`, needs(run, other), roomUnder(other, Infinity)];
-  };
-  requireRoom(`training ${run.model} with ${run.adapter}`, needs(run, name), room, others());
+  requireRoom(attempted, needed, room, others());
 }

@@ -32,11 +32,12 @@ import { originsOf } from "./decay.ts";
 import { drawingTask } from "./draws.ts";
 import { type LrFactors, lrFactorsOf } from "./lr_factor.ts";
 import { NO_METHOD } from "./method.ts";
+import { whileReading } from "./needs.ts";
 import type { Reporter } from "./observe.ts";
 import type { Settings } from "./setting.ts";
 import { runSettings } from "./settings.ts";
 import { inPrecision } from "./precision.ts";
-import { requireRoomToTrain } from "./room.ts";
+import { requireRoomToTrain } from "./room_to_train.ts";
 import { movingOfFirst } from "./shared.ts";
 import { isBatchInvariant, isInHalves, partsOf } from "./shares.ts";
 import type { TrainedModel } from "./prediction.ts";
@@ -149,7 +150,22 @@ export async function runTask<Own extends object>(
       : undefined,
   };
   try {
-    await requireRoomToTrain(kind as TaskKind, prepared, parts, isInHalves(run, ranks.size));
+    await requireRoomToTrain(
+      kind as TaskKind,
+      prepared,
+      parts,
+      {
+        rows: run.evalBatch ?? kind.evaluationRows(prepared.model),
+        needs: async (evalBatch) => {
+          const judging = await prepared.evaluations(evalBatch);
+          const last = held === undefined || !testing
+            ? () => 0
+            : await kind.evaluationNeeds(prepared.model, held.testing, { ...run, evalBatch });
+          return (layer, kept) => whileReading(Math.max(judging(layer, kept), last(layer, kept)));
+        },
+      },
+      isInHalves(run, ranks.size),
+    );
     return await runPrepared(prepared, run, ranks, { ...surroundings, judge }, kind.compact === undefined ? {} : run, {
       ...identityOf(kind, run, kind.dataFacts(data)),
       ...run.from === undefined ? {} : { fromSha256: await adapterDigest(run.from) },

@@ -163,11 +163,11 @@ export interface PreparedTask {
   /** Size of pictures, where it is another than the model's own. */
   readonly picture?: BatchSize["picture"];
   /**
-   * What its evaluations take by plan, where they are planned.
+   * What its evaluations take by plan, with so many examples at a time.
    *
    * @internal
    */
-  readonly evaluations?: Needs;
+  readonly evaluations: (rows: number) => Promise<Needs>;
   /** Momentum (AdamW's beta1) by step, for schedules that move it too. */
   readonly momentum?: (span: { readonly steps: number; readonly warmup: number }) => (step: number) => number;
   /** Pictures and texts of what was trained, into a folder that exists. */
@@ -267,6 +267,12 @@ export interface TaskKind<
    * @internal
    */
   evaluationNeeds(model: Model, data: Data, run: EvaluationRun<Own>): Promise<Needs>;
+  /**
+   * Examples at a time in an evaluation where the run does not say.
+   *
+   * @internal
+   */
+  evaluationRows(model: Model): number;
   /** All metrics of a model on test data. */
   evaluate(trained: TrainedModel, data: Data, run: EvaluationRun<Own>, reporter: Reporter): Promise<EvaluationReport>;
   /** What a model makes of one input. */

@@ -33,3 +33,18 @@ Deno.test("what a call takes for itself is part of it", async () => {
   const without = plan((x) => [tf.exp(x)], shapes).all;
   assertEquals(plan((x) => [tf.exp(x)], shapes, 4096).all, without + 4096);
 });
+
+Deno.test("what ran before in the process keeps its memory beside what is run after it", async () => {
+  await useBackend("wasm");
+  const program = trace(([x]) => [tf.exp(x)], [{ shape: [128, 128], dtype: "float32" }], { backend: "wasm" });
+  const bytes = (value: number) => bytesOf(program.types[value]);
+  const planned = { program, state: 1, bytes, loaded: bytes, during: () => 0 };
+  const alone = touched(planned);
+  assertEquals(touched({ ...planned, after: planned }), 2 * alone);
+  // Its input is there already.
+  const shared = (value: number) => value === program.inputs[0] ? 0 : bytes(value);
+  assertEquals(
+    touched({ ...planned, bytes: shared, loaded: shared, after: planned }),
+    2 * alone - bytes(program.inputs[0]),
+  );
+});

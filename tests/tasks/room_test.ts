@@ -20,6 +20,8 @@ Deno.test("what fits is let through, what does not is refused with the first cha
     "training m: found 26.4 GB needed by plan, 8.00 GB of this machine; allowed: what fits: --quantise nf4 (6.10 GB)",
   );
   assertStringIncludes(refused([["--precision bf16", 13.2e9]]), "a machine with more memory");
+  // Plans are off by some per cent: what would just fit is not proposed.
+  assertStringIncludes(refused([["--precision bf16", 7.7e9], ["--accumulate 8", 7.6e9]]), "what fits: --accumulate 8");
 });
 
 Deno.test("the room is at most what the engine can address", () => {
@@ -111,7 +113,7 @@ Deno.test("a model beyond what an engine can address is refused, and another eng
     (await assertRejects(() => requireRoomToUse({ ...model, layer }, () => layer, {}, use), OneloraError)).message;
   // Loading takes what it takes, whatever is done afterwards.
   const { total } = Deno.systemMemoryInfo();
-  assertStringIncludes(await said(layer), total > 28.5e9 ? "--backend tensorflow" : "a machine with more memory");
+  assertStringIncludes(await said(layer), total > 30e9 ? "--backend tensorflow" : "a machine with more memory");
   const smaller = await openModel("tinyllama-1.1b");
   if (total > 8e9) assertStringIncludes(await said(smaller.layer), "what fits: --backend tensorflow");
 });

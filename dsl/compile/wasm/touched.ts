@@ -14,9 +14,9 @@ const BESIDE = 3;
  * Bytes of what is given, of constants, of results, which have memory of their own beside the state that they come after, and of
  * the one piece in which all else has its place, holes included.
  *
- * @param planned The program
+ * @param planned The program, and what ran before it
  */
-export function touched({ program, bytes, during }: Planned): number {
+export function touched({ program, bytes, during, after }: Planned): number {
   const tenants: Tenant[] = [];
   const begun = new Map<ValueId, number>();
   let [own, next] = [0, -1];
@@ -38,5 +38,6 @@ export function touched({ program, bytes, during }: Planned): number {
     },
   });
   for (const result of begun.keys()) own += bytes(result);
-  return own + placesOf(tenants).bytes;
+  // Its memory never becomes smaller.
+  return own + placesOf(tenants).bytes + (after === undefined ? 0 : touched(after));
 }

@@ -187,6 +187,25 @@ export function settle(tensor: tf.Tensor): void {
   if (!isOnGpu()) handleOf(tensor);
 }
 
+/**
+ * A float32 tensor's numbers rounded to bfloat16 (nearest, ties to even), as float32. Read for it, those of all weights would be
+ * in JavaScript's memory, whose freed arrays of some megabytes malloc keeps.
+ *
+ * @param tensor A tensor of the tensorflow backend
+ */
+export function rounded(tensor: tf.Tensor): tf.Tensor {
+  const half = castHandle(handleOf(tensor), ELEMENT.float32, ELEMENT.bfloat16);
+  return lending(
+    [{ id: half, shape: tensor.shape, dtype: ELEMENT.bfloat16 }],
+    () =>
+      tensorOf({
+        id: castHandle(half, ELEMENT.bfloat16, ELEMENT.float32),
+        shape: tensor.shape,
+        dtype: ELEMENT.float32,
+      }),
+  );
+}
+
 /** A graph ready to run, with its variables. */
 export interface GraphSession {
   /** Feeds tensors to nodes and returns outputs of others, in order. */

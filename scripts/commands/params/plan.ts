@@ -87,6 +87,8 @@ export interface Phases {
   readonly loading: number;
   /** Evaluating and predicting. */
   readonly forward: RecurrentPlan;
+  /** A whole run of `train`, whose evaluations come between its steps: examples at a time in these, and the process. */
+  readonly train: { readonly rows: number; readonly processBytes: number };
   /** Going on with texts, for language models. */
   readonly decoding?: RecurrentPlan;
 }
@@ -96,10 +98,11 @@ export interface Phases {
  *
  * @param phases What it does
  */
-export function phaseLines({ loading, forward, decoding }: Phases): readonly string[] {
+export function phaseLines({ loading, forward, train, decoding }: Phases): readonly string[] {
   const rows: readonly (readonly [string, number, string])[] = [
     ["loading", loading, "the process, at the last of the weights"],
     ["forward", forward.processBytes, "the process, in evaluations and predictions of as much at a time"],
+    ["train", train.processBytes, `the whole command, its data and evaluations of ${train.rows} at a time included`],
     ...(decoding === undefined ? [] : [
       ["decoding", decoding.processBytes, `the process, with ${bytesText(decoding.kept)} of keys and values`] as const,
     ]),

@@ -1,0 +1,68 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { OneloraError, useBackend } from "../../dsl/mod.ts";
+import { openModel } from "../../models/mod.ts";
+import { type BatchSize, taskKind } from "../../tasks/mod.ts";
+import { requireTask } from "../../tasks/kinds.ts";
+import { methodOn } from "../../tasks/trainer/method.ts";
+import { forwardNeeds, roomThere } from "../../tasks/trainer/room.ts";
+import { requireRoomToTrain } from "../../tasks/trainer/room_to_train.ts";
+import { planForward, planSteps } from "../../tasks/trainer/plan.ts";
+import type { PreparedTask, Run } from "../../tasks/trainer/task.ts";
+
+await useBackend("wasm");
+
+const model = await openModel("vit-base");
+const kind = requireTask(model, "planning");
+const run = { model: "vit-base", batchSize: 1, accumulate: 1, adapter: "1lora", target: "all-linear" } as Run;
+const layer = methodOn(model, run, kind.besides(model));
+const prepared = { model, layer } as PreparedTask;
+
+function evaluations(rows: number, bytes: (rows: number) => number) {
+  return { rows, needs: (each: number) => Promise.resolve(() => bytes(each)) };
+}
+
+Deno.test("a run whose evaluations alone do not fit is told of the most examples at a time that do", async () => {
+  const room = roomThere();
+  if (room === undefined) return;
+  const refused = async (asked: Run, bytes: (rows: number) => number) =>
+    (await assertRejects(() => requireRoomToTrain(kind, prepared, asked, evaluations(100, bytes)), OneloraError))
+      .message;
+  const each = room.bytes / 30;
+  assertStringIncludes(await refused(run, (rows) => rows * each), "what fits: --eval-batch 25 (");
+  assertStringIncludes(
+    await refused({ ...run, adapter: "none" }, (rows) => rows * each),
+    "what fits: --eval-batch 25 (",
+  );
+  // Nothing is proposed that does not help.
+  assert(!(await refused(run, () => 2 * room.bytes)).includes("what fits"));
+  await requireRoomToTrain(kind, prepared, run, evaluations(100, (rows) => rows * each / 100));
+});
+
+Deno.test("an evaluation between steps has the step's state beside it, and shares what both keep in one form", () => {
+  for (const backend of ["tensorflow", "wasm", "cpu"] as const) {
+    const size: BatchSize = { batch: 2, length: 0 };
+    const { plan, ran } = planSteps(kind, model, layer, { ...size, backend });
+    const alone = planForward(kind, model, layer, { ...size, backend }).processBytes;
+    const after = planForward(kind, model, layer, { ...size, backend, after: ran }).processBytes;
+    assert(after >= plan.processBytes && after > alone, `${backend}: ${after}, ${plan.processBytes}, ${alone}`);
+    // Not the weights twice.
+    assert(after < plan.processBytes + alone - plan.weights.float32, `${backend}: ${after}`);
+  }
+});
+
+Deno.test("an evaluation has the numbers of weights that the step keeps in another form besides", () => {
+  const { ran } = planSteps(kind, model, layer, { batch: 1, length: 0, backend: "cpu" });
+  const halved = new Map([...ran.parameters].map(([path, bytes]) => [path, bytes / 2]));
+  const [shared, besides] = [ran, { ...ran, parameters: halved }].map((after) =>
+    planForward(kind, model, layer, { batch: 100, length: 0, backend: "cpu", after }).processBytes
+  );
+  assertEquals(besides - shared, ran.parameters.values().reduce((sum, bytes) => sum + bytes, 0));
+});
+
+Deno.test("tasks say how many examples they judge at a time", async () => {
+  assertEquals(kind.evaluationRows(model), 100);
+  assertEquals(taskKind("text").evaluationRows(await openModel("llama-micro")), 8);
+  const kept = { backend: "tensorflow" } as const;
+  const needs = (batch: number) => forwardNeeds(kind, model, { batch, length: 0 })(layer, kept);
+  assert(needs(100) > needs(50));
+});
