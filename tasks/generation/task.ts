@@ -5,40 +5,28 @@
  */
 import { isSentToCard, type ValueType } from "../../dsl/compile/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { writeWhole } from "../../dsl/files/write.ts";
 import type { Layer } from "../../dsl/layer.ts";
-import { fold, key } from "../../dsl/random.ts";
 import { firstBefore } from "../../dsl/ranks.ts";
-import type { Params, Tree } from "../../dsl/tree.ts";
 import { Interruption } from "../../dsl/turn.ts";
-import { asConditionalDiffusion, type ConditionalDiffusion, type Model } from "../../models/mod.ts";
+import { asConditionalDiffusion, type Model } from "../../models/mod.ts";
 import { matchClasses, sameClasses, someNames } from "../data/classes.ts";
 import type { ImageDataset, ImageSplits } from "../data/dataset.ts";
 import { imageDataForms, imageFacts, openImageData } from "../data/open.ts";
-import { encodePng, type Pixels } from "../data/png.ts";
+import type { Pixels } from "../data/png.ts";
 import { isLabelledImage, type LabelledImage, ownImages } from "../data/own.ts";
 import { heldBytes } from "../data/held.ts";
 import { holdOutImages } from "../data/validation.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import { staysOnDevice } from "../trainer/on_device.ts";
 import type { Reporter } from "../trainer/observe.ts";
-import type {
-  BatchSize,
-  EvaluationReport,
-  EvaluationRun,
-  Opened,
-  PreparedTask,
-  Run,
-  TaskKind,
-  TaskStep,
-} from "../trainer/task.ts";
+import type { BatchSize, EvaluationReport, Opened, PreparedTask, Run, TaskKind, TaskStep } from "../trainer/task.ts";
 import type { Needs } from "../trainer/needs.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
 import { forwardNeeds } from "../trainer/room.ts";
 import type { TrainingTask } from "../trainer/train.ts";
 import { type Autoencoder, autoencoderOf, openAutoencoder } from "./autoencoder.ts";
-import { BATCH, distanceMeter, HELD_OUT, heldOutLoss, type Judged, type JudgingOptions } from "./evaluate.ts";
-import { openFeatures } from "./features.ts";
+import { BATCH, HELD_OUT } from "./evaluate.ts";
+import { featuresOf, type GenerationEvaluation, judge, judged, judgingOptions, showSamples } from "./judge.ts";
 import { samplingGrid } from "./grid.ts";
 import { samplingNeeds } from "./needs.ts";
 import { diffusionInput, generationObjective } from "./objective.ts";
@@ -46,7 +34,6 @@ import { imageGrid } from "./pictures.ts";
 import { distanceTitle, unfitGeneration } from "./fit.ts";
 import { generationRecipeFor } from "./recipe.ts";
 import { classNumber, sampleClasses } from "./sample.ts";
-import { samplePictures } from "./sampler.ts";
 import type { DiffusionCoefficients } from "./schedule.ts";
 import { type GenerationSettings, generationSettings } from "./settings.ts";
 import { cleanSource } from "./source.ts";
@@ -54,13 +41,6 @@ import { generationBatches, heldPicture } from "./training.ts";
 
 /** Where latents are kept. */
 const LATENTS = "runs/latents";
-/** Pictures of a class that are shown. */
-const SHOWN = 8;
-/** Classes that are shown at most. */
-const SHOWN_CLASSES = 20;
-
-type GenerationEvaluation = EvaluationRun<GenerationSettings>;
-
 /** A model whose classes are the data's, with a method on it; `none` leaves the model's own classes. */
 function generatorFor(
   published: Model,
@@ -70,13 +50,6 @@ function generatorFor(
   const isKept = run.adapter === NO_METHOD || sameClasses(published.labels ?? [], classes) !== undefined;
   const model = isKept ? published : published.with({ labels: classes });
   return { model, layer: methodOn(model, run, model.joined) };
-}
-
-/** What to judge a model by, which must know the data's classes by name, else it is judged without labels. */
-function judged(model: Model, layer: ConditionalDiffusion, dataset: ImageDataset, autoencoder?: Autoencoder): Judged {
-  const input = diffusionInput(model);
-  const { indices } = matchClasses(model.labels ?? [], dataset.classes);
-  return { layer, input, dataset, autoencoder, ...(indices.includes(-1) ? {} : { relabel: indices }) };
 }
 
 /** What is not kept of a model's classes, or how they are compared. */
@@ -106,62 +79,6 @@ function checkLabels({ name, multiLabel }: ImageDataset): void {
 async function openAutoencoderOf(model: Model, vae: string | undefined): Promise<Autoencoder | undefined> {
   const name = await autoencoderOf(model, vae);
   return name === undefined ? undefined : await openAutoencoder(name, model);
-}
-
-/** The model that tells grey pictures apart is part of this package; others are for the user to name. */
-function featuresOf({ own }: GenerationEvaluation, { input, autoencoder }: Judged): string | undefined {
-  const channels = autoencoder?.image.channels ?? input.shape[0];
-  return own.features ?? (channels === 1 ? "vit-micro" : undefined);
-}
-
-/** Settings of sampling, with the recipe's for what a run leaves out. */
-function judgingOptions(run: GenerationEvaluation, model: string, { autoencoder }: Judged): JudgingOptions {
-  const { own: recipe } = generationRecipeFor(model, run.data);
-  const { samplingSteps = recipe.samplingSteps, guidance = recipe.guidance, samples = recipe.samples } = run.own;
-  const decode = autoencoder?.decode;
-  return { samplingSteps, guidance, samples, decode, limit: run.limit, seed: run.seed ?? 0, batchSize: run.evalBatch };
-}
-
-/** All that a model is judged by; what must be opened for it is, until it is disposed. */
-async function judge(
-  judged: Judged,
-  run: GenerationEvaluation,
-  options: JudgingOptions,
-): Promise<Disposable & { readonly metrics: (params: Params) => Promise<Tree<number>>; readonly measured: boolean }> {
-  const name = options.samples === 0 ? undefined : featuresOf(run, judged);
-  const features = name === undefined
-    ? undefined
-    : await openFeatures(name, judged.autoencoder?.image.size ?? judged.input.shape[1], options.batchSize);
-  const meter = features && distanceMeter(judged, features, options);
-  return {
-    measured: meter !== undefined,
-    metrics: async (params) => {
-      const loss = await heldOutLoss(judged, params, run.limit, options.batchSize);
-      return meter === undefined ? loss : { ...loss, fid: await meter.distance(params) };
-    },
-    [Symbol.dispose]: () => features?.[Symbol.dispose](),
-  };
-}
-
-/** Samples of every class, a row each, as `samples.png`. */
-async function showSamples(judged: Judged, options: JudgingOptions, params: Params, folder: string): Promise<void> {
-  const { layer, input, relabel } = judged;
-  const classes = Math.min(input.classes, SHOWN_CLASSES);
-  const labels = Int32Array.from(
-    { length: classes * SHOWN },
-    (_, i) => relabel !== undefined ? Math.floor(i / SHOWN) : input.classes,
-  );
-  const noise = fold(key(options.seed), "shown");
-  const grids: Float32Array[] = [];
-  let shape: readonly number[] = [];
-  for await (const batch of samplePictures(layer, params, input, labels, noise, options)) {
-    grids.push(batch.values);
-    shape = batch.shape;
-  }
-  const values = Float32Array.from(grids.flatMap((grid) => [...grid]));
-  const grid = imageGrid(values, [labels.length, ...shape.slice(1)], { columns: SHOWN });
-  const png = await encodePng(grid);
-  await writeWhole(`${folder}/samples.png`, png);
 }
 
 function step(model: Model, layer: Layer, { batch }: BatchSize): TaskStep {
