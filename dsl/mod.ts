@@ -42,6 +42,7 @@ export type { Precision } from "./engine/precision.ts";
 export { OneloraError, type Problem } from "./error.ts";
 export { memoryFiles } from "./files/store.ts";
 export { between, constant, derived, gaussian, type Initialiser, ones, zeros } from "./initialise.ts";
+export { residual, sequence, serial, stack } from "./compose.ts";
 export {
   type AnyLayer,
   apply,
@@ -54,12 +55,8 @@ export {
   type NamesIn,
   parameter,
   type ParamSpec,
-  residual,
   type Self,
-  sequence,
-  serial,
   specs,
-  stack,
   transform,
   unfreeze,
 } from "./layer.ts";

@@ -5,7 +5,8 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { type AnyLayer, defineLayer, type Layer, residual, serial, stack } from "../../dsl/layer.ts";
+import { residual, serial, stack } from "../../dsl/compose.ts";
+import { type AnyLayer, defineLayer, type Layer } from "../../dsl/layer.ts";
 import { activationLayer, convLayer, groupNormLayer } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { attention } from "../../dsl/ops/attention.ts";

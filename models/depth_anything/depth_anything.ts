@@ -5,7 +5,8 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { type AnyLayer, defineLayer, type Layer, serial } from "../../dsl/layer.ts";
+import { serial } from "../../dsl/compose.ts";
+import { type AnyLayer, defineLayer, type Layer } from "../../dsl/layer.ts";
 import { convLayer, convTransposeLayer } from "../../dsl/layers.ts";
 import { relu } from "../../dsl/ops/activation.ts";
 import { interpolate } from "../../dsl/ops/interpolate.ts";

@@ -6,7 +6,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { gaussian, ones, zeros } from "../../dsl/initialise.ts";
-import { defineLayer, type Layer, parameter, residual, sequence, serial, stack } from "../../dsl/layer.ts";
+import { residual, sequence, serial, stack } from "../../dsl/compose.ts";
+import { defineLayer, type Layer, parameter } from "../../dsl/layer.ts";
 import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { withGradient } from "../../dsl/ops/gradient.ts";

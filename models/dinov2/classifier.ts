@@ -6,7 +6,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { gaussian } from "../../dsl/initialise.ts";
-import { defineLayer, type Layer, stack } from "../../dsl/layer.ts";
+import { stack } from "../../dsl/compose.ts";
+import { defineLayer, type Layer } from "../../dsl/layer.ts";
 import { layerNormLayer } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { type Json, labelNames, labelsField, wholeField } from "../config.ts";

@@ -6,7 +6,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { between, gaussian, type Initialiser, zeros } from "../../dsl/initialise.ts";
-import { type AnyLayer, defineLayer, type Layer, parameter, type Self, serial, stack } from "../../dsl/layer.ts";
+import { serial, stack } from "../../dsl/compose.ts";
+import { type AnyLayer, defineLayer, type Layer, parameter, type Self } from "../../dsl/layer.ts";
 import { activationLayer, embeddingLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { silu } from "../../dsl/ops/activation.ts";

@@ -6,7 +6,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { gaussian } from "../../dsl/initialise.ts";
-import { defineLayer, type Layer, residual, type Self, sequence, serial, stack } from "../../dsl/layer.ts";
+import { residual, sequence, serial, stack } from "../../dsl/compose.ts";
+import { defineLayer, type Layer, type Self } from "../../dsl/layer.ts";
 import { embeddingLayer, rmsNormLayer } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
 import { activation, silu, swiglu } from "../../dsl/ops/activation.ts";
