@@ -18,6 +18,15 @@ interface CsvLibrary {
   readonly parse: (options: Readonly<Record<string, unknown>>) => NodeJS.ReadWriteStream & AsyncIterable<object>;
 }
 
+/** Names of columns without blanks around them; one that is there twice would leave a column out. */
+function columnNames(path: string, line: readonly string[]): readonly string[] {
+  const names = line.map((name) => name.trim());
+  const twice = names.find((name, i) => name !== "" && names.indexOf(name) < i);
+  if (twice === undefined) return names;
+  const found = `the column "${twice}" twice`;
+  throw new OneloraError({ attempted: `reading ${path}`, found, allowed: "a name of its own for each column" });
+}
+
 async function* readCsv(path: string, delimiter: string): AsyncGenerator<SourceRow, void, void> {
   const specifier = CSV;
   const { parse }: CsvLibrary = await guarded(
@@ -28,7 +37,12 @@ async function* readCsv(path: string, delimiter: string): AsyncGenerator<SourceR
   let count = 0;
   const { Readable } = builtin("node:stream");
   const rows = Readable.from(textOf(path)).on("error", (error) => parser.emit("error", error));
-  const parser = parse({ columns: true, bom: true, delimiter, skip_empty_lines: true });
+  const parser = parse({
+    columns: (line: readonly string[]) => columnNames(path, line),
+    bom: true,
+    delimiter,
+    skip_empty_lines: true,
+  });
   try {
     for await (const value of rows.pipe(parser) as AsyncIterable<object>) {
       yield { at: `row ${++count} of ${path}`, value };

@@ -251,6 +251,8 @@ Deno.test("what is unknown or ambiguous is refused in a line", async () => {
   await refused({ "a.jsonl": "{}" }, "DIR/a.jsonl", '"txt=foo"', { columns: "txt=foo" });
   await refused({ "a.txt": "{}" }, "DIR/a.txt", "a.txt");
   await refused({ "a.csv": 'a,b\n"x' }, "DIR/a.csv", "reading");
+  const twice = "prompt,prompt,completion\na,b,c\n";
+  await refused({ "a.csv": twice }, "DIR/a.csv", 'found the column "prompt" twice; allowed: a name of its own');
   await refused({ "a.jsonl": "", "b.jsonl": "" }, "DIR", "whose names begin with train");
   await refused({}, "DIR/none.jsonl", "no such file");
   await refused(
