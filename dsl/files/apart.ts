@@ -57,10 +57,10 @@ function startable(module: URL): URL {
   return new URL(`data:text/javascript,${encodeURIComponent(`import ${JSON.stringify(module.href)};`)}`);
 }
 
-/** What node's threads have since its version 24. */
+/** What node's threads have since its version 24; elsewhere all of the time counts. */
 interface Metered {
   /** Microseconds of the processor that a thread has used; fails for one that has ended. */
-  readonly cpuUsage: () => Promise<{ readonly user: number; readonly system: number }>;
+  readonly cpuUsage?: () => Promise<{ readonly user: number; readonly system: number }>;
 }
 
 /** Milliseconds between two looks at what a thread has used. */
@@ -82,6 +82,7 @@ function countWork(thread: Worker, allowed: number, late: () => void): { readonl
   let spent = 0;
   const { cpuUsage } = thread as Worker & Metered;
   const used = async () => {
+    if (cpuUsage === undefined) return performance.now();
     const { user, system } = await cpuUsage.call(thread);
     return (user + system) / 1000;
   };
