@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fileOf, sep } from "./files/path.ts";
 import { isGranted } from "./permission.ts";
 
 /** Root of the package: of a checkout, or where a registry has it. */
@@ -13,7 +14,7 @@ export function isInCheckout(): boolean {
   if (root.protocol !== "file:" || globalThis.Deno === undefined) return false;
   // Asking where that is must not be what a user is asked about.
   if (!isGranted({ name: "read", path: "." })) return true;
-  return `${Deno.cwd()}/`.startsWith(decodeURIComponent(root.pathname));
+  return `${Deno.cwd()}${sep}`.startsWith(fileOf(root));
 }
 
 /**

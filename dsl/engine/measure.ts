@@ -5,6 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../compile/compile.ts";
+import { dirname } from "../files/path.ts";
 import { writeJson } from "../files/write.ts";
 import { grantedVariable, isGranted } from "../permission.ts";
 import type { BackendName } from "./interface.ts";
@@ -138,7 +139,7 @@ async function readRemembered(file: string): Promise<Readonly<Record<string, unk
 async function remember(file: string, figures: Readonly<Record<string, unknown>>): Promise<void> {
   if (!isGranted({ name: "write", path: file })) return;
   try {
-    await Deno.mkdir(file.slice(0, file.lastIndexOf("/")), { recursive: true });
+    await Deno.mkdir(dirname(file), { recursive: true });
     await writeJson(file, figures);
   } catch {
     // Measured again next time.

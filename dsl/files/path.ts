@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { builtinIfThere } from "../host.ts";
+import { builtin, builtinIfThere } from "../host.ts";
 
 /** What is used of node's `path`. */
 interface Paths {
@@ -69,5 +69,14 @@ export const join: Paths["join"] = paths.join;
 export const relative: Paths["relative"] = paths.relative;
 /** A path from the root on. */
 export const resolve: Paths["resolve"] = paths.resolve;
+/**
+ * The path of a file's address, as the system writes it: on Windows with its drive and without the first slash, which an
+ * address's own path has.
+ *
+ * @param address `file://...`
+ */
+export function fileOf(address: URL): string {
+  return builtin("node:url").fileURLToPath(address);
+}
 /** What stands between two names. */
 export const sep: string = paths.sep;

@@ -4,6 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
+import { fileOf } from "../../dsl/files/path.ts";
 import { isPage } from "../../dsl/host.ts";
 
 /** Files of every model. */
@@ -46,7 +47,7 @@ export async function shippedFolder(preset: string): Promise<string | undefined>
   const from = new URL(`../weights/${preset}/`, import.meta.url);
   if (isPage()) return from.href.slice(0, -1);
   if (from.protocol !== "file:") return await download(from, files);
-  const folder = decodeURIComponent(from.pathname).replace(/\/$/, "");
+  const folder = fileOf(from).replace(/[\\/]$/, "");
   try {
     await Deno.stat(`${folder}/config.json`);
     return folder;

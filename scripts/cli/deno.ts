@@ -5,6 +5,7 @@
  */
 import manifest from "../../deno.json" with { type: "json" };
 import { isInCheckout } from "../../dsl/command_line.ts";
+import { fileOf } from "../../dsl/files/path.ts";
 
 /**
  * The command that starts deno again: the very one that is running where the permission names it, else the one on
@@ -22,7 +23,7 @@ export async function denoCommand(): Promise<string> {
  * @param module Its address
  */
 export function moduleArgument(module: URL): string {
-  return module.protocol === "file:" ? decodeURIComponent(module.pathname) : module.href;
+  return module.protocol === "file:" ? fileOf(module) : module.href;
 }
 
 /** What a permission of a set is: everything, some, or some with the rest denied or (variables) invisible. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { fileURLToPath } from "node:url";
+import { fileOf } from "../../dsl/files/path.ts";
 import { denoCommand } from "../cli/deno.ts";
 
 /** One check: what it is called, deno's arguments, and which of the faults it reports are not the project's. */
@@ -15,7 +15,7 @@ interface Check {
   readonly faults?: (report: string) => readonly string[];
 }
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
+const root = fileOf(new URL("../../", import.meta.url));
 const { exports }: { readonly exports: Readonly<Record<string, string>> } = JSON.parse(
   await Deno.readTextFile(`${root}deno.json`),
 );

@@ -8,6 +8,7 @@
  * @module
  */
 import { dispose } from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { init, key, useBackend } from "../../dsl/mod.ts";
 import { openModel, saveModel } from "../../models/mod.ts";
 import { writeSmallChat } from "../../tests/support/small_chat.ts";
@@ -108,7 +109,7 @@ async function writeDiffusion(folder: string): Promise<void> {
   dispose(params);
 }
 
-const fixture = (name: string) => decodeURIComponent(new URL(name, fixtures).pathname);
+const fixture = (name: string) => fileOf(new URL(name, fixtures));
 
 /** Model, data and what is cut of a table. */
 function argumentsOf(table: string, folder: string): readonly string[] {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fileOf } from "../../dsl/files/path.ts";
 import type { Settings } from "../../models/mod.ts";
 import { generationSettings } from "../../models/companions/generation.ts";
 import { preprocessorSettings } from "../../models/companions/processor_classes.ts";
@@ -98,4 +99,4 @@ ${rows.join("\n")}
 ${sections.join("\n")}`;
 }
 
-if (import.meta.main) await writeWhole(new URL("../../docs/settings.md", import.meta.url).pathname, settingsTable());
+if (import.meta.main) await writeWhole(fileOf(new URL("../../docs/settings.md", import.meta.url)), settingsTable());

@@ -6,6 +6,7 @@
 
 import { OneloraError } from "../../dsl/error.ts";
 import { checked, type ImageDataset, type ImageSplits } from "./dataset.ts";
+import { fileOf } from "../../dsl/files/path.ts";
 import { packageFolder, readBytes } from "./files.ts";
 import { parseIdx } from "./idx.ts";
 
@@ -28,11 +29,11 @@ const CLOTHES = [
 async function readPart(folder: URL, stem: string, name: string): Promise<ImageDataset> {
   const imageFile = new URL(`${stem}-images-idx3-ubyte`, folder);
   const labelFile = new URL(`${stem}-labels-idx1-ubyte`, folder);
-  const images = parseIdx(await readBytes(imageFile), 3, imageFile.pathname);
-  const labels = parseIdx(await readBytes(labelFile), 1, labelFile.pathname);
+  const images = parseIdx(await readBytes(imageFile), 3, fileOf(imageFile));
+  const labels = parseIdx(await readBytes(labelFile), 1, fileOf(labelFile));
   const [size, height, width] = images.shape;
   const fail = (found: string, allowed: string): never => {
-    throw new OneloraError({ attempted: `reading ${labelFile.pathname}`, found, allowed });
+    throw new OneloraError({ attempted: `reading ${fileOf(labelFile)}`, found, allowed });
   };
   if (labels.shape[0] !== size) fail(`${labels.shape[0]} labels`, `${size}, one an image`);
   const wrong = labels.data.findIndex((label) => label >= DIGITS.length);
@@ -70,7 +71,7 @@ const AREA = 28 * 28;
 async function readClothes(file: URL): Promise<Uint8Array> {
   const fail = (found: string, cause?: unknown): never => {
     throw new OneloraError({
-      attempted: `reading ${file.pathname}`,
+      attempted: `reading ${fileOf(file)}`,
       found,
       allowed: `{"data": [...]} of images of ${AREA} bytes`,
     }, { cause });
@@ -113,7 +114,7 @@ export async function openFashionMnist(folder?: URL, testSize: number = 1000): P
   const uneven = images.findIndex((each) => each.length !== count * AREA);
   if (uneven >= 0 || count <= testSize) {
     throw new OneloraError({
-      attempted: `reading ${at.pathname}`,
+      attempted: `reading ${fileOf(at)}`,
       found: uneven >= 0
         ? `${count} images of class 0 and ${images[uneven].length / AREA} of class ${uneven}`
         : `${count} images a class`,

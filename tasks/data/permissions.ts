@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { join } from "../../dsl/files/path.ts";
-import { builtin } from "../../dsl/host.ts";
+import { fileOf, join } from "../../dsl/files/path.ts";
 import { grantedVariable, isGranted } from "../../dsl/permission.ts";
 
 /** Root of the package. */
@@ -62,8 +61,7 @@ function nativeCode(): boolean | "inherit" | string[] {
 export function restricted(reads: readonly string[] | undefined): WorkerOptions {
   const module: WorkerOptions = { type: "module" };
   if (reads === undefined || !canRestrict()) return module;
-  const { fileURLToPath } = builtin("node:url");
-  const code = ROOMS.map((room) => fileURLToPath(new URL(room, root)));
+  const code = ROOMS.map((room) => fileOf(new URL(room, root)));
   const read = [...reads, ...code, LDD].filter((path) => isGranted({ name: "read", path }));
   const permissions = {
     read: read.length === 0 ? false : read,

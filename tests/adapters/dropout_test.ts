@@ -6,6 +6,7 @@
  */
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt, at, loadAdapter, lora, mergeParams, parseMethods, saveAdapter } from "../../adapters/mod.ts";
 import {
   apply,
@@ -37,7 +38,7 @@ import { planTraining } from "../../tasks/mod.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 
-const root = new URL("../fixtures", import.meta.url).pathname;
+const root = fileOf(new URL("../fixtures", import.meta.url));
 
 /** The words of dropout.py. */
 const words = () => drawWords({ high: 123456789, low: 2 ** 32 - 5 });

@@ -6,6 +6,7 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt, mergeParams, methodNames } from "../../adapters/mod.ts";
 import {
   adamw,
@@ -34,7 +35,7 @@ interface Expected {
   readonly loss: number;
   readonly trajectory: readonly number[];
 }
-const root = new URL("../fixtures", import.meta.url).pathname;
+const root = fileOf(new URL("../fixtures", import.meta.url));
 const table: {
   readonly optimiser: { readonly lr: number; readonly weight_decay: number };
   readonly methods: Readonly<Record<string, Expected>>;

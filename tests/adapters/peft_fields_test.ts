@@ -4,10 +4,11 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { layouts, OWN_LAYOUT } from "../../adapters/exchange/format.ts";
 import { type Treatment, treatments } from "../../adapters/exchange/settings.ts";
 
-const root = new URL("../..", import.meta.url).pathname;
+const root = fileOf(new URL("../..", import.meta.url));
 const { fields }: { fields: Readonly<Record<string, Readonly<Record<string, unknown>>>> } = JSON.parse(
   await Deno.readTextFile(`${root}/tests/fixtures/peft-fields.json`),
 );

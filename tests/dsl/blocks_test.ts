@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { type BlockForm, BLOCKS, fromBlocks, toQ8Blocks } from "../../dsl/blocks.ts";
 import { compile } from "../../dsl/compile/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
@@ -11,7 +12,7 @@ import { available } from "../support/available.ts";
 import { withoutLeaks } from "../support/compare.ts";
 
 /** What `scripts/tools/reference/blocks.py` wrote. */
-const path = new URL("../fixtures/blocks.safetensors", import.meta.url).pathname;
+const path = fileOf(new URL("../fixtures/blocks.safetensors", import.meta.url));
 const shape = [8, 512];
 const forms = Object.keys(BLOCKS) as BlockForm[];
 const [engine] = await available("tensorflow");

@@ -1,6 +1,7 @@
 /** Functions compiled into one TensorFlow graph. @module */
 import { assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt } from "../../adapters/mod.ts";
 import { apply, compile, init, key, type Params, type PureStep, startResident, useBackend } from "../../dsl/mod.ts";
 import { feedOf } from "../../dsl/compile/tensorflow/feed.ts";
@@ -9,7 +10,7 @@ import { loadParams, openModel } from "../../models/mod.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
 
-const root = new URL("../fixtures", import.meta.url).pathname;
+const root = fileOf(new URL("../fixtures", import.meta.url));
 const ignore = (await available("tensorflow")).length === 0;
 if (ignore) console.log("compile_graph_test: ignored, no tensorflow backend (`deno task native` provides it)");
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { childOutput } from "../../scripts/cli/child.ts";
 import { taskArguments } from "../../scripts/cli/deno.ts";
 import { available } from "../support/available.ts";
@@ -17,7 +18,7 @@ Deno.test({
       const env = {
         TF_XLA_FLAGS: `--tf_xla_persistent_cache_directory=${folder} --tf_xla_persistent_cache_device_types=CPU`,
       };
-      const script = new URL("../support/compile_once.ts", import.meta.url).pathname;
+      const script = fileOf(new URL("../support/compile_once.ts", import.meta.url));
       const run = () => childOutput([...taskArguments("train"), script], { attempted: "compiling a step", env });
       /** Files by name, with the time of their last change. */
       const kept = () =>

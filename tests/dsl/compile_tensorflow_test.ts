@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertLess, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt } from "../../adapters/mod.ts";
 import {
   adamw,
@@ -25,7 +26,7 @@ import { methods } from "../support/adapter_methods.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
 
-const root = new URL("../fixtures", import.meta.url).pathname;
+const root = fileOf(new URL("../fixtures", import.meta.url));
 const ignore = (await available("tensorflow")).length === 0;
 if (ignore) console.log("compile_tensorflow_test: ignored, no tensorflow backend (`deno task native` provides it)");
 

@@ -1,6 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { pipe } from "fp-ts/function";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt, type ModelChange } from "../../adapters/mod.ts";
 import {
   adamw,
@@ -26,7 +27,7 @@ import { methods } from "../support/adapter_methods.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
 import { peakOfResults } from "../support/live_bytes.ts";
 
-const root = new URL("../fixtures", import.meta.url).pathname;
+const root = fileOf(new URL("../fixtures", import.meta.url));
 const vector: { shape: number[]; dtype: "float32" } = { shape: [3], dtype: "float32" };
 
 /** The training step of a method on the fixtures' ViT, with a state and a batch. */

@@ -1,6 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { type BlockForm, BLOCKS } from "../../dsl/blocks.ts";
 import { compile } from "../../dsl/compile/mod.ts";
 import type { ReplayOptions } from "../../dsl/compile/replay.ts";
@@ -14,7 +15,7 @@ import { openSafetensors } from "../../dsl/safetensors/mod.ts";
 import { sizeOf } from "../../dsl/tree.ts";
 import { numbers, random, testKernels, variants } from "../support/wasm_kernels.ts";
 
-const fixtures = await openSafetensors(new URL("../fixtures/blocks.safetensors", import.meta.url).pathname);
+const fixtures = await openSafetensors(fileOf(new URL("../fixtures/blocks.safetensors", import.meta.url)));
 /** Blocks of ggml's own making, [8, 512] of each form, and their numbers. */
 const blocks = new Map(
   await Promise.all((Object.keys(BLOCKS) as BlockForm[]).map(async (form) => {

@@ -1,10 +1,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { dequantised, DYNAMIC_VALUES, layoutOf, quantise } from "../../dsl/quantise.ts";
 import { openSafetensors, toFloat32 } from "../../dsl/safetensors/mod.ts";
 
 /** What `scripts/tools/reference/quantised.py` wrote. */
-const path = new URL("../fixtures/quantised.safetensors", import.meta.url).pathname;
+const path = fileOf(new URL("../fixtures/quantised.safetensors", import.meta.url));
 const file = await openSafetensors(path);
 const tensors = new Map<string, ArrayLike<number>>();
 for (const name of file.names) tensors.set(name, (await file.read(name)).data as unknown as ArrayLike<number>);

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import {
   type HostTensor,
   openSafetensors,
@@ -11,7 +12,7 @@ import { bytesOf, readAll } from "../support/safetensors_craft.ts";
 import { inFolder } from "../support/data_folder.ts";
 
 // Made by scripts/tools/reference/safetensors_files.py with Python's safetensors, torch and huggingface_hub.
-const fixtures = new URL("../fixtures/safetensors", import.meta.url).pathname;
+const fixtures = fileOf(new URL("../fixtures/safetensors", import.meta.url));
 
 interface Described {
   readonly dtype: string;

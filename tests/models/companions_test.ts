@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { apply, key, OneloraError } from "../../dsl/mod.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { formatPythonJson, parsePythonJson } from "../../dsl/files/python_json.ts";
@@ -18,7 +19,7 @@ import { vitSettings } from "../../models/vit/settings.ts";
 import { settingsTable } from "../../scripts/tools/settings.ts";
 import { assertClose, withoutLeaks } from "../support/compare.ts";
 
-const fixtures = new URL("../fixtures", import.meta.url).pathname;
+const fixtures = fileOf(new URL("../fixtures", import.meta.url));
 
 Deno.test("every setting of transformers' and diffusers' configurations has a treatment", async () => {
   const keys = JSON.parse(await Deno.readTextFile(`${fixtures}/companion-keys.json`));

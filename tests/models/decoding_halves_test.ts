@@ -1,4 +1,5 @@
 /** Weights that stay as their file has them where texts are gone on with, and large ones wherever an engine reads them. */
+import { fileOf } from "../../dsl/files/path.ts";
 import { engineKind } from "../../dsl/engine/kinds.ts";
 import * as tf from "@tensorflow/tfjs-core";
 import { assert, assertEquals, assertRejects } from "@std/assert";
@@ -17,7 +18,7 @@ import { output } from "../support/command.ts";
 import { withoutLeaks } from "../support/compare.ts";
 import { writeSmallLlama } from "../support/small_llama.ts";
 
-const tokenizer = new URL("../fixtures/texts/tokenizer-bytes", import.meta.url).pathname;
+const tokenizer = fileOf(new URL("../fixtures/texts/tokenizer-bytes", import.meta.url));
 
 /** Writes a model as GGUF, matrices in Q8_0. */
 async function writeAsGguf(folder: string, params: Params, path: string): Promise<void> {

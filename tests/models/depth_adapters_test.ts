@@ -5,6 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt, mergeParams, parameterCounts } from "../../adapters/mod.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import {
@@ -26,7 +27,7 @@ import { methods } from "../support/adapter_methods.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 
-const root = new URL("../fixtures", import.meta.url).pathname;
+const root = fileOf(new URL("../fixtures", import.meta.url));
 const table: {
   readonly base: string;
   readonly optimiser: { readonly lr: number; readonly weight_decay: number };

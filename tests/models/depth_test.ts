@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt, parameterCounts } from "../../adapters/mod.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { apply, key, mse, OneloraError, type Path, specs, unfreeze } from "../../dsl/mod.ts";
@@ -11,7 +12,7 @@ import { available } from "../support/available.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 
 const backends = await available("wasm", "cpu", "tensorflow");
-const folder = (name: string) => new URL(`../fixtures/${name}`, import.meta.url).pathname;
+const folder = (name: string) => fileOf(new URL(`../fixtures/${name}`, import.meta.url));
 
 for (const backend of backends) {
   for (const name of ["depth-relative", "depth-metric"]) {

@@ -6,6 +6,7 @@
  */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt, parameterCounts } from "../../adapters/mod.ts";
 import { joinMethods } from "../../adapters/spec.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
@@ -29,7 +30,7 @@ import { readDitConfig } from "../../models/dit/config.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 
-const folder = (name: string) => new URL(`../fixtures/${name}`, import.meta.url).pathname;
+const folder = (name: string) => fileOf(new URL(`../fixtures/${name}`, import.meta.url));
 const layouts = ["dit-original", "dit-diffusers"] as const;
 
 /** A gradient by the name that a model with split qkv has for it: the fixtures have fused ones. */

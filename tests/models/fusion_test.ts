@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import {
   apply,
   fromTensor,
@@ -14,7 +15,7 @@ import { loadParams, openModel, saveModel } from "../../models/mod.ts";
 import { keyOf } from "../../models/checkpoint/keys.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
 
-const folder = new URL("../fixtures/vit-rgb", import.meta.url).pathname;
+const folder = fileOf(new URL("../fixtures/vit-rgb", import.meta.url));
 const qkv = (block: number) => `encoder.layer.${block}.attention.attention`;
 
 /** A folder that holds a fused model's parameters under their own names, as original repositories do. */

@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { apply, fold, init, key, OneloraError, type Params } from "../../dsl/mod.ts";
 import {
@@ -18,7 +19,7 @@ import { decode, sampleToken } from "../../models/llama/generate.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
 
-const folder = (name: string) => new URL(`../fixtures/${name}`, import.meta.url).pathname;
+const folder = (name: string) => fileOf(new URL(`../fixtures/${name}`, import.meta.url));
 
 interface Opened {
   readonly layer: CausalLanguageModel;

@@ -5,6 +5,7 @@
  */
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { apply, key, OneloraError } from "../../dsl/mod.ts";
 import { asLanguageModel, generateAll, type Json, loadParams, openModel, tokenDistribution } from "../../models/mod.ts";
@@ -13,7 +14,7 @@ import { processedLogits } from "../../models/llama/generate.ts";
 import { generationOf } from "../../tasks/reasoning/continuation.ts";
 import { withFolder } from "../support/data_folder.ts";
 
-const fixtures = new URL("../fixtures", import.meta.url).pathname;
+const fixtures = fileOf(new URL("../fixtures", import.meta.url));
 
 interface Case {
   readonly settings: Json;

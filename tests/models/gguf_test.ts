@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { toQ8Blocks } from "../../dsl/blocks.ts";
 import { storedForm } from "../../dsl/engine/stored.ts";
 import { OneloraError } from "../../dsl/error.ts";
@@ -11,7 +12,7 @@ import { ggufVocabulary } from "../../models/gguf/vocabulary.ts";
 import { asLanguageModel, generateAll, loadParams, openModel, openTokenizer } from "../../models/mod.ts";
 import { available } from "../support/available.ts";
 
-const fixtures = new URL("../fixtures", import.meta.url).pathname;
+const fixtures = fileOf(new URL("../fixtures", import.meta.url));
 const [engine] = await available("tensorflow");
 await useBackend("wasm");
 

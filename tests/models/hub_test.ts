@@ -1,11 +1,12 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { key, OneloraError, openSafetensors, type Params, writeSafetensors } from "../../dsl/mod.ts";
 import { fetchModel, type HubOptions, loadParams, openModel, parseHubName, type Transfer } from "../../models/mod.ts";
 import { withoutLeaks } from "../support/compare.ts";
 import { type HubServer, type Repository, startHub } from "../support/hub_server.ts";
 
-const fixtures = new URL("../fixtures/", import.meta.url).pathname;
+const fixtures = fileOf(new URL("../fixtures/", import.meta.url));
 const read = (path: string) => Deno.readFile(`${fixtures}${path}`);
 const text = (value: string) => new TextEncoder().encode(value);
 const [first, second] = ["1".repeat(40), "2".repeat(40)];

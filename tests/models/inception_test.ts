@@ -5,6 +5,7 @@
  */
 import { assertEquals, assertLess } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { apply, count, type Params, specs, useBackend } from "../../dsl/mod.ts";
 import { openModel } from "../../models/mod.ts";
 import { available } from "../support/available.ts";
@@ -37,7 +38,7 @@ for (const backend of await available("wasm", "tensorflow")) {
       const { layer, signature } = await openModel("inception-v3-fid");
       assertEquals(signature.outputs, ["features"]);
       const { pixels, features } = await fixture(
-        new URL("../fixtures/inception-v3.safetensors", import.meta.url).pathname,
+        fileOf(new URL("../fixtures/inception-v3.safetensors", import.meta.url)),
       );
       assertLess(relativeError(apply(layer, weights(specs(layer)))(pixels), features), 1e-4);
     });

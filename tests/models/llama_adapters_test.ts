@@ -5,6 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt, mergeParams, parameterCounts } from "../../adapters/mod.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { adamw, apply, combine, init, isTrainable, key, type Params, partition } from "../../dsl/mod.ts";
@@ -19,7 +20,7 @@ interface Expected {
   readonly trajectory: readonly number[];
 }
 
-const root = new URL("../fixtures", import.meta.url).pathname;
+const root = fileOf(new URL("../fixtures", import.meta.url));
 const table: {
   readonly base: string;
   readonly optimiser: { readonly lr: number; readonly weight_decay: number };

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt, mergeParams, parameterCounts } from "../../adapters/mod.ts";
 import { apply, count, init, key, mapTree, OneloraError, type Path, specs, unfreeze } from "../../dsl/mod.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
@@ -11,7 +12,7 @@ import { languageLoss, whereReal } from "../support/language.ts";
 
 const backends = await available("wasm", "cpu", "tensorflow");
 const models = ["llama-grouped", "llama-tied", "llama-legacy", "mistral-window", "qwen2-tied", "smollm3-plain"];
-const folder = (name: string) => new URL(`../fixtures/${name}`, import.meta.url).pathname;
+const folder = (name: string) => fileOf(new URL(`../fixtures/${name}`, import.meta.url));
 
 for (const backend of backends) {
   for (const name of models) {

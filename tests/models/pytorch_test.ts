@@ -1,11 +1,12 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { key, OneloraError, openSafetensors, type Params } from "../../dsl/mod.ts";
 import { bits, fold } from "../../dsl/random.ts";
 import { loadParams, openCheckpoint, openModel, openPytorch } from "../../models/mod.ts";
 import { withoutLeaks } from "../support/compare.ts";
 
-const fixtures = new URL("../fixtures/", import.meta.url).pathname;
+const fixtures = fileOf(new URL("../fixtures/", import.meta.url));
 const folder = `${fixtures}pytorch`;
 
 /** The one line that reading every tensor of a file ends in. */
@@ -80,7 +81,7 @@ Deno.test("pytorch: Depth Anything's metric file of several GPUs, bins on top, e
 Deno.test("pytorch: a preset takes weights of one's own, and says which tensor does not fit", async () => {
   await useBackend("cpu");
   await withoutLeaks(async () => {
-    const shipped = new URL("../../models/weights/vit-micro/model.safetensors", import.meta.url).pathname;
+    const shipped = fileOf(new URL("../../models/weights/vit-micro/model.safetensors", import.meta.url));
     const given = await loadParams(await openModel(`vit-micro=${shipped}`, { labels: ["one", "two"] }), key(0));
     const known = await loadParams(await openModel("vit-micro", { labels: ["one", "two"] }), key(0));
     assertEquals(given.initialised, ["classifier.weight", "classifier.bias"]);
@@ -91,7 +92,7 @@ Deno.test("pytorch: a preset takes weights of one's own, and says which tensor d
   });
   const meant = async (file: string) => (await assertRejects(() => openModel(file), OneloraError)).message;
   assertStringIncludes(await meant("weights.pth"), 'did you mean "PRESET=weights.pth"?');
-  const shipped = new URL("../../models/weights/vit-micro/model.safetensors", import.meta.url).pathname;
+  const shipped = fileOf(new URL("../../models/weights/vit-micro/model.safetensors", import.meta.url));
   assertStringIncludes(await meant(shipped), `no config.json there (did you mean "vit-micro=${shipped}"?)`);
 });
 

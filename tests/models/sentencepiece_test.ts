@@ -1,9 +1,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/mod.ts";
 import { openTokenizer } from "../../models/mod.ts";
 import { settledText } from "../../models/llama/tokenizer.ts";
 
-const folder = new URL("../fixtures/tokenizer-sentencepiece", import.meta.url).pathname;
+const folder = fileOf(new URL("../fixtures/tokenizer-sentencepiece", import.meta.url));
 
 interface Case {
   readonly text: string;

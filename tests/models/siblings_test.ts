@@ -1,6 +1,7 @@
 /** Mistral, Qwen2 and SmolLM3 beyond what LLaMA's own tests show of them: adapters, merging, decoding, configurations. @module */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt } from "../../adapters/mod.ts";
 import { apply, count, init, isTrainable, key, OneloraError, partition, specs, useBackend } from "../../dsl/mod.ts";
 import { type CausalLanguageModel, generateAll, loadParams, openModel, saveModel } from "../../models/mod.ts";
@@ -12,7 +13,7 @@ import { assertClose, fixture, gradients } from "../support/compare.ts";
 import { languageLoss } from "../support/language.ts";
 
 const names = ["mistral-window", "qwen2-tied", "smollm3-plain"];
-const folder = (name: string) => new URL(`../fixtures/${name}`, import.meta.url).pathname;
+const folder = (name: string) => fileOf(new URL(`../fixtures/${name}`, import.meta.url));
 
 async function opened(name: string) {
   await useBackend("cpu");

@@ -1,11 +1,12 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/mod.ts";
 import { type Json, openTokenizer } from "../../models/mod.ts";
 import { settledText } from "../../models/llama/tokenizer.ts";
 import { pipelineOf } from "../../models/llama/tokenizer/pipeline.ts";
 import { inFolder } from "../support/data_folder.ts";
 
-const folder = (name: string) => new URL(`../fixtures/${name}`, import.meta.url).pathname;
+const folder = (name: string) => fileOf(new URL(`../fixtures/${name}`, import.meta.url));
 
 interface Case {
   readonly text: string;

@@ -5,6 +5,7 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import {
   apply,
@@ -34,7 +35,7 @@ import { signatureFor } from "../../models/checkpoint/signature.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 
-const folder = (name: string) => new URL(`../fixtures/${name}`, import.meta.url).pathname;
+const folder = (name: string) => fileOf(new URL(`../fixtures/${name}`, import.meta.url));
 
 interface Opened {
   readonly layer: Encoder;

@@ -1,6 +1,7 @@
 /** DeiT, DINOv2 and CLIP's vision model as classifiers: transformers' numbers, files, heads, adapters, preparation. @module */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt } from "../../adapters/mod.ts";
 import { apply, count, crossEntropy, init, key, OneloraError, specs, unfreeze, useBackend } from "../../dsl/mod.ts";
 import { interpolate } from "../../dsl/ops/interpolate.ts";
@@ -15,7 +16,7 @@ import { methods } from "../support/adapter_methods.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 
 const names = ["deit-teacher", "deit-one", "dinov2-plain", "dinov2-registers", "clip-vision"];
-const folder = (name: string) => new URL(`../fixtures/${name}`, import.meta.url).pathname;
+const folder = (name: string) => fileOf(new URL(`../fixtures/${name}`, import.meta.url));
 
 async function opened(name: string) {
   const model = await openModel(folder(name));

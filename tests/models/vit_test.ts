@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import {
   apply,
   combine,
@@ -17,7 +18,7 @@ import { keyOf } from "../../models/checkpoint/keys.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 
 const backends = ["wasm", "cpu"] as const;
-const folder = (name: string) => new URL(`../fixtures/${name}`, import.meta.url).pathname;
+const folder = (name: string) => fileOf(new URL(`../fixtures/${name}`, import.meta.url));
 
 for (const backend of backends) {
   for (const name of ["vit-grey", "vit-rgb", "vit-oblong"]) {

@@ -1,11 +1,12 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { openSafetensors, writeSafetensors } from "../../dsl/mod.ts";
 import { denoCommand, taskArguments, type TaskName } from "../../scripts/cli/deno.ts";
 import { showTransfers } from "../../scripts/cli/fetched.ts";
 import { startHub } from "../support/hub_server.ts";
 
 const root = new URL("../../", import.meta.url);
-const fixtures = new URL("../fixtures/", import.meta.url).pathname;
+const fixtures = fileOf(new URL("../fixtures/", import.meta.url));
 const commit = "4".repeat(40);
 
 /** Runs a task as `deno.json` has it, on a hub of this machine. */

@@ -1,4 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt, saveAdapter } from "../../adapters/mod.ts";
 import { init, key, mapTree, OneloraError, openSafetensors, useBackend } from "../../dsl/mod.ts";
 import { toFloat32 } from "../../dsl/safetensors/dtype.ts";
@@ -7,7 +8,7 @@ import { loadParams, openModel } from "../../models/mod.ts";
 import { output, runTask } from "../support/command.ts";
 import * as tf from "@tensorflow/tfjs-core";
 
-const fixtures = new URL("../fixtures", import.meta.url).pathname;
+const fixtures = fileOf(new URL("../fixtures", import.meta.url));
 
 interface Tensor {
   readonly shape: readonly number[];

@@ -5,6 +5,7 @@
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { key, useBackend } from "../../dsl/mod.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { taskKinds } from "../../tasks/kinds.ts";
@@ -15,7 +16,7 @@ import { trainFlags } from "../../scripts/cli/options.ts";
 import { failure, output } from "../support/command.ts";
 import { inFolder } from "../support/data_folder.ts";
 
-const root = new URL("../../", import.meta.url).pathname;
+const root = fileOf(new URL("../../", import.meta.url));
 const commands = [...Deno.readDirSync(`${root}scripts/commands`)].map(({ name }) => name)
   .filter((name) => name.endsWith(".ts")).map((name) => name.slice(0, -".ts".length)).sort();
 

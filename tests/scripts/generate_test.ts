@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt, saveAdapter } from "../../adapters/mod.ts";
 import { init, isTrainable, key, mapTree, type Params, useBackend } from "../../dsl/mod.ts";
 import {
@@ -15,7 +16,7 @@ import {
 import { failure, output, runTask } from "../support/command.ts";
 import { withoutLeaks } from "../support/compare.ts";
 
-const fixtures = new URL("../fixtures", import.meta.url).pathname;
+const fixtures = fileOf(new URL("../fixtures", import.meta.url));
 const folder = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
 const model = `${folder}/model`;

@@ -5,6 +5,7 @@
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { dispose } from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { key, useBackend } from "../../dsl/mod.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { encodePng, predictDepth } from "../../tasks/mod.ts";
@@ -12,7 +13,7 @@ import { loadSharp } from "../../tasks/data/sharp.ts";
 import { readColours, readDepthPng } from "../../tasks/depth/files.ts";
 import { failure, output } from "../support/command.ts";
 
-const root = new URL("../fixtures", import.meta.url).pathname;
+const root = fileOf(new URL("../fixtures", import.meta.url));
 const wasm = ["--backend", "wasm"];
 
 /** Runs a test body with a folder that holds a colour PNG and a grey JPEG. */

@@ -5,9 +5,10 @@
  * @module
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { denoCommand, permissionArguments } from "../../scripts/cli/deno.ts";
 
-const root = decodeURIComponent(new URL("../../", import.meta.url).pathname).replace(/\/$/, "");
+const root = fileOf(new URL("../../", import.meta.url)).replace(/\/$/, "");
 
 /** A folder whose deno.json links the package of this checkout, in place of the registry's. */
 async function withPackage(body: (run: typeof published, folder: string) => Promise<void>): Promise<void> {

@@ -1,12 +1,13 @@
 /** Adapter folders of the fixtures' ViT. @module */
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt, type AdapterSpec, loadAdapter, type SaveAdapterOptions } from "../../adapters/mod.ts";
 import { init, isTrainable, key, type Layer, type Params, useBackend } from "../../dsl/mod.ts";
 import { loadParams, type Model, openModel } from "../../models/mod.ts";
 import { fixture, withoutLeaks } from "./compare.ts";
 
 /** The fixtures' folder. */
-export const root: string = new URL("../fixtures", import.meta.url).pathname;
+export const root: string = fileOf(new URL("../fixtures", import.meta.url));
 
 /** A folder that PEFT wrote. */
 export function peftFolder(name: string): string {

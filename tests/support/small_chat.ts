@@ -1,9 +1,10 @@
 /** A very small random model with a tokenizer of bytes and a chat template. @module */
 import { dispose, mul, type Tensor } from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { init, key, mapTree } from "../../dsl/mod.ts";
 import { llama, llamaPresets, openModel, saveModel } from "../../models/mod.ts";
 
-const fixtures = new URL("../fixtures", import.meta.url).pathname;
+const fixtures = fileOf(new URL("../fixtures", import.meta.url));
 
 /** How it writes chats. */
 export const CHAT_TEMPLATE: string =

@@ -5,6 +5,7 @@
  */
 import { assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt } from "../../adapters/mod.ts";
 import { adamw, apply, compile, crossEntropy, init, isTrainable, key, partition, useBackend } from "../../dsl/mod.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
@@ -14,7 +15,7 @@ import { type TrainState, trainStep } from "../../tasks/mod.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture } from "../support/compare.ts";
 
-const root = new URL("../fixtures", import.meta.url).pathname;
+const root = fileOf(new URL("../fixtures", import.meta.url));
 
 for (const backend of await available("wasm", "cpu", "tensorflow")) {
   Deno.test(`bitfit on ${backend} trains biases as PyTorch's AdamW does that is given the biases themselves`, async () => {

@@ -1,5 +1,6 @@
 /** Lists of pictures and their labels, and what is done with them: parts, bad rows, several labels, class weights. @module */
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { crossEntropy, useBackend } from "../../dsl/mod.ts";
 import * as tf from "@tensorflow/tfjs-core";
@@ -174,7 +175,7 @@ Deno.test("a list is trained on with weights, in parts as whole, and one picture
     await useBackend("wasm");
     await withoutLeaks(async () => {
       const settings = {
-        model: new URL("../fixtures/vit-rgb", import.meta.url).pathname,
+        model: fileOf(new URL("../fixtures/vit-rgb", import.meta.url)),
         data: `${folder}/list.csv`,
         task: "image-classification",
         adapter: "head",

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { openSafetensors } from "../../dsl/safetensors/mod.ts";
 import { decodeImage, decodeSixteen } from "../../tasks/data/decode.ts";
@@ -6,7 +7,7 @@ import { checkPictureSize, MOST_PIXELS } from "../../tasks/data/picture_formats.
 import { loadSharp, type Sharp } from "../../tasks/data/sharp.ts";
 import { withFolder } from "../support/data_folder.ts";
 
-const folder = new URL("../fixtures/pictures/", import.meta.url).pathname;
+const folder = fileOf(new URL("../fixtures/pictures/", import.meta.url));
 const sharp = await loadSharp();
 const file = (name: string) => Deno.readFile(`${folder}${name}`);
 

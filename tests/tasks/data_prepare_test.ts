@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/mod.ts";
 import { openSafetensors, toFloat32 } from "../../dsl/safetensors/mod.ts";
 import type { ImageInput } from "../../models/mod.ts";
@@ -8,7 +9,7 @@ import { preprocessorSettings } from "../../models/companions/processor_classes.
 import { prepareImage } from "../../tasks/data/prepare.ts";
 import type { Json } from "../../models/config.ts";
 
-const folder = new URL("../fixtures/image-processors", import.meta.url).pathname;
+const folder = fileOf(new URL("../fixtures/image-processors", import.meta.url));
 const FILE = "preprocessor_config.json";
 
 /** What a model of 12x12 images takes, and what a depth model of 28x28 takes. */

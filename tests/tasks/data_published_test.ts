@@ -1,10 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { batches, evaluationTransform, type ImageDataset, openImageData } from "../../tasks/data/mod.ts";
 import { withFolder } from "../support/data_folder.ts";
 
 const fixtures = new URL("../fixtures/image-files/", import.meta.url);
-const at = (name: string) => new URL(name, fixtures).pathname;
+const at = (name: string) => fileOf(new URL(name, fixtures));
 const file = (name: string) => Deno.readFile(new URL(name, fixtures));
 
 const all = (dataset: ImageDataset) =>

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { useBackend } from "../../dsl/mod.ts";
 import {
@@ -28,7 +29,7 @@ import {
 import { encodeLatents, generationTransform, latentKey, openLatents } from "../../tasks/generation/mod.ts";
 import { withFolder } from "../support/data_folder.ts";
 
-const fixtures = new URL("../fixtures/", import.meta.url).pathname;
+const fixtures = fileOf(new URL("../fixtures/", import.meta.url));
 const input = { size: 5, channels: 3, mean: [0.5, 0.4, 0.3], std: [0.2, 0.3, 0.4] };
 
 /** What a stream gives and tells, or how it ends. */

@@ -5,6 +5,7 @@
  */
 import { assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { key, OneloraError, useBackend } from "../../dsl/mod.ts";
 import { type ImageInput, loadParams, openModel } from "../../models/mod.ts";
 import { encodeDepthPng, predictClasses, predictDepth } from "../../tasks/mod.ts";
@@ -16,7 +17,7 @@ import { assertClose, withoutLeaks } from "../support/compare.ts";
 import { loadSharp } from "../../tasks/data/sharp.ts";
 import { readColours, readDepthPng, readPair } from "../../tasks/depth/files.ts";
 
-const root = new URL("../fixtures", import.meta.url).pathname;
+const root = fileOf(new URL("../fixtures", import.meta.url));
 
 /** A picture of the fixture; bytes are in base64. */
 interface Expected {

@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertNotEquals, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import {
   adamw,
   apply,
@@ -32,7 +33,7 @@ import {
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 import schedules from "../fixtures/diffusion/schedules.json" with { type: "json" };
 
-const EXPECTED = new URL("../fixtures/diffusion/expected.safetensors", import.meta.url).pathname;
+const EXPECTED = fileOf(new URL("../fixtures/diffusion/expected.safetensors", import.meta.url));
 const full = diffusionSchedule(linearBetas());
 
 function assertTables(schedule: typeof full, expected: typeof schedules.full): void {

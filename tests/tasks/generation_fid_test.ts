@@ -1,9 +1,10 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError, openSafetensors } from "../../dsl/mod.ts";
 import { type FeatureStatistics, frechetDistance, startFeatures, updateFeatures } from "../../tasks/generation/mod.ts";
 import distances from "../fixtures/frechet/distances.json" with { type: "json" };
 
-const FEATURES = new URL("../fixtures/frechet/features.safetensors", import.meta.url).pathname;
+const FEATURES = fileOf(new URL("../fixtures/frechet/features.safetensors", import.meta.url));
 
 /** Statistics of a fixture's features, fed in batches of some rows. */
 async function statistics(name: string, rows: number): Promise<FeatureStatistics> {

@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { compile, key, OneloraError, useBackend } from "../../dsl/mod.ts";
 import {
   type Denoiser,
@@ -14,7 +15,7 @@ import {
 } from "../../tasks/generation/mod.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
 
-const EXPECTED = new URL("../fixtures/diffusion/expected.safetensors", import.meta.url).pathname;
+const EXPECTED = fileOf(new URL("../fixtures/diffusion/expected.safetensors", import.meta.url));
 const full = diffusionSchedule(linearBetas());
 const labels = Int32Array.of(0, 3);
 

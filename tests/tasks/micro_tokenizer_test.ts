@@ -4,6 +4,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { openTokenizer } from "../../models/mod.ts";
 import { wordProblemTokenizer } from "../../tasks/mod.ts";
 
@@ -19,7 +20,7 @@ Deno.test("llama-micro's tokenizer gives the ids that transformers' AutoTokenize
   const { vocabulary, cases }: { vocabulary: number; cases: readonly Case[] } = JSON.parse(
     await Deno.readTextFile(path),
   );
-  const shipped = new URL("../../models/weights/llama-micro", import.meta.url).pathname;
+  const shipped = fileOf(new URL("../../models/weights/llama-micro", import.meta.url));
   const made = wordProblemTokenizer();
   for (const file of ["tokenizer.json", "tokenizer_config.json"] as const) {
     assertEquals(JSON.parse(await Deno.readTextFile(`${shipped}/${file}`)), made.files[file], file);

@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { saveAdapter } from "../../adapters/mod.ts";
 import { apply, isTrainable, key, OneloraError, useBackend } from "../../dsl/mod.ts";
 import { loadParams, openModel, saveModel } from "../../models/mod.ts";
@@ -7,7 +8,7 @@ import { mergeOpened, openAdapted, openTrained } from "../../tasks/mod.ts";
 import { assertClose, fixture } from "../support/compare.ts";
 import { withFolder } from "../support/data_folder.ts";
 
-const vit = new URL("../fixtures/vit-rgb", import.meta.url).pathname;
+const vit = fileOf(new URL("../fixtures/vit-rgb", import.meta.url));
 const pets = ["cat", "dog", "emu"];
 
 /** Runs a test body with a folder of its own, and asserts that it leaves no tensors behind. */
@@ -100,7 +101,7 @@ Deno.test("biases merged into layers without become the architecture's variant w
 Deno.test("an adapter of another model, and none at all, are refused without a tensor left", () =>
   inFolder(async (folder) => {
     tf.dispose(await saved(vit, "1lora", folder));
-    const other = new URL("../fixtures/vit-grey", import.meta.url).pathname;
+    const other = fileOf(new URL("../fixtures/vit-grey", import.meta.url));
     await assertRejects(() => openTrained(other, { adapter: folder, key: key(0) }), OneloraError, "shape");
     await assertRejects(() => openTrained(vit, { adapter: `${folder}/none`, key: key(0) }), OneloraError, "none");
   }));

@@ -6,6 +6,7 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import { adapt, loadAdapter, readAdapterConfig, saveAdapter } from "../../adapters/mod.ts";
 import {
   isTrainable,
@@ -20,7 +21,7 @@ import { loadParams, type Model, namedForward, openCheckpoint, openModel, saveMo
 import { mergeOpened, type OpenedModel, openTrained } from "../../tasks/mod.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
 
-const root = new URL("../fixtures", import.meta.url).pathname;
+const root = fileOf(new URL("../fixtures", import.meta.url));
 const cases = [...Deno.readDirSync(`${root}/peft-settings`)]
   .flatMap(({ name: base }) =>
     [...Deno.readDirSync(`${root}/peft-settings/${base}`)].map(({ name }) => ({ base, name }))

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/mod.ts";
 import {
   alpacaPrompt,
@@ -10,7 +11,7 @@ import {
 import { reasoningDataForms } from "../../tasks/reasoning/open.ts";
 import { withFolder } from "../support/data_folder.ts";
 
-const folder = new URL("../fixtures/reasoning", import.meta.url).pathname;
+const folder = fileOf(new URL("../fixtures/reasoning", import.meta.url));
 const json = async (name: string) => JSON.parse(await Deno.readTextFile(`${folder}/${name}`));
 
 Deno.test("prompts equal Alpaca's byte for byte", async () => {

@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
+import { fileOf } from "../../dsl/files/path.ts";
 import {
   adamw,
   apply,
@@ -32,7 +33,7 @@ import { available } from "../support/available.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 
 const backends = await available("wasm", "cpu", "tensorflow");
-const folder = (name: string) => new URL(`../fixtures/${name}`, import.meta.url).pathname;
+const folder = (name: string) => fileOf(new URL(`../fixtures/${name}`, import.meta.url));
 
 async function opened(name: string): Promise<{ readonly layer: CausalLanguageModel; readonly params: Params }> {
   const model = await openModel(folder(name));

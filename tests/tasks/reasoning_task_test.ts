@@ -1,4 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { key, OneloraError, type Params, useBackend } from "../../dsl/mod.ts";
 import { asLanguageModel, generateAll, loadParams, openModel, openTokenizer } from "../../models/mod.ts";
 import {
@@ -145,5 +146,5 @@ Deno.test("what cannot be used is refused in a line", async () => {
   await fails({ model: "vit-micro" }, "llama");
   await fails({ own: { length: 8 } }, "fewer than 8 tokens");
   await fails({ data: "word-problems-c" }, "word-problems-");
-  await fails({ model: new URL("../fixtures/llama-tied", import.meta.url).pathname }, "tokenizer.json");
+  await fails({ model: fileOf(new URL("../fixtures/llama-tied", import.meta.url)) }, "tokenizer.json");
 });

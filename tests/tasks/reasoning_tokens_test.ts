@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/mod.ts";
 import { openTokenizer } from "../../models/mod.ts";
 import {
@@ -18,7 +19,7 @@ import { frequentWords } from "../../tasks/reasoning/characters.ts";
 import { IGNORED_LABEL, microBatches } from "../../tasks/reasoning/encode.ts";
 import { withFolder } from "../support/data_folder.ts";
 
-const fixtures = new URL("../fixtures", import.meta.url).pathname;
+const fixtures = fileOf(new URL("../fixtures", import.meta.url));
 
 interface TokenCase {
   readonly tokenizer: string;

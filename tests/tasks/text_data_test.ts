@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/mod.ts";
 import { type ChatMessage, openChatTemplate, openTokenizer } from "../../models/mod.ts";
 import { IGNORED_LABEL } from "../../tasks/reasoning/encode.ts";
@@ -9,7 +10,7 @@ import { previewOf } from "../../tasks/text/preview.ts";
 import { shapeReader, type TextRow } from "../../tasks/text/shapes.ts";
 import { withFolder } from "../support/data_folder.ts";
 
-const fixtures = new URL("../fixtures/texts", import.meta.url).pathname;
+const fixtures = fileOf(new URL("../fixtures/texts", import.meta.url));
 
 interface Expected {
   readonly tokenizer: string;

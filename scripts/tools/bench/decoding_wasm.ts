@@ -16,6 +16,7 @@
  */
 import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
+import { fileOf } from "../../../dsl/files/path.ts";
 import { openTokenizer } from "../../../models/llama/tokenizer.ts";
 import { startChromium, type Tab } from "../../../tests/support/chromium.ts";
 
@@ -56,7 +57,7 @@ interface Contender extends AsyncDisposable {
 async function ours(count: number): Promise<Contender> {
   const tokenizer = await openTokenizer(folder);
   const ids = tokenizer.encode(values.text);
-  const script = new URL("decoding.ts", import.meta.url).pathname;
+  const script = fileOf(new URL("decoding.ts", import.meta.url));
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-lock", "--quiet", script, values.ours ?? folder, "wasm", "float32", `${count}`],
     stdin: "piped",
@@ -172,7 +173,7 @@ async function theirs(open: () => Promise<Tab>, name: string, model: string, cou
 async function wllamaFiles(files: readonly string[]): Promise<readonly (readonly [string, string])[]> {
   const specifier = WLLAMA;
   await import(specifier).catch(() => {});
-  const own = (path: string) => new URL(import.meta.resolve(`${WLLAMA}/${path}`)).pathname;
+  const own = (path: string) => fileOf(new URL(import.meta.resolve(`${WLLAMA}/${path}`)));
   return [
     ["/wllama.js", own("esm/index.js")],
     ["/wllama.wasm", own("esm/wasm/wllama.wasm")],
@@ -184,7 +185,7 @@ async function wllamaFiles(files: readonly string[]): Promise<readonly (readonly
 async function transformersFiles(folder: string): Promise<readonly (readonly [string, string])[]> {
   const specifier = TRANSFORMERS;
   await import(specifier).catch(() => {});
-  const main = new URL(import.meta.resolve(TRANSFORMERS)).pathname;
+  const main = fileOf(new URL(import.meta.resolve(TRANSFORMERS)));
   const runtime = createRequire(main).resolve("onnxruntime-web/webgpu").replace(/[^/]+$/, "");
   const code = ["ort.webgpu.bundle.min.mjs", ...["mjs", "wasm"].map((end) => `ort-wasm-simd-threaded.asyncify.${end}`)];
   const names = ["", "onnx/"].flatMap((under) =>

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fileOf } from "../../../dsl/files/path.ts";
 import { OneloraError } from "../../../dsl/error.ts";
 import { childOutput, type Surroundings } from "../../cli/child.ts";
 import { onDemandArguments, taskArguments, taskEnvironment } from "../../cli/deno.ts";
@@ -18,7 +19,7 @@ const root = new URL("../../../", import.meta.url);
 
 /** A file of this folder as a path. */
 function here(name: string): string {
-  return decodeURIComponent(new URL(name, import.meta.url).pathname);
+  return fileOf(new URL(name, import.meta.url));
 }
 
 /** What `deno run` printed, in the checkout. */

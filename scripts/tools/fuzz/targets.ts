@@ -5,6 +5,7 @@
  */
 import { isRight } from "fp-ts/Either";
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { fileOf } from "../../../dsl/files/path.ts";
 import { loadAdapter } from "../../../adapters/mod.ts";
 import { readJsonFile } from "../../../dsl/files/python_json.ts";
 import { openSafetensors, toTensor } from "../../../dsl/mod.ts";
@@ -215,7 +216,7 @@ export const targets: Readonly<Record<string, Target>> = {
     seeds: files("peft/lora/adapter_config.json", "peft/miss/adapter_config.json", "peft/vera/adapter_config.json"),
     read: named("adapter_config.json", async (_, folder) => {
       await beside(folder, "peft/lora/adapter_model.safetensors", "adapter_model.safetensors");
-      const model = await (vit ??= openModel(new URL("vit-rgb", fixtures).pathname));
+      const model = await (vit ??= openModel(fileOf(new URL("vit-rgb", fixtures))));
       const { params } = await loadAdapter(folder, model.layer, model.modules);
       dispose(params as Record<string, Tensor>);
     }),

@@ -4,7 +4,7 @@
  * @module
  */
 import { resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileOf } from "../../../dsl/files/path.ts";
 import { firstLine } from "../../../dsl/error.ts";
 import { openModel } from "../../../models/mod.ts";
 import type { CardAnswer, CardJob } from "./job.ts";
@@ -43,7 +43,7 @@ function endAfter(process: Deno.ChildProcess, seconds: number): void {
   process.status.finally(() => clearTimeout(timer));
 }
 
-const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const here = (name: string) => fileOf(new URL(name, import.meta.url));
 
 /** The lines of a process, one after the other; undefined at its end. */
 function lineReader(stream: ReadableStream<Uint8Array>): () => Promise<string | undefined> {
