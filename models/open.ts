@@ -150,6 +150,11 @@ function presetAndWeights(name: string): readonly [preset: string, weights: stri
   return weights.length > 0 && familyOf(preset) !== undefined ? [preset, weights.join("=")] : undefined;
 }
 
+/** The class that diffusers makes a model of: it has others for those of the older Transformer2DModel, by their norms. */
+function classOf({ _class_name: name, norm_type: norm }: JsonFile["json"]): unknown {
+  return name === "Transformer2DModel" && norm === "ada_norm_zero" ? ditFamily.className : name;
+}
+
 /** The error for a configuration of another architecture, or of another library; a name that is near means another one. */
 function otherArchitecture(
   folder: string,
@@ -173,9 +178,9 @@ async function openFolder(
 ): Promise<Description> {
   const { json: read, text } = await readConfig(folder);
   refuseQuantised(read, folder);
-  const json = read._class_name === "DiTTransformer2DModel" ? await withPipelineLabels(folder, read) : read;
+  const json = classOf(read) === ditFamily.className ? await withPipelineLabels(folder, read) : read;
   const named = (each: Family) => json.model_type === undefined ? each.className : each.name;
-  const written = json.model_type ?? json._class_name;
+  const written = json.model_type ?? classOf(json);
   const known = [...own, ...families];
   const family = known.find((each) => written !== undefined && named(each) === written);
   if (family === undefined) throw otherArchitecture(folder, json, written, known.map((each) => each.name));

@@ -47,7 +47,7 @@ async function made(
       const facts = { names, labels, problem, baseModel, base: await sampleBase(combined, params) };
       await saveAdapter(folder, { layer: combined, params, spec, ...facts });
     };
-    return { model, layer: combined, params, initialised: [], part: base.part, save };
+    return { model, layer: combined, params, initialised: [], part: base.part, unused: base.unused, save };
   } catch (error) {
     dispose(base.params as Record<Path, Tensor>);
     throw error;

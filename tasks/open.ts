@@ -49,6 +49,8 @@ export interface OpenedModel {
   readonly initialised: readonly Path[];
   /** The entry that was taken of a file of PyTorch's that holds several, e.g. `ema`. */
   readonly part?: string;
+  /** What of its files is not used although some would expect it, in words. */
+  readonly unused?: string;
 }
 
 /** Replaces tensors of a tree, disposing those that give way. */
@@ -129,6 +131,7 @@ export async function openTrained(name: string | Model, options: OpenOptions): P
       params,
       initialised: base.initialised.filter((path) => read[path] === undefined),
       part: base.part,
+      unused: base.unused,
     };
   } catch (error) {
     dispose([base.params, ...placed.flat().map(({ params }) => params)] as Record<Path, Tensor>[]);

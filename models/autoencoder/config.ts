@@ -74,6 +74,8 @@ export function readAutoencoderConfig(json: Json): AutoencoderConfig {
   for (const name of ["shift_factor", "latents_mean", "latents_std"]) {
     if ((json[name] ?? undefined) !== undefined) throw wrongField(name, json[name], "null");
   }
+  // To diffusers no number at all, where an absent one is the default.
+  if (json.scaling_factor === null) throw wrongField("scaling_factor", null, "a number");
   return {
     channels,
     latent: wholeField(json, "latent_channels", 4),

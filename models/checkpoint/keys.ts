@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Tensor } from "@tensorflow/tfjs-core";
 import type { ModuleNames } from "../../adapters/exchange/format.ts";
 import { unwrapped } from "../../dsl/safetensors/mod.ts";
 import { glob, type Path } from "../../dsl/tree.ts";
@@ -26,6 +27,10 @@ export interface KeyMap {
   readonly unprefixed: readonly string[];
   /** Keys that carry nothing this model uses. */
   readonly ignored: readonly string[];
+  /** Further keys that this model does not use, of which it is said why: some would expect that it does. */
+  readonly unused?: { readonly patterns: readonly string[]; readonly why: string };
+  /** What some files hold and is computed here, each of shape [1, ...]: other values are another model's. */
+  readonly constants?: Readonly<Record<string, () => Tensor>>;
   /** How published files call what is called differently here; what several rules match is published under each name. */
   readonly published?: readonly Rename[];
   /** How Python calls modules in memory where that differs from the published keys; the first that matches wins. */
@@ -44,15 +49,37 @@ export interface KeyMap {
 export type Rename = readonly [here: string, there: string];
 
 /**
+ * A checkpoint key without what wrapped the model, and without the family's prefix.
+ *
+ * @param keys The family's names
+ * @param key Key in the file
+ */
+export function bareName({ prefix }: KeyMap, key: string): string {
+  const name = unwrapped(key);
+  return name.startsWith(prefix) ? name.slice(prefix.length) : name;
+}
+
+/**
+ * Whether a key is one of those that the model does not use, which is to be said.
+ *
+ * @param keys The family's names
+ * @param key Key in the file
+ */
+export function isUnused(keys: KeyMap, key: string): boolean {
+  const name = bareName(keys, key);
+  return keys.unused?.patterns.some((pattern) => glob(pattern)(name)) === true;
+}
+
+/**
  * The parameter path of a checkpoint key, published or original, whatever wrapped the model; undefined if it is ignored.
  *
  * @param keys The family's names
  * @param key Key in the file
  */
 export function pathOf(keys: KeyMap, key: string): Path | undefined {
-  const name = unwrapped(key);
-  const path = name.startsWith(keys.prefix) ? name.slice(keys.prefix.length) : name;
-  if (keys.ignored.some((pattern) => glob(pattern)(path))) return undefined;
+  const path = bareName(keys, key);
+  const isIgnored = keys.ignored.some((pattern) => glob(pattern)(path));
+  if (isIgnored || isUnused(keys, key) || Object.hasOwn(keys.constants ?? {}, path)) return undefined;
   return rename(keys.aliases ?? [], 1, rename(keys.originals ?? [], 1, rename(keys.published ?? [], 1, path)));
 }
 

@@ -22,7 +22,6 @@ import { formatPythonJson } from "../../dsl/files/python_json.ts";
 import { makeFolder, writeWhole } from "../../dsl/files/write.ts";
 import {
   type Checkpoint,
-  type DType,
   fromTensor,
   type NamedSource,
   readAgreeing,
@@ -35,7 +34,9 @@ import { glob, join, type Params, type Path, sizeOf } from "../../dsl/tree.ts";
 import { openWeights, type WeightsCheckpoint } from "./checkpoint.ts";
 import { divisions, gatherRows, published, type Rows, shapeOfRows } from "../fusion.ts";
 import { fetchModel } from "../hub/fetch.ts";
+import { checkConstants, constantsIn, unusedOf } from "./beside.ts";
 import { keyOf, keysOf, pathOf, substituteOf } from "./keys.ts";
+import { FLOATS, mismatch } from "./mismatch.ts";
 import type { Description } from "../family.ts";
 import type { Model } from "../model.ts";
 import type { Json } from "../config.ts";
@@ -48,14 +49,9 @@ export interface Loaded {
   readonly initialised: readonly Path[];
   /** The entry that was taken of a file of PyTorch's that holds several, e.g. `ema`. */
   readonly part?: string;
+  /** What of the checkpoint the model does not use although some would expect it, in words. */
+  readonly unused?: string;
 }
-
-function mismatch(model: Model, key: string, found: string, allowed: string): OneloraError {
-  return new OneloraError({ attempted: `loading ${model.name}, tensor "${key}"`, found, allowed });
-}
-
-/** Element types of weights. */
-const FLOATS: readonly DType[] = ["F32", "F16", "BF16", "F64"];
 
 /** Whether a key is what bitsandbytes, GPTQ, AWQ, HQQ, compressed-tensors or fp8 keep beside quantised weights. */
 function isOfQuantised(key: string): boolean {
@@ -290,6 +286,7 @@ function sourcesOf(
  */
 export function fits(model: Model, checkpoint: Checkpoint): boolean {
   try {
+    constantsIn(model, checkpoint);
     return sourcesOf(model, checkpoint, model.layer, resolve(model, checkpoint)).length > 0;
   } catch (error) {
     if (error instanceof OneloraError) return false;
@@ -320,6 +317,7 @@ export async function loadParams(
   const wanted = specs(layer);
   const given: Record<Path, Tensor> = {};
   let part: string | undefined;
+  let unused: string | undefined;
   const place = placeOf(model);
   if (place !== undefined) {
     const { repository } = model;
@@ -327,8 +325,10 @@ export async function loadParams(
     await using checkpoint = await openWeights(place);
     refuseTwice(model, checkpoint, holding);
     part = checkpoint.part;
+    unused = unusedOf(model, checkpoint);
     const keys = resolve(model, checkpoint);
     const sources = sourcesOf(model, checkpoint, layer, keys);
+    await checkConstants(model, checkpoint);
     const forms = formsOf(layer, holding);
     const { staysAsRead, copies } = engineInUse();
     // What tokenizers and plans left behind would stay beside the weights, where these are nothing to V8.
@@ -350,6 +350,7 @@ export async function loadParams(
     params: init(layer, key, { ...known, ...given }),
     initialised: Object.keys(wanted).filter((path) => given[path] === undefined && known[path] === undefined),
     part,
+    unused,
   };
 }
 

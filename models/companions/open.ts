@@ -70,10 +70,10 @@ async function tokenizerOf(folder: string): Promise<Companions> {
  * @throws OneloraError for a file that cannot be read
  */
 export async function openCompanions(folder: string, description: Description): Promise<Companions> {
-  const { image, family } = description;
+  const { image, family, signature: { inputs } } = description;
   return {
     ...(image === undefined ? {} : await imageOf(folder, image, family)),
     ...(family === "dit" ? await processOf(folder) : {}),
-    ...(family === "llama" ? await tokenizerOf(folder) : {}),
+    ...(inputs.some(({ name }) => name === "input_ids") ? await tokenizerOf(folder) : {}),
   };
 }

@@ -114,8 +114,11 @@ function line(first: number, last: number, count: number): readonly number[] {
   return Array.from({ length: count }, (_, i) => count === 1 ? first : first + (last - first) * i / (count - 1));
 }
 
-/** beta_t of a schedule by its name in diffusers. */
-function betasOf(json: Json): readonly number[] {
+/** Schedules by their names in diffusers; the last is DDPM's alone. */
+const SCHEDULES = ["linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid"] as const;
+
+/** beta_t of a schedule. */
+function betasOf(json: Json, isDdpm: boolean): readonly number[] {
   const isBeta = (value: unknown) => typeof value === "number" && value > 0 && value < 1;
   const whole = (value: number) => Number.isInteger(value) && value >= 2;
   const steps = numberOf(json, "num_train_timesteps", 1000, whole, "a whole number from 2");
@@ -129,7 +132,7 @@ function betasOf(json: Json): readonly number[] {
   }
   const first = numberOf(json, "beta_start", 1e-4, isBeta, "a number between 0 and 1");
   const last = numberOf(json, "beta_end", 0.02, isBeta, "a number between 0 and 1");
-  switch (choiceOf(json, "beta_schedule", ["linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid"], "linear")) {
+  switch (choiceOf(json, "beta_schedule", isDdpm ? SCHEDULES : SCHEDULES.slice(0, -1), "linear")) {
     case "linear":
       return line(first, last, steps);
     case "scaled_linear":
@@ -156,7 +159,7 @@ export function readScheduler(
   const name = choiceOf(json, "_class_name", ["DDIMScheduler", "DDPMScheduler"], "DDIMScheduler");
   const notes = checkSettings(json, schedulerSettings[name], SCHEDULER, `a ${name}`);
   const isDdpm = name === "DDPMScheduler";
-  const betas = betasOf(json);
+  const betas = betasOf(json, isDdpm);
   const isCount = (value: number) => Number.isInteger(value) && value >= 0 && value < betas.length;
   return {
     notes,

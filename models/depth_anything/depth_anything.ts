@@ -204,7 +204,11 @@ export const depthAnythingFamily: Family = family<DepthAnythingConfig>({
   keys: () => ({
     prefix: "",
     unprefixed: [],
-    ignored: BINS.map((name) => `${name}.**`),
+    ignored: [],
+    unused: {
+      patterns: BINS.map((name) => `${name}.**`),
+      why: "ZoeDepth's metric bins, which add to what the model's own head gives",
+    },
     modules: dinov2Modules("backbone."),
     // The metric files wrap the model twice.
     originals: [...ORIGINALS, ...ORIGINALS.map(([here, there]): Rename => [here, `core.core.${there}`])],

@@ -222,11 +222,13 @@ function diffusersNames({ layers }: DitConfig): readonly Rename[] {
 }
 
 function ditKeys(config: DitConfig): KeyMap {
+  const { sample, patch, hidden } = config;
   return {
     prefix: "",
     unprefixed: [],
-    // Original files hold the positions, which are constants.
-    ignored: ["pos_embed"],
+    ignored: [],
+    // Original files hold the positions: those of other latents are the one thing in which their models differ.
+    constants: { pos_embed: () => gridEmbedding(sample / patch, hidden) },
     published: diffusersNames(config),
     modules: [],
     fusions: [{

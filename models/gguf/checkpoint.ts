@@ -10,7 +10,7 @@ import { show } from "../../dsl/files/json.ts";
 import { dequantised, type Quantised } from "../../dsl/quantise.ts";
 import { hostArray } from "../../dsl/safetensors/dtype.ts";
 import type { Checkpoint } from "../../dsl/safetensors/mod.ts";
-import { ggufConfig } from "./config.ts";
+import { FACTORS, ggufConfig } from "./config.ts";
 import { type GgufEntry, type GgufHeader, readGgufHeader } from "./header.ts";
 import { pathOfGguf, turned, turningHeads } from "./language.ts";
 
@@ -52,7 +52,7 @@ function checkpointOf(file: RangedFile, header: GgufHeader): BlockCheckpoint {
   const names = new Map<string, string>();
   for (const name of header.tensors.keys()) {
     // It is part of the configuration.
-    if (name !== "rope_freqs.weight") names.set(pathOfGguf(name) ?? name, name);
+    if (name !== FACTORS) names.set(pathOfGguf(name) ?? name, name);
   }
   const entryOf = (name: string): GgufEntry => {
     const entry = header.tensors.get(names.get(name) ?? "");

@@ -9,6 +9,7 @@ import type { Json } from "../config.ts";
 import type { Rope } from "../llama/rope.ts";
 import { ropeWaves, writeRope } from "../llama/rope.ts";
 import type { GgufHeader } from "./header.ts";
+import { endIds, specialId } from "./special.ts";
 
 /** Families by llama.cpp's name of the architecture. */
 const FAMILIES: Readonly<Record<string, { readonly type: string; readonly className: string }>> = {
@@ -32,6 +33,7 @@ const HONOURED: readonly string[] = [
   "rope.freq_base",
   "rope.scaling.type",
   "rope.scaling.factor",
+  "rope.scale_linear",
   "vocab_size",
 ];
 
@@ -39,7 +41,6 @@ const HONOURED: readonly string[] = [
 const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   "rope.scaling.original_context_length": "linear positions need no other length",
   "rope.scaling.finetuned": "says where the weights come from",
-  "rope.scale_linear": "older name, written beside the newer one",
   "attention.causal": "language models here are",
   "tensor_data_layout": "the rows' order is the architecture's",
 };
@@ -49,7 +50,6 @@ const ONLY: Readonly<Record<string, readonly unknown[]>> = {
   "expert_count": [0],
   "expert_used_count": [0],
   "attention.causal": [true],
-  "rope.scale_linear": [1],
   "use_parallel_residual": [false],
 };
 
@@ -84,19 +84,43 @@ function shortest(value: number): number {
 /** Llama 3's own constants, by which a list of factors is recognised. */
 const LLAMA3 = { original: 8192, low: 1, high: 4 };
 
+/** The tensor of factors that plain frequencies are divided by. */
+export const FACTORS = "rope_freqs.weight";
+
+/**
+ * How frequencies are scaled, as llama.cpp reads it: linearly where no type says otherwise, by a factor that may stand under its
+ * older name, and of which 0 means none.
+ */
+function scalingOf({ metadata }: GgufHeader, architecture: string, { refuse }: Reader): Rope["scaling"] {
+  const own = (name: string) => metadata.get(`${architecture}.${name}`);
+  const type = own("rope.scaling.type") ?? "linear";
+  if (type === "none") return undefined;
+  if (type !== "linear") return refuse(`${show(type)} rotary positions`, "plain, linear or Llama 3's");
+  const name = own("rope.scaling.factor") === undefined ? "rope.scale_linear" : "rope.scaling.factor";
+  const factor = own(name) ?? 1;
+  if (typeof factor !== "number" || !Number.isFinite(factor) || factor < 0) {
+    return refuse(`${architecture}.${name} ${show(factor)}`, "a positive number");
+  }
+  return factor === 0 || factor === 1 ? undefined : { type, factor };
+}
+
 /** Rotary positions: plain, linear, or Llama 3's, whose factors are a tensor. */
 function ropeOf(
   header: GgufHeader,
   architecture: string,
-  { number, refuse }: Reader,
+  reader: Reader,
   headSize: number,
 ): Rope | "llama3" {
+  const { number, refuse } = reader;
   const theta = shortest(number("rope.freq_base", 10000));
-  const type = header.metadata.get(`${architecture}.rope.scaling.type`) ?? "none";
-  if (header.tensors.has("rope_freqs.weight")) return "llama3";
-  if (type === "none") return { theta };
-  if (type === "linear") return { theta, scaling: { type, factor: number("rope.scaling.factor") } };
-  return refuse(`${show(type)} rotary positions of heads of ${headSize}`, "plain, linear or Llama 3's");
+  const scaling = scalingOf(header, architecture, reader);
+  const factors = header.tensors.get(FACTORS);
+  if (factors === undefined) return { theta, ...(scaling === undefined ? {} : { scaling }) };
+  if (factors.form !== "F32" || `${factors.shape}` !== `${headSize / 2}`) {
+    return refuse(`${FACTORS} in ${factors.form} of shape [${factors.shape}]`, `F32 of shape [${headSize / 2}]`);
+  }
+  if (scaling === undefined) return "llama3";
+  return refuse(`${show(scaling.type)} rotary positions beside ${FACTORS}`, "one of the two");
 }
 
 /**
@@ -113,7 +137,7 @@ export function ropeOfFactors(factors: Float32Array, theta: number, path: string
   if (factors.every((factor, i) => Math.abs(plain[i] / scaled[i] / factor - 1) < 1e-5)) return { theta, scaling };
   throw new OneloraError({
     attempted: `reading ${path}`,
-    found: "factors of rotary positions in rope_freqs.weight that are not Llama 3's",
+    found: `factors of rotary positions in ${FACTORS} that are not Llama 3's`,
     allowed: `those of a context of ${LLAMA3.original} made longer`,
   });
 }
@@ -161,12 +185,7 @@ export function ggufConfig(header: GgufHeader, path: string, factors?: Float32Ar
   const rope = ropeOf(header, architecture as string, reader, headSize);
   const theta = shortest(number("rope.freq_base", 10000));
   const known = rope !== "llama3" ? rope : factors === undefined ? { theta } : ropeOfFactors(factors, theta, path);
-  const id = (name: string) => {
-    const value = metadata.get(`tokenizer.ggml.${name}_token_id`);
-    return value === undefined ? undefined : Number(value);
-  };
-  // A turn's end ends an answer too.
-  const ends = [...new Set([id("eos"), id("eot")].filter((end) => end !== undefined))];
+  const ends = endIds(header);
   return {
     architectures: [family.className],
     model_type: family.type,
@@ -186,7 +205,7 @@ export function ggufConfig(header: GgufHeader, path: string, factors?: Float32Ar
     ...(family.type === "llama"
       ? { attention_bias: tensors.has("blk.0.attn_output.bias"), mlp_bias: tensors.has("blk.0.ffn_up.bias") }
       : {}),
-    bos_token_id: id("bos") ?? null,
+    bos_token_id: specialId(header, "bos") ?? null,
     eos_token_id: ends.length > 1 ? ends : ends[0] ?? null,
   };
 }

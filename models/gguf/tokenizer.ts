@@ -8,6 +8,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { show } from "../../dsl/files/json.ts";
 import type { Json } from "../config.ts";
 import type { GgufHeader } from "./header.ts";
+import { specialId } from "./special.ts";
 import { cuttings, KIND } from "./vocabulary.ts";
 
 /** What of a tokenizer changes nothing here. */
@@ -94,7 +95,8 @@ function frame(
  * @param path The file, for errors
  * @throws OneloraError for a way to cut texts that is not known here, and for a key that would be left unheeded
  */
-export function ggufTokenizer({ metadata }: GgufHeader, path: string): Readonly<Record<string, Json>> {
+export function ggufTokenizer(header: GgufHeader, path: string): Readonly<Record<string, Json>> {
+  const { metadata } = header;
   const refuse = (found: string, allowed: string): never => {
     throw new OneloraError({ attempted: `reading the tokenizer of ${path}`, found, allowed });
   };
@@ -111,8 +113,7 @@ export function ggufTokenizer({ metadata }: GgufHeader, path: string): Readonly<
   const given = own("token_type");
   const kinds = Array.isArray(given) ? given as readonly number[] : tokens.map(() => KIND.normal as number);
   const idOf = (name: string): number | undefined => {
-    const value = own(`${name}_token_id`);
-    const id = value === undefined ? undefined : Number(value);
+    const id = specialId(header, name);
     return id === undefined || tokens[id] !== undefined ? id : refuse(`token ${id}`, `ids below ${tokens.length}`);
   };
   const [begin, end, unknown] = ["bos", "eos", "unknown"].map(idOf);
@@ -131,11 +132,16 @@ export function ggufTokenizer({ metadata }: GgufHeader, path: string): Readonly<
       return [{ id, content, special: isSpecial, single_word: false, lstrip: false, rstrip: false, normalized: false }];
     }),
   };
-  const cut = isPieces ? undefined : cuttings[String(own("pre") ?? "default")];
+  const pre = String(own("pre") ?? "default");
+  const cut = !isPieces && Object.hasOwn(cuttings, pre) ? cuttings[pre] : undefined;
   if (!isPieces && cut === undefined) {
-    return refuse(`texts cut as ${show(own("pre") ?? "default")}`, Object.keys(cuttings).join(", "));
+    return refuse(`texts cut as ${show(pre)}`, Object.keys(cuttings).join(", "));
   }
   const begins = own("add_bos_token") ?? (isPieces || cut!.begins);
+  for (const [name, id] of [["bos", begin], ["eos", end]] as const) {
+    if (own(`add_${name}_token`) !== true || id !== undefined) continue;
+    refuse(`tokenizer.ggml.add_${name}_token without that token`, `tokenizer.ggml.${name}_token_id`);
+  }
   const text = (id: number | undefined) => id === undefined ? undefined : tokens[id];
   const post = frame(
     begins === true ? text(begin) : undefined,

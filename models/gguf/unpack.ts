@@ -7,7 +7,7 @@
 import { openRanged, type RangedFile } from "../../dsl/files/file.ts";
 import { memoryFiles } from "../../dsl/files/store.ts";
 import { hostArray } from "../../dsl/safetensors/dtype.ts";
-import { ggufConfig } from "./config.ts";
+import { FACTORS, ggufConfig } from "./config.ts";
 import { type GgufHeader, readGgufHeader } from "./header.ts";
 import { ggufTokenizer } from "./tokenizer.ts";
 
@@ -16,8 +16,9 @@ const folders = new Map<string, string>();
 
 /** The factors of rotary positions, if the file has some. */
 async function factorsOf(file: RangedFile, { tensors }: GgufHeader): Promise<Float32Array | undefined> {
-  const entry = tensors.get("rope_freqs.weight");
-  if (entry === undefined || entry.form !== "F32") return undefined;
+  const entry = tensors.get(FACTORS);
+  // In another form they are refused.
+  if (entry?.form !== "F32") return undefined;
   return hostArray("F32", (await file.read(entry.at, entry.bytes)).buffer) as Float32Array;
 }
 

@@ -34,9 +34,10 @@ export async function openNoting(
 ): Promise<OpenedModel> {
   const folders = adapter === undefined ? undefined : await adapterFolders(adapter);
   const opened = await openTrained(await fetched(name), { adapter: folders, key: key(seed), holding, use });
-  const { initialised, params, part } = opened;
+  const { initialised, params, part, unused } = opened;
   for (const note of opened.model.notes) console.error(`note: ${note}`);
   if (part !== undefined) console.error(`note: "${part}" is what was taken of ${name}`);
+  if (unused !== undefined) console.error(`note: of ${name} ${unused}`);
   if (initialised.length > 0) {
     const [count, all] = [initialised.length, Object.keys(params).length];
     console.error(

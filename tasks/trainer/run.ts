@@ -219,7 +219,7 @@ async function runPrepared(
   const warmup = run.warmup < 1 ? Math.round(run.warmup * steps) : run.warmup;
   const factor = parseSchedule(run.schedule)({ steps, warmup });
   const parametersOf = resultOf(run);
-  const { params: published, part } = await loadParams(source, key(run.seed), layer, holding);
+  const { params: published, part, unused } = await loadParams(source, key(run.seed), layer, holding);
   const started = run.from === undefined ? published : await startFrom(run.from, model, layer, published);
   const params = await inPrecision(layer, started, run.precision);
   const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
@@ -234,6 +234,7 @@ async function runPrepared(
       reporter.line(`note: ${run.model} has no weights here and starts from random ones`);
     }
     if (part !== undefined) reporter.line(`note: "${part}" is what was taken of ${run.model}`);
+    if (unused !== undefined) reporter.line(`note: of ${run.model} ${unused}`);
     for (const note of [...model.notes, ...factors.notes]) reporter.line(`note: ${note}`);
     const last = await train(
       training,

@@ -69,6 +69,11 @@ Deno.test("settings beside a tokenizer: one that nobody knows is said, one that 
     'special_tokens_map.json: "others": no setting of a tokenizer, so ignored',
   ]);
   assertEquals((await openTokenizer(folder)).encode("<im>").length, 1);
+  // Whatever the family's name.
+  await Deno.copyFile(`${fixtures}/qwen2-tied/config.json`, `${folder}/config.json`);
+  await Deno.remove(`${folder}/model.safetensors`);
+  assertEquals((await openModel(folder)).notes.length, 2);
+  await Deno.copyFile(`${base}/config.json`, `${folder}/config.json`);
   await write("tokenizer_config.json", { split_special_tokens: true });
   assertEquals((await openModel(folder)).notes, []);
   await assertRejects(() => openTokenizer(folder), OneloraError, '"split_special_tokens" of tokenizer_config.json');

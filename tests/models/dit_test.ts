@@ -27,6 +27,7 @@ import {
 import { asConditionalDiffusion, ditPresets, loadParams, openModel, saveModel } from "../../models/mod.ts";
 import { labelNames } from "../../models/config.ts";
 import { readDitConfig } from "../../models/dit/config.ts";
+import { gridEmbedding } from "../../dsl/ops/sinusoidal.ts";
 import { available } from "../support/available.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 
@@ -115,6 +116,57 @@ Deno.test("either layout is saved in diffusers' and loads again bit by bit", asy
     await using published = await openSafetensors(folder("dit-diffusers"));
     assertEquals([...written.names].sort(), [...published.names].sort());
     for (const each of written.names) assertEquals(await written.read(each), await published.read(each));
+  });
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("a model of diffusers' older class is one by its norms; of other norms it is named", async () => {
+  const directory = await Deno.makeTempDir();
+  const original = JSON.parse(await Deno.readTextFile(`${folder("dit-diffusers")}/config.json`));
+  const path = `${directory}/diffusion_pytorch_model.safetensors`;
+  await Deno.copyFile(`${folder("dit-diffusers")}/diffusion_pytorch_model.safetensors`, path);
+  const write = (json: unknown) => Deno.writeTextFile(`${directory}/config.json`, JSON.stringify(json));
+  await useBackend("cpu");
+  await withoutLeaks(async () => {
+    const expected = await loadParams(await openModel(folder("dit-diffusers")), key(0));
+    // As facebook/DiT-XL-2-256 has it.
+    await write({ ...original, _class_name: "Transformer2DModel", cross_attention_dim: null, num_vector_embeds: null });
+    const model = await openModel(directory);
+    assertEquals([model.family, model.notes, model.config._class_name], ["dit", [], "Transformer2DModel"]);
+    const { params } = await loadParams(model, key(0));
+    for (const name of Object.keys(params)) assertEquals(params[name].dataSync(), expected.params[name].dataSync());
+  });
+  for (const norm_type of ["ada_norm_single", "layer_norm", undefined]) {
+    await write({ ...original, _class_name: "Transformer2DModel", norm_type });
+    await assertRejects(() => openModel(directory), OneloraError, "Transformer2DModel");
+  }
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("an original file's positions are those of the model's latents, or it is another model's", async () => {
+  await useBackend("cpu");
+  const directory = await Deno.makeTempDir();
+  const [config, weights] = ["config.json", "model.safetensors"].map((name) => `${directory}/${name}`);
+  const json = JSON.parse(await Deno.readTextFile(`${folder("dit-original")}/config.json`));
+  const write = (changed: Params, settings = {}) =>
+    Promise.all([
+      Deno.writeTextFile(config, JSON.stringify({ ...json, ...settings })),
+      Promise.all(Object.entries(changed).map(async ([name, tensor]) => [name, await fromTensor(tensor)] as const))
+        .then((entries) => writeSafetensors(weights, entries)),
+    ]);
+  const load = async () => await loadParams(await openModel(directory), key(0));
+  await withoutLeaks(async () => {
+    const { pos_embed: _, ...tensors } = await fixture(`${folder("dit-original")}/model.safetensors`);
+    const pos_embed = tf.expandDims(
+      gridEmbedding(json.sample_size / json.patch_size, json.num_attention_heads * json.attention_head_dim),
+    );
+    await write({ ...tensors, pos_embed });
+    await load();
+    // A model of larger latents has the same shapes elsewhere.
+    await write({ ...tensors, pos_embed }, { sample_size: 2 * json.sample_size });
+    await assertRejects(load, OneloraError, '"pos_embed": found F32 of shape [1,');
+    await write({ ...tensors, pos_embed: tf.mul(pos_embed, 1.1) });
+    await assertRejects(load, OneloraError, '"pos_embed": found other values');
   });
   await Deno.remove(directory, { recursive: true });
 });

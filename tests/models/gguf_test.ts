@@ -7,7 +7,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { key, type Params, useBackend } from "../../dsl/mod.ts";
 import { dequantised } from "../../dsl/quantise.ts";
 import { ggufLanguage } from "../../models/gguf/language.ts";
-import { type GgufType, type GgufValue, writeGguf } from "../../models/gguf/file.ts";
+import { type GgufTensor, type GgufType, type GgufValue, writeGguf } from "../../models/gguf/file.ts";
 import { ggufVocabulary } from "../../models/gguf/vocabulary.ts";
 import { asLanguageModel, generateAll, loadParams, openModel, openTokenizer } from "../../models/mod.ts";
 import { available } from "../support/available.ts";
@@ -21,7 +21,14 @@ type Metadata = readonly (readonly [key: string, value: GgufValue])[];
 /** The folder of llama-micro with another tokenizer, and what writes it as GGUF. */
 async function withMicro(
   tokenizer: "tokenizer-bytes" | "tokenizer-metaspace",
-  f: (folder: string, write: (type: GgufType, change?: (metadata: Metadata) => Metadata) => Promise<string>) => unknown,
+  f: (
+    folder: string,
+    write: (
+      type: GgufType,
+      change?: (metadata: Metadata) => Metadata,
+      extra?: readonly GgufTensor[],
+    ) => Promise<string>,
+  ) => unknown,
 ): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
@@ -33,14 +40,14 @@ async function withMicro(
       await Deno.copyFile(`${micro.folder}/${name}`, `${folder}/${name}`);
     }
     const { params } = await loadParams(micro, key(0));
-    await f(folder, async (type, change = (given) => given) => {
+    await f(folder, async (type, change = (given) => given, extra = []) => {
       const { metadata, tensor } = ggufLanguage(micro, type);
       const vocabulary = await ggufVocabulary(folder, 512);
       const path = `${folder}/${type}.gguf`;
       const tensors = Object.entries(params).map(([path, { shape }]) =>
         tensor(path, shape, type, () => params[path].data<"float32">())
       );
-      await writeGguf(path, change([...metadata, ...vocabulary]), tensors);
+      await writeGguf(path, change([...metadata, ...vocabulary]), [...tensors, ...extra]);
       return path;
     });
     tf.dispose(params as Record<string, tf.Tensor>);
@@ -124,6 +131,78 @@ for (const tokenizer of ["tokenizer-bytes", "tokenizer-metaspace"] as const) {
     });
   });
 }
+
+Deno.test("rotary positions are scaled as llama.cpp reads them: linearly without a type, by the older name, never twice", async () => {
+  await withMicro("tokenizer-bytes", async (_, write) => {
+    const float32 = (value: number): GgufValue => ({ float32: value });
+    const own = (settings: Readonly<Record<string, GgufValue>>) => (given: Metadata): Metadata => [
+      ...given,
+      ...Object.entries(settings).map(([name, value]) => [`llama.rope.${name}`, value] as const),
+    ];
+    const plain = { rope_theta: 10000, rope_type: "default" };
+    const linear = (factor: number) => ({ rope_theta: 10000, rope_type: "linear", factor });
+    const cases: readonly (readonly [Readonly<Record<string, GgufValue>>, unknown])[] = [
+      [{ "scaling.type": "linear", "scaling.factor": float32(4) }, linear(4)],
+      [{ "scaling.factor": float32(4) }, linear(4)],
+      [{ "scale_linear": float32(2) }, linear(2)],
+      [{ "scale_linear": float32(2), "scaling.factor": float32(4) }, linear(4)],
+      [{ "scaling.type": "linear", "scaling.factor": float32(0) }, plain],
+      [{ "scaling.type": "linear" }, plain],
+      [{ "scaling.type": "none", "scaling.factor": float32(4) }, plain],
+    ];
+    for (const [settings, expected] of cases) {
+      const { config } = await openModel(await write("f32", own(settings)));
+      assertEquals(config.rope_parameters, expected, JSON.stringify(settings));
+    }
+    const factors = (count: number, type: GgufType = "f32"): GgufTensor => ({
+      name: "rope_freqs.weight",
+      shape: [count],
+      type,
+      data: () => Promise.resolve(new Float32Array(count).fill(1)),
+    });
+    assertEquals((await openModel(await write("f32", undefined, [factors(12)]))).config.rope_theta, 10000);
+    const refused: readonly (readonly [GgufTensor, Readonly<Record<string, GgufValue>>, string])[] = [
+      [factors(12), { "scaling.factor": float32(4) }, "linear"],
+      [factors(12), { "scaling.type": "yarn", "scaling.factor": float32(4) }, "yarn"],
+      [factors(12, "f16"), {}, "F16 of shape [12]"],
+      [factors(6), {}, "shape [6]"],
+    ];
+    for (const [tensor, settings, word] of refused) {
+      const path = await write("f32", own(settings), [tensor]);
+      assertStringIncludes((await assertRejects(() => openModel(path), OneloraError)).message, word);
+    }
+    const negative = await write("f32", own({ "scaling.factor": float32(-2) }));
+    await assertRejects(() => openModel(negative), OneloraError, "rope.scaling.factor -2");
+  });
+});
+
+Deno.test("special tokens of a GGUF file: SentencePiece's where it names none, ends of turns by their texts", async () => {
+  const without = (given: Metadata): Metadata => given.filter(([key]) => !/ggml\.(bos|eos)_token_id$/.test(key));
+  const named = (text: string) => (given: Metadata): Metadata =>
+    given.map(([key, value]) =>
+      key !== "tokenizer.ggml.tokens"
+        ? [key, value] as const
+        : [key, { strings: (value as { strings: readonly string[] }).strings.with(300, text) }] as const
+    );
+  const idsOf = async (path: string) => {
+    const { bos_token_id: begin, eos_token_id: end } = (await openModel(path)).config;
+    return { begin, end };
+  };
+  await withMicro("tokenizer-metaspace", async (_, write) => {
+    // It has an <|im_end|>, 421.
+    assertEquals(await idsOf(await write("f32", without)), { begin: 1, end: [2, 421] });
+    assertEquals(await idsOf(await write("f32", (given) => named("<|eot_id|>")(without(given)))), {
+      begin: 1,
+      end: [2, 300, 421],
+    });
+  });
+  await withMicro("tokenizer-bytes", async (_, write) => {
+    const begins = (given: Metadata): Metadata =>
+      without(given).map(([key, value]) => [key, key === "tokenizer.ggml.add_bos_token" ? true : value]);
+    const path = await write("f32", begins);
+    await assertRejects(() => openModel(path), OneloraError, "add_bos_token without that token");
+  });
+});
 
 Deno.test("what a GGUF file asks for and is not computed is refused by name", async () => {
   await withMicro("tokenizer-bytes", async (_, write) => {

@@ -72,6 +72,8 @@ Deno.test("pytorch: Depth Anything's metric file of several GPUs, bins on top, e
       const original = await loadParams(await openModel(own, { qkv }), key(0));
       const published = await loadParams(await openModel(`${fixtures}depth-metric`, { qkv }), key(0));
       assertEquals([original.part, original.initialised], ["model", []]);
+      assertStringIncludes(original.unused ?? "", "ZoeDepth's metric bins");
+      assertEquals(published.unused, undefined);
       assertSame(original.params, published.params);
     }
   });

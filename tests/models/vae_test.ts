@@ -175,6 +175,7 @@ Deno.test("the published configuration is read, and what is not known is refused
   };
   assertEquals(readAutoencoderConfig(published), autoencoderPresets["sd-vae-ft-ema"]);
   const refused: readonly (readonly [Record<string, unknown>, string])[] = [
+    [{ scaling_factor: null }, "scaling_factor"],
     [{ down_block_types: ["AttnDownEncoderBlock2D"] }, "down_block_types"],
     [{ up_block_types: ["UpDecoderBlock2D", "UpDecoderBlock2D"] }, "up_block_types"],
     [{ block_out_channels: [48] }, "block_out_channels"],

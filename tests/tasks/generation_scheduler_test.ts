@@ -97,6 +97,8 @@ Deno.test("schedulers and settings that are not known here are refused by name",
   const refused: readonly (readonly [Json, string])[] = [
     [{ _class_name: "DPMSolverMultistepScheduler" }, "_class_name"],
     [{ beta_schedule: "laplace" }, "beta_schedule"],
+    // DDPM's alone.
+    [{ beta_schedule: "sigmoid" }, "beta_schedule"],
     [{ prediction_type: "flow_prediction" }, "prediction_type"],
     [{ _class_name: "DDPMScheduler", variance_type: "learned" }, "variance_type"],
     [{ thresholding: true }, "thresholding"],
