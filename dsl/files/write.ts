@@ -97,6 +97,15 @@ function mark(file: Deno.FsFile): void {
   }
 }
 
+/** Ends that: Windows lets nobody else read a file that is locked, and what grows is read while it does. */
+function unmark(file: Deno.FsFile): void {
+  try {
+    file.unlockSync();
+  } catch {
+    // It was not marked.
+  }
+}
+
 /** Puts a file into memory. */
 async function writeToMemory(path: string, content: Content): Promise<void> {
   const parts: Uint8Array<ArrayBuffer>[] = [];
@@ -191,6 +200,7 @@ export function openAppend(path: string, first: Uint8Array, bounds: Bounds = {})
       append(first);
       file.syncSync();
       Deno.renameSync(temporary, path);
+      unmark(file);
     } catch (error) {
       file.close();
       Deno.removeSync(temporary);

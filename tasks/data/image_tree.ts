@@ -7,6 +7,7 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
+import { sep } from "../../dsl/files/path.ts";
 import { fold, key, uniform } from "../../dsl/random.ts";
 import { checked, type ImageDataset, type ImageSplits } from "./dataset.ts";
 import { decodeImage } from "./decode.ts";
@@ -96,7 +97,7 @@ async function imagesUnder(
 
 /** Whether a folder is another one or holds it. */
 function isAround(outer: string, inner: string): boolean {
-  return inner === outer || inner.startsWith(outer.endsWith("/") ? outer : `${outer}/`);
+  return inner === outer || inner.startsWith(outer.endsWith(sep) ? outer : `${outer}${sep}`);
 }
 
 /** The class folders of a folder and the images in each, by sorted class name. */

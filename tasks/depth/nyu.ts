@@ -6,6 +6,7 @@
  */
 
 import { firstLine, OneloraError } from "../../dsl/error.ts";
+import { dirname } from "../../dsl/files/path.ts";
 import { readWhole, SETTINGS_BYTES } from "../../dsl/files/read.ts";
 import { listFolder } from "../data/files.ts";
 import { checkedDepth, type DepthDataset, type DepthExample, depthProtocols, type DepthSplits } from "./dataset.ts";
@@ -100,7 +101,7 @@ function readFrame({ images, depths, width, height }: Frames, index: number): De
 
 /** Frames for testing, counted from 0. */
 async function testFrames(path: string, count: number): Promise<ReadonlySet<number>> {
-  const folder = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) || "/" : ".";
+  const folder = dirname(path);
   const splits = `${folder}/splits.mat`;
   if (!(await listFolder(folder)).some(({ name, isFile }) => isFile && name === "splits.mat")) {
     return new Set(Array.from({ length: Math.max(1, Math.round(count / 10)) }, (_, i) => count - 1 - i));
