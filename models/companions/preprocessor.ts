@@ -65,7 +65,10 @@ function exactSize(reading: Reading, name: string): Size {
 
 /** The rule of a size, and the crop that comes with it. */
 function ruleOf(reading: Reading, type: string): { readonly resize: ResizeRule; readonly crop?: Size } {
-  const size = sizeOf(reading, "size", reading.processor.square);
+  const square = (reading.json.default_to_square ?? undefined) === undefined
+    ? reading.processor.square
+    : flag(reading, "default_to_square");
+  const size = sizeOf(reading, "size", square);
   const names = Object.keys(size).sort().join(" ");
   const { height, width, shortest_edge: shortest, longest_edge: longest, max_height, max_width } = size;
   const wrong = (allowed: string) => wrongSetting(reading.file, "size", valueOf(reading, "size"), allowed);

@@ -9,7 +9,7 @@ import { honoured, noEffect, refused, type Settings } from "./settings.ts";
 /** A class of transformers' image processors: its defaults, and which steps it knows. */
 export interface Processor {
   readonly defaults: Json;
-  /** Whether a single number is both sides; else it is the shorter. */
+  /** Whether a single number is both sides where the file does not say; else it is the shorter. */
   readonly square: boolean;
 }
 
@@ -61,6 +61,7 @@ const EVERY: Settings = {
     "feature_extractor_type",
     "do_resize",
     "size",
+    "default_to_square",
     "resample",
     "do_rescale",
     "rescale_factor",
@@ -76,7 +77,6 @@ const EVERY: Settings = {
     "return_tensors",
     "device",
     "disable_grouping",
-    "default_to_square",
     "image_seq_length",
     "_valid_processor_keys",
     "_valid_kwargs_names",

@@ -43,6 +43,8 @@ CASES = [
     CLIP,
     {**CLIP, "size": 14, "crop_size": 12},
     {**CLIP, "do_center_crop": False, "size": SQUARE},
+    {**CLIP, "do_center_crop": False, "size": 12, "default_to_square": True},
+    {**VIT, "do_center_crop": True, "crop_size": 12, "size": 13, "default_to_square": False},
     {"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 14}, "crop_size": SQUARE, **IMAGENET},
     {"image_processor_type": "DeiTImageProcessor", "size": {"height": 15, "width": 15}, "crop_size": SQUARE},
     {"image_processor_type": "BeitImageProcessor", "size": SQUARE},
