@@ -8,14 +8,15 @@ import { join } from "node:path";
 import { writeNumbers } from "../../dsl/files/json.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import { useBackend } from "../../dsl/mod.ts";
-import { align, type Alignment, alignmentChart } from "../../tasks/alignment/mod.ts";
-import { svgFile } from "../../tasks/report/mod.ts";
+import { align, type Alignment } from "../../tasks/alignment/align.ts";
+import { alignmentChart } from "../../tasks/alignment/chart.ts";
+import { svgFile } from "../../tasks/report/chart.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, type Options, text } from "../cli/mod.ts";
 import { backendFlag, usage } from "../cli/options.ts";
 import { interruptible } from "../cli/signals.ts";
 import { microRuns, microTasks } from "./align/micro.ts";
-import { readRunConfig } from "../../tasks/fine_tune/mod.ts";
+import { readRunConfig } from "../../tasks/fine_tune/config.ts";
 
 const flags = {
   full: text({ help: "Folder of a run that trained all weights (--adapter all)", value: "DIR" }),

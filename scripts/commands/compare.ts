@@ -9,7 +9,7 @@ import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { NO_METHOD } from "../../tasks/trainer/method.ts";
 import { taskKinds } from "../../tasks/kinds.ts";
 import { type Answered, type Answering, type ComparedAnswers, testData } from "../../tasks/trainer/task.ts";
-import { readRunConfig, type SavedRun } from "../../tasks/fine_tune/mod.ts";
+import { readRunConfig, type SavedRun } from "../../tasks/fine_tune/config.ts";
 import type { Use } from "../../tasks/trainer/room.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, integer, main, required, text } from "../cli/mod.ts";

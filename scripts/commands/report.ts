@@ -6,7 +6,10 @@
 import { commandLine } from "../../dsl/command_line.ts";
 import { claimFolder } from "../../dsl/files/claim.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
-import { calibrationChart, REPORT, runCalibration, svgFile, writeReport } from "../../tasks/report/mod.ts";
+import { calibrationChart } from "../../tasks/report/calibration.ts";
+import { svgFile } from "../../tasks/report/chart.ts";
+import { runCalibration } from "../../tasks/report/folder.ts";
+import { REPORT, writeReport } from "../../tasks/report/report.ts";
 import { attempt } from "../cli/attempt.ts";
 import { main, required, text } from "../cli/mod.ts";
 

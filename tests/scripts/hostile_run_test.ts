@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes 
 import { OneloraError } from "../../dsl/mod.ts";
 import { readJsonFile } from "../../dsl/files/python_json.ts";
 import { joinCells, readSummary } from "../../scripts/commands/sweep/folder.ts";
-import { readRunConfig } from "../../tasks/fine_tune/mod.ts";
+import { readRunConfig } from "../../tasks/fine_tune/config.ts";
 import { readRunFolder } from "../../tasks/report/folder.ts";
 import { failure, linesOf, output, runTask, smallCifar, start } from "../support/command.ts";
 

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { saveAdapter } from "../../adapters/exchange/mod.ts";
+import { saveAdapter } from "../../adapters/exchange/save.ts";
 import { adapt } from "../../adapters/mod.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
@@ -7,14 +7,10 @@ import { init } from "../../dsl/layer.ts";
 import { fold, key, normal } from "../../dsl/random.ts";
 import type { Params, Path } from "../../dsl/tree.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
-import {
-  align,
-  alignmentChart,
-  kindOfLayer,
-  layerUpdates,
-  leadingDirection,
-  principalComponents,
-} from "../../tasks/alignment/mod.ts";
+import { align } from "../../tasks/alignment/align.ts";
+import { alignmentChart } from "../../tasks/alignment/chart.ts";
+import { leadingDirection, principalComponents } from "../../tasks/alignment/components.ts";
+import { kindOfLayer, layerUpdates } from "../../tasks/alignment/updates.ts";
 import * as tf from "@tensorflow/tfjs-core";
 import fixture from "../fixtures/components.json" with { type: "json" };
 

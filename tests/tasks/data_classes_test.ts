@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { matchClasses } from "../../tasks/data/mod.ts";
+import { matchClasses } from "../../tasks/data/classes.ts";
 
 const indices = (model: readonly string[], data: readonly string[]) => [...matchClasses(model, data).indices];
 

@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
-import { openCifar, openFashionMnist, openImageData, openMnist } from "../../tasks/data/mod.ts";
+import { openCifar } from "../../tasks/data/cifar.ts";
+import { openFashionMnist, openMnist } from "../../tasks/data/mnist.ts";
+import { openImageData } from "../../tasks/data/open.ts";
 import { parseIdx } from "../../tasks/data/idx.ts";
 import { withFolder } from "../support/data_folder.ts";
 

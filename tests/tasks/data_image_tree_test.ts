@@ -1,6 +1,10 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
-import { batches, evaluationTransform, type ImageDataset, openImageData, openImageTree } from "../../tasks/data/mod.ts";
+import { evaluationTransform } from "../../tasks/data/augment.ts";
+import type { ImageDataset } from "../../tasks/data/dataset.ts";
+import { openImageTree } from "../../tasks/data/image_tree.ts";
+import { batches } from "../../tasks/data/loader.ts";
+import { openImageData } from "../../tasks/data/open.ts";
 import { inFolder, withFolder } from "../support/data_folder.ts";
 
 const specifier = "npm:sharp@0.35.5";

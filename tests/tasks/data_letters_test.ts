@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertLess, assertNotEquals } from "@std/assert";
-import { openImageData } from "../../tasks/data/mod.ts";
+import { openImageData } from "../../tasks/data/open.ts";
 import type { ImageExample } from "../../tasks/data/dataset.ts";
 import { letterShapes } from "../../tasks/data/letter_shapes.ts";
 

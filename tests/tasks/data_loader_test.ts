@@ -1,15 +1,10 @@
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
 import { uniform } from "../../dsl/random.ts";
-import {
-  type Batch,
-  batches,
-  type BatchOptions,
-  evaluationTransform,
-  type ImageDataset,
-  type ImageTransform,
-  ownImages,
-} from "../../tasks/data/mod.ts";
+import { evaluationTransform, type ImageTransform } from "../../tasks/data/augment.ts";
+import type { ImageDataset } from "../../tasks/data/dataset.ts";
+import { type Batch, batches, type BatchOptions } from "../../tasks/data/loader.ts";
+import { ownImages } from "../../tasks/data/own.ts";
 
 /** Examples whose only byte is their index; the ones listed as broken cannot be read. */
 function numbered(size: number, broken: readonly number[] = []): ImageDataset {

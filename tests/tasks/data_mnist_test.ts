@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { openImageData } from "../../tasks/data/mod.ts";
+import { openImageData } from "../../tasks/data/open.ts";
 
 Deno.test("the built-in MNIST is the published one: sizes, class counts, first digits, total ink", async () => {
   const { train, test } = await openImageData("mnist");

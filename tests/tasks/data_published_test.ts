@@ -1,7 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { batches, evaluationTransform, type ImageDataset, openImageData } from "../../tasks/data/mod.ts";
+import { evaluationTransform } from "../../tasks/data/augment.ts";
+import type { ImageDataset } from "../../tasks/data/dataset.ts";
+import { batches } from "../../tasks/data/loader.ts";
+import { openImageData } from "../../tasks/data/open.ts";
 import { withFolder } from "../support/data_folder.ts";
 
 const fixtures = new URL("../fixtures/image-files/", import.meta.url);

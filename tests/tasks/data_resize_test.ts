@@ -1,17 +1,10 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, key } from "../../dsl/random.ts";
-import {
-  crop,
-  cropBox,
-  evaluationTransform,
-  flipHorizontally,
-  type ImageExample,
-  normalise,
-  resize,
-  standardCrop,
-  trainingTransform,
-} from "../../tasks/data/mod.ts";
+import { cropBox, evaluationTransform, standardCrop, trainingTransform } from "../../tasks/data/augment.ts";
+import type { ImageExample } from "../../tasks/data/dataset.ts";
+import { normalise } from "../../tasks/data/normalise.ts";
+import { crop, flipHorizontally, resize } from "../../tasks/data/resize.ts";
 import { turn } from "../../tasks/data/turn.ts";
 import fixture from "../fixtures/resize.json" with { type: "json" };
 

@@ -3,30 +3,21 @@ import * as tf from "@tensorflow/tfjs-core";
 import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { useBackend } from "../../dsl/mod.ts";
-import {
-  type Batch,
-  batches,
-  type BatchOptions,
-  evaluationTransform,
-  type ExampleSource,
-  holdThreads,
-  type ImageDataset,
-  openImageData,
-  originOf,
-  stream,
-  trainingTransform,
-  withOrigin,
-} from "../../tasks/data/mod.ts";
-import { threadCount } from "../../tasks/data/readers.ts";
-import {
-  depthBatches,
-  type DepthDataset,
-  depthEvaluationTransform,
-  depthTrainingTransform,
-  openDepthData,
-  sceneSplits,
-} from "../../tasks/depth/mod.ts";
-import { encodeLatents, generationTransform, latentKey, openLatents } from "../../tasks/generation/mod.ts";
+import { evaluationTransform, trainingTransform } from "../../tasks/data/augment.ts";
+import type { ImageDataset } from "../../tasks/data/dataset.ts";
+import { type Batch, batches, type BatchOptions } from "../../tasks/data/loader.ts";
+import { openImageData } from "../../tasks/data/open.ts";
+import { originOf, withOrigin } from "../../tasks/data/origin.ts";
+import { type ExampleSource, threadCount } from "../../tasks/data/readers.ts";
+import { stream } from "../../tasks/data/stream.ts";
+import { holdThreads } from "../../tasks/data/threads.ts";
+import { depthEvaluationTransform, depthTrainingTransform } from "../../tasks/depth/augment.ts";
+import type { DepthDataset } from "../../tasks/depth/dataset.ts";
+import { depthBatches } from "../../tasks/depth/loader.ts";
+import { openDepthData } from "../../tasks/depth/open.ts";
+import { sceneSplits } from "../../tasks/depth/scenes.ts";
+import { encodeLatents, latentKey, openLatents } from "../../tasks/generation/latents.ts";
+import { generationTransform } from "../../tasks/generation/preprocess.ts";
 import { withFolder } from "../support/data_folder.ts";
 
 const fixtures = fileOf(new URL("../fixtures/", import.meta.url));

@@ -1,6 +1,9 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
-import { depthBatches, depthEvaluationTransform, type DepthExample, openDepthData } from "../../tasks/depth/mod.ts";
+import { depthEvaluationTransform } from "../../tasks/depth/augment.ts";
+import type { DepthExample } from "../../tasks/depth/dataset.ts";
+import { depthBatches } from "../../tasks/depth/loader.ts";
+import { openDepthData } from "../../tasks/depth/open.ts";
 import { parseNpy } from "../../tasks/depth/npy.ts";
 import { parseSplitList } from "../../tasks/depth/lists.ts";
 import { withFolder } from "../support/data_folder.ts";

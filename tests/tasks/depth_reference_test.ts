@@ -3,17 +3,10 @@ import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import {
-  cropBounds,
-  type DepthMetrics,
-  depthMetrics,
-  depthProtocols,
-  rotateDepth,
-  silog,
-  startDepth,
-  updateDepth,
-  validDepth,
-} from "../../tasks/depth/mod.ts";
+import { rotateDepth } from "../../tasks/depth/augment.ts";
+import { depthProtocols } from "../../tasks/depth/dataset.ts";
+import { cropBounds, type DepthMetrics, depthMetrics, startDepth, updateDepth } from "../../tasks/depth/metrics.ts";
+import { silog, validDepth } from "../../tasks/depth/silog.ts";
 import { flipAveraged, resampleMap } from "../../tasks/depth/resample.ts";
 import { available } from "../support/available.ts";
 import { withoutLeaks } from "../support/compare.ts";

@@ -1,22 +1,13 @@
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, key } from "../../dsl/random.ts";
-import {
-  colourOf,
-  type DepthAugmentation,
-  depthBatches,
-  depthEvaluationTransform,
-  type DepthExample,
-  depthPanels,
-  depthPicture,
-  depthTrainingTransform,
-  openDepthData,
-  renderScene,
-  type SceneDomain,
-  sceneSplits,
-  spectral,
-} from "../../tasks/depth/mod.ts";
-import { reds } from "../../tasks/depth/pictures.ts";
+import { type DepthAugmentation, depthEvaluationTransform, depthTrainingTransform } from "../../tasks/depth/augment.ts";
+import type { DepthExample } from "../../tasks/depth/dataset.ts";
+import { depthBatches } from "../../tasks/depth/loader.ts";
+import { openDepthData } from "../../tasks/depth/open.ts";
+import { colourOf, depthPanels, depthPicture, reds, spectral } from "../../tasks/depth/pictures.ts";
+import type { SceneDomain } from "../../tasks/depth/scene.ts";
+import { renderScene, sceneSplits } from "../../tasks/depth/scenes.ts";
 
 const plain = { mean: [0, 0, 0], std: [1, 1, 1] };
 const domains = ["indoor", "driving", "outdoor"] as const satisfies readonly SceneDomain[];

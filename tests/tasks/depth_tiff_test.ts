@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
-import { openDepthData } from "../../tasks/depth/mod.ts";
+import { openDepthData } from "../../tasks/depth/open.ts";
 import { withFolder } from "../support/data_folder.ts";
 
 Deno.test("maps are TIFFs of 16 bits or of floats, too, numbers as Python reads them; what decoders take for others is refused", async () => {

@@ -15,21 +15,9 @@ import {
   valueAndGradients,
 } from "../../dsl/mod.ts";
 import { dit, ditPresets } from "../../models/mod.ts";
-import {
-  type DiffusionCoefficients,
-  diffusionCoefficients,
-  diffusionLoss,
-  diffusionSchedule,
-  drawNoise,
-  drawSteps,
-  dropLabels,
-  guided,
-  keyedNoise,
-  linearBetas,
-  qSample,
-  respaced,
-  sampleImages,
-} from "../../tasks/generation/mod.ts";
+import { diffusionLoss, drawNoise, drawSteps, dropLabels, qSample } from "../../tasks/generation/diffusion.ts";
+import { guided, keyedNoise, sampleImages } from "../../tasks/generation/sampling.ts";
+import { type DiffusionCoefficients, diffusionCoefficients, diffusionSchedule, linearBetas, respaced } from "../../tasks/generation/schedule.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 import schedules from "../fixtures/diffusion/schedules.json" with { type: "json" };
 

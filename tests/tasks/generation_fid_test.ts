@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError, openSafetensors } from "../../dsl/mod.ts";
-import { type FeatureStatistics, frechetDistance, startFeatures, updateFeatures } from "../../tasks/generation/mod.ts";
+import { type FeatureStatistics, frechetDistance, startFeatures, updateFeatures } from "../../tasks/generation/fid.ts";
 import distances from "../fixtures/frechet/distances.json" with { type: "json" };
 
 const FEATURES = fileOf(new URL("../fixtures/frechet/features.safetensors", import.meta.url));

@@ -2,15 +2,10 @@ import { assertAlmostEquals, assertEquals, assertNotEquals, assertRejects, asser
 import * as tf from "@tensorflow/tfjs-core";
 import { apply, fold, init, key, OneloraError, openSafetensors, useBackend } from "../../dsl/mod.ts";
 import { autoencoderKl, autoencoderPresets } from "../../models/mod.ts";
-import { type ImageDataset, stream } from "../../tasks/data/mod.ts";
-import {
-  cachedLatents,
-  encodeLatents,
-  type EncodeOptions,
-  generationTransform,
-  latentKey,
-  openLatents,
-} from "../../tasks/generation/mod.ts";
+import type { ImageDataset } from "../../tasks/data/dataset.ts";
+import { stream } from "../../tasks/data/stream.ts";
+import { cachedLatents, encodeLatents, type EncodeOptions, latentKey, openLatents } from "../../tasks/generation/latents.ts";
+import { generationTransform } from "../../tasks/generation/preprocess.ts";
 
 const folder = await Deno.makeTempDir();
 

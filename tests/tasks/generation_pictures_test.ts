@@ -1,9 +1,11 @@
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { fold, key, OneloraError } from "../../dsl/mod.ts";
-import { type ImageExample, resize, type ResizeFilter } from "../../tasks/data/mod.ts";
+import type { ImageExample } from "../../tasks/data/dataset.ts";
+import { resize, type ResizeFilter } from "../../tasks/data/resize.ts";
 import { loadSharp } from "../../tasks/data/sharp.ts";
 import { encodePng } from "../../tasks/data/png.ts";
-import { centreCrop, generationTransform, imageGrid, toBytes } from "../../tasks/generation/mod.ts";
+import { imageGrid } from "../../tasks/generation/pictures.ts";
+import { centreCrop, generationTransform, toBytes } from "../../tasks/generation/preprocess.ts";
 import fixture from "../fixtures/preprocess.json" with { type: "json" };
 
 const bytes = (base64: string) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));

@@ -2,17 +2,8 @@ import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/as
 import * as tf from "@tensorflow/tfjs-core";
 import { fileOf } from "../../dsl/files/path.ts";
 import { compile, key, OneloraError, useBackend } from "../../dsl/mod.ts";
-import {
-  type Denoiser,
-  diffusionSchedule,
-  guided,
-  type ImageSamplingOptions,
-  keyedNoise,
-  linearBetas,
-  type NoiseSource,
-  respaced,
-  sampleImages,
-} from "../../tasks/generation/mod.ts";
+import { type Denoiser, guided, type ImageSamplingOptions, keyedNoise, type NoiseSource, sampleImages } from "../../tasks/generation/sampling.ts";
+import { diffusionSchedule, linearBetas, respaced } from "../../tasks/generation/schedule.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
 
 const EXPECTED = fileOf(new URL("../fixtures/diffusion/expected.safetensors", import.meta.url));

@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { binaryCrossEntropy, OneloraError, useBackend } from "../../dsl/mod.ts";
-import { multiLabelMetrics } from "../../tasks/metrics/mod.ts";
+import { multiLabelMetrics } from "../../tasks/metrics/multi_label.ts";
 import { available } from "../support/available.ts";
 import fixture from "../fixtures/multi_label.json" with { type: "json" };
 

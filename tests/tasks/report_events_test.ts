@@ -1,7 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { OneloraError } from "../../dsl/error.ts";
-import { type EventLog, openEvents, recordOf, recordsIn } from "../../tasks/report/mod.ts";
+import { type EventLog, openEvents } from "../../tasks/report/events.ts";
+import { recordOf, recordsIn } from "../../tasks/report/records.ts";
 import fixture from "../fixtures/events/events.json" with { type: "json" };
 import { inFolder } from "../support/data_folder.ts";
 

@@ -1,8 +1,11 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
 import { answersReport } from "../../tasks/reasoning/report.ts";
-import { classificationMetrics, startClassification, updateClassification } from "../../tasks/metrics/mod.ts";
-import { calibrationChart, svgFile, writePicture, writeReport } from "../../tasks/report/mod.ts";
+import { classificationMetrics, startClassification, updateClassification } from "../../tasks/metrics/classification.ts";
+import { calibrationChart } from "../../tasks/report/calibration.ts";
+import { svgFile } from "../../tasks/report/chart.ts";
+import { writePicture } from "../../tasks/report/folder.ts";
+import { writeReport } from "../../tasks/report/report.ts";
 import { failure, output, smallCifar } from "../support/command.ts";
 import fixture from "../fixtures/events/events.json" with { type: "json" };
 import { inFolder } from "../support/data_folder.ts";

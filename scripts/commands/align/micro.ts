@@ -4,7 +4,7 @@
  * @module
  */
 import { join } from "node:path";
-import { fineTune } from "../../../tasks/fine_tune/mod.ts";
+import { fineTune } from "../../../tasks/fine_tune/fine_tune.ts";
 import { type Reporter, silent } from "../../../tasks/trainer/observe.ts";
 import { stageOf } from "../sweep/folder.ts";
 import { experiments } from "../sweep/paper.ts";

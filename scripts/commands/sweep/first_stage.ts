@@ -9,7 +9,7 @@ import { OneloraError } from "../../../dsl/error.ts";
 import { sweepTask } from "./check.ts";
 import { kebab } from "../../../tasks/trainer/setting.ts";
 import { ownSettings, runSettings } from "../../../tasks/trainer/settings.ts";
-import { readRunConfig } from "../../../tasks/fine_tune/mod.ts";
+import { readRunConfig } from "../../../tasks/fine_tune/config.ts";
 import { childOutput } from "../../cli/child.ts";
 import { moduleArgument, taskArguments, taskEnvironment } from "../../cli/deno.ts";
 import { type Place, runCell } from "./cell.ts";
