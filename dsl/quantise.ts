@@ -7,7 +7,8 @@
  *
  * @module
  */
-import { type BlockForm, blockLayout, fromBlockParts, fromBlocks, isBlockForm } from "./blocks.ts";
+import { type BlockForm, blockLayout, isBlockForm } from "./blocks.ts";
+import { fromBlockParts, fromBlocks } from "./block_conversion.ts";
 import { OneloraError } from "./error.ts";
 import { sizeOf } from "./tree.ts";
 
@@ -119,7 +120,7 @@ export function quantisedBytes(form: Quantisation | BlockForm, shape: readonly n
  * @param form The form
  * @param shape Its dimensions
  */
-export function unfitFor(form: Quantisation, shape: readonly number[]): string | undefined {
+function unfitFor(form: Quantisation, shape: readonly number[]): string | undefined {
   if (shape.length !== 2) return `a tensor of shape [${shape}]`;
   if (form === "nf4" && sizeOf(shape) % (2 * NF4_BLOCK) !== 0) return `a matrix of shape [${shape}]`;
 }

@@ -13,7 +13,8 @@ import { imageClassification } from "./image_classification/task.ts";
 import { reasoning } from "./reasoning/task.ts";
 import { texts } from "./text/task.ts";
 import { planTask, type TrainingPlanOptions } from "./trainer/plan.ts";
-import type { BatchSize, TaskKind, TaskStep } from "./trainer/task.ts";
+import type { BatchSize } from "./trainer/needs.ts";
+import type { TaskKind, TaskStep } from "./trainer/task.ts";
 
 /** The tasks, each with its types. */
 export interface Tasks {

@@ -211,6 +211,7 @@ export type { TextSettings } from "./text/settings.ts";
 export { texts } from "./text/task.ts";
 export type { Identity } from "./trainer/checkpoint.ts";
 export type { LogRecord } from "./trainer/log.ts";
+export type { BatchSize } from "./trainer/needs.ts";
 export type { CheckpointEvent, EvaluationEvent, Observer, Reporter } from "./trainer/observe.ts";
 export type { BatchPart, TaskBatch } from "./trainer/parts.ts";
 export type { TrainingPlanOptions } from "./trainer/plan.ts";
@@ -240,27 +241,26 @@ export {
   type WholeStep,
 } from "./trainer/step.ts";
 export type {
-  Answered,
-  Answering,
   Asked,
   Baseline,
-  BatchSize,
-  ComparedAnswers,
-  EssentialSetting,
   EvaluationReport,
-  EvaluationRun,
-  MethodSettings,
   Opened,
   PreparedTask,
-  Run,
-  RunRecipe,
   RunResult,
-  RunSettings,
   RunSurroundings,
   TaskKind,
   TaskStep,
   Unfit,
 } from "./trainer/task.ts";
+export type { Answered, Answering, ComparedAnswers } from "./trainer/answering.ts";
+export type {
+  EssentialSetting,
+  EvaluationRun,
+  MethodSettings,
+  Run,
+  RunRecipe,
+  RunSettings,
+} from "./trainer/run_settings.ts";
 export type {
   Made,
   Making,
@@ -271,5 +271,6 @@ export type {
   Terminal,
   TrainedModel,
 } from "./trainer/prediction.ts";
-export { train, type TrainingTask, type TrainResult, type TrainSettings } from "./trainer/train.ts";
+export { train } from "./trainer/train.ts";
+export type { TrainingTask, TrainResult, TrainSettings } from "./trainer/training.ts";
 export { tokenizerOf } from "./reasoning/questions.ts";

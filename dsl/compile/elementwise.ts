@@ -8,7 +8,8 @@ import { writeNumbers } from "../files/json.ts";
 import { sizeOf } from "../tree.ts";
 import type { Formula, FormulaOp, FormulaStep, WideOp } from "./formula.ts";
 import { fixedValues } from "./fixed.ts";
-import { removeDead, sourcesOf } from "./passes.ts";
+import { removeDead } from "./passes.ts";
+import { sourcesOf } from "./uses.ts";
 import { type Call, isAlias, type Program, segmentsOf, type ValueId } from "./program.ts";
 
 /** Operations by the kernels that do them one at a time. */

@@ -9,7 +9,8 @@ import { recordingFor, type Target } from "../engine/kernels.ts";
 import { OneloraError } from "../error.ts";
 import type { Call, Constant, Program, ValueId, ValueType } from "./program.ts";
 import { ruleOf, traceableKernels } from "./shapes.ts";
-import { type SharedBatch, sumByShares } from "./shares.ts";
+import type { SharedBatch } from "./shares.ts";
+import { sumByShares } from "./sum_by_shares.ts";
 
 /** Name under which tfjs knows the recording backend. */
 const TRACE = "trace";

@@ -21,7 +21,7 @@ export interface Claim extends Disposable {
 export class FolderInUse extends OneloraError {}
 
 /** Name of the file that the owner of a folder holds a lock on. */
-export const LOCK = ".onelora.lock";
+const LOCK = ".onelora.lock";
 
 /** Most bytes of a lock file that are read. */
 const MOST = 4096;

@@ -11,9 +11,9 @@ import { type Store, storeOf } from "./store.ts";
 /** Most bytes of a file of settings. */
 export const SETTINGS_BYTES: number = 2 ** 24;
 /** Most bytes of a file of text: a tokenizer, a log, a list, a report's part. */
-export const TEXT_BYTES: number = 2 ** 28;
+const TEXT_BYTES: number = 2 ** 28;
 /** Most bytes of a file of numbers or pictures that is read at once. */
-export const DATA_BYTES: number = 2 ** 31;
+const DATA_BYTES: number = 2 ** 31;
 
 function tooLarge(attempted: string, bytes: number, most: number): OneloraError {
   return new OneloraError({ attempted, found: `${bytes} bytes`, allowed: `a file of at most ${most} bytes` });

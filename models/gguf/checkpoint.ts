@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type BlockForm, isBlockForm, requireBlocks } from "../../dsl/blocks.ts";
+import { type BlockForm, isBlockForm } from "../../dsl/blocks.ts";
+import { requireBlocks } from "../../dsl/block_conversion.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { openRanged, type RangedFile } from "../../dsl/files/file.ts";
 import { show } from "../../dsl/files/json.ts";

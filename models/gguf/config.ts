@@ -130,7 +130,7 @@ function ropeOf(
  * @param theta Base of the frequencies
  * @param refuse Says what was found
  */
-export function ropeOfFactors(factors: Float32Array, theta: number, path: string): Rope {
+function ropeOfFactors(factors: Float32Array, theta: number, path: string): Rope {
   const size = 2 * factors.length;
   const scaling = { type: "llama3", factor: shortest(Math.max(...factors)), ...LLAMA3 } as const;
   const [plain, scaled] = [{ theta }, { theta, scaling }].map((rope) => ropeWaves(rope, size, 1, 1).frequencies);

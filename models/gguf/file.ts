@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { BLOCKS, toQ8Blocks } from "../../dsl/blocks.ts";
+import { BLOCKS } from "../../dsl/blocks.ts";
+import { toQ8Blocks } from "../../dsl/block_conversion.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { type Sink, writeWhole } from "../../dsl/files/write.ts";
 import { toBfloat16, toFloat16 } from "../../dsl/safetensors/dtype.ts";

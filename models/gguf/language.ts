@@ -38,7 +38,7 @@ const WHOLE: Readonly<Record<string, string>> = {
  * @param path Its path
  * @throws OneloraError for a layer that llama.cpp's models lack
  */
-export function ggufName(path: string): string {
+function ggufName(path: string): string {
   const block = /^model\.layers\.(\d+)\.(.+)$/.exec(path);
   const name = block === null ? WHOLE[path] : BLOCK[block[2]] && `blk.${block[1]}.${BLOCK[block[2]]}`;
   if (name !== undefined) return name;

@@ -3,70 +3,14 @@
  *
  * @module
  */
-import * as tf from "@tensorflow/tfjs-core";
 import type { Precision } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { apply } from "../../dsl/layer.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
 import { release } from "../../dsl/release.ts";
-import { join, type Params, type Path } from "../../dsl/tree.ts";
+import type { Params } from "../../dsl/tree.ts";
 import { turn } from "../../dsl/turn.ts";
 import { type Decoder, likelyTokens, openDecoder } from "./decoder.ts";
 import type { CausalLanguageModel } from "./llama.ts";
-
-/**
- * What the attention layers remember of the positions read so far: `<layer>.key` and `<layer>.value` of each,
- * [B, KV, length, hd].
- */
-export type Cache = Params;
-
-/** What a decoding step gives; the caller disposes it. */
-export interface Decoded {
-  /** Logits of the token after the last, [B, V]. */
-  readonly logits: tf.Tensor2D;
-  /** The given cache with the new positions; shares no tensors with it. */
-  readonly cache: Cache;
-}
-
-/**
- * Reads N more tokens of each row: cache in, cache out.
- *
- * @param model The model
- * @param params Its parameters
- * @returns A function of the cache (`{}` at the start), the ids [B, N] and optionally which of all length + N positions are
- *   no padding
- */
-export function decode(
-  model: CausalLanguageModel,
-  params: Params,
-): (cache: Cache, ids: tf.Tensor, attentionMask?: tf.Tensor) => Decoded {
-  return (cache, ids, attentionMask) =>
-    tf.tidy(() => {
-      const longer: Record<Path, tf.Tensor> = {};
-      const past = Object.values(cache)[0]?.shape[2] ?? 0;
-      const [batch, count] = ids.shape as [number, number];
-      const counts = attentionMask?.arraySync() as number[][] | undefined;
-      const lengthen = (path: Path, tensor: tf.Tensor): tf.Tensor | undefined => {
-        longer[path] = cache[path] === undefined ? tensor : tf.concat([cache[path], tensor], 2);
-        return cache[path];
-      };
-      const logits = apply(model, params)(ids, undefined, {
-        surroundings: model.surroundings({
-          queries: Array.from({ length: count }, (_, n) => past + n),
-          keys: Array.from(
-            { length: batch },
-            (_, row) => Array.from({ length: past + count }, (_, m) => counts?.[row][m] === 0 ? -1 : m),
-          ),
-          length: past + count,
-        }),
-        remember: (layer, newKey, newValue) => {
-          const [key, value] = [lengthen(join(layer, "key"), newKey), lengthen(join(layer, "value"), newValue)];
-          return key === undefined || value === undefined ? undefined : { key, value };
-        },
-      });
-      return { logits: tf.squeeze(logits, [1]) as tf.Tensor2D, cache: longer };
-    });
-}
 
 /** How the next token is chosen. */
 export interface SamplingOptions {

@@ -93,7 +93,7 @@ export function vitEmbeddings(config: VitConfig, distilled: boolean = false): La
  * @param config Sizes
  * @param wanted Tokens of its result that are read, if not all ({@linkcode firstTokens})
  */
-export function vitBlock(config: VitConfig, wanted?: number): Layer {
+function vitBlock(config: VitConfig, wanted?: number): Layer {
   const { hidden, intermediate, eps } = config;
   const separate = ["attention.query", "attention.key", "attention.value"] as const;
   return sequence(

@@ -10,7 +10,7 @@ import { presetNames, type Qkv } from "../../models/mod.ts";
 import { type Settings, type TaskKind, taskKinds, taskNames } from "../../tasks/mod.ts";
 import { loggerForms } from "../../tasks/loggers/open.ts";
 import { methodSettings, ownSettings, runSettings } from "../../tasks/trainer/settings.ts";
-import { choice, type Flag, type Flags, integer, kebab, list, type Options, text } from "./mod.ts";
+import { choice, type Flag, type Flags, integer, kebab, list, text } from "./mod.ts";
 
 /** What `--model` takes, in words. */
 export const modelHelp: string =
@@ -126,9 +126,6 @@ export const trainFlags = {
   resume: text({ help: "Continue the run in this folder, with its own settings", value: "DIR" }),
   out: text({ help: "The run's folder (default: a new one under runs/)", value: "DIR" }),
 };
-
-/** A run's settings. */
-export type TrainOptions = Options<typeof trainFlags>;
 
 /** A wrong-usage error (exit code 2). */
 export function usage(attempted: string, found: string, allowed: string): OneloraError {

@@ -15,7 +15,7 @@ import { missingCuda } from "../../dsl/engine/tensorflow_environment.ts";
 import { type Figures, figuresText, measureBackend } from "../../dsl/engine/measure.ts";
 import { nativeFolder, rowProductsKernel } from "../../dsl/engine/tensorflow.ts";
 import { type Nvidia, nvidia } from "../../dsl/engine/nvidia.ts";
-import { findMpi, type MpiLibrary } from "../../dsl/engine/mpi/library.ts";
+import { findMpi, type MpiLibrary } from "../../dsl/engine/mpi/find.ts";
 import { type BackendName, type BackendReport, inspectBackends, useBackend } from "../../dsl/engine/mod.ts";
 import { boolean, main } from "../cli/mod.ts";
 

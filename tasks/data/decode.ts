@@ -36,7 +36,7 @@ const SPACES: readonly string[] = ["srgb", "rgb", "b-w", "rgb16", "grey16", "cmy
  *
  * @param cause What sharp threw
  */
-export function decodingFault(cause: unknown): string {
+function decodingFault(cause: unknown): string {
   const [line] = firstLine(cause).split(":");
   return line.startsWith("Input ") || line.startsWith("timeout") ? line : "damaged data";
 }

@@ -114,7 +114,7 @@ export async function readColourImage(
  * @param classes Class of each example
  * @param seed The seed
  */
-export function heldOut(classes: readonly unknown[], seed: number): ReadonlySet<number> {
+function heldOut(classes: readonly unknown[], seed: number): ReadonlySet<number> {
   const root = fold(key(seed), "split");
   const held = new Set<number>();
   for (const each of new Set(classes)) {

@@ -34,7 +34,7 @@ export const imageExtensions: readonly string[] = [
 ];
 
 /** What is allowed, in words. */
-export const pictureFormats = "PNG, JPEG, WebP, GIF, TIFF, AVIF, BMP or PPM/PGM/PBM";
+const pictureFormats = "PNG, JPEG, WebP, GIF, TIFF, AVIF, BMP or PPM/PGM/PBM";
 
 /** Bytes as text, one character each. */
 function latin(bytes: Uint8Array): string {

@@ -87,7 +87,7 @@ export async function readDepthNumbers(path: string): Promise<Decoded<Float32Arr
  * @param depth The map
  * @param name What to call the example in errors
  */
-export function paired(colours: Decoded<Uint8Array>, depth: Decoded<Float32Array>, name: string): DepthExample {
+function paired(colours: Decoded<Uint8Array>, depth: Decoded<Float32Array>, name: string): DepthExample {
   const { height, width } = colours;
   if (depth.height !== height || depth.width !== width) {
     throw new OneloraError({

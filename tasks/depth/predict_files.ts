@@ -30,7 +30,7 @@ export interface DepthFiles {
  * @param output A file that ends in `.png`, for one picture, or a folder
  * @throws OneloraError (exit code 2) for names that are no good
  */
-export function depthFiles(pictures: readonly string[], output?: string): readonly DepthFiles[] {
+function depthFiles(pictures: readonly string[], output?: string): readonly DepthFiles[] {
   const isFile = output !== undefined && extname(output).toLowerCase() === ".png";
   if (output !== undefined && isFile !== (pictures.length === 1)) {
     throw refused(

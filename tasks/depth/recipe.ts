@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { RunRecipe } from "../trainer/task.ts";
+import type { RunRecipe } from "../trainer/run_settings.ts";
 import type { DepthSettings } from "./settings.ts";
 
 /** Depth Anything's metric training: the rate stays for 70 % of the steps while momentum falls, then goes to almost 0. */

@@ -15,18 +15,10 @@ import { type ImageSource, readColourImage } from "../data/own.ts";
 import { splitTraining } from "../data/validation.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import { staysOnDevice } from "../trainer/on_device.ts";
-import type {
-  BatchSize,
-  EvaluationReport,
-  EvaluationRun,
-  Opened,
-  PreparedTask,
-  Run,
-  TaskKind,
-  TaskStep,
-} from "../trainer/task.ts";
+import type { EvaluationReport, Opened, PreparedTask, TaskKind, TaskStep } from "../trainer/task.ts";
+import type { EvaluationRun, Run } from "../trainer/run_settings.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
-import type { Needs } from "../trainer/needs.ts";
+import type { BatchSize, Needs } from "../trainer/needs.ts";
 import { forwardNeeds } from "../trainer/room.ts";
 import type { Reporter } from "../trainer/observe.ts";
 import { depthProtocols, type DepthSplits } from "./dataset.ts";

@@ -17,7 +17,7 @@ import { tableTensor, wordsIn } from "../data/words.ts";
 import type { DataSize } from "../trainer/on_device.ts";
 import { type BatchPart, stepSpans } from "../trainer/parts.ts";
 import type { WholeStep } from "../trainer/step.ts";
-import type { TrainingTask } from "../trainer/train.ts";
+import type { TrainingTask } from "../trainer/training.ts";
 import {
   depthEvaluationTransform,
   type DepthSample,

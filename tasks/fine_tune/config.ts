@@ -12,7 +12,8 @@ import { guarded } from "../../dsl/files/file.ts";
 import { taskKind, taskKinds } from "../kinds.ts";
 import { checkSetting, kebab, type Setting, type Settings } from "../trainer/setting.ts";
 import { ownSettings, runSettings } from "../trainer/settings.ts";
-import type { Run, TaskKind } from "../trainer/task.ts";
+import type { TaskKind } from "../trainer/task.ts";
+import type { Run } from "../trainer/run_settings.ts";
 
 /** What a run's folder says of it. */
 export interface SavedRun {

@@ -7,7 +7,7 @@ import { refuseIdle } from "../../adapters/spec.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { NO_METHOD } from "../trainer/method.ts";
 import type { GivenSettings } from "../trainer/settings.ts";
-import type { Run } from "../trainer/task.ts";
+import type { Run } from "../trainer/run_settings.ts";
 
 /**
  * Refuses settings that were given and that others leave without effect: whoever gives them counts on them.

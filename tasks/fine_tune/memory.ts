@@ -82,7 +82,7 @@ function card(): { readonly memory: number; readonly used: number } | undefined 
 }
 
 /** What this process took so far; nothing is asked for that is not permitted. */
-export function peakMemory(): Memory {
+function peakMemory(): Memory {
   // Kibibytes, as getrusage has them.
   const peakBytes = (builtinIfThere("node:process")?.resourceUsage().maxRSS ?? 0) * 1024;
   if (engineInUse().device.kind === "gpu") {

@@ -9,7 +9,7 @@ import type { HubOptions, Model } from "../../models/mod.ts";
 import type { Examples } from "../data/own.ts";
 import type { TaskName, Tasks } from "../kinds.ts";
 import type { Observer, Reporter } from "../trainer/observe.ts";
-import type { RunSettings } from "../trainer/task.ts";
+import type { RunSettings } from "../trainer/run_settings.ts";
 
 /** A task's own settings. */
 export type OwnSettings<Name extends TaskName> = Parameters<Tasks[Name]["open"]>[0]["own"];

@@ -10,7 +10,7 @@ import type { ConditionalDiffusion, Model } from "../../models/mod.ts";
 import { matchClasses } from "../data/classes.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { encodePng } from "../data/png.ts";
-import type { EvaluationRun } from "../trainer/task.ts";
+import type { EvaluationRun } from "../trainer/run_settings.ts";
 import type { Autoencoder } from "./autoencoder.ts";
 import { distanceMeter, heldOutLoss, type Judged, type JudgingOptions } from "./evaluate.ts";
 import { openFeatures } from "./features.ts";

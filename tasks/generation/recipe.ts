@@ -4,7 +4,7 @@
  * @module
  */
 import { isHanded } from "../data/open.ts";
-import type { RunRecipe } from "../trainer/task.ts";
+import type { RunRecipe } from "../trainer/run_settings.ts";
 import type { GenerationSettings } from "./settings.ts";
 
 /**

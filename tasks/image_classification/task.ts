@@ -18,19 +18,10 @@ import { calibrationChart } from "../report/calibration.ts";
 import { svgFile } from "../report/chart.ts";
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import { staysOnDevice } from "../trainer/on_device.ts";
-import type {
-  BatchSize,
-  EvaluationReport,
-  EvaluationRun,
-  MethodSettings,
-  Opened,
-  PreparedTask,
-  Run,
-  TaskKind,
-  TaskStep,
-} from "../trainer/task.ts";
+import type { EvaluationReport, Opened, PreparedTask, TaskKind, TaskStep } from "../trainer/task.ts";
+import type { EvaluationRun, MethodSettings, Run } from "../trainer/run_settings.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
-import type { Needs } from "../trainer/needs.ts";
+import type { BatchSize, Needs } from "../trainer/needs.ts";
 import { forwardNeeds } from "../trainer/room.ts";
 import type { Reporter } from "../trainer/observe.ts";
 import { evaluateFitted, scalarMetrics } from "./evaluate.ts";

@@ -22,7 +22,7 @@ import { byteTables } from "../data/normalise.ts";
 import { stream } from "../data/stream.ts";
 import { tableTensor, wordsIn } from "../data/words.ts";
 import { type BatchPart, rowsOf, stepSpans } from "../trainer/parts.ts";
-import type { TrainingTask } from "../trainer/train.ts";
+import type { TrainingTask } from "../trainer/training.ts";
 import { evaluateFitted, scalarMetrics } from "./evaluate.ts";
 import { type FeedSettings, transformOptions } from "./feed.ts";
 import { type LabelFit, sameLabels } from "./labels.ts";

@@ -16,7 +16,7 @@ import { Passing } from "./service.ts";
 import { wandb } from "./wandb.ts";
 
 /** The services by name. */
-export const loggers: Readonly<Record<string, LoggerKind>> = { mlflow, wandb };
+const loggers: Readonly<Record<string, LoggerKind>> = { mlflow, wandb };
 
 /** What `log` takes, in words. */
 export function loggerForms(): readonly string[] {

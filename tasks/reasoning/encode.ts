@@ -24,7 +24,7 @@ export interface EncodedExample {
 }
 
 /** How many tokens of an example count. */
-export function countedOf({ ids, start, labels }: EncodedExample): number {
+function countedOf({ ids, start, labels }: EncodedExample): number {
   if (labels === undefined) return ids.length - start;
   return labels.reduce((sum, label) => label === IGNORED_LABEL ? sum : sum + 1, 0);
 }

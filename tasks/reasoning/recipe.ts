@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { RunRecipe } from "../trainer/task.ts";
+import type { RunRecipe } from "../trainer/run_settings.ts";
 import type { ReasoningSettings } from "./settings.ts";
 
 /** Jiang et al. 2024, as in section 4.2 of the paper. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { plain, row } from "../report/markdown_table.ts";
-import type { ComparedAnswers } from "../trainer/task.ts";
+import type { ComparedAnswers } from "../trainer/answering.ts";
 import { isSameAnswer } from "./answers/answer.ts";
 
 /**

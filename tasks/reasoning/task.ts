@@ -12,20 +12,12 @@ import { asLanguageModel, type CausalLanguageModel, loadParams, type Model } fro
 import { methodOn, NO_METHOD, underRun } from "../trainer/method.ts";
 import type { Reporter } from "../trainer/observe.ts";
 import { staysOnDevice } from "../trainer/on_device.ts";
-import type {
-  BatchSize,
-  EvaluationReport,
-  EvaluationRun,
-  Opened,
-  PreparedTask,
-  Run,
-  TaskKind,
-  TaskStep,
-} from "../trainer/task.ts";
-import type { Needs } from "../trainer/needs.ts";
+import type { EvaluationReport, Opened, PreparedTask, TaskKind, TaskStep } from "../trainer/task.ts";
+import type { EvaluationRun, Run } from "../trainer/run_settings.ts";
+import type { BatchSize, Needs } from "../trainer/needs.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
 import { forwardNeeds } from "../trainer/room.ts";
-import type { TrainingTask } from "../trainer/train.ts";
+import type { TrainingTask } from "../trainer/training.ts";
 import { continuing } from "./continue.ts";
 import { evaluateReasoning, reasoningObjective } from "./objective.ts";
 import { holdOutQuestions, openReasoningData, type ReasoningData, reasoningDataForms } from "./open.ts";

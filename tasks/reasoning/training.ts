@@ -5,7 +5,7 @@
  */
 import type { Position } from "../data/loader.ts";
 import { isInShares, partRows, stepSpans, type TaskBatch } from "../trainer/parts.ts";
-import type { Run } from "../trainer/task.ts";
+import type { Run } from "../trainer/run_settings.ts";
 import { reasoningBatches } from "./batches.ts";
 import { type EncodedExample, microBatches, rowsOfBatch, type TokenBatch } from "./encode.ts";
 import { tokenTensors } from "./objective.ts";

@@ -7,9 +7,8 @@ import { OneloraError } from "../../dsl/error.ts";
 import type { ChatMessage, ChatTemplate, TextTokenizer } from "../../models/mod.ts";
 import { type EncodedExample, encodeOpen, endOf, IGNORED_LABEL } from "../reasoning/encode.ts";
 import { alpacaPrompt, alpacaText } from "../reasoning/template.ts";
-import type { Chat, TextExample } from "./example.ts";
+import { type Chat, lastAnswer, type TextExample } from "./example.ts";
 import type { TextSettings } from "./settings.ts";
-import { lastAnswer } from "./shapes.ts";
 import { encodeSpans, writeChat } from "./turns.ts";
 
 /** How examples become tokens. */

@@ -63,6 +63,9 @@ export interface Choice {
 /** An example of text. */
 export type TextExample = Chat | Pair | Instruction | PlainText | Choice;
 
+/** A row of data: values by column, or by the name that a shape has for it. */
+export type TextRow = Readonly<Record<string, unknown>>;
+
 /** Examples to learn from, and to be judged by. */
 export interface TextSplits {
   /** To learn from. */
@@ -86,4 +89,12 @@ export function holdOut(examples: readonly TextExample[], seed: number, share: n
   const ordered = ranked.map(({ example }) => example);
   const count = Math.min(Math.max(1, Math.round(share * ordered.length)), ordered.length - 1);
   return { train: ordered.slice(count), held: ordered.slice(0, count) };
+}
+
+/** A chat's turns up to an answer of the assistant's, and the answer; undefined if nothing is to be learned. */
+export function lastAnswer(
+  { messages, given = 0 }: Chat,
+): readonly [before: readonly ChatMessage[], answer: ChatMessage] | undefined {
+  const last = messages.findLastIndex(({ role }, i) => role === "assistant" && i >= given);
+  return last < 0 ? undefined : [messages.slice(0, last), messages[last]];
 }

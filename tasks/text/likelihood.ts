@@ -51,7 +51,7 @@ export function likelihoodEnding(labels: tf.Tensor, vocabulary: number, bytes?: 
  * @param batchSize Examples at a time
  * @param multiple Lengths are multiples of this
  */
-export async function likelihoods(
+async function likelihoods(
   layer: CausalLanguageModel,
   params: Params,
   examples: readonly EncodedText[],

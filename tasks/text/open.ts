@@ -7,10 +7,10 @@ import { OneloraError } from "../../dsl/error.ts";
 import { isObject } from "../../dsl/files/json.ts";
 import type { DataFacts } from "../data/record.ts";
 import { checkHeldOut, type HeldOut } from "../data/validation.ts";
-import { holdOut, type TextExample } from "./example.ts";
+import { holdOut, type TextExample, type TextRow } from "./example.ts";
 import { findTextFiles, readTextFile, textFileKinds, type TextFiles, type TextPart } from "./files.ts";
 import type { TextSettings } from "./settings.ts";
-import { readColumns, shapeReader, shapeWords, type TextRow } from "./shapes.ts";
+import { readColumns, shapeReader, shapeWords } from "./shapes.ts";
 
 /** Opened texts. */
 export interface TextData {

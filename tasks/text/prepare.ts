@@ -8,7 +8,7 @@ import { requireLanguageModel } from "../../models/llama/llama.ts";
 import { type Model, openChatTemplate } from "../../models/mod.ts";
 import { IGNORED_LABEL } from "../reasoning/encode.ts";
 import { checkIds, tokenizerOf } from "../reasoning/questions.ts";
-import type { EvaluationRun } from "../trainer/task.ts";
+import type { EvaluationRun } from "../trainer/run_settings.ts";
 import { encodeChoices, type EncodedText, encodeText, type Prompt, promptOf, type TextEncoding } from "./encode.ts";
 import { holdOut, type TextExample } from "./example.ts";
 import type { TextData } from "./open.ts";

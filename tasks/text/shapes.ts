@@ -5,12 +5,9 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import { isObject } from "../../dsl/files/json.ts";
-import type { ChatMessage } from "../../models/mod.ts";
 import { isText } from "../reasoning/rows.ts";
-import type { Chat, TextExample } from "./example.ts";
-
-/** Values by column, or by the name that a shape has for it. */
-export type TextRow = Readonly<Record<string, unknown>>;
+import type { TextExample, TextRow } from "./example.ts";
+import { afterSystem, chat, messagesOf, turnsOf } from "./messages.ts";
 
 /** A shape of rows. */
 interface Shape {
@@ -25,31 +22,6 @@ interface Shape {
 /** The value of the first of several columns that a row has. */
 function first(row: TextRow, names: readonly string[]): unknown {
   return names.map((name) => row[name]).find((value) => value !== undefined && value !== null);
-}
-
-/** Fields that say nothing, which tables have where other rows say something. */
-function withoutNulls(value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(
-    Object.entries(value).filter(([name, each]) => name === "content" || (each !== null && each !== undefined)),
-  );
-}
-
-/** Marks that other programs have of what is not to be learned, and their values at which it is. */
-const MARKS: Readonly<Record<string, readonly unknown[]>> = {
-  weight: [1, 1n],
-  mask: [false, 0, 0n],
-  train: [true],
-  training: [true],
-  loss: [true, 1, 1n],
-};
-
-/** What a message says that is not heard here, if anything. */
-function unheardIn(message: Readonly<Record<string, unknown>>): string | undefined {
-  const mark = Object.entries(MARKS).find(([name, heard]) => !heard.includes(message[name] ?? heard[0]));
-  if (mark !== undefined) return `"${mark[0]}": ${JSON.stringify(message[mark[0]])}, which is not honoured,`;
-  const parts = Array.isArray(message.content) ? message.content : [];
-  const other = parts.find((part) => !isObject(part) || typeof part.text !== "string");
-  return other === undefined ? undefined : `a part that is no text`;
 }
 
 /** Columns of what a language model does not see. */
@@ -68,89 +40,6 @@ function unheardBeside(row: TextRow, heard: readonly string[]): string | undefin
   const isJudged = ["prompt", "messages", "conversations"].some((name) => heard.includes(name));
   const bad = isJudged ? ["label", "kto_tag"].find((name) => row[name] === false) : undefined;
   return bad === undefined ? undefined : `"${bad}": false, an answer to be avoided`;
-}
-
-/** Messages with a system prompt that stands in a column of its own. */
-function afterSystem(messages: readonly ChatMessage[] | string, system: unknown): readonly ChatMessage[] | string {
-  if (typeof messages === "string" || !isText(system)) return messages;
-  const [first] = messages;
-  if (first.role !== "system") return [{ role: "system", content: system }, ...messages];
-  return first.content === system ? messages : 'a system prompt in "system" and another in the chat';
-}
-
-/** A message whose parts, which are texts, are one: templates of language models take a text. */
-function inOneText(message: TextRow): TextRow {
-  const { content } = message;
-  return Array.isArray(content) ? { ...message, content: content.map(({ text }) => text).join("") } : message;
-}
-
-/** A list of messages, or what is wrong with it. */
-function messagesOf(value: unknown, column: string): readonly ChatMessage[] | string {
-  if (!Array.isArray(value) || value.length === 0) return `no list of messages in "${column}"`;
-  for (const [i, message] of value.entries()) {
-    if (!isObject(message) || !isText(message.role)) return `no role in message ${i} of "${column}"`;
-    const { content, tool_calls: calls } = message;
-    const isContent = typeof content === "string" || Array.isArray(content);
-    if (!isContent && !Array.isArray(calls)) return `no content in message ${i} of "${column}"`;
-    const unheard = unheardIn(message);
-    if (unheard !== undefined) return `${unheard} in message ${i} of "${column}"`;
-  }
-  return value.map((message) => withoutNulls(inOneText(message)) as unknown as ChatMessage);
-}
-
-/** Descriptions of functions: a list, or the JSON of one. */
-function toolsOf(value: unknown): { readonly tools?: readonly unknown[] } | string {
-  if (value === undefined || value === null || value === "") return {};
-  let tools = value;
-  try {
-    if (typeof value === "string") tools = JSON.parse(value);
-  } catch {
-    // Said below.
-  }
-  return Array.isArray(tools) ? (tools.length === 0 ? {} : { tools }) : 'no list of functions in "tools"';
-}
-
-/** A chat to learn from, or what is wrong with it. */
-function chat(messages: readonly ChatMessage[] | string, tools: unknown, given = 0): TextExample | string {
-  if (typeof messages === "string") return messages;
-  const described = toolsOf(tools);
-  if (typeof described === "string") return described;
-  if (!messages.slice(given).some(({ role }) => role === "assistant")) return "no message of the assistant's to learn";
-  return { kind: "chat", messages, ...described, ...(given === 0 ? {} : { given }) };
-}
-
-/** Who speaks in ShareGPT's files, as chat templates call them. */
-const SPEAKERS: Readonly<Record<string, string>> = {
-  human: "user",
-  user: "user",
-  gpt: "assistant",
-  chatgpt: "assistant",
-  model: "assistant",
-  assistant: "assistant",
-  system: "system",
-  tool: "tool",
-  observation: "tool",
-  function_response: "tool",
-};
-
-/** ShareGPT's turns `{ from, value }` as messages, or what is wrong with them. */
-function turnsOf(value: unknown): readonly ChatMessage[] | string {
-  if (!Array.isArray(value) || value.length === 0) return 'no list of turns in "conversations"';
-  // Some files of that name have messages.
-  if (value.every((turn) => isObject(turn) && "role" in turn && "content" in turn)) {
-    return messagesOf(value, "conversations");
-  }
-  const messages: ChatMessage[] = [];
-  for (const [i, turn] of value.entries()) {
-    const { from, value: said } = isObject(turn) ? turn : {};
-    const role = typeof from === "string" && Object.hasOwn(SPEAKERS, from) ? SPEAKERS[from] : undefined;
-    if (role === undefined) return `turn ${i} of "conversations" from ${JSON.stringify(from) ?? "nobody"}`;
-    if (typeof said !== "string") return `no value in turn ${i} of "conversations"`;
-    const unheard = unheardIn(turn as TextRow);
-    if (unheard !== undefined) return `${unheard} in turn ${i} of "conversations"`;
-    messages.push({ role, content: said });
-  }
-  return messages;
 }
 
 /** Which answer is right: its number, its letter or label, or itself. */
@@ -233,7 +122,7 @@ const SHAPES: Readonly<Record<string, Shape>> = {
 };
 
 /** Every column that a shape has. */
-export const textColumns: readonly string[] = [
+const textColumns: readonly string[] = [
   ...new Set(Object.values(SHAPES).flatMap(({ needs, may = [] }) => [...needs.flat(), ...may])),
 ];
 
@@ -337,12 +226,4 @@ export function isTextRow(value: object): value is TextRow {
   } catch {
     return false;
   }
-}
-
-/** A chat's turns up to an answer of the assistant's, and the answer; undefined if nothing is to be learned. */
-export function lastAnswer(
-  { messages, given = 0 }: Chat,
-): readonly [before: readonly ChatMessage[], answer: ChatMessage] | undefined {
-  const last = messages.findLastIndex(({ role }, i) => role === "assistant" && i >= given);
-  return last < 0 ? undefined : [messages.slice(0, last), messages[last]];
 }

@@ -20,17 +20,10 @@ import type { Reporter } from "../trainer/observe.ts";
 import { staysOnDevice } from "../trainer/on_device.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
 import { forwardNeeds } from "../trainer/room.ts";
-import type {
-  EvaluationReport,
-  EvaluationRun,
-  Opened,
-  PreparedTask,
-  Run,
-  RunRecipe,
-  TaskKind,
-} from "../trainer/task.ts";
+import type { EvaluationReport, Opened, PreparedTask, TaskKind } from "../trainer/task.ts";
+import type { EvaluationRun, Run, RunRecipe } from "../trainer/run_settings.ts";
 import { answersPage } from "./answers.ts";
-import type { TextExample } from "./example.ts";
+import type { TextExample, TextRow } from "./example.ts";
 import { chooseAnswers } from "./likelihood.ts";
 import { holdOutTexts, openTextData, type TextData, textDataForms, textFacts } from "./open.ts";
 import { refuseStretched } from "./pack.ts";
@@ -38,7 +31,7 @@ import { encodingFor, LENGTH, type ModelTexts, prepareTexts } from "./prepare.ts
 import { promptOf } from "./encode.ts";
 import { previews } from "./preview.ts";
 import { type TextSettings, textSettings } from "./settings.ts";
-import { isTextRow, shapeReader, type TextRow } from "./shapes.ts";
+import { isTextRow, shapeReader } from "./shapes.ts";
 
 /** Examples at a time in an evaluation. */
 const EVALUATION_BATCH = 8;

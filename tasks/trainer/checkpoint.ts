@@ -202,3 +202,8 @@ export async function hasCheckpoint(path: string): Promise<boolean> {
   if (found === undefined || found.isFile) return found !== undefined;
   throw refuse(found.isSymlink ? "a link" : found.isDirectory ? "a folder" : "a device or pipe");
 }
+
+/** File of the last checkpoint inside a run's folder. */
+export const LAST = "checkpoint/last.safetensors";
+/** File of the best checkpoint inside a run's folder. */
+export const BEST = "checkpoint/best.safetensors";

@@ -8,7 +8,7 @@ import { joinMethods } from "../../adapters/spec.ts";
 import type { Layer } from "../../dsl/layer.ts";
 import { rematerialiseBlocks } from "../../dsl/rematerialise.ts";
 import type { Model } from "../../models/mod.ts";
-import type { MethodSettings, RunSettings } from "./task.ts";
+import type { MethodSettings, RunSettings } from "./run_settings.ts";
 
 /** The method that changes nothing: its runs only evaluate. */
 export const NO_METHOD = "none";

@@ -10,7 +10,8 @@ import { nvidia } from "../../dsl/engine/nvidia.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { gigabytes, roomThere } from "./room.ts";
-import type { PreparedTask, Run } from "./task.ts";
+import type { PreparedTask } from "./task.ts";
+import type { Run } from "./run_settings.ts";
 
 /** Name of the rows among a batch's tensors. */
 export const ROWS = "rows";

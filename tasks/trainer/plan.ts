@@ -15,11 +15,11 @@ import { engineInUse } from "../../dsl/engine/mod.ts";
 import { engineKind, keptForms } from "../../dsl/engine/kinds.ts";
 import { formsOf } from "../../models/checkpoint/load.ts";
 import type { Model } from "../../models/mod.ts";
-import type { Kept } from "./needs.ts";
+import type { BatchSize, Kept } from "./needs.ts";
 import { drawingObjective, DRAWS } from "./draws.ts";
 import { underRun } from "./method.ts";
 import { trainStep } from "./step.ts";
-import type { BatchSize, TaskKind } from "./task.ts";
+import type { TaskKind } from "./task.ts";
 
 /** Settings of a plan. */
 export interface TrainingPlanOptions extends BatchSize, Pick<PlanOptions, "backend" | "precision" | "forms"> {

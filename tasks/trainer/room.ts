@@ -15,9 +15,9 @@ import { isGranted } from "../../dsl/permission.ts";
 import { type Path, sizeOf } from "../../dsl/tree.ts";
 import { formsOf, heldForms, type Holding } from "../../models/checkpoint/load.ts";
 import type { Model } from "../../models/mod.ts";
-import type { Kept, Needs } from "./needs.ts";
+import type { BatchSize, Kept, Needs } from "./needs.ts";
 import { planForward, planLoading } from "./plan.ts";
-import type { BatchSize, TaskKind } from "./task.ts";
+import type { TaskKind } from "./task.ts";
 
 /** Where a container's bound is written, of the newer and the older kind. */
 const BOUNDS = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];

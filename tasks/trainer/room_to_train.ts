@@ -23,7 +23,8 @@ import {
   roomUnder,
   type Smaller,
 } from "./room.ts";
-import type { PreparedTask, Run, TaskKind } from "./task.ts";
+import type { PreparedTask, TaskKind } from "./task.ts";
+import type { Run } from "./run_settings.ts";
 
 /** What a run keeps frozen weights as; tasks that do not keep them in other forms have float32. */
 function holdingOf({ compact }: TaskKind, { precision, quantise }: Holding): Holding {

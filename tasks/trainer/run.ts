@@ -27,7 +27,7 @@ import { holdThreads } from "../data/threads.ts";
 import { openEvents } from "../report/events.ts";
 import type { DataFacts } from "../data/record.ts";
 import { softwareVersions } from "../report/versions.ts";
-import { type Identity, loadCheckpoint } from "./checkpoint.ts";
+import { BEST, type Identity, loadCheckpoint } from "./checkpoint.ts";
 import { originsOf } from "./decay.ts";
 import { drawingTask } from "./draws.ts";
 import { type LrFactors, lrFactorsOf } from "./lr_factor.ts";
@@ -44,8 +44,10 @@ import type { TrainedModel } from "./prediction.ts";
 import { rowsTask } from "./on_device.ts";
 import { free, stepHalves, trainStep } from "./step.ts";
 import { adapterDigest, startFrom } from "./start.ts";
-import type { ParametersOf, PreparedTask, Run, RunResult, RunSurroundings, TaskKind } from "./task.ts";
-import { BEST, train, type TrainResult } from "./train.ts";
+import type { ParametersOf, PreparedTask, RunResult, RunSurroundings, TaskKind } from "./task.ts";
+import type { Run } from "./run_settings.ts";
+import { train } from "./train.ts";
+import type { TrainResult } from "./training.ts";
 
 /** Steps in all: as given, or epochs times the batches of an epoch. */
 function totalSteps({ adapter, steps, epochs = 1, batchSize, limit = Infinity }: Run, examples: number): number {

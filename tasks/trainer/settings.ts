@@ -22,7 +22,8 @@ import {
   type SettingsOf,
   text,
 } from "./setting.ts";
-import type { MethodSettings, Run, RunSettings, TaskKind } from "./task.ts";
+import type { TaskKind } from "./task.ts";
+import type { MethodSettings, Run, RunSettings } from "./run_settings.ts";
 
 /** The method and where it goes. */
 export const methodSettings: SettingsOf<MethodSettings> = {

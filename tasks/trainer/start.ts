@@ -17,7 +17,7 @@ import type { Params } from "../../dsl/tree.ts";
 import { type Model, openCheckpoint } from "../../models/mod.ts";
 import { adapterFolder } from "../place.ts";
 import { methodOn, NO_METHOD } from "./method.ts";
-import type { MethodSettings, Run } from "./task.ts";
+import type { MethodSettings, Run } from "./run_settings.ts";
 
 function refuse(from: string, found: string, allowed: string): OneloraError {
   return new OneloraError({ attempted: `starting from ${from}`, found, allowed }, { exitCode: 2 });

@@ -6,7 +6,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { toQ8Blocks } from "../../dsl/blocks.ts";
+import { toQ8Blocks } from "../../dsl/block_conversion.ts";
 import { storedForm } from "../../dsl/engine/stored.ts";
 import { held, heldQuantised, widened } from "../../dsl/hold.ts";
 import { mapTree, type Params, startResident, useBackend } from "../../dsl/mod.ts";

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { fileOf } from "../../dsl/files/path.ts";
-import { type BlockForm, BLOCKS, fromBlocks, toQ8Blocks } from "../../dsl/blocks.ts";
+import { type BlockForm, BLOCKS } from "../../dsl/blocks.ts";
+import { fromBlocks, toQ8Blocks } from "../../dsl/block_conversion.ts";
 import { compile } from "../../dsl/compile/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { heldQuantised, widened } from "../../dsl/hold.ts";

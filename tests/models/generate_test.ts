@@ -15,9 +15,9 @@ import {
 } from "../../models/mod.ts";
 import { storedForm } from "../../dsl/engine/stored.ts";
 import { openDecoder } from "../../models/llama/decoder.ts";
-import { decode, sampleToken } from "../../models/llama/generate.ts";
+import { sampleToken } from "../../models/llama/generate.ts";
 import { available } from "../support/available.ts";
-import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
+import { fixture, withoutLeaks } from "../support/compare.ts";
 
 const folder = (name: string) => fileOf(new URL(`../fixtures/${name}`, import.meta.url));
 
@@ -100,30 +100,6 @@ Deno.test("a text's numbers are its own on wasm, however much room there is and 
     }
     decoder.dispose();
     tf.dispose(params as Record<string, tf.Tensor>);
-  });
-});
-
-Deno.test("reading in pieces gives the same logits as reading at once", async () => {
-  await useBackend("cpu");
-  await withoutLeaks(async () => {
-    const { layer, params } = await open("llama-grouped");
-    const { input_ids: ids, attention_mask: mask } = await fixture(`${folder("llama-grouped")}/expected.safetensors`);
-    const piece = (tensor: tf.Tensor, from: number, to: number) => tf.slice(tensor, [0, from], [-1, to - from]);
-    const step = decode(layer, params);
-    let cache: Params = {};
-    for (const [from, to] of [[0, 4], [4, 5], [5, 9]]) {
-      const decoded = step(cache, piece(ids, from, to), piece(mask, 0, to));
-      const whole = step({}, piece(ids, 0, to), piece(mask, 0, to));
-      assertClose(decoded.logits, whole.logits, 1e-5, `logits after ${to}`);
-      assertEquals(
-        Object.keys(decoded.cache).sort(),
-        [0, 1].flatMap((i) => {
-          return ["key", "value"].map((each) => `model.layers.${i}.self_attn.${each}`);
-        }),
-      );
-      assertEquals(decoded.cache["model.layers.0.self_attn.key"].shape, [4, 2, to, 6]);
-      cache = decoded.cache;
-    }
   });
 });
 

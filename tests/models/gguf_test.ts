@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { fileOf } from "../../dsl/files/path.ts";
-import { toQ8Blocks } from "../../dsl/blocks.ts";
+import { toQ8Blocks } from "../../dsl/block_conversion.ts";
 import { storedForm } from "../../dsl/engine/stored.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { key, type Params, useBackend } from "../../dsl/mod.ts";

@@ -11,7 +11,7 @@ import type { Ranks } from "../../dsl/ranks.ts";
 import { train, trainStep } from "../../tasks/mod.ts";
 import { partSpans, type TaskBatch } from "../../tasks/trainer/parts.ts";
 import { stepHalves } from "../../tasks/trainer/step.ts";
-import type { TrainingTask } from "../../tasks/trainer/train.ts";
+import type { TrainingTask } from "../../tasks/trainer/training.ts";
 import { available } from "../support/available.ts";
 import { withoutLeaks } from "../support/compare.ts";
 import { ranksInMemory } from "../support/ranks.ts";

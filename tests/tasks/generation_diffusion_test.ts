@@ -17,7 +17,13 @@ import {
 import { dit, ditPresets } from "../../models/mod.ts";
 import { diffusionLoss, drawNoise, drawSteps, dropLabels, qSample } from "../../tasks/generation/diffusion.ts";
 import { guided, keyedNoise, sampleImages } from "../../tasks/generation/sampling.ts";
-import { type DiffusionCoefficients, diffusionCoefficients, diffusionSchedule, linearBetas, respaced } from "../../tasks/generation/schedule.ts";
+import {
+  type DiffusionCoefficients,
+  diffusionCoefficients,
+  diffusionSchedule,
+  linearBetas,
+  respaced,
+} from "../../tasks/generation/schedule.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 import schedules from "../fixtures/diffusion/schedules.json" with { type: "json" };
 

@@ -4,7 +4,13 @@ import { apply, fold, init, key, OneloraError, openSafetensors, useBackend } fro
 import { autoencoderKl, autoencoderPresets } from "../../models/mod.ts";
 import type { ImageDataset } from "../../tasks/data/dataset.ts";
 import { stream } from "../../tasks/data/stream.ts";
-import { cachedLatents, encodeLatents, type EncodeOptions, latentKey, openLatents } from "../../tasks/generation/latents.ts";
+import {
+  cachedLatents,
+  encodeLatents,
+  type EncodeOptions,
+  latentKey,
+  openLatents,
+} from "../../tasks/generation/latents.ts";
 import { generationTransform } from "../../tasks/generation/preprocess.ts";
 
 const folder = await Deno.makeTempDir();

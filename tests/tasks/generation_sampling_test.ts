@@ -2,7 +2,14 @@ import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/as
 import * as tf from "@tensorflow/tfjs-core";
 import { fileOf } from "../../dsl/files/path.ts";
 import { compile, key, OneloraError, useBackend } from "../../dsl/mod.ts";
-import { type Denoiser, guided, type ImageSamplingOptions, keyedNoise, type NoiseSource, sampleImages } from "../../tasks/generation/sampling.ts";
+import {
+  type Denoiser,
+  guided,
+  type ImageSamplingOptions,
+  keyedNoise,
+  type NoiseSource,
+  sampleImages,
+} from "../../tasks/generation/sampling.ts";
 import { diffusionSchedule, linearBetas, respaced } from "../../tasks/generation/schedule.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
 

@@ -1,6 +1,10 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
-import { classificationMetrics, startClassification, updateClassification } from "../../tasks/metrics/classification.ts";
+import {
+  classificationMetrics,
+  startClassification,
+  updateClassification,
+} from "../../tasks/metrics/classification.ts";
 import fixture from "../fixtures/metrics.json" with { type: "json" };
 
 const { classes, expected } = fixture;

@@ -1,7 +1,11 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { OneloraError } from "../../dsl/error.ts";
 import { answersReport } from "../../tasks/reasoning/report.ts";
-import { classificationMetrics, startClassification, updateClassification } from "../../tasks/metrics/classification.ts";
+import {
+  classificationMetrics,
+  startClassification,
+  updateClassification,
+} from "../../tasks/metrics/classification.ts";
 import { calibrationChart } from "../../tasks/report/calibration.ts";
 import { svgFile } from "../../tasks/report/chart.ts";
 import { writePicture } from "../../tasks/report/folder.ts";

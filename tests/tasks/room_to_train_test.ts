@@ -7,7 +7,8 @@ import { methodOn } from "../../tasks/trainer/method.ts";
 import { forwardNeeds, roomThere } from "../../tasks/trainer/room.ts";
 import { requireRoomToTrain } from "../../tasks/trainer/room_to_train.ts";
 import { planForward, planSteps } from "../../tasks/trainer/plan.ts";
-import type { PreparedTask, Run } from "../../tasks/trainer/task.ts";
+import type { PreparedTask } from "../../tasks/trainer/task.ts";
+import type { Run } from "../../tasks/trainer/run_settings.ts";
 
 await useBackend("wasm");
 

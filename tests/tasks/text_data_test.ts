@@ -4,10 +4,10 @@ import { OneloraError } from "../../dsl/mod.ts";
 import { type ChatMessage, openChatTemplate, openTokenizer } from "../../models/mod.ts";
 import { IGNORED_LABEL } from "../../tasks/reasoning/encode.ts";
 import { encodeText, type TextEncoding } from "../../tasks/text/encode.ts";
-import type { TextExample } from "../../tasks/text/example.ts";
+import type { TextExample, TextRow } from "../../tasks/text/example.ts";
 import { openTextData } from "../../tasks/text/open.ts";
 import { previewOf } from "../../tasks/text/preview.ts";
-import { shapeReader, type TextRow } from "../../tasks/text/shapes.ts";
+import { shapeReader } from "../../tasks/text/shapes.ts";
 import { withFolder } from "../support/data_folder.ts";
 
 const fixtures = fileOf(new URL("../fixtures/texts", import.meta.url));

@@ -6,7 +6,7 @@
  * @module
  */
 import { ELEMENT, type GraphBuilder } from "../../engine/tensorflow_graph/graph.ts";
-import { readersOf } from "../passes.ts";
+import { readersOf } from "../uses.ts";
 import type { Program, ValueId } from "../program.ts";
 import { sizeOf } from "../../tree.ts";
 import { type Cluster, isElementwise } from "./clusters.ts";

@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { makersOf, readersOf, removeDead, sourcesOf } from "../passes.ts";
+import { removeDead } from "../passes.ts";
+import { makersOf, readersOf, sourcesOf } from "../uses.ts";
 import { type Call, isAlias, type Program, reshapeCall, type ValueId, type ValueType } from "../program.ts";
 import { isElementwise } from "./clusters.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { makersOf, sourcesOf } from "../passes.ts";
+import { makersOf, sourcesOf } from "../uses.ts";
 import { type Call, isAlias, type Program, reshapeCall, type ValueId } from "../program.ts";
 
 /** The axes of a reduction, counted from the front. */

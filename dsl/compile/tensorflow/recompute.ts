@@ -6,7 +6,7 @@
  * @module
  */
 import { sizeOf } from "../../tree.ts";
-import { placesOf, sourcesOf, usesOf } from "../passes.ts";
+import { placesOf, sourcesOf, usesOf } from "../uses.ts";
 import { bytesOf, type Call, isAlias, planMemory, type Program, segmentsOf, type ValueId } from "../program.ts";
 import { isElementwise } from "./clusters.ts";
 

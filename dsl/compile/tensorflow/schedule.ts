@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { placesOf } from "../passes.ts";
+import { placesOf } from "../uses.ts";
 import { isAlias, type Program, segmentsOf, type ValueId } from "../program.ts";
 import type { Cluster } from "./clusters.ts";
 

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { biasedProducts, readersOf } from "../passes.ts";
+import { biasedProducts } from "../passes.ts";
+import { readersOf } from "../uses.ts";
 import { type Call, type Program, segmentsOf } from "../program.ts";
 import { isFusible } from "./clusters.ts";
 

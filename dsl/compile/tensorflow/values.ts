@@ -5,7 +5,7 @@
  * @module
  */
 import { sizeOf } from "../../tree.ts";
-import { placesOf, sourcesOf, usesOf } from "../passes.ts";
+import { placesOf, sourcesOf, usesOf } from "../uses.ts";
 import { type Call, isAlias, type Program, segmentsOf, type ValueId } from "../program.ts";
 import { isElementwise } from "./clusters.ts";
 import { type Again, computedAgain, inRegionOf, LEAST_GAP } from "./recompute.ts";

@@ -6,7 +6,8 @@
  * @module
  */
 import { sizeOf } from "../../tree.ts";
-import { isJoining, removeDead, sourcesOf, vectorsIn } from "../passes.ts";
+import { isJoining, removeDead } from "../passes.ts";
+import { sourcesOf, vectorsIn } from "../uses.ts";
 import type { ValueId } from "../program.ts";
 import type { StepProgram } from "./step_program.ts";
 

@@ -5,13 +5,13 @@
  */
 import { ELEMENT } from "../../engine/tensorflow_graph/graph.ts";
 import { sizeOf } from "../../tree.ts";
-import { makersOf, sourcesOf, usesOf } from "../passes.ts";
+import { makersOf, sourcesOf, usesOf } from "../uses.ts";
 import { isElementwise, isFusible } from "./clusters.ts";
 import { type Call, isAlias, type Program, type ValueId } from "../program.ts";
 import { type NodeSink, outputsOf } from "./function_builder.ts";
 import { isMoving } from "./half.ts";
 import { LEAST_GAP } from "./recompute.ts";
-import { emitter, type Source } from "./lower.ts";
+import { emitter, type Source } from "./emitter.ts";
 import { INT32, type Operand, T } from "./lowering.ts";
 import { schedule } from "./schedule.ts";
 

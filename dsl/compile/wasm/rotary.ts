@@ -4,7 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { makersOf, readersOf } from "../passes.ts";
+import { makersOf, readersOf } from "../uses.ts";
 import type { Call, Program } from "../program.ts";
 
 /** Whether a call exchanges the two axes in the middle of four. */

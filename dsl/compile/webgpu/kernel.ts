@@ -51,7 +51,7 @@ export const softwareTarget: Target = { lanes: 1, sharesTiles: false };
 export const cardTarget: Target = { lanes: 64, sharesTiles: true };
 
 /** Threads of a group of those kernels whose threads do not share anything. */
-export const GROUP = 64;
+const GROUP = 64;
 
 /** Most groups along an axis: what every device of WebGPU takes. */
 export const MOST_GROUPS = 65535;

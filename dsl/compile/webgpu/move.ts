@@ -45,7 +45,7 @@ function joinedAxes(axes: readonly Axis[]): readonly Axis[] {
  * @param to Where they go
  * @param lowering The program
  */
-export function move(shape: readonly number[], from: Places, to: Places, { types, rootOf }: Lowering): GpuKernel {
+function move(shape: readonly number[], from: Places, to: Places, { types, rootOf }: Lowering): GpuKernel {
   const axes = joinedAxes(shape.map((length, axis) => [length, from.steps[axis], to.steps[axis]]));
   const [length, ...last] = axes[axes.length - 1];
   const isRun = last.every((step) => step === 1) && length % 4 === 0 &&

@@ -8,16 +8,8 @@ import { nvidia } from "../nvidia.ts";
 import { takeCard } from "../tensorflow_environment.ts";
 import { addPairs, alone, gatherValues, type Ranks, shareWith, together } from "../../ranks.ts";
 import { immediate } from "../../turn.ts";
-import {
-  findMpi,
-  type Mpi,
-  MPI_FOLDER,
-  type MpiKind,
-  type MpiLibrary,
-  openMpi,
-  type Request,
-  variable,
-} from "./library.ts";
+import { type Mpi, openMpi, type Request } from "./library.ts";
+import { findMpi, MPI_FOLDER, type MpiKind, type MpiLibrary, variable } from "./find.ts";
 import type { Watch, Word } from "./watch.ts";
 
 /** How this process was started, as the launcher's variables say. */

@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { type MpiKind, openMpi, type Request } from "./library.ts";
+import { openMpi, type Request } from "./library.ts";
+import type { MpiKind } from "./find.ts";
 
 /** What the thread is to watch. */
 export interface Watch {

@@ -4,7 +4,8 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { blockForms, fromBlocks, isBlockForm } from "../../blocks.ts";
+import { blockForms, isBlockForm } from "../../blocks.ts";
+import { fromBlocks } from "../../block_conversion.ts";
 import { quantisations } from "../../quantise.ts";
 import { markStored, type StoredForm } from "../stored.ts";
 import { isOnGpu, tensorflowModule } from "../tensorflow.ts";

@@ -172,7 +172,7 @@ function writeStep(maths: Maths, step: FormulaStep, args: readonly number[]): nu
  * @param variant Whether there is a fused multiply-add
  * @param isShared Whether the memory is shared
  */
-export function compileFormula(formula: Formula, variant: Variant, isShared: boolean): Uint8Array<ArrayBuffer> {
+function compileFormula(formula: Formula, variant: Variant, isShared: boolean): Uint8Array<ArrayBuffer> {
   const { lengths, inputs, steps, outputs } = formula;
   const [outer, inner] = [lengths.slice(0, -1), lengths[lengths.length - 1]];
   const count = inputs.length + outputs.length;

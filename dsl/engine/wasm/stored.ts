@@ -6,7 +6,8 @@
  */
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
-import { isBlockForm, requireBlocks } from "../../blocks.ts";
+import { isBlockForm } from "../../blocks.ts";
+import { requireBlocks } from "../../block_conversion.ts";
 import { dequantised } from "../../quantise.ts";
 import { toFloat32 } from "../../safetensors/dtype.ts";
 import { isHalfForm, markStored, type StoredForm, storedForm } from "../stored.ts";

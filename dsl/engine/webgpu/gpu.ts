@@ -12,9 +12,6 @@ interface Inside {
   readonly commandEncoder: unknown;
 }
 
-/** Usage of tfjs's buffers. */
-export const tensorUsage = (): number => GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-
 /** A device and what was asked of it so far. */
 export class Gpu {
   readonly #pipelines = new Map<string, GPUComputePipeline>();

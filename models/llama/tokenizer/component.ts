@@ -12,7 +12,7 @@ import type { Json } from "../../config.ts";
 export const SPACE = "\\p{White_Space}";
 
 /** Where parts are written. */
-export const FILE = "tokenizer.json";
+const FILE = "tokenizer.json";
 
 /** The error for a part that cannot be used. */
 export function wrongPart(place: string, found: unknown, allowed: string): OneloraError {

@@ -51,7 +51,7 @@ export function isTakenBy(adapter: string, setting: string): boolean {
  * @param place Its sweep's folder and settings
  * @param begun Whether its run has been begun before
  */
-export function trainArguments(
+function trainArguments(
   { name, adapter, target, rate, seed, testing }: Cell,
   { folder, settings }: Pick<Place, "folder" | "settings">,
   begun: boolean,

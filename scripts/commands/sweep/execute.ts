@@ -27,7 +27,7 @@ function named({ method, rate, seed }: Cell): string {
 }
 
 /** A result in a line. */
-export function resultLine(result: CellResult): string {
+function resultLine(result: CellResult): string {
   if (result.state !== "finished") return `${named(result.cell)}  failed: ${"why" in result ? result.why : ""}`;
   const { metrics, deciding: { metric }, stepSeconds, peakRssBytes, seconds, untested } = result.summary;
   const { title, factor } = unitOf(metric);

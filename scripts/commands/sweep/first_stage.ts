@@ -57,7 +57,7 @@ export function withRecipe(settings: Settings): Settings {
 }
 
 /** The first stage's run as a cell. */
-export function firstCell({ data, rate }: Pick<FirstStage, "data" | "rate">): Cell {
+function firstCell({ data, rate }: Pick<FirstStage, "data" | "rate">): Cell {
   return { name: `first/${slug(data)}/run`, method: "all", adapter: "all", rate, seed: 0 };
 }
 

@@ -75,7 +75,7 @@ async function evaluateRun(run: string, signal: AbortSignal): Promise<void> {
  * @param signal Ends it
  * @returns The picture; undefined where there is nothing to draw
  */
-export async function figure11(outcome: Outcome, signal: AbortSignal): Promise<string | undefined> {
+async function figure11(outcome: Outcome, signal: AbortSignal): Promise<string | undefined> {
   const { folder, runs: place, results } = outcome;
   const isClassifying = results.some((result) =>
     result.state === "finished" && taskKind(result.summary.task).chart !== undefined

@@ -5,7 +5,7 @@
  */
 
 /** Bytes that a buffer assignment adds up to: `Total bytes used: 123 (0.1KiB)`, or the sum of its allocations. */
-export function assignedBytes(text: string): number | undefined {
+function assignedBytes(text: string): number | undefined {
   const total = /Total bytes used: (\d+)/i.exec(text) ?? /total bytes\s*[:=]\s*(\d+)/i.exec(text);
   if (total !== null) return Number(total[1]);
   const sizes = [...text.matchAll(/^allocation \d+: .*?size (\d+)/gm)].map(([, size]) => Number(size));

@@ -3,111 +3,26 @@
  * keeps nothing in registers over a loop's turns that it is not told to.
  *
  * No number of the matrix is ever in memory as float32. A vector of four whole numbers is masked out of the bytes where they
- * lie, which leaves them times a power of two that x was divided by beforehand (dsl/engine/wasm/assembly/prepare.ts), and is
- * multiplied and added up; a scale multiplies the sum of what it is the scale of.
+ * lie, which leaves them times a power of two that x was divided by beforehand (`prepareRow`, dsl/engine/wasm/assembly/blocks.ts),
+ * and is multiplied and added up; a scale multiplies the sum of what it is the scale of.
  *
  * @module
  */
-
-/** Rows of the matrix. */
-const four = [0, 1, 2, 3];
-
-/** What a function is written for. */
-interface Target {
-  /** Whether there is a fused multiply-add. */
-  readonly fused: boolean;
-  /** Rows of x: 0, or 0 and 1. */
-  readonly texts: readonly number[];
-}
-
-type Lines = readonly string[];
-
-/** Sources of what is done with a block. */
-interface Body {
-  /** Bytes of a block of the matrix. */
-  readonly bytes: number;
-  /** Bytes of what was prepared of x for it. */
-  readonly prepared: number;
-  readonly lines: (target: Target) => Lines;
-}
-
-function add({ fused }: Target, a: string, b: string, sum: string): string {
-  return fused
-    ? `${sum} = f32x4.relaxed_madd(${a}, ${b}, ${sum});`
-    : `${sum} = f32x4.add(f32x4.mul(${a}, ${b}), ${sum});`;
-}
-
-/** Sums of a group begin at what x has there, or at nothing. */
-function begin({ texts }: Target, at?: number): Lines {
-  return texts.flatMap((k) =>
-    four.map((r) => `t${k}${r} = ${at === undefined ? "f32x4.splat(0)" : `v128.load(x${k}, ${at})`};`)
-  );
-}
-
-/** Four whole numbers of each row times four of x. */
-function products(target: Target, at: number, of: (row: number) => string): Lines {
-  return [
-    ...target.texts.map((k) => `a${k} = v128.load(x${k}, ${at});`),
-    ...four.flatMap((r) => [
-      `q = f32x4.convert_i32x4_s(${of(r)});`,
-      ...target.texts.map((k) => add(target, `a${k}`, "q", `t${k}${r}`)),
-    ]),
-  ];
-}
-
-/** Sums of a group times its scale. */
-function finish(target: Target, scale: (row: number) => string): Lines {
-  return four.flatMap((
-    r,
-  ) => [`q = ${scale(r)};`, ...target.texts.map((k) => add(target, `t${k}${r}`, "q", `s${k}${r}`))]);
-}
-
-/** Four numbers of x times one of each row. */
-function plus(target: Target, at: number, of: (row: number) => string): Lines {
-  return [
-    ...target.texts.map((k) => `a${k} = v128.load(x${k}, ${at});`),
-    ...four.flatMap((r) => [`q = ${of(r)};`, ...target.texts.map((k) => add(target, `a${k}`, "q", `s${k}${r}`))]),
-  ];
-}
-
-/** One of four lanes in all of them. */
-function lane(vector: string): (row: number) => string {
-  return (r) => `v128.shuffle<f32>(${vector}, ${vector}, ${r}, ${r}, ${r}, ${r})`;
-}
-
-/** Halves of the four rows' blocks as float32. */
-function halves(to: string, at: number): Lines {
-  return [
-    "q = i32x4.splat(0);",
-    ...four.map((r) => `q = v128.load_lane<i16>(m${r}, q, ${r}, ${at});`),
-    `${to} = anyHalves(i32x4.extend_low_i16x8_s(q));`,
-  ];
-}
-
-/** Sixteen bytes of each row. */
-function load(to: string, at: number, from = "m"): Lines {
-  return four.map((r) => `${to}${r} = v128.load(${from}${r}, ${at});`);
-}
-
-/** Locals that move on by so many bytes. */
-type Moves = Readonly<Record<string, number>>;
-
-/** Lines that are gone through some times, with pointers that move on in between, and are back where they were behind it. */
-function repeated({ texts }: Target, times: number, lines: Lines, x: number, rows: Moves, others: Lines): Lines {
-  const moved = (sign: string, by: (bytes: number) => number) => [
-    ...texts.map((k) => `x${k} ${sign}= ${by(x)};`),
-    ...Object.entries(rows).flatMap(([name, bytes]) => four.map((r) => `${name}${r} ${sign}= ${by(bytes)};`)),
-  ];
-  return [
-    "scales = block + SCALES;",
-    `for (let i = 0; i < ${times}; i++) {`,
-    ...lines,
-    ...moved("+", (bytes) => bytes),
-    ...others,
-    "}",
-    ...moved("-", (bytes) => bytes * times),
-  ];
-}
+import {
+  add,
+  begin,
+  type Body,
+  finish,
+  four,
+  halves,
+  lane,
+  type Lines,
+  load,
+  plus,
+  products,
+  repeated,
+  type Target,
+} from "./block_lines.ts";
 
 /** Numbers of four bits: the low ones of sixteen bytes, or the high ones. */
 function nibbles(target: Target, from: string, at: number, isHigh: boolean): Lines {
