@@ -80,7 +80,7 @@ function keptApart(model: AnyLayer, params: Params, changed: ReadonlySet<Path>):
  *
  * @param model The adapted model
  * @param params Its parameters
- * @param onMerged Called with the path of each linear layer's weight when it is merged
+ * @param onMerged Called with the path of each linear layer's weight that another takes the place of, when it is merged
  *
  * @example
  * ```ts
@@ -105,7 +105,8 @@ export function mergeParams(model: AnyLayer, params: Params, onMerged?: (weight:
   const folded = new Map(
     adaptedLayers(model).map(([path, layer]) => {
       const merged = foldLinear(path, layer, params);
-      onMerged?.(join(path, "weight"));
+      // Biases alone leave the weight as it is.
+      if (merged.weight !== paramsAt(path, layer, params)("weight")) onMerged?.(join(path, "weight"));
       return [path, merged];
     }),
   );

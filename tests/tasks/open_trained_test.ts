@@ -5,6 +5,7 @@ import { saveAdapter } from "../../adapters/mod.ts";
 import { apply, isTrainable, key, OneloraError, useBackend } from "../../dsl/mod.ts";
 import { loadParams, openModel, saveModel } from "../../models/mod.ts";
 import { mergeOpened, openAdapted, openTrained } from "../../tasks/mod.ts";
+import { mergeAway } from "../../tasks/open.ts";
 import { assertClose, fixture } from "../support/compare.ts";
 import { withFolder } from "../support/data_folder.ts";
 
@@ -50,7 +51,11 @@ async function logitsOf({ model, layer, params }: Parameters<typeof mergeOpened>
   return logits;
 }
 
-for (const adapter of ["1lora+norms", "1lora-random", "dora", "vera", "mora6", "difffit", "bitfit+scale"]) {
+const updates = ["1lora+norms", "1lora-random", "dora", "vera", "mora6", "difffit"];
+/** These leave some weights as they are, or all. */
+const parts = ["bitfit", "bitfit+scale", "norms", "all"];
+
+for (const adapter of [...updates, ...parts]) {
   Deno.test(`${adapter}: an opened adapter computes what was saved, and so does the merged folder`, () =>
     inFolder(async (folder) => {
       const expected = await saved(vit, adapter, `${folder}/adapter`, pets);
@@ -64,7 +69,12 @@ for (const adapter of ["1lora+norms", "1lora-random", "dora", "vera", "mora6", "
       assertEquals([plain.model.labels, plain.initialised], [pets, []]);
       const again = await logitsOf(plain);
       assertClose(again, expected, 1e-5, "merged");
-      tf.dispose([expected, found, again, opened.params, merged.params, plain.params] as tf.TensorContainer[]);
+      tf.dispose([plain.params, merged.params, opened.params] as tf.TensorContainer[]);
+
+      const away = await mergeAway(await openTrained(vit, { adapter: `${folder}/adapter`, key: key(9) }));
+      const once = await logitsOf({ ...away, layer: away.model.layer, initialised: [] });
+      assertClose(once, expected, 1e-5, "merged as its parts give way");
+      tf.dispose([expected, found, again, once, away.params] as tf.TensorContainer[]);
     }));
 }
 
