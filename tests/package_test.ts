@@ -114,7 +114,7 @@ Deno.test("tasks never prompt, are described, and are not given all permissions"
     assertMatch(
       command,
       new RegExp(
-        `^(GLIBC_TUNABLES=\\S+ )?deno run --quiet --no-prompt (--unstable-npm-lazy-caching --lock=on_demand.lock )?--frozen -P=[a-z]+ (--allow-net=\\S+ \\$ONELORA_NET )?(--allow-ffi=\\S+ )?scripts/(commands|tools)/${
+        `^(GLIBC_TUNABLES=\\S+ )?deno run --quiet --no-prompt (--unstable-npm-lazy-caching --lock=on_demand.lock )?--frozen -P=[a-z]+ (--allow-net=\\S+ \\$ONELORA_NET )?(--allow-ffi=\\S+ )?(--allow-run="\\$\\(deno eval -p 'Deno.execPath\\(\\)'\\)" )?scripts/(commands|tools)/${
           name === "test" ? "run_tests" : name
         }\\.ts$`,
       ),

@@ -57,9 +57,13 @@ export function permissionArguments(set: string): readonly string[] {
 /** A task's name. */
 export type TaskName = keyof typeof manifest.tasks;
 
+/** How a task names the deno that runs it: the one on the path may be none, or (by npm on Windows) no program. */
+export const SELF = ` --allow-run="$(deno eval -p 'Deno.execPath()')"`;
+
 /** The words of a task's command in deno.json, with the environment's variables in them as its shell has them. */
 function wordsOf(task: TaskName): readonly string[] {
-  return manifest.tasks[task].command.split(" ").map((word) =>
+  // What may be started is as the task's permission set has it.
+  return manifest.tasks[task].command.replace(SELF, "").split(" ").map((word) =>
     word.replace(/\$(\w+)/g, (_, name) => Deno.env.get(name) ?? "")
   ).filter((word) => word !== "");
 }

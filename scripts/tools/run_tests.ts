@@ -5,6 +5,7 @@
  * @module
  */
 
+import manifest from "../../deno.json" with { type: "json" };
 import { denoCommand } from "../cli/deno.ts";
 
 const encoder = new TextEncoder();
@@ -53,8 +54,10 @@ interface Result {
 
 /** Runs `deno test` with these arguments; its output is shown as it comes, or whole at the end. */
 async function run(args: readonly string[], live = true): Promise<Result> {
-  const child = new Deno.Command(await denoCommand(), {
-    args: ["test", "-P", ...locked, ...args],
+  const deno = await denoCommand();
+  const starts = [deno, ...manifest.permissions.test.run.filter((each) => each !== "deno")];
+  const child = new Deno.Command(deno, {
+    args: ["test", "-P", `--allow-run=${starts.join(",")}`, ...locked, ...args],
     stdout: "piped",
     stderr: live ? "inherit" : "piped",
     ...(Deno.stdout.isTerminal() ? { env: { FORCE_COLOR: "1" } } : {}),

@@ -4,7 +4,7 @@
  * @module
  */
 import { assert } from "@std/assert";
-import { denoCommand } from "../../scripts/cli/deno.ts";
+import { denoCommand, SELF } from "../../scripts/cli/deno.ts";
 
 const root = new URL("../../", import.meta.url);
 const { tasks }: { readonly tasks: Readonly<Record<string, { readonly command: string }>> } = JSON.parse(
@@ -38,9 +38,10 @@ export interface Running {
  * @param args Its arguments; backslashes and spaces stay as they are
  */
 export function spawn(task: string, stdin: "null" | "piped", args: readonly string[]): Deno.ChildProcess {
-  const words = tasks[task].command.split(" ").map((word) =>
-    word.replace(/\$(\w+)/g, (_, name) => Deno.env.get(name) ?? "")
-  ).filter((word) => word !== "");
+  const [before, after] = tasks[task].command.split(SELF).map((part: string) =>
+    part.split(" ").map((word) => word.replace(/\$(\w+)/g, (_, name) => Deno.env.get(name) ?? "")).filter(Boolean)
+  );
+  const words = after === undefined ? before : [...before, `--allow-run=${deno}`, ...after];
   const at = words.indexOf("deno");
   // What stands before sets variables that change nothing but speed.
   assert(at >= 0 && words.slice(0, at).every((word: string) => word.includes("=")), `${task} runs ${words[0]}`);

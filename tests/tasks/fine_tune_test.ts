@@ -8,6 +8,7 @@ import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { fineTune, load, taskKind } from "../../tasks/mod.ts";
 import { linesOf, output, smallCifar } from "../support/command.ts";
 import { withoutLeaks } from "../support/compare.ts";
+import { denoCommand } from "../../scripts/cli/deno.ts";
 
 const folder = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
@@ -61,7 +62,11 @@ async function program<Result>(
   const path = `${await Deno.makeTempDir({ dir: "runs/tests" })}/${name}.ts`;
   await Deno.writeTextFile(path, text.trimStart());
   try {
-    const { code, stderr } = await new Deno.Command("deno", { args: ["check", path], stdout: "null", stderr: "piped" })
+    const { code, stderr } = await new Deno.Command(await denoCommand(), {
+      args: ["check", path],
+      stdout: "null",
+      stderr: "piped",
+    })
       .output();
     assertEquals(code, 0, new TextDecoder().decode(stderr));
     return (await import(new URL(`../../${path}`, import.meta.url).href)).program;
