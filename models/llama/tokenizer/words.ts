@@ -83,14 +83,48 @@ function withoutUnknown(piece: string): never {
   );
 }
 
+/**
+ * Encodes without a token for the unknown: characters that no token begins with are left out before anything is merged, so
+ * that their neighbours may be. The last character has what words end in; where it is left out, no other has.
+ */
+function withoutStrangers(
+  json: Json,
+  vocabulary: ReadonlyMap<string, number>,
+  encoding: (settings: Json) => WordModel["encode"],
+): WordModel["encode"] {
+  const suffix = typeof json.end_of_word_suffix === "string" ? json.end_of_word_suffix : "";
+  const fallsBack = json.byte_fallback === true;
+  const isKnown = (text: string) => vocabulary.has(text) || (fallsBack && byteIds(text, vocabulary) !== undefined);
+  const whole = encoding(json);
+  // Made when they are first needed: most vocabularies have every byte.
+  const others = new Map<boolean, WordModel["encode"]>();
+  const other = (hasEnd: boolean): WordModel["encode"] => {
+    const made = others.get(hasEnd) ??
+      encoding({ ...json, ignore_merges: false, end_of_word_suffix: hasEnd ? suffix : null });
+    others.set(hasEnd, made);
+    return made;
+  };
+  return (piece) => {
+    if (json.ignore_merges === true && vocabulary.has(piece)) return whole(piece);
+    const characters = [...piece];
+    const known = characters.map((each, i) => isKnown(i === characters.length - 1 ? each + suffix : each));
+    if (known.every(Boolean)) return whole(piece);
+    const kept = characters.filter((_, i) => known[i]).join("");
+    return kept === "" ? [] : other(known.at(-1)!)(kept);
+  };
+}
+
 function bpe(json: Json, vocabulary: ReadonlyMap<string, number>): WordModel["encode"] {
   const { dropout, continuing_subword_prefix: prefix } = json;
   if ((dropout ?? 0) !== 0) throw wrongPart(`${PLACE}.dropout`, dropout, "0: the same text has the same ids each time");
   if ((prefix ?? "") !== "") throw wrongPart(`${PLACE}.continuing_subword_prefix`, prefix, "none");
   if (!Array.isArray(json.merges)) throw wrongPart(`${PLACE}.merges`, json.merges, "a list of pairs");
-  unknownOf(json, vocabulary);
-  const library = new BPE(json as unknown as ConstructorParameters<typeof BPE>[0]);
-  return (piece) => library([piece]).map((token: string) => vocabulary.get(token)!);
+  const encoding = (settings: Json): WordModel["encode"] => {
+    const library = new BPE(settings as unknown as ConstructorParameters<typeof BPE>[0]);
+    return (piece) => library([piece]).map((token: string) => vocabulary.get(token)!);
+  };
+  const hasUnknown = unknownOf(json, vocabulary) !== undefined;
+  return hasUnknown ? encoding(json) : withoutStrangers(json, vocabulary, encoding);
 }
 
 function unigram(json: Json, vocabulary: ReadonlyMap<string, number>): WordModel["encode"] {

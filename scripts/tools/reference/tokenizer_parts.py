@@ -209,9 +209,28 @@ class Maker:
                 print("left out:", error, file=sys.stderr)
 
 
+def strangers():
+    """Characters of no token, without one for the unknown: their neighbours are merged."""
+    for suffix, ignores in [(None, False), ("</w>", False), ("</w>", True)]:
+        tokens = ["a", "b", "ab", "ba", "\n", *(f"{token}{suffix}" for token in ["a", "b", "ab", "\n"] if suffix)]
+        merges = [["a", "b"], ["b", "a"], *([["a", f"b{suffix}"]] if suffix else [])]
+        model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None, "end_of_word_suffix": suffix,
+                 "fuse_unk": False, "byte_fallback": False, "ignore_merges": ignores,
+                 "vocab": {token: i for i, token in enumerate(tokens)}, "merges": merges}  # fmt: skip
+        tokenizer = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+                     "pre_tokenizer": {"type": "WhitespaceSplit"} if ignores else None, "post_processor": None, "decoder": None, "model": model}  # fmt: skip
+        reference = Tokenizer.from_str(json.dumps(tokenizer))
+        cases = []
+        for text in ["ab", "aéb", "é", "abé", "béa", "éab", "é\n", "aébé"]:
+            ids = reference.encode(text).ids
+            cases.append({"text": text, "framed": ids, "bare": ids, "ids": ids, "decoded": reference.decode(ids), "whole": reference.decode(ids, skip_special_tokens=False)})
+        yield tokenizer, cases
+
+
 def main(seed: int = 22, count: int = 72, file: str = str(FIXTURES / "tokenizer-parts.json")) -> None:
     maker = Maker(seed)
     made = [(tokenizer := maker.tokenizer(), list(maker.cases(tokenizer, 6))) for _ in range(count)]
+    made += strangers()
     lines = [json.dumps({"tokenizer": tokenizer, "cases": cases}, ensure_ascii=False) for tokenizer, cases in made]
     with open(file, "w", encoding="utf-8") as out:
         out.write("[\n" + ",\n".join(lines) + "\n]\n")
