@@ -4,10 +4,13 @@ import { useBackend } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import {
   adamw,
+  averageIn,
+  averaging,
   chain,
   clipByGlobalNorm,
   ema,
   gradientNorm,
+  oneCycle,
   oneCycleMomentum,
   type Optimiser,
   parseSchedule,
@@ -144,6 +147,43 @@ Deno.test("schedules equal PyTorch's and Transformers' for 50 steps", () => {
       assertAlmostEquals(schedule(step), rate, 1e-6 * Math.max(rate, 1e-3), `${name} at ${step}`);
     });
   }
+});
+
+Deno.test("one-cycle takes the steps of warm-up as its rise", () => {
+  const [named, own] = [parseSchedule("one-cycle")({ steps: 50, warmup: 20 }), oneCycle({ steps: 50, rise: 0.4 })];
+  for (let step = 0; step < 50; step++) assertEquals(named(step), own(step));
+  assertAlmostEquals(named(19), 1, 1e-12);
+});
+
+Deno.test("SGD takes the momentum that a step is given, else its own", async () => {
+  await useBackend("cpu");
+  tf.tidy(() => {
+    const [gradient, rate] = [{ w: tf.tensor1d([1, -2]) }, tf.scalar(0.5)];
+    const second = (optimiser: Optimiser, momentum?: tf.Scalar) => {
+      const start: Params = { w: tf.tensor1d([4, 8]) };
+      const { params, state } = optimiser.update(gradient, optimiser.init(start), start, rate, momentum);
+      return [...optimiser.update(gradient, state, params, rate, momentum).params.w.dataSync()];
+    };
+    // The second step goes along 1.5 g with a momentum of 0.5.
+    assertEquals(second(sgd({ momentum: 0.5 })), [2.75, 10.5]);
+    assertEquals(second(sgd({ momentum: 0.9 }), tf.scalar(0.5)), [2.75, 10.5]);
+  });
+});
+
+Deno.test("an optimiser with an average keeps that of the parameters it has just made", async () => {
+  await useBackend("cpu");
+  tf.tidy(() => {
+    const optimiser = averaging(ema(0.75))(sgd());
+    const [gradient, rate] = [{ w: tf.tensor1d([1, -2]) }, tf.scalar(0.5)];
+    let params: Params = { w: tf.tensor1d([4, 8]) };
+    let state = optimiser.init(params);
+    assertEquals([...averageIn(state).w.dataSync()], [4, 8]);
+    // 0.75 of the average and 0.25 of w, which is [3.5, 9] and [3, 10].
+    for (const average of [[3.875, 8.25], [3.65625, 8.6875]]) {
+      ({ params, state } = optimiser.update(gradient, state, params, rate));
+      assertEquals([...averageIn(state).w.dataSync()], average);
+    }
+  });
 });
 
 Deno.test("schedules stay finite and in [0, 1] at every step of short runs and beyond", () => {
