@@ -24,7 +24,7 @@ import { assertClose, withoutLeaks } from "../support/compare.ts";
 type Drawn = { readonly limit: number } | { readonly deviation: number } | { readonly constant: number };
 
 function assertDrawn(tensor: tf.Tensor, drawn: Drawn, what: string): void {
-  const values = tensor.dataSync();
+  const values = Array.from(tensor.dataSync());
   if ("constant" in drawn) return assert(values.every((value) => value === Math.fround(drawn.constant)), what);
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const most = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
