@@ -8,6 +8,7 @@ import { type AnyLayer, specs, walk } from "../dsl/layer.ts";
 import { deltaOf, isUpdated } from "./weight_update.ts";
 import { changeOf, isLinear, type LinearLayer } from "../dsl/linear.ts";
 import { formOf, type LinearChange, merge, type Merged, unmerge } from "../dsl/linear_form.ts";
+import { readable } from "../dsl/hold.ts";
 import { join, type Params, partition, type Path } from "../dsl/tree.ts";
 
 /** A model's parameters with its adapters folded in. */
@@ -25,9 +26,9 @@ function adaptedLayers(model: AnyLayer): readonly (readonly [Path, LinearLayer])
   );
 }
 
-/** A layer's parameters by name: its own, and those that it shares. */
+/** A layer's parameters by name, as numbers: its own, and those that it shares. To be called within `tf.tidy`. */
 function paramsAt(path: Path, layer: AnyLayer, params: Params): (name: string) => tf.Tensor {
-  return (name) => params[layer.params[name].shared ?? join(path, name)];
+  return (name) => readable(params[layer.params[name].shared ?? join(path, name)]);
 }
 
 /** The change that a layer's adapters make, given the model's parameters. */
@@ -39,9 +40,10 @@ function foldLinear(path: Path, layer: LinearLayer, params: Params): Merged {
   return tf.tidy(() => {
     const param = paramsAt(path, layer, params);
     const bias = layer.shape.bias ? param("bias") as tf.Tensor1D : undefined;
-    const base = { weight: param("weight") as tf.Tensor2D, bias };
+    const [own, read] = [params[layer.params.weight.shared ?? join(path, "weight")] as tf.Tensor2D, param("weight")];
+    const base = { weight: read as tf.Tensor2D, bias };
     const { weight, bias: newBias, gain } = merge(formOf(base, changeAt(path, layer, params)));
-    return { weight, ...(newBias && { bias: newBias }), ...(gain && { gain }) };
+    return { weight: weight === read ? own : weight, ...(newBias && { bias: newBias }), ...(gain && { gain }) };
   });
 }
 
@@ -51,7 +53,7 @@ function foldUpdates(model: AnyLayer, params: Params, sign: 1 | -1, from: Params
     [...walk(model)].flatMap(([path, layer]) => {
       if (!isUpdated(layer)) return [];
       const delta = () => tf.mul(deltaOf(layer.update, paramsAt(path, layer, params)), sign);
-      return [[join(path, "weight"), tf.tidy(() => tf.add(from[join(path, "weight")], delta()))]];
+      return [[join(path, "weight"), tf.tidy(() => tf.add(readable(from[join(path, "weight")]), delta()))]];
     }),
   );
 }
@@ -80,7 +82,8 @@ function keptApart(model: AnyLayer, params: Params, changed: ReadonlySet<Path>):
  *
  * @param model The adapted model
  * @param params Its parameters
- * @param onMerged Called with the path of each linear layer's weight that another takes the place of, when it is merged
+ * @param onMerged Called with each linear layer's weight that takes the place of another, when it is merged, and its path; what
+ *   it returns is taken
  *
  * @example
  * ```ts
@@ -99,15 +102,20 @@ function keptApart(model: AnyLayer, params: Params, changed: ReadonlySet<Path>):
  * assertEquals(tf.max(tf.abs(tf.sub(adapted, folded))).arraySync() as number < 1e-6, true);
  * ```
  */
-export function mergeParams(model: AnyLayer, params: Params, onMerged?: (weight: Path) => void): MergedParams {
+export function mergeParams(
+  model: AnyLayer,
+  params: Params,
+  onMerged: (path: Path, weight: tf.Tensor2D) => tf.Tensor2D = (_, weight) => weight,
+): MergedParams {
   const declared = specs(model);
   const { kept: base } = partition<tf.Tensor>((path) => declared[path]?.adapter === undefined)(params);
   const folded = new Map(
     adaptedLayers(model).map(([path, layer]) => {
       const merged = foldLinear(path, layer, params);
+      const weight = join(path, "weight");
       // Biases alone leave the weight as it is.
-      if (merged.weight !== paramsAt(path, layer, params)("weight")) onMerged?.(join(path, "weight"));
-      return [path, merged];
+      const isNew = merged.weight !== params[layer.params.weight.shared ?? weight];
+      return [path, isNew ? { ...merged, weight: onMerged(weight, merged.weight) } : merged];
     }),
   );
   const updated = foldUpdates(model, params, 1, params);

@@ -55,12 +55,49 @@ export function heldQuantised(quantised: Quantised): tf.Tensor {
 }
 
 /**
+ * The halves that a tensor is kept in as a file has them, where they are of an element type and can be had without their numbers.
+ *
+ * @param tensor A tensor, kept in whatever form
+ * @param dtype The element type
+ */
+export function bitsOf(tensor: tf.Tensor, dtype: DType): Uint16Array | undefined {
+  const form = storedForm(tensor);
+  return form !== undefined && form === halfFormOf(dtype) ? engineInUse().bits?.(tensor) : undefined;
+}
+
+/**
+ * The first numbers of a tensor kept in halves, where those can be had alone.
+ *
+ * @param tensor The tensor
+ * @param count How many, at most
+ */
+export function firstOf(tensor: tf.Tensor, count: number): tf.Tensor1D | undefined {
+  const form = storedForm(tensor);
+  if (form === undefined || !isHalfForm(form)) return undefined;
+  const [dtype] = HALVES[form];
+  const data = bitsOf(tensor, dtype)?.slice(0, count);
+  return data && tf.tensor1d(toFloat32({ dtype, shape: [data.length], data }));
+}
+
+/**
+ * A tensor whose numbers every kernel can read: itself, or where it is kept in another form a new one, for `tf.tidy` to dispose.
+ *
+ * @param tensor A tensor, kept in whatever form
+ */
+export function readable(tensor: tf.Tensor): tf.Tensor {
+  return storedForm(tensor) === undefined ? tensor : widened(tensor);
+}
+
+/**
  * The numbers of a tensor as float32, a new tensor.
  *
  * @param tensor A tensor, kept in whatever form
  */
 export function widened(tensor: tf.Tensor): tf.Tensor {
-  if (storedForm(tensor) === undefined) return tf.clone(tensor);
+  const form = storedForm(tensor);
+  if (form === undefined) return tf.clone(tensor);
+  const { widened: atOnce } = engineInUse();
+  if (isHalfForm(form) && atOnce !== undefined) return atOnce(tensor);
   const copy = compile((x: tf.Tensor) => tf.mul(x, 1));
   try {
     return copy(tensor);

@@ -11,8 +11,7 @@ import { type Draw, drawAt } from "./draw.ts";
 import { OneloraError } from "./error.ts";
 import { draw, type Initialiser } from "./initialise.ts";
 import { engineInUse } from "./engine/in_use.ts";
-import { storedForm } from "./engine/stored.ts";
-import { widened } from "./hold.ts";
+import { readable } from "./hold.ts";
 import { fold, type Key } from "./random.ts";
 import { join, type Params, type Path, type Tree } from "./tree.ts";
 
@@ -233,9 +232,15 @@ export function specs(layer: AnyLayer): Tree<ParamSpec> {
  * @param layer The layer
  * @param key The run's key
  * @param given Parameters already read from a checkpoint
+ * @param kept What becomes of each that is drawn, before the next one is (default: it stays as it is)
  * @returns The complete tree
  */
-export function init(layer: AnyLayer, key: Key, given: Params = {}): Params {
+export function init(
+  layer: AnyLayer,
+  key: Key,
+  given: Params = {},
+  kept: (drawn: tf.Tensor, path: Path) => tf.Tensor = (drawn) => drawn,
+): Params {
   const made: Record<Path, tf.Tensor> = { ...given };
   const initial = fold(key, "init");
   const { settle } = engineInUse();
@@ -245,16 +250,16 @@ export function init(layer: AnyLayer, key: Key, given: Params = {}): Params {
       const at = shared ?? join(path, name);
       if (made[at] !== undefined) continue;
       if (init.kind !== "derived") {
-        made[at] = draw(init, shape, initial, at);
+        const drawn = draw(init, shape, initial, at);
         // Else the numbers of all parameters are in JavaScript's memory until the first step, and stay there as garbage.
-        settle?.(made[at]);
+        settle?.(drawn);
+        made[at] = kept(drawn, at);
       } else {
         waiting.push(() =>
           made[at] = tf.tidy(() =>
             init.derive(
               ...init.from.map((source) => {
-                const given = made[inner.params[source]?.shared ?? join(path, source)];
-                return storedForm(given) === undefined ? given : widened(given);
+                return readable(made[inner.params[source]?.shared ?? join(path, source)]);
               }),
             )
           )

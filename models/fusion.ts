@@ -5,6 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { readable } from "../dsl/hold.ts";
 import type { Path } from "../dsl/tree.ts";
 import { type Fusion, type KeyMap, renamed } from "./checkpoint/keys.ts";
 
@@ -73,7 +74,7 @@ export function shapeOfRows(shape: readonly number[], { share }: Rows): readonly
 export function gatherRows(rows: readonly Rows[], tensorAt: (path: Path) => tf.Tensor): tf.Tensor {
   return tf.tidy(() => {
     const pieces = rows.map(({ path, share }) => {
-      const tensor = tensorAt(path);
+      const tensor = readable(tensorAt(path));
       if (share === undefined) return tensor;
       const [index, of] = share;
       const count = tensor.shape[0] / of;

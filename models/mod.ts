@@ -17,7 +17,8 @@ export {
 export { type AutoencoderConfig, type AutoencoderPreset, autoencoderPresets } from "./autoencoder/config.ts";
 export { openCheckpoint } from "./checkpoint/checkpoint.ts";
 export type { Fusion, KeyMap, Rename } from "./checkpoint/keys.ts";
-export { type Loaded, loadParams, type SavedType, saveModel, type SaveOptions } from "./checkpoint/load.ts";
+export { type Loaded, loadParams } from "./checkpoint/load.ts";
+export { type SavedType, saveModel, type SaveOptions } from "./checkpoint/save.ts";
 export { openPytorch, type PytorchCheckpoint } from "./checkpoint/pytorch/reader.ts";
 export { namedForward, type Port, type Signature } from "./checkpoint/signature.ts";
 export type { Companions } from "./companions/open.ts";

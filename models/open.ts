@@ -26,7 +26,7 @@ import { fetchModel } from "./hub/fetch.ts";
 import { isGguf } from "./gguf/checkpoint.ts";
 import { unpackGguf } from "./gguf/unpack.ts";
 import type { HubOptions } from "./hub/settings.ts";
-import { fits } from "./checkpoint/load.ts";
+import { fits } from "./checkpoint/sources.ts";
 import { inceptionFamily } from "./inception/inception_v3.ts";
 import { llamaFamily } from "./llama/llama.ts";
 import { mistralFamily, qwen2Family, smollm3Family } from "./llama/siblings.ts";

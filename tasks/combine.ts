@@ -8,12 +8,14 @@ import { saveAdapter } from "../adapters/mod.ts";
 import { asLoraAdapter, asMiss } from "../adapters/combine/convert.ts";
 import { combineAdapters, type CombinedAdapter, type CombineOptions } from "../adapters/combine/weighted.ts";
 import { sampleBase } from "../adapters/exchange/base.ts";
-import { init, type Layer } from "../dsl/layer.ts";
+import { init, type Layer, specs } from "../dsl/layer.ts";
 import { key } from "../dsl/random.ts";
-import type { Params, Path } from "../dsl/tree.ts";
+import { type Params, type Path, sizeOf } from "../dsl/tree.ts";
 import { loadParams, type Model } from "../models/mod.ts";
 import { requireRoomToUse } from "./trainer/room.ts";
-import type { PlacedFolder } from "./place.ts";
+import { adaptedBy, type PlacedFolder } from "./place.ts";
+import type { Needs } from "./trainer/needs.ts";
+import { planLoading, planRewriting } from "./trainer/plan.ts";
 import { fittedTo, type OpenedModel, placeFolders } from "./open.ts";
 
 /** What becomes of an adapter. */
@@ -25,14 +27,41 @@ export interface CombinedModel extends OpenedModel {
   readonly save: (folder: string) => Promise<void>;
 }
 
+/** What is done with a model and adapters that become one. */
+interface Plan {
+  /** In words. */
+  readonly attempted: string;
+  /** What it takes with one adapter. */
+  readonly needs: Needs;
+}
+
+/** An adapter's numbers in float32, in doubles as factors, as these weighted, and once more in what is made. */
+const COPIES = 6;
+
+/** Bytes of what an adapter adds to a model. */
+function addedBytes(layer: Layer): number {
+  return Object.values(specs(layer)).reduce(
+    (sum, { adapter, shape }) => sum + (adapter === undefined ? 0 : 4 * sizeOf(shape)),
+    0,
+  );
+}
+
 async function made(
   published: Model,
   folders: readonly string[],
   make: (model: Model, placed: readonly PlacedFolder[]) => Promise<CombinedAdapter>,
+  { attempted, needs: planUse }: Plan,
 ): Promise<CombinedModel> {
   const { model, folders: found } = await fittedTo(published, folders);
-  await requireRoomToUse(model, () => model.layer, {});
-  const base = await loadParams(model, key(0));
+  const holding = { reading: "passes" } as const;
+  // They stay while the one that is made of them is merged.
+  const adapted = await Promise.all(found.map((folder) => adaptedBy(folder, model)));
+  await requireRoomToUse(model, () => adapted[0], holding, {
+    attempted,
+    needs: () => (layer, kept) =>
+      planUse(layer, kept) + COPIES * adapted.reduce((sum, each) => sum + addedBytes(each), 0),
+  });
+  const base = await loadParams(model, key(0), model.layer, holding);
   const own: Params[] = [];
   try {
     const placed = await placeFolders(found, model, base.params);
@@ -62,14 +91,19 @@ async function made(
  * @param model The model
  * @param adapters Folders of adapters for it
  * @param options Weights, and how they are combined
+ * @param isMerged Whether it is to be merged into the model (default no)
  * @throws OneloraError for adapters that cannot be combined so
  */
 export function openCombined(
   model: Model,
   adapters: readonly string[],
   options: CombineOptions,
+  isMerged: boolean = false,
 ): Promise<CombinedModel> {
-  return made(model, adapters, ({ layer }, placed) => combineAdapters(layer, placed, options));
+  return made(model, adapters, ({ layer }, placed) => combineAdapters(layer, placed, options), {
+    attempted: `combining adapters of ${model.name}`,
+    needs: isMerged ? planRewriting : planLoading,
+  });
 }
 
 /**
@@ -82,5 +116,8 @@ export function openCombined(
  */
 export function openConverted(model: Model, adapter: string, to: Conversion): Promise<CombinedModel> {
   const convert = to === "peft-lora" ? asLoraAdapter : asMiss;
-  return made(model, [adapter], ({ layer }, [placed]) => convert(layer, placed));
+  return made(model, [adapter], ({ layer }, [placed]) => convert(layer, placed), {
+    attempted: `writing an adapter of ${model.name} as ${to}`,
+    needs: planLoading,
+  });
 }

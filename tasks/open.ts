@@ -3,15 +3,19 @@
  *
  * @module
  */
-import { dispose, type Tensor, tidy } from "@tensorflow/tfjs-core";
+import { dispose, type Tensor, type Tensor2D, tidy } from "@tensorflow/tfjs-core";
 import { mergeParams } from "../adapters/mod.ts";
 import { stackAdapters } from "../adapters/combine/stack.ts";
+import { isHalfForm, storedForm } from "../dsl/engine/stored.ts";
 import { OneloraError } from "../dsl/error.ts";
+import { collectGarbage } from "../dsl/garbage.ts";
+import { held } from "../dsl/hold.ts";
 import { init, type Layer, specs, walk } from "../dsl/layer.ts";
 import { type Key, key } from "../dsl/random.ts";
+import { release } from "../dsl/release.ts";
 import type { Params, Path } from "../dsl/tree.ts";
 import { type HubOptions, loadParams, type Model, openModel } from "../models/mod.ts";
-import type { Holding } from "../models/checkpoint/load.ts";
+import type { Holding } from "../models/checkpoint/forms.ts";
 import { adaptedBy, fitted, type PlacedFolder, placeFolder, requireAdapterFolder } from "./place.ts";
 import { requireRoomToUse, type Use } from "./trainer/room.ts";
 
@@ -149,20 +153,44 @@ function sharedPaths(layer: Layer): ReadonlySet<Path> {
   );
 }
 
+/** Bytes of numbers that gave way, until their memory is given back. */
+const MOST_LEFT = 32e6;
+
+/** A merged weight in the halves that the one before was kept in; in its place where it is kept in none. */
+function inFormOf(before: Tensor | undefined, merged: Tensor2D): Tensor2D {
+  const form = before && storedForm(before);
+  if (form === undefined || !isHalfForm(form)) return merged;
+  const data = merged.dataSync<"float32">();
+  const kept = held({ dtype: "F32", shape: merged.shape, data }, form);
+  merged.dispose();
+  release(data);
+  return kept as Tensor2D;
+}
+
 /**
  * Folds a model's adapters into its weights, whose tensors are freed as they give way: there is never more than the model
  * and one weight.
  *
  * @param opened An adapted model, all of whose parameters are the callee's
+ * @param inHalves Whether weights that were kept in halves are again, rounded to the nearest (default no)
  * @returns The model, whose parameters are the caller's to dispose
  * @throws OneloraError if the architecture has no such variant
  */
-export async function mergeAway(opened: OpenedModel): Promise<PlainModel> {
+export async function mergeAway(opened: OpenedModel, inHalves: boolean = false): Promise<PlainModel> {
   const shared = sharedPaths(opened.layer);
+  let left = 0;
   try {
     const merged = await Promise.resolve(opened).then((each) =>
-      folded(each, (weight) => {
-        if (!shared.has(weight)) each.params[weight]?.dispose();
+      folded(each, (path, merged) => {
+        const before = each.params[path];
+        const kept = inHalves ? inFormOf(before, merged) : merged;
+        if (!shared.has(path)) before?.dispose();
+        left += 4 * merged.size;
+        if (left > MOST_LEFT) {
+          collectGarbage();
+          left = 0;
+        }
+        return kept;
       })
     );
     const kept = new Set(Object.values<Tensor>(merged.params));
@@ -185,7 +213,7 @@ export function mergeOpened(opened: OpenedModel): Promise<PlainModel> {
   return Promise.resolve(opened).then((each) => folded(each));
 }
 
-function folded({ model, layer, params }: OpenedModel, onMerged?: (weight: Path) => void): PlainModel {
+function folded({ model, layer, params }: OpenedModel, onMerged?: Parameters<typeof mergeParams>[2]): PlainModel {
   // What merging keeps for its undoing goes with the tidy.
   const merged: Params = tidy(() => ({ ...mergeParams(layer, params, onMerged).params }));
   const added = Object.keys(merged).filter((path) => specs(model.layer)[path] === undefined);

@@ -8,6 +8,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
 import { isHalfForm, type StoredForm, storedForm } from "../../dsl/engine/stored.ts";
 import { OneloraError } from "../../dsl/error.ts";
+import { firstOf } from "../../dsl/hold.ts";
 import { isObject } from "../../dsl/files/json.ts";
 import { type AnyLayer, walk } from "../../dsl/layer.ts";
 import { join, type Params, type Path } from "../../dsl/tree.ts";
@@ -28,7 +29,8 @@ function frozenWeights(layer: AnyLayer, params: Params): readonly Path[] {
     role === "head" || role === "labels" ? [] : Object.entries(own).flatMap(([name, spec]) => {
       const path = join(owner, name);
       const isPlain = spec.adapter === undefined && spec.shared === undefined && !spec.trainable;
-      return isPlain && params[path] !== undefined && storedForm(params[path]) === undefined ? [path] : [];
+      const form = params[path] && storedForm(params[path]);
+      return isPlain && params[path] !== undefined && (form === undefined || isHalfForm(form)) ? [path] : [];
     })
   );
 }
@@ -51,8 +53,15 @@ export async function sampleBase(layer: AnyLayer, params: Params): Promise<BaseS
   const step = Math.max(1, paths.length / WEIGHTS);
   const chosen = [...new Set(Array.from({ length: WEIGHTS }, (_, i) => paths[Math.floor(i * step)]))];
   const sample: Record<Path, readonly number[]> = {};
-  for (const path of chosen) if (path !== undefined) sample[path] = await firstValues(params[path], VALUES);
-  return sample;
+  const known = chosen.filter((path) => path !== undefined);
+  const halves = known.filter((path) => storedForm(params[path]) !== undefined);
+  const begun = beginnings(halves, () => VALUES, params);
+  try {
+    for (const path of known) sample[path] = await firstValues(begun[path] ?? params[path], VALUES);
+    return sample;
+  } finally {
+    tf.dispose(begun as Record<Path, tf.Tensor>);
+  }
 }
 
 /**
@@ -66,12 +75,13 @@ export function readSample(value: unknown): BaseSample | undefined {
 }
 
 /** Tensors of the values that weights in halves begin with, which only compiled functions can read. */
-function beginnings(paths: readonly Path[], sample: BaseSample, params: Params): Params {
-  if (paths.length === 0) return {};
+function beginnings(paths: readonly Path[], count: (path: Path) => number, params: Params): Params {
+  const first = Object.fromEntries(paths.map((path) => [path, firstOf(params[path], count(path))]));
+  if (paths.every((path) => first[path] !== undefined)) return first as Params;
   const read = compile((...given: readonly tf.Tensor[]): Params =>
     Object.fromEntries(paths.map((path, i) => {
       const { size } = given[i];
-      return [path, tf.slice(tf.reshape(given[i], [size]), [0], [Math.min(sample[path].length, size)])];
+      return [path, tf.slice(tf.reshape(given[i], [size]), [0], [Math.min(count(path), size)])];
     }))
   );
   try {
@@ -92,7 +102,11 @@ function beginnings(paths: readonly Path[], sample: BaseSample, params: Params):
 export async function checkBase(folder: string, sample: BaseSample, params: Params): Promise<void> {
   const formOf = (path: Path) => params[path] === undefined ? undefined : storedForm(params[path]);
   const isHalf = (form: StoredForm | undefined) => form !== undefined && isHalfForm(form);
-  const begun = beginnings(Object.keys(sample).filter((path) => isHalf(formOf(path))), sample, params);
+  const begun = beginnings(
+    Object.keys(sample).filter((path) => isHalf(formOf(path))),
+    (path) => sample[path].length,
+    params,
+  );
   try {
     await compared(folder, sample, { ...params, ...begun });
   } finally {

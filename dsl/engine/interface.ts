@@ -50,6 +50,9 @@ export interface Overhead {
   readonly slack: number;
 }
 
+/** What a model's weights are read for: steps of training, passes forward, or texts that are gone on with. */
+export type Reading = "steps" | "passes" | "decoding";
+
 /** A matrix product. */
 export interface Product {
   /** Shapes of its factors. */
@@ -152,12 +155,24 @@ export interface EngineKind {
    */
   readonly settle?: (tensor: Tensor) => void;
   /**
-   * A float32 tensor's numbers rounded to bfloat16 (nearest, ties to even), computed where they are; absent where they have to be
-   * read for it.
+   * A float32 tensor's numbers rounded to bfloat16 (nearest, ties to even) and kept so, computed where they are; absent where they
+   * have to be read for it.
    *
    * @internal
    */
-  readonly rounded?: (tensor: Tensor) => Tensor;
+  readonly narrowed?: (tensor: Tensor) => Tensor;
+  /**
+   * The numbers of a tensor kept in halves, computed at once; absent where a program has to be made for it.
+   *
+   * @internal
+   */
+  readonly widened?: (tensor: Tensor) => Tensor;
+  /**
+   * The halves of a tensor kept in them, which nobody may write to; absent where they would have to be copied.
+   *
+   * @internal
+   */
+  readonly bits?: (tensor: Tensor) => Uint16Array;
   /**
    * Whether tensors are copies of what they are made of from the first on, so that what was read of a file may go at once. Not so
    * on tensorflow, which shares some arrays with JavaScript, by where they begin.
@@ -178,12 +193,11 @@ export interface EngineKind {
    */
   readonly hold?: (bytes: Uint8Array, form: StoredForm, shape: readonly number[]) => Tensor | undefined;
   /**
-   * Whether a matrix of so many numbers had better stay as its file has it, without being asked for: for texts to be gone on
-   * with, or for all else.
+   * Whether a frozen tensor of two axes or more had better stay as its file has it, without being asked for.
    *
    * @internal
    */
-  readonly staysAsRead?: (form: StoredForm, numbers: number, decoding: boolean) => boolean;
+  readonly staysAsRead?: (form: StoredForm, shape: readonly number[], reading: Reading) => boolean;
   /**
    * Whether a recurrent function's product reads a stored matrix as it is, so that nobody makes numbers of it.
    *

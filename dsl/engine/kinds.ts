@@ -19,8 +19,8 @@ import { registerGpuKernels } from "../compile/webgpu/eager.ts";
 import { gpuPasses } from "../compile/webgpu/lower.ts";
 import { replayAsSubmission } from "../compile/webgpu/replay.ts";
 import { startSubmissions } from "../compile/webgpu/resident.ts";
-import { openCpu } from "./cpu.ts";
-import { graphForms, hold, rounded, settle } from "./tensorflow_graph/session.ts";
+import { bitsIn, cpuForms, hold as holdOnCpu, openCpu, widened as widenedOnCpu } from "./cpu.ts";
+import { graphForms, hold, narrowed, settle, widened } from "./tensorflow_graph/session.ts";
 import type { StoredForm } from "./stored.ts";
 import type { Path } from "../tree.ts";
 import type { BackendName, EngineKind, Overhead, Running } from "./interface.ts";
@@ -79,10 +79,14 @@ const tensorflow: EngineKind = {
   recurrent: startRecurrentGraph,
   forms: graphForms,
   hold,
-  // Halves only where they are read faster than their numbers.
-  staysAsRead: (form, _, decoding) => form === "bf16" ? decoding && readsHalf() : graphForms.has(form),
+  staysAsRead: (form, _, reading) => {
+    if (form !== "bf16") return graphForms.has(form);
+    // Made into numbers once a pass they are less memory; a step, which reads them three times, has its precision for that.
+    return reading === "passes" || reading === "decoding" && readsHalf();
+  },
   settle,
-  rounded,
+  narrowed,
+  widened,
   grouped,
   continued: (prepared, options) => continued(prepared, { ...options, byRows: readsHalf(), cut: true }),
   touched,
@@ -118,7 +122,15 @@ const kinds: Readonly<Record<BackendName, EngineKind>> = {
     staysAsRead,
     readsStored: readsRows,
   },
-  cpu: replaying({ name: "cpu", embedded: true, open: openCpu }),
+  cpu: {
+    ...replaying({ name: "cpu", embedded: true, open: openCpu }),
+    forms: cpuForms,
+    hold: holdOnCpu,
+    bits: bitsIn,
+    widened: widenedOnCpu,
+    // Their numbers are made at every use, which steps have many of.
+    staysAsRead: (form, _, reading) => cpuForms.has(form) && reading === "passes",
+  },
 };
 
 /** The engines in the order `auto` tries them. */

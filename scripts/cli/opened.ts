@@ -4,7 +4,7 @@
  * @module
  */
 import { key } from "../../dsl/mod.ts";
-import type { Holding } from "../../models/checkpoint/load.ts";
+import type { Holding } from "../../models/checkpoint/forms.ts";
 import { type OpenedModel, openTrained } from "../../tasks/mod.ts";
 import type { Use } from "../../tasks/trainer/room.ts";
 import { fetched } from "./fetched.ts";

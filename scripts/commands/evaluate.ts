@@ -10,6 +10,7 @@ import type { Model } from "../../models/mod.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import { type EvaluationRun, readRunConfig, type Run, type TaskKind, taskKind, taskNames } from "../../tasks/mod.ts";
 import { quantisations } from "../../dsl/quantise.ts";
+import { holdingOf } from "../../tasks/trainer/holding.ts";
 import { type Evaluations, fewerAtATime, whileReading } from "../../tasks/trainer/needs.ts";
 import type { Use } from "../../tasks/trainer/room.ts";
 import { inPrecision } from "../../tasks/trainer/precision.ts";
@@ -104,7 +105,7 @@ await main(
         "tasks of language models",
       );
     }
-    const holding = kind.compact === undefined ? {} : subject;
+    const holding = holdingOf(kind, { ...subject, reading: "passes" });
     // Data first: what it is decides how much memory an evaluation takes.
     const data = await testData(kind, subject);
     const evaluations = (model: Model): Evaluations => ({

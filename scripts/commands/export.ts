@@ -17,6 +17,8 @@ import { openConverted } from "../../tasks/combine.ts";
 import type { OpenedModel } from "../../tasks/mod.ts";
 import { mergeAway } from "../../tasks/open.ts";
 import { adapterFolder } from "../../tasks/place.ts";
+import { planLoading, planRewriting } from "../../tasks/trainer/plan.ts";
+import type { Use } from "../../tasks/trainer/room.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, main, required, text } from "../cli/mod.ts";
 import { fetched } from "../cli/fetched.ts";
@@ -145,7 +147,11 @@ await main(
       }
       return console.log(out);
     }
-    const opened = await openNoting(name, adapter);
+    const use: Use = {
+      attempted: `exporting ${name}`,
+      needs: () => (layer, kept) => adapterAlone ? planLoading(layer, kept) : planRewriting(layer, kept, false),
+    };
+    const opened = await openNoting(name, adapter, { holding: { reading: "passes" }, use });
     try {
       if (adapterAlone) await exportAdapter(opened, await adapterFolder(several[0]), out);
       else (await exportModel(opened, out, dtype)).forEach((note) => console.error(`note: ${note}`));

@@ -65,7 +65,7 @@ await main(
         };
       },
     };
-    const { model, layer, params } = await openNoting(name, adapter, { use });
+    const { model, layer, params } = await openNoting(name, adapter, { holding: { reading: "passes" }, use });
     const signature = checked(model);
     const inputs: Record<string, Tensor> = {};
     for (const each of file.names) inputs[each] = toTensor(await file.read(each));

@@ -7,7 +7,7 @@ import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/mod.ts";
 import { printable } from "../../dsl/error.ts";
 import { openModel } from "../../models/mod.ts";
-import type { Holding } from "../../models/checkpoint/load.ts";
+import type { Holding } from "../../models/checkpoint/forms.ts";
 import { quantisations } from "../../dsl/quantise.ts";
 import type { Use } from "../../tasks/trainer/room.ts";
 import { type Settings, type TaskKind, taskKinds } from "../../tasks/mod.ts";
@@ -73,7 +73,9 @@ await main(
     let params: Readonly<Record<string, Tensor>> = {};
     const open = async () => {
       ({ chosen } = await useBackend(backend, { threads }));
-      const holding: Holding = kind.compact === undefined ? {} : { quantise, ...settings, decoding: true };
+      const holding: Holding = kind.compact === undefined
+        ? { reading: "passes" }
+        : { quantise, ...settings, reading: "decoding" };
       const use: Use = {
         attempted: `generating with ${name}`,
         needs: (model) => making.needs(model, settings),

@@ -50,7 +50,7 @@ async function opened(
 ): Promise<OpenedModel & { readonly save?: (folder: string) => Promise<void> }> {
   if (weights === undefined && combination === undefined && rank === undefined && !adapterAlone) {
     const use = { attempted: `merging into ${name}`, needs: () => planRewriting };
-    return await openNoting(name, adapter, { holding: { quantise }, use });
+    return await openNoting(name, adapter, { holding: { quantise, reading: "passes" }, use });
   }
   if (quantise !== undefined) throw usage(`--quantise ${quantise}`, "weighted adapters", "one of the two");
   const how = combination ?? (rank === undefined ? weights === undefined ? "cat" : "linear" : "svd");
@@ -59,7 +59,7 @@ async function opened(
     weights: weights === undefined ? undefined : weightsOf(weights),
     combination: how,
     rank,
-  });
+  }, !adapterAlone);
 }
 
 await main(
@@ -88,7 +88,8 @@ await main(
         allowed: "a model with weights",
       });
     }
-    const merged = await mergeAway(found);
+    // As they are written.
+    const merged = await mergeAway(found, true);
     await saveModel(merged.model, merged.params, out);
     await copyCompanions(found.model.folder, out);
     dispose(merged.params as Record<string, Tensor>);

@@ -8,12 +8,14 @@ import { adapt, parameterCounts } from "../../adapters/mod.ts";
 import { joinMethods, refuseIdle } from "../../adapters/spec.ts";
 import { writeNumbers } from "../../dsl/files/json.ts";
 import { useBackend } from "../../dsl/mod.ts";
+import type { Reading } from "../../dsl/engine/interface.ts";
 import { engineKind } from "../../dsl/engine/kinds.ts";
 import { precisionPlaces, precisions } from "../../dsl/engine/precision.ts";
 import { openModel } from "../../models/mod.ts";
 import { labelNames } from "../../models/config.ts";
 import { methodSettings } from "../../tasks/trainer/settings.ts";
 import { planForms, planForward, planLoading, planSteps } from "../../tasks/trainer/plan.ts";
+import { holdingOf } from "../../tasks/trainer/holding.ts";
 import { whileReading } from "../../tasks/trainer/needs.ts";
 import { forwardNeeds } from "../../tasks/trainer/room.ts";
 import { requireTask, taskOf } from "../../tasks/kinds.ts";
@@ -22,7 +24,7 @@ import { boolean, choice, integer, main, text } from "../cli/mod.ts";
 import { modelHelp, qkvFlag, quantiseFlag, usage } from "../cli/options.ts";
 import { paperNote } from "./params/paper.ts";
 import { phaseLines, type Phases, planLines, planOfText } from "./params/plan.ts";
-import { heldForms } from "../../models/checkpoint/load.ts";
+import { heldForms } from "../../models/checkpoint/forms.ts";
 
 const flags = {
   model: text({ help: modelHelp, value: "NAME|DIR", default: "vit-micro" }),
@@ -91,8 +93,9 @@ await main(
     }
     const settings = { batch, length, precision, gradientCheckpointing, backend, quantise };
     const layer = adapt(trained, options)(model.layer);
-    const holding = kind.compact === undefined ? {} : { precision, quantise };
-    const forms = await heldForms(model, layer, holding);
+    const holding = holdingOf(kind, { precision, quantise });
+    const formsFor = (reading: Reading) => heldForms(model, layer, { ...holding, reading }, engineKind(backend));
+    const forms = await formsFor("steps");
     // A tokenizer is there whatever is done.
     const held = await kind.holds?.(model) ?? 0;
     const withHeld = <Plan extends { readonly processBytes: number }>(plan: Plan): Plan => ({
@@ -104,10 +107,10 @@ await main(
     const judged = evalBatch ?? kind.evaluationRows(model);
     const kept = { backend, precision, forms: planForms(kind, layer, { ...settings, forms }), after: steps.ran };
     const judging = forwardNeeds(kind, model, { batch: judged, length })(layer, kept) + held;
-    const read = await heldForms(model, layer, { ...holding, decoding: true }, engineKind(backend));
+    const [passing, read] = [await formsFor("passes"), await formsFor("decoding")];
     const phases: Phases = {
       loading: planLoading(layer, { backend, forms: planForms(kind, layer, { ...settings, forms }) }),
-      forward: withHeld(planForward(kind, model, layer, { ...settings, forms })),
+      forward: withHeld(planForward(kind, model, layer, { ...settings, forms: passing })),
       train: { rows: judged, processBytes: whileReading(Math.max(plan.processBytes, judging)) },
       decoding: kind.compact === undefined ? undefined : withHeld(planOfText(model, { ...settings, forms: read })),
     };

@@ -53,6 +53,7 @@ await main(
     await useBackend(backend, { threads });
     for (const note of notes) console.error(`note: ${note}`);
     const opened = await openNoting(described.name, adapter, {
+      holding: { reading: "passes" },
       use: {
         attempted: `predicting for ${paths[0]} with ${name}`,
         needs: (model) => forwardNeeds(kind, model, prediction.size(model, first)),

@@ -10,7 +10,7 @@ import { useBackend } from "../../dsl/mod.ts";
 import { engineKind, keptForms } from "../../dsl/engine/kinds.ts";
 import { mapTree } from "../../dsl/tree.ts";
 import { planDecoding } from "../../models/llama/decoder.ts";
-import { heldForms } from "../../models/checkpoint/load.ts";
+import { heldForms } from "../../models/checkpoint/forms.ts";
 import { asLanguageModel, openModel } from "../../models/mod.ts";
 import { requireTask } from "../../tasks/kinds.ts";
 import { parameterTypes, planForward, planTask } from "../../tasks/trainer/plan.ts";
@@ -18,6 +18,7 @@ import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, text } from "../cli/mod.ts";
 import type { StepAnswer } from "./bench/job.ts";
 import { measure } from "./bench/process.ts";
+import { readings } from "./bench/family_job.ts";
 import { type PlanCase, planCases } from "./plans/cases.ts";
 
 const flags = {
@@ -43,7 +44,7 @@ async function planned(one: PlanCase, backend: "tensorflow" | "wasm"): Promise<P
   const model = await openModel(one.model);
   const layer = adapt(one.method)(model.layer);
   const kind = requireTask(model, `planning ${one.model}`);
-  const holding = { ...one, decoding: one.what === "decode" };
+  const holding = { ...one, reading: readings[one.what] };
   const forms = keptForms(backend, await heldForms(model, layer, holding, engineKind(backend)));
   const settings = { ...one, backend, forms };
   const held = model.folder === undefined ? 0 : await kind.holds?.(model) ?? 0;

@@ -109,7 +109,7 @@ export async function describeAutoencoder(name: string, model: Model): Promise<D
 export async function openAutoencoder(name: string, model: Model): Promise<Autoencoder> {
   const { shape: [, side] } = diffusionInput(model);
   const { model: opened, config, ...functions } = await describeAutoencoder(name, model);
-  const { params } = await loadParams(opened, key(0));
+  const { params } = await loadParams(opened, key(0), opened.layer, { reading: "passes" });
   const encode = compile(functions.encode, { graph: true });
   const decode = compile(functions.decode, { graph: true });
   return {

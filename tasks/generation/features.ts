@@ -25,8 +25,8 @@ export interface FeatureExtractor extends Disposable {
   readonly ofPictures: (pictures: AsyncIterable<CleanBatch>) => Promise<FeatureStatistics>;
 }
 
-/** Images of one evaluation batch. */
-const BATCH = 100;
+/** Images of a data set at a time where nothing is said. */
+export const FEATURE_BATCH = 100;
 
 /** A classifier without its head: what the head is given. A model without one gives its features itself. */
 function withoutHead({ layer, headPath, signature, name, family }: Model): Layer {
@@ -69,6 +69,28 @@ function transformOf({ image }: Model, size: number): ImageTransform {
   return { shape: resized.shape, apply: (example, key) => resized.apply(centreCrop(example, size), key) };
 }
 
+/** A model that gives features, and what pictures are made into for it. */
+export interface DescribedFeatures {
+  /** The model. */
+  readonly model: Model;
+  /** What computes features of its parameters. */
+  readonly layer: Layer;
+  /** What pictures are made into. */
+  readonly transform: ImageTransform;
+}
+
+/**
+ * Describes a measure of pictures; no weights are read.
+ *
+ * @param name Preset name or folder
+ * @param size Side of the pictures
+ * @throws OneloraError for a model that gives no features
+ */
+export async function describeFeatures(name: string, size: number): Promise<DescribedFeatures> {
+  const model = await openModel(name);
+  return { model, layer: withoutHead(model), transform: transformOf(model, size) };
+}
+
 /**
  * Opens a model as a measure of pictures: the features that its head is given, ViT's class token after the last norm,
  * InceptionV3's pooled 2048. Pictures are resized to what the model takes; InceptionV3 does that itself.
@@ -81,10 +103,9 @@ function transformOf({ image }: Model, size: number): ImageTransform {
 export async function openFeatures(
   name: string,
   size: number,
-  batchSize: number = BATCH,
+  batchSize: number = FEATURE_BATCH,
 ): Promise<FeatureExtractor> {
-  const model = await openModel(name);
-  const layer = withoutHead(model);
+  const { model, layer, transform } = await describeFeatures(name, size);
   if (model.folder === undefined) {
     throw new OneloraError({
       attempted: `measuring distances in the features of ${name}`,
@@ -92,8 +113,7 @@ export async function openFeatures(
       allowed: "a folder, or PRESET=FILE with its weights",
     }, { exitCode: 2 });
   }
-  const transform = transformOf(model, size);
-  const { params } = await loadParams(model, key(0));
+  const { params } = await loadParams(model, key(0), model.layer, { reading: "passes" });
   const forward = compile((all: Params, pixels: tf.Tensor) => apply(layer, all)(pixels), { graph: true });
   const gather = async (start: FeatureStatistics | undefined, dataset: ImageDataset, limit?: number) => {
     let state = start;

@@ -54,8 +54,17 @@ export function judged(
  * @param run The run
  * @param judged What is judged
  */
-export function featuresOf({ own }: GenerationEvaluation, { input, autoencoder }: Judged): string | undefined {
-  const channels = autoencoder?.image.channels ?? input.shape[0];
+export function featuresOf(run: GenerationEvaluation, { input, autoencoder }: Judged): string | undefined {
+  return featuresFor(run, autoencoder?.image.channels ?? input.shape[0]);
+}
+
+/**
+ * The same for pictures of so many channels.
+ *
+ * @param run The run
+ * @param channels Channels of the pictures
+ */
+export function featuresFor({ own }: Pick<GenerationEvaluation, "own">, channels: number): string | undefined {
   return own.features ?? (channels === 1 ? "vit-micro" : undefined);
 }
 

@@ -27,7 +27,15 @@ import { forwardNeeds } from "../trainer/room.ts";
 import type { TrainingTask } from "../trainer/training.ts";
 import { type Autoencoder, autoencoderOf, openAutoencoder } from "./autoencoder.ts";
 import { BATCH, HELD_OUT } from "./evaluate.ts";
-import { featuresOf, type GenerationEvaluation, judge, judged, judgingOptions, showSamples } from "./judge.ts";
+import {
+  featuresFor,
+  featuresOf,
+  type GenerationEvaluation,
+  judge,
+  judged,
+  judgingOptions,
+  showSamples,
+} from "./judge.ts";
 import { samplingGrid } from "./grid.ts";
 import { samplingNeeds } from "./needs.ts";
 import { diffusionInput, generationObjective } from "./objective.ts";
@@ -208,9 +216,9 @@ async function evaluationNeeds(model: Model, { test }: ImageSplits, run: Generat
   const { limit = HELD_OUT, evalBatch = BATCH } = run;
   const batch = Math.min(limit, test.size, evalBatch, BATCH);
   const loss = forwardNeeds(generation as TaskKind, model, { batch, length: 0 });
-  if (count === 0) return loss;
-  const sampling = await samplingNeeds(model, { count, guidance, vae, batchSize: run.evalBatch });
-  return (layer, kept) => Math.max(loss(layer, kept), sampling(layer, kept));
+  const features = (channels: number) => featuresFor(run, channels);
+  const sizes = { count, guidance, vae, batchSize: run.evalBatch, features, images: run.evalBatch };
+  return await samplingNeeds(model, sizes, loss);
 }
 
 /** Paper, section 4.3. */

@@ -7,14 +7,16 @@ import { planRecurrent, type RecurrentPlan } from "../../dsl/compile/plan_recurr
 import type { Ran } from "../../dsl/compile/keeping.ts";
 import { planRun } from "../../dsl/compile/plan_run.ts";
 import { type PlanOptions, type StepPlan, typesOf, type ValueType } from "../../dsl/compile/mod.ts";
-import { drawsAnything, isTrainable, type Layer, type ParamSpec, specs } from "../../dsl/layer.ts";
+import { drawsAnything, isTrainable, type Layer, type ParamSpec, specs, walk } from "../../dsl/layer.ts";
+import { isLinear } from "../../dsl/linear.ts";
 import { isHalfForm, storedBytes } from "../../dsl/engine/stored.ts";
 import { adamw, type Optimiser } from "../../dsl/optimise/mod.ts";
-import { mapTree, type Params, partition, sizeOf, type Tree } from "../../dsl/tree.ts";
+import { join, mapTree, type Params, partition, type Path, sizeOf, type Tree } from "../../dsl/tree.ts";
 import { engineInUse } from "../../dsl/engine/mod.ts";
 import { engineKind, keptForms } from "../../dsl/engine/kinds.ts";
-import { formsOf } from "../../models/checkpoint/load.ts";
+import { formsOf } from "../../models/checkpoint/forms.ts";
 import type { Model } from "../../models/mod.ts";
+import { holdingOf } from "./holding.ts";
 import type { BatchSize, Kept } from "./needs.ts";
 import { drawingObjective, DRAWS } from "./draws.ts";
 import { underRun } from "./method.ts";
@@ -60,7 +62,7 @@ export function planForms(
 ): PlanOptions["forms"] {
   const { name, forms } = backend === undefined ? engineInUse() : engineKind(backend);
   if (forms === undefined) return undefined;
-  return keptForms(name, options.forms ?? (kind.compact === true ? formsOf(layer, options) : new Map()));
+  return keptForms(name, options.forms ?? formsOf(layer, holdingOf(kind, options)));
 }
 
 /**
@@ -120,9 +122,19 @@ export function planLoading(layer: Layer, { backend, forms }: Kept): number {
  *
  * @param layer Its layer, adapted or not
  * @param kept The engine, and what it keeps them as
+ * @param inHalves Whether what was in halves is again once it is changed (default yes), or stays float32 until it is written
  */
-export function planRewriting(layer: Layer, kept: Kept): number {
-  return planLoading(layer, kept) + UNCOLLECTED;
+export function planRewriting(layer: Layer, kept: Kept, inHalves: boolean = true): number {
+  const changed = inHalves ? new Set<Path>() : new Set(adaptedWeights(layer));
+  const forms = new Map([...kept.forms ?? []].filter(([path]) => !changed.has(path)));
+  return planLoading(layer, { ...kept, forms }) + UNCOLLECTED;
+}
+
+/** Weights of linear layers that have adapters. */
+function adaptedWeights(layer: Layer): readonly Path[] {
+  return [...walk(layer)].flatMap(([path, each]) =>
+    isLinear(each) && each.adapters.length > 0 ? [each.params.weight.shared ?? join(path, "weight")] : []
+  );
 }
 
 /**

@@ -13,7 +13,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { type Layer, specs } from "../../dsl/layer.ts";
 import { isGranted } from "../../dsl/permission.ts";
 import { type Path, sizeOf } from "../../dsl/tree.ts";
-import { formsOf, heldForms, type Holding } from "../../models/checkpoint/load.ts";
+import { formsOf, heldForms, type Holding } from "../../models/checkpoint/forms.ts";
 import type { Model } from "../../models/mod.ts";
 import type { BatchSize, Kept, Needs } from "./needs.ts";
 import { planForward, planLoading } from "./plan.ts";
@@ -142,7 +142,7 @@ export function roomier(room: Room): BackendName | undefined {
 export async function keepers(
   model: Model,
   layer: Layer,
-  holding: Pick<Holding, "decoding">,
+  holding: Pick<Holding, "reading">,
   engines: readonly (BackendName | undefined)[],
 ): Promise<(holding: Holding, backend: BackendName) => Kept["forms"]> {
   const made = new Map<BackendName, ReturnType<typeof keeper>>();
@@ -203,7 +203,7 @@ export async function requireRoomToUse(
   const [layer, needs] = [await layerOf(), await needsOf(model)];
   const { name, precisions, forms: known } = engineInUse();
   const other = roomier(room);
-  const forms = await keepers(model, layer, { decoding: holding.decoding }, [name, other]);
+  const forms = await keepers(model, layer, { reading: holding.reading }, [name, other]);
   const isCompact = hasBlocks(forms({}, name));
   const bytes = (holding: Holding, backend: BackendName, its: Needs = needs): number => {
     const kept: Kept = { backend, precision: holding.precision, forms: forms(holding, backend) };

@@ -7,8 +7,8 @@ import type { BackendName } from "../../dsl/engine/interface.ts";
 import { engineInUse } from "../../dsl/engine/mod.ts";
 import { isTrainable, type Layer, specs } from "../../dsl/layer.ts";
 import { sizeOf } from "../../dsl/tree.ts";
-import type { Holding } from "../../models/checkpoint/load.ts";
 import { NO_METHOD } from "./method.ts";
+import { holdingOf } from "./holding.ts";
 import { type Evaluations, fewerAtATime, type Kept, type Needs, whileReading } from "./needs.ts";
 import { partRows } from "./parts.ts";
 import { planLoading, planSteps } from "./plan.ts";
@@ -25,11 +25,6 @@ import {
 } from "./room.ts";
 import type { PreparedTask, TaskKind } from "./task.ts";
 import type { Run } from "./run_settings.ts";
-
-/** What a run keeps frozen weights as; tasks that do not keep them in other forms have float32. */
-function holdingOf({ compact }: TaskKind, { precision, quantise }: Holding): Holding {
-  return compact === undefined ? {} : { precision, quantise };
-}
 
 /** What of a run decides its memory. */
 type Sized = Pick<Run, "precision" | "quantise" | "batchSize" | "accumulate" | "gradientCheckpointing">;

@@ -21,7 +21,7 @@ import {
 import { key } from "../../dsl/random.ts";
 import { firstAlone, firstBefore, fromFirst, type Ranks, ranksInUse } from "../../dsl/ranks.ts";
 import { mapTree, type Params, partition, type Tree } from "../../dsl/tree.ts";
-import type { Holding } from "../../models/checkpoint/load.ts";
+import type { Holding } from "../../models/checkpoint/forms.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { holdThreads } from "../data/threads.ts";
 import { openEvents } from "../report/events.ts";
@@ -30,6 +30,7 @@ import { softwareVersions } from "../report/versions.ts";
 import { BEST, type Identity, loadCheckpoint } from "./checkpoint.ts";
 import { originsOf } from "./decay.ts";
 import { drawingTask } from "./draws.ts";
+import { holdingOf } from "./holding.ts";
 import { type LrFactors, lrFactorsOf } from "./lr_factor.ts";
 import { NO_METHOD } from "./method.ts";
 import { whileReading } from "./needs.ts";
@@ -168,7 +169,7 @@ export async function runTask<Own extends object>(
       },
       isInHalves(run, ranks.size),
     );
-    return await runPrepared(prepared, run, ranks, { ...surroundings, judge }, kind.compact === undefined ? {} : run, {
+    return await runPrepared(prepared, run, ranks, { ...surroundings, judge }, holdingOf(kind, run), {
       ...identityOf(kind, run, kind.dataFacts(data)),
       ...run.from === undefined ? {} : { fromSha256: await adapterDigest(run.from) },
       ...surroundings.facts,

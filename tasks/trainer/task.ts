@@ -118,7 +118,7 @@ export interface TaskKind<
   readonly models: string;
   /** Whether it trains a model. */
   trains(model: Model): boolean;
-  /** Whether its weights may be kept in fewer bits: it reads them in compiled functions only. */
+  /** Whether its weights may be quantised. */
   readonly compact?: true;
   /**
    * Bytes that whatever is done with a model holds besides tensors, by plan: a tokenizer.

@@ -9,7 +9,7 @@ import { useBackend } from "../../dsl/engine/mod.ts";
 import { type HalfForm, storedForm } from "../../dsl/engine/stored.ts";
 import { registerWasmKernels } from "../../dsl/engine/wasm/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { held, heldQuantised, widened } from "../../dsl/hold.ts";
+import { bitsOf, held, heldQuantised, widened } from "../../dsl/hold.ts";
 import { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from "../../dsl/safetensors/dtype.ts";
 import { openSafetensors } from "../../dsl/safetensors/mod.ts";
 import { sizeOf } from "../../dsl/tree.ts";
@@ -304,14 +304,19 @@ for (const form of forms) {
   });
 }
 
-Deno.test("an engine that keeps no other forms has the numbers in float32", async () => {
+Deno.test("plain JavaScript keeps halves, whose numbers every kernel reads, and has those of blocks in float32", async () => {
   await useBackend("cpu");
   const halves = { bf16: toBfloat16(Float32Array.of(1, 2)), f16: toFloat16(Float32Array.of(1, 2)) };
   for (const form of ["bf16", "f16"] as const) {
     const dtype = form === "bf16" ? "BF16" : "F16";
     const tensor = held({ dtype, shape: [2], data: halves[form] }, form);
-    assertEquals([storedForm(tensor), [...tensor.dataSync()]], [undefined, [1, 2]]);
-    tensor.dispose();
+    assertEquals([storedForm(tensor), [...tensor.dataSync()]], [form, [1, 2]]);
+    assertEquals([...tf.tidy(() => tf.add(tensor, tf.reshape(tensor, [2])).dataSync())], [2, 4]);
+    assertEquals(bitsOf(tensor, dtype), halves[form]);
+    assertEquals(bitsOf(tensor, "F32"), undefined);
+    const wide = widened(tensor);
+    assertEquals([storedForm(wide), [...wide.dataSync()]], [undefined, [1, 2]]);
+    tf.dispose([tensor, wide]);
   }
   const { file, values } = blocks.get("q4_k")!;
   const tensor = heldQuantised({ form: "q4_k", shape: [8, 512], bytes: file });

@@ -3,6 +3,8 @@ import { assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/mod.ts";
 import { engineInUse } from "../../dsl/engine/mod.ts";
+import { storedForm } from "../../dsl/engine/stored.ts";
+import { widened } from "../../dsl/hold.ts";
 import { fromBfloat16, toBfloat16 } from "../../dsl/safetensors/dtype.ts";
 import { available } from "../support/available.ts";
 import { withoutLeaks } from "../support/compare.ts";
@@ -16,10 +18,12 @@ for (const backend of await available("tensorflow")) {
     const values = new Float32Array(bits.buffer).filter((value) => !Number.isNaN(value));
     await withoutLeaks(async () => {
       const given = tf.tensor(values);
-      const made = engineInUse().rounded!(given);
-      const [found, expected] = [await made.data<"float32">(), fromBfloat16(toBfloat16(values))];
+      const made = engineInUse().narrowed!(given);
+      const numbers = widened(made);
+      const [found, expected] = [await numbers.data<"float32">(), fromBfloat16(toBfloat16(values))];
       assertEquals(new Uint32Array(found.buffer), new Uint32Array(expected.buffer));
-      tf.dispose([given, made]);
+      assertEquals(storedForm(made), "bf16");
+      tf.dispose([given, made, numbers]);
     });
   });
 }

@@ -8,7 +8,7 @@ import { engineInUse } from "../../dsl/engine/in_use.ts";
 import { type StoredForm, storedForm } from "../../dsl/engine/stored.ts";
 import { type AnyLayer, init, key, OneloraError, type Params, useBackend } from "../../dsl/mod.ts";
 import { asLanguageModel, generateAll, loadParams, openModel, saveModel } from "../../models/mod.ts";
-import { heldForms } from "../../models/checkpoint/load.ts";
+import { heldForms } from "../../models/checkpoint/forms.ts";
 import { adapt } from "../../adapters/mod.ts";
 import { ggufLanguage } from "../../models/gguf/language.ts";
 import { writeGguf } from "../../models/gguf/file.ts";
@@ -48,11 +48,11 @@ for (const [backend, dtype, half] of cases) {
         await saveModel(preset, drawn, folder, { dtype });
         const model = await openModel(folder);
         const [read, numbers] = [
-          (await loadParams(model, key(0), model.layer, { decoding: true })).params,
+          (await loadParams(model, key(0), model.layer, { reading: "decoding" })).params,
           (await loadParams(model, key(0))).params,
         ];
-        const stays = engineInUse().staysAsRead?.(half, 1, true) === true;
-        const forms = await heldForms(model, model.layer, { decoding: true });
+        const stays = engineInUse().staysAsRead?.(half, [1, 1], "decoding") === true;
+        const forms = await heldForms(model, model.layer, { reading: "decoding" });
         for (const [path, tensor] of Object.entries(read)) {
           const expected = stays && numbers[path].shape.length === 2 ? half : undefined;
           assertEquals([storedForm(tensor), forms.get(path)], [expected, expected], path);
@@ -99,8 +99,8 @@ Deno.test("on wasm large matrices stay as their file has them whatever is done w
         else await saveModel(await openModel(folder), drawn, path, { dtype: form === "f16" ? "F16" : "BF16" });
         const model = await openModel(path);
         for (const decoding of [false, true]) {
-          const { params } = await loadParams(model, key(0), model.layer, { decoding });
-          const forms = await heldForms(model, model.layer, { decoding });
+          const { params } = await loadParams(model, key(0), model.layer, { reading: decoding ? "decoding" : "steps" });
+          const forms = await heldForms(model, model.layer, { reading: decoding ? "decoding" : "steps" });
           for (const [path, tensor] of Object.entries(params)) {
             const isKept = tensor.rank === 2 && (decoding || tensor.size >= 2 ** 18);
             assertEquals(

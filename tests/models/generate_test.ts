@@ -222,7 +222,7 @@ Deno.test("weights that a file has in bfloat16 stay so on wasm, and texts go on 
     const texts = [[5, 1, 7], [9, 2, 4, 4, 8], [3]];
     const logitsOf = async (decoding: boolean) => {
       const model = await openModel(scratch);
-      const { params } = await loadParams(model, key(0), model.layer, { decoding });
+      const { params } = await loadParams(model, key(0), model.layer, { reading: decoding ? "decoding" : "steps" });
       const decoder = openDecoder(model.layer as CausalLanguageModel, params);
       const logits: number[] = [...await decoder.begin(texts, 4)];
       for (const tokens of [[1, 2, 3], [4, 5, 6]]) logits.push(...await decoder.next(tokens));

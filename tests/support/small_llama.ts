@@ -1,7 +1,7 @@
 import { dispose } from "@tensorflow/tfjs-core";
 import { init, key } from "../../dsl/mod.ts";
 import { llama, llamaPresets, openModel, saveModel } from "../../models/mod.ts";
-import type { SavedType } from "../../models/checkpoint/load.ts";
+import type { SavedType } from "../../models/checkpoint/save.ts";
 import { wordProblemTokenizer } from "../../tasks/mod.ts";
 
 /**

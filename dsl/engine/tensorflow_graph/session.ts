@@ -189,22 +189,24 @@ export function settle(tensor: tf.Tensor): void {
 }
 
 /**
- * A float32 tensor's numbers rounded to bfloat16 (nearest, ties to even), as float32. Read for it, those of all weights would be
+ * A float32 tensor's numbers rounded to bfloat16 (nearest, ties to even) and kept so. Read for it, those of all weights would be
  * in JavaScript's memory, whose freed arrays of some megabytes malloc keeps.
  *
  * @param tensor A tensor of the tensorflow backend
  */
-export function rounded(tensor: tf.Tensor): tf.Tensor {
-  const half = castHandle(handleOf(tensor), ELEMENT.float32, ELEMENT.bfloat16);
-  return lending(
-    [{ id: half, shape: tensor.shape, dtype: ELEMENT.bfloat16 }],
-    () =>
-      tensorOf({
-        id: castHandle(half, ELEMENT.bfloat16, ELEMENT.float32),
-        shape: tensor.shape,
-        dtype: ELEMENT.float32,
-      }),
-  );
+export function narrowed(tensor: tf.Tensor): tf.Tensor {
+  const id = castHandle(handleOf(tensor), ELEMENT.float32, ELEMENT.bfloat16);
+  return storedOf({ id }, "bf16", tensor.shape);
+}
+
+/**
+ * The numbers of a tensor kept in bfloat16, as float32.
+ *
+ * @param tensor Such a tensor
+ */
+export function widened(tensor: tf.Tensor): tf.Tensor {
+  const id = castHandle(handleOf(tensor), ELEMENT.bfloat16, ELEMENT.float32);
+  return tensorOf({ id, shape: tensor.shape, dtype: ELEMENT.float32 });
 }
 
 /** A graph ready to run, with its variables. */

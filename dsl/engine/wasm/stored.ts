@@ -10,6 +10,7 @@ import { isBlockForm } from "../../blocks.ts";
 import { requireBlocks } from "../../block_conversion.ts";
 import { dequantised } from "../../quantise.ts";
 import { toFloat32 } from "../../safetensors/dtype.ts";
+import type { Reading } from "../interface.ts";
 import { isHalfForm, markStored, type StoredForm, storedForm } from "../stored.ts";
 import { codeOf, wasmForms } from "./forms.ts";
 import type { Kernel } from "./kernel.ts";
@@ -177,12 +178,12 @@ export function hold(bytes: Uint8Array, form: StoredForm, shape: readonly number
 const WORTH_KEEPING = 2 ** 18;
 
 /**
- * Whether a matrix stays as its file has it.
+ * Whether a tensor stays as its file has it.
  *
  * @param form What that is
- * @param numbers How many it has
- * @param decoding Whether texts are gone on with, whose products of few rows are as fast as the matrix is small
+ * @param shape Its dimensions
+ * @param reading What for: where texts are gone on with, products of few rows are as fast as the matrix is small
  */
-export function staysAsRead(form: StoredForm, numbers: number, decoding: boolean): boolean {
-  return wasmForms.has(form) && (decoding || numbers >= WORTH_KEEPING);
+export function staysAsRead(form: StoredForm, shape: readonly number[], reading: Reading): boolean {
+  return wasmForms.has(form) && shape.length === 2 && (reading === "decoding" || size(shape) >= WORTH_KEEPING);
 }

@@ -30,7 +30,10 @@ function asked(line: string): readonly [prompts: readonly (readonly number[])[],
 const [folder, backend, precision, threads] = Deno.args;
 await useBackend(backend as BackendName, threads === undefined ? {} : { threads: Number(threads) });
 const model = await openModel(folder);
-const { params } = await loadParams(model, key(0), model.layer, { precision: precision as Precision, decoding: true });
+const { params } = await loadParams(model, key(0), model.layer, {
+  precision: precision as Precision,
+  reading: "decoding",
+});
 const decoder = openDecoder(asLanguageModel(model, model.layer), params, { precision: precision as Precision });
 const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream());
 for await (const line of lines) {

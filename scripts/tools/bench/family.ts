@@ -25,7 +25,7 @@ import { trainStep } from "../../../tasks/mod.ts";
 import { taskStep } from "../../../tasks/kinds.ts";
 import type { BatchTensors } from "../../../tasks/mod.ts";
 import { example } from "./example.ts";
-import type { FamilyJob } from "./family_job.ts";
+import { type FamilyJob, readings } from "./family_job.ts";
 import { answer, measureStep, type ReadyStep, type StepAnswer } from "./job.ts";
 import { randomParams } from "./random_weights.ts";
 
@@ -45,7 +45,7 @@ async function prepare(job: FamilyJob, note: (line: string) => void): Promise<Re
   if (job.length > 0 && described.folder !== undefined) tokenizers.push(await openTokenizer(described.folder));
   const params = described.folder === undefined
     ? randomParams(layer, job)
-    : (await loadParams(described, key(0), layer, { ...job, decoding: what === "decode" })).params;
+    : (await loadParams(described, key(0), layer, { ...job, reading: readings[what] })).params;
   if (what === "decode") {
     const decoder = openDecoder(asLanguageModel(described, layer), params, { precision });
     const prompts = Array.from({ length: job.batch }, () => Array.from({ length: job.length }, (_, i) => i % 8));

@@ -31,6 +31,13 @@ export interface FamilyJob extends Omit<StepJob, "kind" | "config" | "folder"> {
   readonly threads?: number;
 }
 
+/** What weights are read for. */
+export const readings: Readonly<Record<FamilyJob["what"], "steps" | "passes" | "decoding">> = {
+  step: "steps",
+  forward: "passes",
+  decode: "decoding",
+};
+
 /** What a model is given. */
 interface Size {
   readonly model: string;

@@ -9,7 +9,7 @@ import { fold, init, key, type Layer, normal, type Params, sizeOf, specs, type T
 import { engineInUse } from "../../../dsl/engine/in_use.ts";
 import { type Layout, layoutOf, type Quantisation } from "../../../dsl/quantise.ts";
 import { toBfloat16 } from "../../../dsl/safetensors/dtype.ts";
-import { formsOf, type Holding } from "../../../models/checkpoint/load.ts";
+import { formsOf, type Holding } from "../../../models/checkpoint/forms.ts";
 
 /** Numbers that are drawn; what is larger repeats them. */
 const DRAWN = 2 ** 16;
