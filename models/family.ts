@@ -4,6 +4,7 @@
  * @module
  */
 import { isEqual } from "../dsl/equal.ts";
+import { isObject, show } from "../dsl/files/json.ts";
 import type { ModuleNames } from "../adapters/exchange/format.ts";
 import { OneloraError } from "../dsl/error.ts";
 import type { AnyLayer, Layer } from "../dsl/layer.ts";
@@ -160,6 +161,16 @@ export interface Family {
   readonly read: (json: Json, options: DescriptionOptions, text?: string) => Description;
 }
 
+/** What `label2id` says otherwise than `id2label`, which counts, as in transformers' answers. */
+function labelNotes({ id2label, label2id }: Json): readonly string[] {
+  if (!isObject(id2label) || !isObject(label2id)) return [];
+  const names = new Map(Object.entries(id2label).map(([id, name]) => [name, id]));
+  const other = Object.entries(label2id).find(([name, id]) => names.has(name) && id2label[`${id}`] !== name);
+  if (other === undefined) return [];
+  const [name, id] = other;
+  return [`config.json: "label2id" has ${show(name)} as ${show(id)}, "id2label" as ${names.get(name)}, which counts`];
+}
+
 /**
  * An architecture as a family.
  *
@@ -180,7 +191,8 @@ export function family<Config>(architecture: Architecture<Config>): Family {
     const nested = Object.entries(nestedSettings).flatMap(([field, settings]) =>
       checkSettings(objectField(json, field), settings, `"${field}" of config.json`, whose)
     );
-    return settings === undefined ? nested : [...checkSettings(json, settings, "config.json", whose), ...nested];
+    const own = settings === undefined ? [] : checkSettings(json, settings, "config.json", whose);
+    return [...own, ...labelNotes(json), ...nested];
   };
   const describe = (given: Config, options: DescriptionOptions, json?: Json, text?: string): Description => {
     const { labels, problem, biases, qkv, untied } = options;

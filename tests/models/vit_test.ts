@@ -15,6 +15,7 @@ import {
 } from "../../dsl/mod.ts";
 import { loadParams, openModel, saveModel } from "../../models/mod.ts";
 import { keyOf } from "../../models/checkpoint/keys.ts";
+import { vitFamily } from "../../models/vit/vit.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 
 const backends = ["wasm", "cpu"] as const;
@@ -120,4 +121,15 @@ Deno.test("missing, unexpected and misshapen tensors are named", async () => {
 Deno.test("an unknown model names the presets", async () => {
   const error = await assertRejects(() => openModel("vit-bass"), OneloraError, "vit-base");
   assertEquals(error.exitCode, 2);
+});
+
+Deno.test("label2id that has other ids than id2label is named in a note; names that id2label has not are no matter", () => {
+  const notes = (label2id: unknown) =>
+    vitFamily.read({ id2label: { 0: "cat", 1: "dog", 2: "dog" }, label2id }, {}).notes;
+  assertEquals(notes({ cat: 1, dog: 0 }), [
+    'config.json: "label2id" has "cat" as 1, "id2label" as 0, which counts',
+  ]);
+  for (const same of [undefined, { cat: 0, dog: 1 }, { cat: 0, dog: 2 }, { LABEL_0: 0, LABEL_1: 1 }]) {
+    assertEquals(notes(same), []);
+  }
 });
