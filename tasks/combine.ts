@@ -91,18 +91,16 @@ async function made(
  * @param model The model
  * @param adapters Folders of adapters for it
  * @param options Weights, and how they are combined
- * @param isMerged Whether it is to be merged into the model (default no)
  * @throws OneloraError for adapters that cannot be combined so
  */
 export function openCombined(
   model: Model,
   adapters: readonly string[],
   options: CombineOptions,
-  isMerged: boolean = false,
 ): Promise<CombinedModel> {
   return made(model, adapters, ({ layer }, placed) => combineAdapters(layer, placed, options), {
     attempted: `combining adapters of ${model.name}`,
-    needs: isMerged ? planRewriting : planLoading,
+    needs: planRewriting,
   });
 }
 
