@@ -8,7 +8,7 @@ import { engineKind } from "../engine/kinds.ts";
 import { isHalfForm, storedBytes, type StoredForm } from "../engine/stored.ts";
 import { type Path, sizeOf } from "../tree.ts";
 import { type BytesOf, bytesOf, type Call, type Program, type ValueId } from "./program.ts";
-import { compiledKernels, isCompiled } from "./tensorflow/grouped.ts";
+import { compiledKernels, isCompiled, readsQuantised } from "./tensorflow/grouped.ts";
 import type { Halved } from "./tensorflow/half.ts";
 
 /** Kernels of matrix products. */
@@ -54,11 +54,13 @@ export function keeping({ inputs, types }: Program, { halved, forms, readsStored
   const isConverted = (call: Call, value: ValueId) =>
     isQuantised(value) ||
     isHalf(value) && !halved.values.has(value) && !halved.products.has(call) && !isCompiled(call);
-  const isReadAsItIs = ({ kernel, inputs: [a, b], attrs }: Call, value: ValueId) =>
-    PRODUCTS.has(kernel) && value === b && readsStored?.({
-        shapes: [types[a].shape, types[b].shape],
-        transposed: [attrs.transposeA === true, attrs.transposeB === true],
-      }) === true;
+  const isReadAsItIs = (call: Call, value: ValueId) => {
+    const { kernel, inputs: [a, b], attrs } = call;
+    return readsQuantised(call) || PRODUCTS.has(kernel) && value === b && readsStored?.({
+            shapes: [types[a].shape, types[b].shape],
+            transposed: [attrs.transposeA === true, attrs.transposeB === true],
+          }) === true;
+  };
   const unpacked = (call: Call) =>
     call.inputs.filter((value) => formOf.has(value) && isConverted(call, value) && !isReadAsItIs(call, value)).map(
       (value) => ({

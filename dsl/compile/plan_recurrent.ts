@@ -63,6 +63,7 @@ export function planRecurrent(
   types: Readonly<Record<"parameters" | "kept" | "input", Tree<ValueType>>>,
   { backend, precision = "float32", forms, ownProducts = true, after, continues }: RecurrentPlanOptions,
 ): RecurrentPlan {
+  const { name, passes, grouped, continued, stepKernels } = engineKind(backend);
   const flat = typesIn([types.parameters, types.kept, types.input]);
   const traced = trace(
     (inputs) => {
@@ -70,9 +71,8 @@ export function planRecurrent(
       return [...Object.values(results), ...Object.values(added)];
     },
     flat.leaves,
-    { precision, backend: engineKind(backend).name },
+    { precision, backend: name, kernels: ownProducts ? stepKernels?.(types.kept, continues?.inBlocks === true) : [] },
   );
-  const { passes, grouped, continued } = engineKind(backend);
   const prepared = passes()(traced);
   const paths = Object.keys(types.parameters);
   const given = paths.map((path) => forms?.get(path));

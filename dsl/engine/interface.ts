@@ -6,11 +6,11 @@
 import type { Pass } from "../compile/passes.ts";
 import type { Continued, ContinuedOptions } from "../compile/continuation.ts";
 import type { Halved } from "../compile/tensorflow/half.ts";
-import type { Call, Program, ValueId } from "../compile/program.ts";
+import type { Call, Program, ValueId, ValueType } from "../compile/program.ts";
 import type { Replayer, ReplayOptions } from "../compile/replay.ts";
 import type { PureStep, Resident, ResidentOptions, StepState } from "../compile/step.ts";
 import type { Recurrent, RecurrentFunction, RecurrentOptions } from "../compile/recurrence.ts";
-import type { Params } from "../tree.ts";
+import type { Params, Tree } from "../tree.ts";
 import type { Precision } from "./precision.ts";
 import type { StoredForm } from "./stored.ts";
 import type { Tensor } from "@tensorflow/tfjs-core";
@@ -139,6 +139,12 @@ export interface EngineKind {
    * @internal
    */
   readonly continued?: (prepared: Program, options: Omit<ContinuedOptions, "byRows" | "cut">) => Continued;
+  /**
+   * Kernels of our own that a recurrent function is recorded with besides those of the backend (default none).
+   *
+   * @internal
+   */
+  readonly stepKernels?: (kept: Tree<ValueType>, isStep: boolean) => readonly string[];
   /**
    * The memory that tensors come to, holes between them and what JavaScript has of them included (default: what is alive at most).
    *

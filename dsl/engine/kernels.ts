@@ -15,6 +15,8 @@ export interface Target {
   readonly precision: Precision;
   /** Whether all of it becomes one compiled function, as on a GPU (default false). */
   readonly whole?: boolean;
+  /** Kernels of our own that it has for this besides its others (default none). */
+  readonly kernels?: readonly string[];
 }
 
 /** The backend that will compute what is being recorded for it, and how. */
@@ -42,7 +44,8 @@ export function recordingFor<Result>(target: Target, f: () => Result): Result {
  * @param name The kernel's name
  */
 export function hasKernel(name: string): boolean {
-  return tf.getKernel(name, recorded?.backend ?? tf.getBackend()) !== undefined;
+  return recorded?.kernels?.includes(name) === true ||
+    tf.getKernel(name, recorded?.backend ?? tf.getBackend()) !== undefined;
 }
 
 /** Whether what is being recorded becomes one compiled function: then each kernel costs more than memory for numbers to keep. */

@@ -25,6 +25,7 @@ import type { StoredForm } from "./stored.ts";
 import type { Path } from "../tree.ts";
 import type { BackendName, EngineKind, Overhead, Running } from "./interface.ts";
 import { openTensorflow, readsHalf } from "./tensorflow.ts";
+import { stepKernels } from "../compile/tensorflow/seen_attention.ts";
 import { openWasm } from "./wasm.ts";
 import { wasmForms } from "./wasm/forms.ts";
 import { readsRows } from "./wasm/matmul.ts";
@@ -88,6 +89,7 @@ const tensorflow: EngineKind = {
   narrowed,
   widened,
   grouped,
+  stepKernels,
   continued: (prepared, options) => continued(prepared, { ...options, byRows: readsHalf(), cut: true }),
   touched,
   // Fitted to the peaks of 27 processes by scripts/tools/plans.ts, but for `start`.

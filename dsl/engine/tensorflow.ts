@@ -9,6 +9,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { commandLine } from "../command_line.ts";
 import { resolve } from "../files/path.ts";
 import { builtin, isPage } from "../host.ts";
+import { DYNAMIC_VALUES } from "../quantise.ts";
 import { registerFallbackKernels } from "./fallback.ts";
 import type { Device } from "./interface.ts";
 import { hasNvidiaDriver, type Installation, type Loader, prepareCard } from "./tensorflow_environment.ts";
@@ -19,8 +20,11 @@ export const addonPath = "lib/napi-v8/tfjs_binding.node";
 /** The place of an addon that loads the library without its log on stderr; there where the addon was built here. */
 export const quietLoaderPath = "lib/napi-v8/load_quietly.node";
 
-/** The place of the kernel for products of a few rows; there where the addon was built here, by a version that has it. */
-export const rowProductsPath = "lib/napi-v8/row_products.node";
+/** What is passed to the kernel for products of a few rows, and how: another number where that changes. */
+const ROW_PRODUCTS = 2;
+
+/** The place of that kernel; there where the addon was built here, by a version that passes the same. */
+export const rowProductsPath: string = `lib/napi-v8/row_products_${ROW_PRODUCTS}.node`;
 
 /** tfjs's name of the backend. */
 const NAME = "tensorflow";
@@ -91,18 +95,33 @@ export function isOnGpu(): boolean {
 export interface RowProductsKernel {
   /** The name that XLA knows it under; absent where this version of the library does not let it be told. */
   readonly target?: string;
+  /** The same of the kernel for attention beside it. */
+  readonly attention?: string;
   /** What it computes with, such as AVX-512. */
   readonly instructions: string;
+  /** Gives it {@linkcode DYNAMIC_VALUES}. */
+  readonly use: (values: Float32Array) => void;
+  /**
+   * y = W x[r] for each row, by certain instructions: for tests.
+   *
+   * @param sizes Rows, outputs, depth, and the number of W's form
+   * @param matrix W as it is kept
+   * @returns Whether the processor has the instructions
+   */
+  readonly product: (
+    instructions: string,
+    sizes: Int32Array,
+    matrix: Uint8Array,
+    x: Float32Array,
+    y: Float32Array,
+  ) => boolean;
 }
-
-/** What is passed to it and how, by its name: one that was built by another version is left alone. */
-const ROW_PRODUCTS = "onelora_row_products_1";
 
 let rowProducts: RowProductsKernel | undefined;
 
 /** The kernel for products of a few rows, once the library is loaded, if it is there and the processor computes. */
 export function rowProductsKernel(): Required<RowProductsKernel> | undefined {
-  if (rowProducts?.target !== ROW_PRODUCTS || (tf.findBackend(NAME) as NodeBackend).isUsingGpuDevice) return undefined;
+  if (rowProducts?.target === undefined || (tf.findBackend(NAME) as NodeBackend).isUsingGpuDevice) return undefined;
   return rowProducts as Required<RowProductsKernel>;
 }
 
@@ -144,6 +163,7 @@ function register(folder: string): void {
   // After the addon: it is told to the library that this has loaded.
   if (builtin("node:fs").existsSync(resolve(folder, rowProductsPath))) {
     rowProducts = load(folder, rowProductsPath) as RowProductsKernel;
+    rowProducts.use(DYNAMIC_VALUES);
   }
   load(folder, "dist/register_all_kernels.js");
   const { NodeJSKernelBackend } = load(folder, "dist/nodejs_kernel_backend.js") as {

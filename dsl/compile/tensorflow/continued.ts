@@ -9,7 +9,8 @@ import type { Continued, ContinuedOptions } from "../continuation.ts";
 import { canBeHalved, halve, type Halved, nothingHalved } from "./half.ts";
 import { inPieces } from "./pieces.ts";
 import { blocksOf } from "./repeated.ts";
-import { rowProducts, rowWeights, suitsBlocks } from "./row_products.ts";
+import { readsRowsOf, rowProducts, rowWeights, suitsBlocks } from "./row_products.ts";
+import { pastRead } from "./seen_attention.ts";
 
 /** Of fewer blocks than this, compiling one takes longer than it saves. */
 const BLOCKS_FROM = 8;
@@ -20,11 +21,12 @@ function keptUnread({ calls, inputs }: Program, from: number, to: number): reado
   return inputs.slice(from, to).filter((value) => !read.has(value));
 }
 
-/** What is in halves: what products read and make, matrices of row products, and what is kept. */
+/** What is in halves: what products read and make, matrices of row products, and what is kept, which attention reads so too. */
 function inHalves(program: Program, parameters: number, kept: number, rows: ReadonlySet<ValueId>): Halved {
   const { values, products } = halve(program, parameters + kept);
   const unread = keptUnread(program, parameters, parameters + kept).filter((value) => canBeHalved(program, value));
-  return { products, values: new Set([...values, ...rows, ...unread]) };
+  const past = pastRead(program).filter((value) => canBeHalved(program, value));
+  return { products, values: new Set([...values, ...rows, ...unread, ...past]) };
 }
 
 /**
@@ -38,12 +40,12 @@ export function continued(
   { forms, kept, precision, byRows, inBlocks, cut }: ContinuedOptions,
 ): Continued {
   const places = new Map(prepared.inputs.slice(0, forms.length).map((value, i) => [value, i]));
-  const isNumbers = (value: ValueId) => (forms[places.get(value)!] ?? "bf16") === "bf16";
-  const read = new Set(byRows ? [...rowWeights(prepared, forms.length)].filter(isNumbers) : []);
+  const isReadable = (value: ValueId) => readsRowsOf(forms[places.get(value)!], prepared.types[value].shape);
+  const read = new Set(byRows ? [...rowWeights(prepared, forms.length)].filter(isReadable) : []);
   const chosen = rowProducts(prepared, read);
   const program = precision === "float32" && cut ? inPieces(chosen) : chosen;
   const halved = precision === "bf16" ? inHalves(program, forms.length, kept, read) : nothingHalved;
-  const isStored = forms.some((form) => form !== undefined && form !== "bf16");
-  const blocks = inBlocks && !isStored && suitsBlocks(program) ? blocksOf(program) : [];
+  const isQuantised = (value: ValueId) => (forms[places.get(value)!] ?? "bf16") !== "bf16";
+  const blocks = inBlocks && suitsBlocks(program, isQuantised) ? blocksOf(program) : [];
   return { program, halved, blocks: blocks.length < BLOCKS_FROM ? undefined : blocks };
 }

@@ -15,11 +15,18 @@ import { type Halved, isMoving } from "./half.ts";
 import { computing } from "./kernels.ts";
 import { inType, type Lowering, type Operand } from "./lowering.ts";
 import { masking } from "./masking.ts";
-import { isRowProducts, rowProductRules } from "./row_products.ts";
+import { rowProductRules } from "./row_products.ts";
+import { attentionRules, isCustomCall } from "./seen_attention.ts";
 import { shaping } from "./shaping.ts";
 import { unpacked } from "./stored.ts";
 
-const RULES: Readonly<Record<string, Lowering>> = { ...computing, ...shaping, ...masking, ...rowProductRules };
+const RULES: Readonly<Record<string, Lowering>> = {
+  ...computing,
+  ...shaping,
+  ...masking,
+  ...rowProductRules,
+  ...attentionRules,
+};
 
 /** Names of the kernels that can be lowered. */
 const lowerableKernels: readonly string[] = Object.keys(RULES);
@@ -167,8 +174,8 @@ export function emitter(
   /** A call's inputs in the types it computes in. */
   const inputsOf = (call: Call): readonly Operand[] => {
     const placed = call.inputs.map(place);
-    // The kernel reads weights as they are.
-    if (isRowProducts(call)) return placed;
+    // Our kernels read operands as they are.
+    if (isCustomCall(call)) return placed;
     const given = placed.map((each) =>
       each.stored === undefined ? each : made(each, halved.products.has(call) ? ELEMENT.bfloat16 : each.type, placed)
     );

@@ -10,6 +10,7 @@ import { type Cluster, clustersOf } from "./clusters.ts";
 import type { Halved } from "./half.ts";
 import { FUSE_FROM } from "./probe.ts";
 import { isRowProducts } from "./row_products.ts";
+import { isCustomCall } from "./seen_attention.ts";
 import { schedule } from "./schedule.ts";
 
 /** Stands for calls that are one kernel; `body` is the same for those that are compiled once. */
@@ -22,6 +23,15 @@ const COMPILED = "Compiled";
  */
 export function isCompiled({ kernel }: Call): boolean {
   return kernel === COMPILED;
+}
+
+/**
+ * Whether a call, or those that it stands for, reads what is quantised as it is.
+ *
+ * @param call The call
+ */
+export function readsQuantised(call: Call): boolean {
+  return isRowProducts(call) || call.attrs.readsQuantised === true;
 }
 
 /**
@@ -70,12 +80,15 @@ export function grouped(
 ): Program {
   const calls = schedule(program, clusters, new Set(program.inputs)).map(({ calls, exported }): Call => {
     const own = calls.map((i) => program.calls[i]);
-    if (exported === undefined && !isRowProducts(own[0])) return own[0];
+    if (exported === undefined && !isCustomCall(own[0])) return own[0];
     const results = exported ?? own[0].outputs;
     const made = new Set(own.flatMap(({ outputs }) => outputs));
     const read = [...new Set(own.flatMap(({ inputs }) => inputs))]
       .filter((value) => !made.has(value) && numberOf(program, value) === undefined);
-    const attrs: NamedAttrMap = { body: bodyOf(program, own, results, halved) };
+    const attrs: NamedAttrMap = {
+      body: bodyOf(program, own, results, halved),
+      readsQuantised: own.some(isRowProducts),
+    };
     return { kernel: COMPILED, inputs: read, attrs, outputs: [...results], region: own[0].region };
   });
   return { ...program, calls };

@@ -14,8 +14,8 @@ import { fuse, type Fused } from "./functions.ts";
 import type { InPlace } from "./in_place.ts";
 import type { Operand } from "./lowering.ts";
 import { canFuse, FUSE_FROM } from "./probe.ts";
-import { isRowProducts } from "./row_products.ts";
 import { dependents, schedule, type Unit } from "./schedule.ts";
+import { isCustomCall } from "./seen_attention.ts";
 import { holderOf, unpacked } from "./stored.ts";
 
 /** Calls that become functions of their own. */
@@ -127,7 +127,8 @@ export function lower(
       const { shape, dtype } = types[value];
       return { name: names[i], shape, type: elementOf(dtype) };
     });
-    const node = called(body.finish(operands.map(({ type }) => type), results), operands.map(({ name }) => name));
+    const holders = operands.map((each) => holderOf(each, each.stored).type);
+    const node = called(body.finish(holders, results), operands.map(({ name }) => name));
     const made = outputsOf(node, results.length);
     call.outputs.forEach((value, i) => emit.set(value, { ...results[i], name: made[i] }));
   };
@@ -150,7 +151,7 @@ export function lower(
       continue;
     }
     const call = calls[unit.calls[0]];
-    if (takesWords(call) || isRowProducts(call)) emitCompiled(call);
+    if (takesWords(call) || isCustomCall(call)) emitCompiled(call);
     else emitCall(call);
   }
   return emit.place;

@@ -19,6 +19,7 @@ import { prepareGraph } from "./prepare.ts";
 import { canFuse, FUSE_FROM } from "./probe.ts";
 import { blockParts } from "./repeated.ts";
 import { hasRowProducts } from "./row_products.ts";
+import { stepKernels } from "./seen_attention.ts";
 import { fixedVariables, namesOf, typeIn, variable } from "./variables.ts";
 
 /** A function's program and what its values are; inputs: parameters, what is kept, the input; outputs: results, what is added. */
@@ -65,7 +66,7 @@ export function programOf(
       return [...Object.values(made), ...Object.values(rows)];
     },
     flat.leaves.map(({ shape, dtype }) => ({ shape, dtype })),
-    { precision },
+    { precision, kernels: ownProducts ? stepKernels(given[1], inBlocks && hasRowProducts()) : [] },
   );
   const forms = Object.values(given[0]).map(storedForm);
   const byRows = ownProducts && hasRowProducts();

@@ -1,17 +1,22 @@
 /**
  * Products of a few rows with weights, y[r] = W x[r], as when a text is read token by token: what they take is reading the
- * weights, which a kernel of our own does faster than TensorFlow's and XLA's, and from half the memory where they are kept in
- * bf16.
+ * weights, which a kernel of our own does faster than TensorFlow's and XLA's, and from less memory where they are kept in bf16
+ * or fewer bits.
  *
  * @module
  */
-import { ELEMENT, elementOf } from "../../engine/tensorflow_graph/graph.ts";
+import { ELEMENT, elementOf, type ElementType } from "../../engine/tensorflow_graph/graph.ts";
+import { isHalfForm, type StoredForm } from "../../engine/stored.ts";
 import { rowProductsKernel } from "../../engine/tensorflow.ts";
+import { isBlockForm } from "../../blocks.ts";
+import { NF4_BLOCK } from "../../quantise.ts";
 import { sizeOf } from "../../tree.ts";
 import type { Call, Program, ValueId } from "../program.ts";
+import { hasWholeRows } from "./blocks.ts";
 import { outputsOf } from "./function_builder.ts";
-import { INT32, inType, type Lowering, type Operand, T } from "./lowering.ts";
+import { INT32, inType, type Lowering, T } from "./lowering.ts";
 import { canFuse } from "./probe.ts";
+import { holderOf } from "./stored.ts";
 
 /** Calls that stand for such products: x [rows, depth] and matrices [outputs, depth] in, [rows, outputs] of each out. */
 const KERNEL = "RowProducts";
@@ -21,6 +26,48 @@ const MOST_ROWS = 64;
 
 /** Smaller matrices are as well multiplied by what XLA makes of the calls around them. */
 const LEAST_WEIGHT = 2 ** 12;
+
+/** Numbers of what matrices are kept as, float32 first, as the kernel has them. */
+const FORMS = [
+  "float32",
+  "bf16",
+  "int8",
+  "nf4",
+  "q4_0",
+  "q4_1",
+  "q5_0",
+  "q5_1",
+  "q8_0",
+  "q4_k",
+  "q5_k",
+  "q6_k",
+] as const;
+
+/**
+ * The number that the kernel knows a form under.
+ *
+ * @param form What a matrix is kept as
+ */
+export function rowForm(form: StoredForm | "float32"): number {
+  return FORMS.indexOf(form as typeof FORMS[number]);
+}
+
+/** Numbers of a row that the kernel takes at a time, in fewer than 16 bits. */
+const STEP = 32;
+
+/**
+ * Whether the kernel multiplies rows with a matrix as it is kept.
+ *
+ * @param form What it is kept as; undefined for float32
+ * @param shape Its dimensions
+ */
+export function readsRowsOf(form: StoredForm | undefined, shape: readonly number[]): boolean {
+  const [outputs, depth] = shape;
+  if (form === undefined || form === "bf16") return true;
+  if (isHalfForm(form)) return false;
+  if (isBlockForm(form)) return hasWholeRows(form, shape);
+  return form === "nf4" ? depth % NF4_BLOCK === 0 && outputs % 2 === 0 : depth % STEP === 0;
+}
 
 /**
  * Whether a call is products of a few rows, which only compiled functions can hold.
@@ -88,25 +135,36 @@ export function rowProducts(program: Program, weights: ReadonlySet<ValueId>): Pr
 }
 
 /**
- * Whether XLA computes a program's products as fast as they can be: those of one row, and those that the kernel does.
+ * Whether XLA computes a program's products as fast as they can be: those of one row, and those that the kernel does; and
+ * numbers need not be made of matrices first, other than of rows of a table.
  *
  * @param program The program
+ * @param isQuantised Whether an input is kept in fewer bits
  */
-export function suitsBlocks(program: Program): boolean {
-  return !program.calls.some((call) => isProduct(call, program) && program.types[call.inputs[0]].shape[0] > 1);
+export function suitsBlocks(program: Program, isQuantised: (value: ValueId) => boolean): boolean {
+  return !program.calls.some((call) =>
+    isProduct(call, program) && program.types[call.inputs[0]].shape[0] > 1 ||
+    !isRowProducts(call) && call.kernel !== "GatherV2" && call.inputs.some(isQuantised)
+  );
 }
 
 /** x as float32, and each matrix as it is; sizes go along as numbers. */
 const lowered: Lowering = ({ list: [x, ...matrices], results, add, ints }) => {
-  const flat = (operand: Operand) =>
-    add("Reshape", [inType(operand, operand.type, add), ints([-1])], { T: T(operand.type), Tshape: INT32 });
-  const rows = { ...x, name: inType(x, ELEMENT.float32, add), type: ELEMENT.float32 };
-  const sizes = matrices.flatMap(({ shape: [outputs], type }) => [outputs, type === ELEMENT.bfloat16 ? 1 : 0]);
-  const types = matrices.map(({ type }) => type);
+  const flat = (name: string, type: ElementType) => add("Reshape", [name, ints([-1])], { T: T(type), Tshape: INT32 });
+  const rows = inType(x, ELEMENT.float32, add);
+  const sizes = matrices.flatMap(({ shape: [outputs], type, stored }) => [
+    outputs,
+    rowForm(stored ?? (type === ELEMENT.bfloat16 ? "bf16" : "float32")),
+  ]);
+  const types = matrices.map((each) => holderOf(each, each.stored).type);
   // Vectors: they have one order, whatever XLA finds best for matrices.
   const node = add(
     "XlaCustomCallV2",
-    [ints([...x.shape, matrices.length, ...sizes]), ...[rows, ...matrices].map(flat)],
+    [
+      ints([...x.shape, matrices.length, ...sizes]),
+      flat(rows, ELEMENT.float32),
+      ...matrices.map(({ name }, i) => flat(name, types[i])),
+    ],
     {
       call_target_name: { text: rowProductsKernel()!.target },
       backend_config: { text: "" },

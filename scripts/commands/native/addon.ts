@@ -55,6 +55,7 @@ function common(folder: string, headers: readonly string[], shared: readonly str
 /** A source of ours in the folder; the package is a folder or comes from a registry. */
 async function sourceIn(folder: string, name: string): Promise<string> {
   const path = join(folder, name);
+  await Deno.mkdir(dirname(path), { recursive: true });
   await Deno.writeFile(path, (await fetch(new URL(`./${name}`, import.meta.url))).body!);
   return path;
 }
@@ -86,6 +87,9 @@ export async function buildAddon(folder: string, headers: readonly string[], sys
 export async function buildRowProducts(folder: string, headers: string, system: System): Promise<void> {
   if (!system.loader) return;
   const made = join(folder, rowProductsPath);
+  for (const part of ["attention", "forms", "pool", "tiles", "vectors"]) {
+    await sourceIn(folder, `row_products/${part}.h`);
+  }
   await compile("the kernel for products of a few rows", system.compiler, [
     ...common(folder, [headers], system.shared),
     ...["-O3", "-std=c++17", "-Wno-psabi", await sourceIn(folder, "row_products.cc"), "-o", `${made}.part`],
