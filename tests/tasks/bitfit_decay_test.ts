@@ -7,7 +7,19 @@ import { assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { fileOf } from "../../dsl/files/path.ts";
 import { adapt } from "../../adapters/mod.ts";
-import { adamw, apply, compile, crossEntropy, init, isTrainable, key, partition, useBackend } from "../../dsl/mod.ts";
+import {
+  adamw,
+  apply,
+  compile,
+  crossEntropy,
+  init,
+  isTrainable,
+  key,
+  linear,
+  partition,
+  serial,
+  useBackend,
+} from "../../dsl/mod.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { keyOf } from "../../models/checkpoint/keys.ts";
 import { originsOf } from "../../tasks/trainer/decay.ts";
@@ -16,6 +28,16 @@ import { available } from "../support/available.ts";
 import { assertClose, fixture } from "../support/compare.ts";
 
 const root = fileOf(new URL("../fixtures", import.meta.url));
+
+Deno.test("a bias that is trained itself decays by itself: its change has nothing besides to decay", async () => {
+  await useBackend("cpu");
+  const model = serial({ only: linear(3, 2) });
+  const origins = (spec: string) => {
+    const layer = adapt(spec)(model);
+    return Object.keys(originsOf(layer, init(layer, key(0))));
+  };
+  assertEquals([origins("bitfit"), origins("all+bitfit")], [["only.bias.beta"], []]);
+});
 
 for (const backend of await available("wasm", "cpu", "tensorflow")) {
   Deno.test(`bitfit on ${backend} trains biases as PyTorch's AdamW does that is given the biases themselves`, async () => {

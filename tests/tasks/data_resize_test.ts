@@ -90,7 +90,10 @@ Deno.test("transforms: evaluation ignores the key, training depends on it alone,
   assertThrows(() => trainingTransform({ ...model, std: [0, 1, 1] }), OneloraError);
 });
 
-Deno.test("training crops cover the standard area range and flips come half of the time", () => {
+Deno.test("training crops are torchvision's standard ones and flips come half of the time", () => {
+  // RandomResizedCrop's defaults, which the reference's first boxes are drawn with.
+  const [{ scale, ratio }] = fixture.crops;
+  assertEquals([[...standardCrop.scale], [...standardCrop.ratio]], [scale, ratio]);
   const picture = image(32, 32, 1, Array.from({ length: 1024 }, (_, i) => i % 32));
   const flipped = trainingTransform({ size: 2, channels: 1, mean: [0], std: [1], crop: standardCrop });
   let mirrored = 0;

@@ -5,6 +5,7 @@ import type { DepthExample } from "../../tasks/depth/dataset.ts";
 import { depthBatches } from "../../tasks/depth/loader.ts";
 import { openDepthData } from "../../tasks/depth/open.ts";
 import { parseNpy } from "../../tasks/depth/npy.ts";
+import { kittiCrop } from "../../tasks/depth/kitti.ts";
 import { parseSplitList } from "../../tasks/depth/lists.ts";
 import { withFolder } from "../support/data_folder.ts";
 
@@ -181,6 +182,13 @@ Deno.test("KITTI: the benchmark's crop, 256 steps a metre, raw and annotated dep
     await assertRejects(async () => await train.get(0), OneloraError, "reading small.png: found no such file");
     await assertRejects(async () => await train.get(1), OneloraError, "6x8 pixels; allowed: at least 352x1216");
   });
+});
+
+Deno.test("KITTI's crop of an odd width begins at the pixel before the middle", () => {
+  const [height, width] = [375, 1241];
+  const depth = Float32Array.from({ length: height * width }, (_, at) => at);
+  const cut = kittiCrop({ pixels: new Uint8Array(3 * height * width), depth, height, width }, "a picture");
+  assertEquals([cut.height, cut.width, cut.depth[0]], [352, 1216, 23 * width + 12]);
 });
 
 const scan = (place: string) => `${place}/scene_00019/scan_00183/00019_00183_010`;

@@ -107,6 +107,7 @@ Deno.test("jitter is clip(x^gamma brightness colour), one factor a channel; the 
     pixels.forEach((value, i) => assertAlmostEquals(value, Math.min(1, f(original[i])), 1e-6));
   each(apply({ ...steady, gamma: [2, 2] }).pixels, (x) => x * x);
   each(apply({ ...steady, brightness: [1.25, 1.25] }).pixels, (x) => 1.25 * x);
+  each(apply({ ...steady, gamma: [2, 2], brightness: [0.5, 0.5] }).pixels, (x) => 0.5 * x * x);
   const { pixels, depth } = apply({ ...steady, colour: [0.5, 0.9] });
   assertEquals(depth, example.depth);
   const factors = [0, 1, 2].map((c) => pixels[12 * c + 5] / original[12 * c + 5]);

@@ -25,6 +25,8 @@ Deno.test("what is not finite is never best, whichever way is better, and patien
       assertEquals(isBetter(value, 0.5, better), false);
     }
     assertEquals(isBetter(1, undefined, better), true);
+    // The first of equals stays the best.
+    assertEquals(isBetter(0.5, 0.5, better), false);
   }
   const deciding = { metric: "loss", better: "lower" } as const;
   let progress: Progress = stepped(atStart, { epoch: 0, offset: 4 }, 1);

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { turn } from "../../dsl/turn.ts";
@@ -80,6 +80,43 @@ function judgedBy(
     },
   };
 }
+
+Deno.test("epochs are whole batches of the data, and a share of warm-up is rounded to whole steps", async () => {
+  await useBackend("wasm");
+  const rates: number[] = [];
+  const { steps: _, ...timeless } = run;
+  const settings = { ...timeless, epochs: 2.5, limit: 10, warmup: 0.3, evalEvery: 0 };
+  const { steps } = await runTask(judgedBy([0.5]), settings, {
+    ...surroundings(undefined, { lines: [] }),
+    observers: [{ onStep: ({ lr }) => void rates.push(lr) }],
+  });
+  // Three batches of ten examples an epoch: 7.5 steps, 8; of which 2.4 warm up, 2.
+  assertEquals([steps, rates.length], [8, 8]);
+  assertEquals(rates, [0, 0.005, ...Array.from({ length: 6 }, () => 0.01)]);
+});
+
+Deno.test("clipping bounds the gradients' norm, and with an average of parameters that is what counts", async () => {
+  await useBackend("wasm");
+  const evaluated = async (own: Partial<Run>) => {
+    const seen: Float32Array[] = [];
+    const heard: Heard = { lines: [] };
+    const settings = { ...run, steps: 4, evalEvery: 1, ...own };
+    await runTask(judgedBy([0.1, 0.2, 0.3, 0.4], seen), settings, surroundings(undefined, heard));
+    assertEquals(heard.bias, seen[3]);
+    return seen;
+  };
+  const plain = await evaluated({});
+  const averages = await evaluated({ ema: 0.75 });
+  for (let step = 1; step < 4; step++) {
+    averages[step].forEach((value, i) =>
+      assertAlmostEquals(value, 0.75 * averages[step - 1][i] + 0.25 * plain[step][i], 1e-6)
+    );
+  }
+  assertNotEquals(averages[3], plain[3]);
+  // AdamW takes the same step at any scale of all gradients; clipped ones weigh the same at every step.
+  assertEquals(await evaluated({ clip: 1e6 }), plain);
+  assertNotEquals(await evaluated({ clip: 1e-2 }), plain);
+});
 
 Deno.test("patience ends a run, and the best evaluation's parameters can be kept", async () => {
   await useBackend("wasm");

@@ -35,6 +35,11 @@ SIZES = [  # height, width, channels, new height, new width
     (40, 61, 3, 7, 1),
     (64, 48, 1, 3, 5),
     (60, 20, 3, 30, 19),
+    # Rows lost: twice the columns lost, and a little more and less, where Pillow changes the order of its two passes.
+    (60, 40, 3, 20, 20),
+    (61, 40, 3, 20, 20),
+    (70, 40, 3, 20, 20),
+    (59, 40, 3, 20, 20),
 ]
 CROPS = [  # height, width, scale, ratio
     (32, 32, (0.08, 1.0), (3 / 4, 4 / 3)),
