@@ -93,7 +93,8 @@ export async function chatTemplateText(folder: string): Promise<string | undefin
  */
 export async function openChatTemplate(folder: string): Promise<ChatTemplate> {
   const config = (await readJsonIfThere(`${folder}/tokenizer_config.json`))?.json ?? {};
-  const text = await chatTemplateText(folder);
+  // Whatever a line ends in, it is one.
+  const text = (await chatTemplateText(folder))?.replaceAll(/\r\n?/g, "\n");
   if (text === undefined) {
     throw new OneloraError({
       attempted: `opening the chat template of ${folder}`,
@@ -118,8 +119,8 @@ export async function openChatTemplate(folder: string): Promise<ChatTemplate> {
   const write = (messages: readonly ChatMessage[], { tools, open = true, marked = false }: ChatOptions = {}) => {
     const template = (marked ? marking : undefined) ?? plain;
     try {
-      // Templates ask whether there are tools at all.
-      const given = tools === undefined ? {} : { tools };
+      // transformers gives tools and documents always, None where there are none, which templates ask for.
+      const given = { tools: tools ?? null, documents: null };
       return template({ ...specialTokens(config), messages, ...given, add_generation_prompt: open });
     } catch (cause) {
       if (cause instanceof OneloraError) throw cause;

@@ -5,6 +5,7 @@
  */
 import { onDemand } from "../../dsl/on_demand.ts";
 import { within } from "../../dsl/files/within.ts";
+import { asPython, type Interpreter, type Value } from "./jinja_python.ts";
 
 /** On demand: only chats need it. */
 const LIBRARY = "npm:@huggingface/jinja@0.5.11";
@@ -16,21 +17,10 @@ const MOST = { characters: 2 ** 24, items: 2 ** 20 };
 /** Most characters and items that it makes in all. */
 const MOST_IN_ALL = { characters: 2 ** 28, items: 2 ** 23 };
 
-/** A value inside the library. */
-interface Value {
-  readonly value?: unknown;
-}
-
-/** A part of a template. */
-interface Node {
-  readonly type: string;
-  readonly value?: unknown;
-}
-
 /** What is used of the library. */
 interface Library {
   readonly Template: new (text: string) => { render(values: Readonly<Record<string, unknown>>): string };
-  readonly Interpreter: { readonly prototype: { evaluate(node: Node | undefined, environment: unknown): Value } };
+  readonly Interpreter: { readonly prototype: Interpreter };
 }
 
 /** Parts of a template whose value was there before. */
@@ -74,6 +64,7 @@ let library: Promise<Library> | undefined;
 async function load(): Promise<Library> {
   const loaded = await onDemand<Library>(LIBRARY);
   const { prototype } = loaded.Interpreter;
+  asPython(prototype);
   const evaluate = prototype.evaluate;
   prototype.evaluate = function (node, environment) {
     const found = evaluate.call(this, node, environment);

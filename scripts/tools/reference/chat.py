@@ -46,6 +46,19 @@ LLAMA3 = """{{- bos_token }}
     {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}
 {%- endif %}
 """
+# What Python's Jinja does in its own way: values as Python writes them, equality, ends that strip takes away, loops that are left.
+OWN_WAYS = [
+    "{{ true }} {{ none }} {{ [1, 'a', none, true] }} {{ {'a': [1.5, false]} }} {{ (1, \"it's\") }} {{ 2.0 }}",
+    "{{ 'a' ~ true ~ none ~ 1 }} {{ messages[0].nothing is defined }} {{ messages[0].nothing }}",
+    "{{ '1' == 1 }} {{ true == 1 }} {{ none == false }} {{ [1, [2]] == [1, [2]] }} {{ {'a': 1} != {'a': 1} }} {{ '' == false }}",
+    "{% for m in messages %}<{{ m.content.strip(' \\n') }}|{{ m.content.rstrip('\\n') }}|{{ m.content.lstrip('x') }}|{{ m.content.strip() }}>{% endfor %}",
+    "{% for m in messages %}{{ loop.index }}{% if loop.first %}a{% continue %}{% endif %}{{ m.role }}{% if loop.index == 2 %}b{% break %}{% endif %}c{% endfor %}!",
+    "{% for m in messages %}{% for n in [1, 2, 3] %}{{ n }}{% if n == 2 %};{% break %}{% endif %}{% endfor %}{{ m.role }}{% continue %}never{% endfor %}",
+    "{% macro f(x) %}{% for y in [1, 2] %}{{ x }}{{ y }}{% break %}{% endfor %}{% endmacro %}{% for m in messages %}{{ f(m.role) }}{{ loop.last }}{% endfor %}",
+    "{% if tools is none %}no tools{% endif %} {{ tools is defined }} {{ documents is none }} {{ add_generation_prompt }}",
+    "first\r\n{% if true %}\r\nsecond\r\n{% endif %}\r\nthird\r\n",
+    "{{ -7 % 3 }} {{ 7 % -3 }} {{ 'aBC dE'|capitalize }}",
+]  # fmt: skip
 USER = [{"role": "user", "content": " What is 2 + 2?\n{{ 'as it is' }} "}]
 LONG = [
     {"role": "system", "content": "Be brief."},
@@ -82,6 +95,14 @@ def main():
                         (Path(folder) / file).write_text(text)
                     text = tokenizer(Path(folder)).apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
                 chats.append({"name": f"{name} in {where}, {len(messages)} messages", "files": files, "messages": messages, "text": text})
+    for number, template in enumerate(OWN_WAYS):
+        files = {"chat_template.jinja": template, "tokenizer_config.json": json.dumps(CONFIG)}
+        with tempfile.TemporaryDirectory() as folder:
+            # As it is: with the ends of lines that it has.
+            for file, text in files.items():
+                (Path(folder) / file).write_bytes(text.encode())
+            text = tokenizer(Path(folder)).apply_chat_template(LONG, add_generation_prompt=True, tokenize=False)
+        chats.append({"name": f"Python's ways, {number}", "files": files, "messages": LONG, "text": text})
     OUT.write_text(json.dumps({"chats": chats}, indent=1) + "\n")
     print(len(chats), "chats")
 
