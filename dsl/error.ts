@@ -99,7 +99,12 @@ function distance(a: string, b: string): number {
 export function nearest(name: string, allowed: readonly string[]): string | undefined {
   const ranked = allowed.map((each) => [distance(name.toLowerCase(), each.toLowerCase()), each] as const)
     .sort((a, b) => a[0] - b[0]);
-  return ranked.length > 0 && ranked[0][0] <= Math.max(2, Math.floor(name.length / 3)) ? ranked[0][1] : undefined;
+  // Of a name whose every letter would have to change nothing is near.
+  const most = Math.min(Math.max(2, Math.floor(name.length / 3)), name.length - 1);
+  if (ranked.length > 0 && ranked[0][0] <= most) return ranked[0][1];
+  // A part of one name alone: "classification".
+  const around = name.length < 4 ? [] : allowed.filter((each) => each.toLowerCase().includes(name.toLowerCase()));
+  return around.length === 1 ? around[0] : undefined;
 }
 
 /**
@@ -108,12 +113,17 @@ export function nearest(name: string, allowed: readonly string[]): string | unde
  * @param what What kind of name it is, e.g. `adapter`
  * @param name What was typed
  * @param allowed The names that exist
+ * @param meant The one that is meant, where that is known (default: the nearest)
  */
-export function unknownName(what: string, name: string, allowed: readonly string[]): OneloraError {
-  const near = nearest(name, allowed);
+export function unknownName(
+  what: string,
+  name: string,
+  allowed: readonly string[],
+  meant: string | undefined = nearest(name, allowed),
+): OneloraError {
   return new OneloraError({
     attempted: `choosing ${what}`,
-    found: `"${name}"${near === undefined ? "" : ` (did you mean "${near}"?)`}`,
+    found: `"${name}"${meant === undefined ? "" : ` (did you mean "${meant}"?)`}`,
     allowed: allowed.join(", "),
   }, { exitCode: 2 });
 }

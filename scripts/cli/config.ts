@@ -8,6 +8,7 @@ import { type Either, left, right } from "fp-ts/Either";
 import { type TaskEither, tryCatch } from "fp-ts/TaskEither";
 import { readText, SETTINGS_BYTES } from "../../dsl/files/read.ts";
 import { firstLine, OneloraError, unknownName } from "../../dsl/error.ts";
+import { flagMeant } from "./elsewhere.ts";
 import { type Flags, kebab, type Options } from "./flags.ts";
 import type { Written } from "./parse.ts";
 
@@ -46,7 +47,8 @@ export function configValues(flags: Flags, data: unknown, path: string): Either<
   const written = new Map<string, { raw: string; where: string }>();
   for (const [name, value] of Object.entries(data)) {
     const key = keys.get(name);
-    if (key === undefined) return left(unknownName(`name in ${path}`, name, [...keys.keys()]));
+    const names = [...keys.keys()];
+    if (key === undefined) return left(unknownName(`name in ${path}`, name, names, flagMeant(name, names)));
     if (value === null) continue;
     if (!["string", "number", "boolean"].includes(typeof value)) return misuse(`a nested "${name}"`, "a single value");
     written.set(key, { raw: String(value), where: `${name} in ${path}` });

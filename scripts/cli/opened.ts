@@ -3,11 +3,14 @@
  *
  * @module
  */
+import { objectIfThere } from "../../dsl/files/if_there.ts";
 import { key } from "../../dsl/mod.ts";
 import type { Holding } from "../../models/checkpoint/forms.ts";
 import { type OpenedModel, openTrained } from "../../tasks/mod.ts";
+import { baseNamed, requireAdapterFolder } from "../../tasks/place.ts";
 import type { Use } from "../../tasks/trainer/room.ts";
 import { fetched } from "./fetched.ts";
+import { usage } from "./options.ts";
 
 /**
  * The folders that `--adapter` names: one, or several between commas.
@@ -18,6 +21,24 @@ export async function adapterFolders(text: string): Promise<readonly string[]> {
   // A folder may have a comma in its name.
   if (await Deno.stat(text).then(({ isDirectory }) => isDirectory, () => false)) return [text];
   return text.split(",").map((each) => each.trim()).filter((each) => each !== "");
+}
+
+/**
+ * The model that a command line means: the one it names, else the one that its first adapter was trained on.
+ *
+ * @param model What `--model` says
+ * @param adapter What `--adapter` says
+ * @throws OneloraError (exit code 2) where neither names one
+ */
+export async function modelMeant(model: string | undefined, adapter: string | undefined): Promise<string> {
+  if (model !== undefined) return model;
+  const allowed = "--model NAME|DIR, or --adapter DIR whose files name its model";
+  const [folder] = adapter === undefined ? [] : await adapterFolders(adapter);
+  if (folder === undefined) throw usage("reading the command line", "neither --model nor --adapter", allowed);
+  const inside = await requireAdapterFolder(folder);
+  const base = await baseNamed(await objectIfThere(`${inside}/adapter_config.json`) ?? {});
+  if (typeof base === "string" && base !== "") return base;
+  throw usage(`opening the adapter ${folder}`, "no base_model_name_or_path in its files", allowed);
 }
 
 /**

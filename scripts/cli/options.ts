@@ -44,7 +44,7 @@ export const backendFlag = {
 
 /** A model and an adapter folder on it. */
 export const trainedFlags = {
-  model: text({ help: modelHelp, value: "NAME|DIR" }),
+  model: text({ help: `${modelHelp} (default: the one that the adapter was trained on)`, value: "NAME|DIR" }),
   adapter: list({
     help:
       "Folder of an adapter for it: a run's, or one of Hugging Face PEFT; of several (DIR,DIR) the sum of their updates",

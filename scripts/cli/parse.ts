@@ -7,6 +7,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { type Either, isLeft, left, right } from "fp-ts/Either";
 import { OneloraError, unknownName } from "../../dsl/error.ts";
+import { flagMeant } from "./elsewhere.ts";
 import { type Flags, kebab, type Options, readValue } from "./flags.ts";
 
 /** A command: its name as a task, what it does, and its flags. */
@@ -41,6 +42,8 @@ export interface Parsed<F extends Flags> {
   /** The flags that were given, on the command line or in a file. */
   readonly given: ReadonlySet<keyof F>;
 }
+
+const dashed = (name: string | undefined) => name && `--${name}`;
 
 /** A wrong-usage error. */
 function misuse(attempted: string, found: string, allowed: string): OneloraError {
@@ -110,7 +113,7 @@ export function splitArguments(
     return left(
       keys.has(flag.slice(2))
         ? misuse(`reading ${flag}`, "no value", `${flag}=value`)
-        : unknownName("flag", flag, names.map((name) => `--${name}`)),
+        : unknownName("flag", flag, names.map((name) => `--${name}`), dashed(flagMeant(flag.slice(2), names))),
     );
   }
   const isNamed = bareFlag === undefined || written.has(bareFlag) || others.length > 0;

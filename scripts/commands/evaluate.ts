@@ -16,9 +16,10 @@ import type { Use } from "../../tasks/trainer/room.ts";
 import { inPrecision } from "../../tasks/trainer/precision.ts";
 import { evaluationSettings } from "../../tasks/trainer/settings.ts";
 import { testData } from "../../tasks/trainer/task.ts";
+import { sayingHowLong } from "../../tasks/trainer/waiting.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, type Options, text, withFlags } from "../cli/mod.ts";
-import { openNoting } from "../cli/opened.ts";
+import { modelMeant, openNoting } from "../cli/opened.ts";
 import { backendFlag, ownFlags, ownOptions, quantiseFlag, taskDataHelp, trainedFlags, usage } from "../cli/options.ts";
 import { reporterFor } from "../cli/run_folder.ts";
 
@@ -48,12 +49,12 @@ async function subjectOf(options: Options<typeof flags>, given: ReadonlySet<keyo
   const allowed = "--run DIR, or --model NAME|DIR --data DATA";
   const misuse = (found: string) => usage("reading the command line", found, allowed);
   if (run === undefined) {
-    if (model === undefined) throw misuse("neither --run nor --model");
+    if (model === undefined && adapter === undefined) throw misuse("neither --run nor --model");
     if (data === undefined) throw misuse("no --data");
     const kind = taskKind(task ?? taskNames[0]);
     return {
       kind,
-      model,
+      model: await modelMeant(model, adapter),
       data,
       adapter,
       limit,
@@ -124,7 +125,11 @@ await main(
     const plain = await openNoting(subject.model, subject.adapter, { seed: subject.seed, holding, use });
     const opened = { ...plain, params: await inPrecision(plain.layer, plain.params, subject.precision) };
     try {
-      const { metrics, details, notes } = await kind.evaluate(opened, data, subject, reporterFor("evaluating"));
+      const { metrics, details, notes } = await sayingHowLong(
+        console.error,
+        "evaluating",
+        () => kind.evaluate(opened, data, subject, reporterFor("evaluating")),
+      );
       for (const note of notes) console.error(`note: ${withFlags(flags, note)}`);
       console.log(options.json ? writeNumbers(details) : `${kind.inWords(metrics)}\n\n${inLines(metrics)}`);
       if (chart === undefined) return;

@@ -23,11 +23,11 @@ import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, main, required, text } from "../cli/mod.ts";
 import { fetched } from "../cli/fetched.ts";
 import { newOrEmpty } from "../cli/new_folder.ts";
-import { adapterFolders, openNoting } from "../cli/opened.ts";
+import { adapterFolders, modelMeant, openNoting } from "../cli/opened.ts";
 import { trainedFlags, usage } from "../cli/options.ts";
 
 const flags = {
-  model: required(trainedFlags.model),
+  model: trainedFlags.model,
   adapter: trainedFlags.adapter,
   to: choice({
     help: "The other program's format: gguf of a model, or an adapter as another method of PEFT",
@@ -114,7 +114,8 @@ async function exportAdapter({ model, layer, params }: OpenedModel, adapter: str
 
 await main(
   { name: "export", summary: "Writes a model, or an adapter alone, as another program's file.", flags },
-  attempt(async ({ options: { model: name, adapter, to, out, dtype, adapterAlone }, given }) => {
+  attempt(async ({ options: { model, adapter, to, out, dtype, adapterAlone }, given }) => {
+    const name = await modelMeant(model, adapter);
     const isConversion = to !== "gguf";
     if ((adapterAlone || isConversion) && adapter === undefined) {
       throw usage("exporting an adapter", "no --adapter", "--adapter DIR");

@@ -22,12 +22,11 @@ import { planPass } from "../../tasks/trainer/plan.ts";
 import type { Use } from "../../tasks/trainer/room.ts";
 import { attempt } from "../cli/attempt.ts";
 import { main, required, text } from "../cli/mod.ts";
-import { openNoting } from "../cli/opened.ts";
+import { modelMeant, openNoting } from "../cli/opened.ts";
 import { backendFlag, trainedFlags } from "../cli/options.ts";
 
 const flags = {
   ...trainedFlags,
-  model: required(trainedFlags.model),
   input: required(
     text({
       help: "Safetensors file of inputs by name: pixel_values; input_ids; latents, timesteps and labels; latents",
@@ -40,7 +39,8 @@ const flags = {
 
 await main(
   { name: "forward", summary: "Runs a model on tensors of a safetensors file.", flags },
-  attempt(async ({ options: { model: name, adapter, input, output, backend, threads } }) => {
+  attempt(async ({ options: { model: given, adapter, input, output, backend, threads } }) => {
+    const name = await modelMeant(given, adapter);
     await useBackend(backend, { threads });
     await using file = await openSafetensors(input);
     const found = Object.fromEntries(file.names.map((each) => [each, file.info(each)]));

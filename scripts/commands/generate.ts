@@ -13,8 +13,8 @@ import type { Use } from "../../tasks/trainer/room.ts";
 import { type Settings, type TaskKind, taskKinds } from "../../tasks/mod.ts";
 import { taskOf } from "../../tasks/kinds.ts";
 import { attempt } from "../cli/attempt.ts";
-import { boolean, integer, main, required, text } from "../cli/mod.ts";
-import { openNoting } from "../cli/opened.ts";
+import { boolean, integer, main, text } from "../cli/mod.ts";
+import { modelMeant, openNoting } from "../cli/opened.ts";
 import { standardTerminal } from "../cli/terminal.ts";
 import { backendFlag, ownFlags, ownOptions, quantiseFlag, trainedFlags, usage } from "../cli/options.ts";
 
@@ -30,12 +30,11 @@ const makingFlags = ownFlags(makingSettings);
 const flags = {
   ...makingFlags,
   ...trainedFlags,
-  model: required(
-    text({
-      help: `${able.map(({ models }) => models).join(", or ")}: preset, Hugging Face folder or hf:ORG/NAME`,
-      value: "NAME|DIR",
-    }),
-  ),
+  model: text({
+    help: `${able.map(({ models }) => models).join(", or ")}: preset, Hugging Face folder or hf:ORG/NAME ` +
+      "(default: the one that the adapter was trained on)",
+    value: "NAME|DIR",
+  }),
   seed: integer({ help: "Seed of the sampling, which texts have at a temperature above 0", min: 0, default: 0 }),
   ...quantiseFlag,
   ...backendFlag,
@@ -55,7 +54,8 @@ await main(
     flags,
   },
   attempt(async ({ options, given }) => {
-    const { model: name, adapter, seed, backend, threads, json, quantise } = options;
+    const { adapter, seed, backend, threads, json, quantise } = options;
+    const name = await modelMeant(options.model, adapter);
     const described = await openModel(name);
     const kind = taskOf(described);
     if (kind?.making === undefined) {

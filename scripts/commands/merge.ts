@@ -17,11 +17,11 @@ import { attempt } from "../cli/attempt.ts";
 import { fetched } from "../cli/fetched.ts";
 import { boolean, choice, integer, list, main, type Options, required, text } from "../cli/mod.ts";
 import { newOrEmpty } from "../cli/new_folder.ts";
-import { adapterFolders, openNoting } from "../cli/opened.ts";
+import { adapterFolders, modelMeant, openNoting } from "../cli/opened.ts";
 import { quantiseFlag, trainedFlags, usage } from "../cli/options.ts";
 
 const flags = {
-  model: required(trainedFlags.model),
+  model: trainedFlags.model,
   adapter: required(trainedFlags.adapter),
   weights: list({ help: "A weight for each adapter; without any, updates are summed", value: "X,X" }),
   combination: choice({
@@ -46,7 +46,8 @@ function weightsOf(written: string): readonly number[] {
 
 /** A model with the adapters weighted, or summed. */
 async function opened(
-  { model: name, adapter, weights, combination, svdRank: rank, adapterAlone, quantise }: Options<typeof flags>,
+  name: string,
+  { adapter, weights, combination, svdRank: rank, adapterAlone, quantise }: Options<typeof flags>,
 ): Promise<OpenedModel & { readonly save?: (folder: string) => Promise<void> }> {
   if (weights === undefined && combination === undefined && rank === undefined && !adapterAlone) {
     const use = { attempted: `merging into ${name}`, needs: () => planRewriting };
@@ -70,11 +71,12 @@ await main(
     flags,
   },
   attempt(async ({ options }) => {
-    const { model: name, out, adapterAlone } = options;
+    const { model, out, adapterAlone } = options;
+    const name = await modelMeant(model, options.adapter);
     await newOrEmpty(`merging into ${out}`, out);
     // Plain memory rather than an engine's: a model and its merged weights may be more than wasm can address.
     await useBackend("cpu");
-    const { save, ...found } = await opened(options);
+    const { save, ...found } = await opened(name, options);
     if (adapterAlone) {
       await save!(out);
       dispose(found.params as Record<string, Tensor>);

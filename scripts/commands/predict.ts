@@ -12,7 +12,7 @@ import { taskOf } from "../../tasks/kinds.ts";
 import { forwardNeeds } from "../../tasks/trainer/room.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, main, required, text } from "../cli/mod.ts";
-import { openNoting } from "../cli/opened.ts";
+import { modelMeant, openNoting } from "../cli/opened.ts";
 import { backendFlag, trainedFlags, usage } from "../cli/options.ts";
 import { listPictures } from "./predict/pictures.ts";
 
@@ -21,7 +21,6 @@ const able = Object.values(taskKinds).filter(({ pictures }) => pictures !== unde
 
 const flags = {
   ...trainedFlags,
-  model: required(trainedFlags.model),
   image: required(text({ help: "Picture, several separated by commas, or a folder of pictures", value: "FILE" })),
   output: text({
     help: able.flatMap(({ name, pictures }) => pictures?.writes === undefined ? [] : [`${name}: ${pictures.writes}`])
@@ -34,7 +33,8 @@ const flags = {
 
 await main(
   { name: "predict", summary: `Predicts for pictures: ${able.map(({ summary }) => summary).join("; ")}.`, flags },
-  attempt(async ({ options: { model: name, adapter, image, output, backend, threads, json } }) => {
+  attempt(async ({ options: { model, adapter, image, output, backend, threads, json } }) => {
+    const name = await modelMeant(model, adapter);
     const described = await openModel(name);
     const kind = taskOf(described);
     const prediction = kind?.pictures;

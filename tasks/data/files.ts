@@ -38,6 +38,9 @@ export interface FolderEntry {
   readonly isLink: boolean;
 }
 
+/** Ends of archives' names. */
+const ARCHIVES = /\.(zip|tar|tgz|gz|xz|bz2|zst|7z|rar)$/i;
+
 /**
  * The entries of a folder in code-unit order of their names, links followed.
  *
@@ -55,10 +58,13 @@ export async function listFolder(path: string, onHidden?: (name: string) => void
       return { name: entry.name, isFile, isDirectory, isLink: entry.isSymlink };
     }));
   } catch (cause) {
+    const place = await Deno.stat(path).catch(() => undefined);
+    const isPacked = place?.isFile && ARCHIVES.test(path);
+    const isMissing = place === undefined && cause instanceof Deno.errors.NotFound;
     throw new OneloraError({
       attempted: `listing ${path}`,
-      found: firstLine(cause),
-      allowed: "a readable folder without dangling links",
+      found: isMissing ? "no such folder" : place?.isFile ? isPacked ? "an archive" : "a file" : firstLine(cause),
+      allowed: isPacked ? "the folder that it holds, unpacked" : "a readable folder without dangling links",
     }, { cause });
   }
 }

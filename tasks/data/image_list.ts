@@ -253,7 +253,11 @@ export async function openImageList(path: string, options: ImageListOptions = {}
   };
   const pictured = await withFiles(usable(rows, columns, flags, { folder: folderOf(path), kind, refuse }), refuse);
   if (pictured.length === 0) {
-    throw new OneloraError({ attempted: `reading ${path}`, found: left.lines().join("; "), allowed });
+    throw new OneloraError({
+      attempted: `reading ${path}`,
+      found: `no row to use: ${left.lines().join("; ")}`,
+      allowed,
+    });
   }
   const multiLabel = pictured.some(({ isList }) => isList);
   const { train, test } = partsOf(path, pictured, columns.split !== undefined, multiLabel, left);

@@ -21,6 +21,17 @@ export interface LinedRow {
 /** Says what is wrong with a line. */
 export type Fail = (line: number, found: string) => never;
 
+/**
+ * What divides the values of a CSV file, by its line of names: a comma, or, in a line without any, the semicolon that
+ * spreadsheets write where a comma is for decimals, or a tab.
+ *
+ * @param text The file, or its beginning
+ */
+export function dividerIn(text: string): string {
+  const [names] = text.split("\n", 1);
+  return [",", ";", "\t"].find((divider) => names.includes(divider)) ?? ",";
+}
+
 /** Rows of separated values (RFC 4180); the first one has the names. */
 function separatedRows(text: string, divider: string, fail: Fail): readonly LinedRow[] {
   interface Cells {
@@ -93,7 +104,7 @@ function jsonList(text: string, fail: Fail): readonly LinedRow[] {
 
 /** Readers by the ends of files' names. */
 const READERS: Readonly<Record<string, (text: string, fail: Fail) => readonly LinedRow[]>> = {
-  csv: (text, fail) => separatedRows(text, ",", fail),
+  csv: (text, fail) => separatedRows(text, dividerIn(text), fail),
   tsv: (text, fail) => separatedRows(text, "\t", fail),
   jsonl: jsonLines,
   ndjson: jsonLines,

@@ -69,5 +69,11 @@ export async function openDepthData(
       allowed: Object.hasOwn(BUILT_IN, name) ? `${name}, without a folder` : `${name}:DIR, with its folder`,
     }, { exitCode: 2 });
   }
-  throw unknownName("data set", colon < 0 ? name : `${name}:DIR`, depthDataForms);
+  const isThere = await Deno.stat(spec).then(() => true, () => false);
+  throw unknownName(
+    "data set",
+    isThere || colon < 0 ? spec : `${name}:DIR`,
+    depthDataForms,
+    isThere ? `pairs:${spec}` : undefined,
+  );
 }

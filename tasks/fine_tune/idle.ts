@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { refuseIdle } from "../../adapters/spec.ts";
+import { parseMethods, refuseIdle } from "../../adapters/spec.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { NO_METHOD } from "../trainer/method.ts";
 import type { GivenSettings } from "../trainer/settings.ts";
@@ -20,6 +20,8 @@ export function refuseIdleSettings(run: Run, { rank, alpha, patience, keep }: Gi
   const refuse = (setting: string, found: string, allowed: string) => {
     throw new OneloraError({ attempted: `setting \`${setting}\``, found, allowed }, { exitCode: 2 });
   };
+  // Names first: a slip is told before anything is opened.
+  if (run.adapter !== NO_METHOD) parseMethods(run.adapter);
   if (run.adapter !== NO_METHOD) refuseIdle(run.adapter, { rank: rank as number, alpha: alpha as number });
   // The only evaluation is that at the end: nothing is better than it, and nothing is waited for.
   if ((run.evalEvery ?? 0) > 0) return;

@@ -93,6 +93,7 @@ export function fitForEvaluation(
  * @param published The model
  * @param labels The data set's
  * @returns The model, how the labels go together, and what is not kept
+ * @throws OneloraError for pictures of one class alone, unless they may have several labels
  */
 export function fitForTraining(
   published: Model,
@@ -102,6 +103,12 @@ export function fitForTraining(
   const same = sameClasses(labels, classes);
   const before = takesSeveral(published);
   const several = before || multiLabel;
+  // One class is right whatever is learned: 100 % from the first step on.
+  if (!several && classes.length < 2) {
+    const found = `one class (${someNames(classes)})`;
+    const allowed = "two or more: a folder a class, or several labels a picture";
+    throw new OneloraError({ attempted: `training ${name} to tell classes apart`, found, allowed });
+  }
   const notes: string[] = [];
   const nameless = labels.every((label, i) => label === `LABEL_${i}`);
   if (same === undefined && folder !== undefined && !nameless && !freshClasses) {

@@ -148,7 +148,9 @@ export async function openReasoningData(spec: string, options: ReasoningDataOpti
   }
   if (Object.hasOwn(FILES, name) && path !== "") return await readExamples(spec, FILES[name], path, options);
   if (!Object.hasOwn(FILES, name) && !Object.hasOwn(BUILT_IN, name)) {
-    throw unknownName("questions", colon < 0 ? name : `${name}:FILE`, reasoningDataForms);
+    const isThere = await Deno.stat(spec).then(() => true, () => false);
+    const shown = isThere || colon < 0 ? spec : `${name}:FILE`;
+    throw unknownName("questions", shown, reasoningDataForms, isThere ? `gsm8k:${spec}` : undefined);
   }
   throw new OneloraError({
     attempted: "choosing questions",

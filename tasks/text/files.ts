@@ -8,6 +8,7 @@ import { guarded } from "../../dsl/files/file.ts";
 import { basename } from "../../dsl/files/path.ts";
 import { builtin } from "../../dsl/host.ts";
 import { openParquet } from "../data/parquet.ts";
+import { dividerIn } from "../data/rows.ts";
 import { readJson, type SourceRow, textOf } from "../reasoning/rows.ts";
 
 /** CSV with quotes and line ends within them (RFC 4180), on demand: few data sets of text are CSV. */
@@ -27,7 +28,27 @@ function columnNames(path: string, line: readonly string[]): readonly string[] {
   throw new OneloraError({ attempted: `reading ${path}`, found, allowed: "a name of its own for each column" });
 }
 
-async function* readCsv(path: string, delimiter: string): AsyncGenerator<SourceRow, void, void> {
+/** Characters in which a line of names ends. */
+const LONGEST_LINE = 2 ** 20;
+
+/** A text from its beginning on, and that beginning: its first line at least. */
+async function begun(text: AsyncGenerator<string, void, void>): Promise<[string, AsyncGenerator<string, void, void>]> {
+  let first = "";
+  while (!first.includes("\n") && first.length < LONGEST_LINE) {
+    const { value, done } = await text.next();
+    if (done) break;
+    first += value;
+  }
+  return [
+    first,
+    async function* () {
+      yield first;
+      yield* text;
+    }(),
+  ];
+}
+
+async function* readCsv(path: string, delimiter?: string): AsyncGenerator<SourceRow, void, void> {
   const specifier = CSV;
   const { parse }: CsvLibrary = await guarded(
     `fetching ${CSV}`,
@@ -36,11 +57,12 @@ async function* readCsv(path: string, delimiter: string): AsyncGenerator<SourceR
   );
   let count = 0;
   const { Readable } = builtin("node:stream");
-  const rows = Readable.from(textOf(path)).on("error", (error) => parser.emit("error", error));
+  const [first, text] = await begun(textOf(path));
+  const rows = Readable.from(text).on("error", (error) => parser.emit("error", error));
   const parser = parse({
     columns: (line: readonly string[]) => columnNames(path, line),
     bom: true,
-    delimiter,
+    delimiter: delimiter ?? dividerIn(first),
     skip_empty_lines: true,
   });
   try {
@@ -70,7 +92,7 @@ const READERS: Readonly<Record<string, (path: string) => AsyncGenerator<SourceRo
   jsonl: (path) => readJson(path, true),
   ndjson: (path) => readJson(path, true),
   json: (path) => readJson(path, false),
-  csv: (path) => readCsv(path, ","),
+  csv: (path) => readCsv(path),
   tsv: (path) => readCsv(path, "\t"),
   parquet: readTable,
 };

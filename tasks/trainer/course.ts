@@ -11,6 +11,7 @@ import type { LogRecord } from "./log.ts";
 import { recording, reporting, together } from "./observe.ts";
 import type { TaskBatch } from "./parts.ts";
 import { evaluated, type Progress, stepped } from "./progress.ts";
+import { sayingHowLong } from "./waiting.ts";
 import { type BatchTensors, free, type TrainState } from "./step.ts";
 import type { Stepper } from "./stepper.ts";
 import type { TrainingTask, TrainResult, TrainSettings } from "./training.ts";
@@ -74,7 +75,7 @@ export async function course(
   const evaluate = async () => {
     observer.onEvaluating();
     using state = scoped(stepper.read());
-    const metrics = await task.evaluate(parametersOf(state));
+    const metrics = await sayingHowLong(reporter.line, "evaluating", () => task.evaluate(parametersOf(state)));
     const [next, isBest] = evaluated(progress, metrics, task.deciding, elapsed());
     progress = { ...next, record: undefined };
     if (isBest) await saveState(BEST, state);

@@ -49,6 +49,7 @@ import type { ParametersOf, PreparedTask, RunResult, RunSurroundings, TaskKind }
 import type { Run } from "./run_settings.ts";
 import { train } from "./train.ts";
 import type { TrainResult } from "./training.ts";
+import { sayingHowLong } from "./waiting.ts";
 
 /** Steps in all: as given, or epochs times the batches of an epoch. */
 function totalSteps({ adapter, steps, epochs = 1, batchSize, limit = Infinity }: Run, examples: number): number {
@@ -270,13 +271,15 @@ async function runPrepared(
     let tested: Tree<number> | undefined;
     try {
       const result = parametersOf(state);
-      tested = await judge?.test?.({ model, layer, params: result });
+      const test = judge?.test;
+      const final = { model, layer, params: result };
+      if (test !== undefined) tested = await sayingHowLong(reporter.line, "evaluating", () => test(final));
       await surroundings.save?.({ model, layer, params: result });
       await firstAlone(async () => {
         if (out === undefined || prepared.show === undefined) return;
         const folder = `${out}/pictures`;
         await Deno.mkdir(folder, { recursive: true });
-        await prepared.show(result, folder);
+        await sayingHowLong(reporter.line, "making examples", () => prepared.show!(result, folder));
         using events = openEvents(out, numbers.steps);
         const names = Array.from(Deno.readDirSync(folder), ({ name }) => name).filter((name) => name.endsWith(".png"));
         for (const name of names.sort()) {

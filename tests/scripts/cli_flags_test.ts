@@ -2,8 +2,10 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromEither, left, right } from "fp-ts/TaskEither";
 import { tryCatch } from "fp-ts/Either";
 import { duration } from "../../tasks/trainer/setting.ts";
-import { readValue } from "../../scripts/cli/flags.ts";
-import { OneloraError } from "../../dsl/error.ts";
+import { kebab, readValue } from "../../scripts/cli/flags.ts";
+import { nearest, OneloraError } from "../../dsl/error.ts";
+import { flagMeant } from "../../scripts/cli/elsewhere.ts";
+import { trainFlags } from "../../scripts/cli/options.ts";
 import {
   boolean,
   type Border,
@@ -247,4 +249,19 @@ Deno.test("a time has its unit, or is in seconds", () => {
   for (const wrong of ["0", "-1h", "h", "", "1d", "1h30m", "1 h\n"]) {
     assertStringIncludes(read(wrong) as string, "allowed: a time such as 24h, 90m, 30s or seconds above 0");
   }
+});
+
+Deno.test("names of transformers and PEFT lead to ours", () => {
+  const names = Object.keys(trainFlags).map(kebab);
+  const pairs = { "learning-rate": "lr", "r": "rank", "lora_alpha": "alpha", "num_train_epochs": "epochs", "lr": "lr" };
+  for (const [theirs, ours] of Object.entries(pairs)) assertEquals(flagMeant(theirs, names), ours);
+  assertEquals(flagMeant("lora-alpha", ["out"]), undefined);
+  assertEquals(flagMeant("constructor", names), undefined);
+});
+
+Deno.test("what is near a name: a slip, or a part of one alone", () => {
+  assertEquals(nearest("1lroa", ["1lora", "lora"]), "1lora");
+  assertEquals(nearest("classification", ["image-classification", "depth"]), "image-classification");
+  assertEquals(nearest("depth", ["depth-anything-small", "depth-anything-base"]), undefined);
+  assertEquals(nearest("99", ["A", "B"]), undefined);
 });

@@ -33,7 +33,8 @@ Deno.test("evaluate --run measures what the run's summary says", async () => {
   assertEquals(sum(confusion.flat()), metrics.count);
   assert(metrics.accuracy > 0.3, `${metrics.accuracy}`);
 
-  const named = ["--model", model, "--adapter", `${run}/adapter`, "--data", data, ...wasm];
+  // The adapter names its model.
+  const named = ["--adapter", `${run}/adapter`, "--data", data, ...wasm];
   const spoken = await runTask("evaluate", ...named);
   assertEquals([spoken.code, spoken.err], [0, ""]);
   assertStringIncludes(spoken.out, `accuracy ${(metrics.accuracy * 100).toFixed(2)} %  loss `);
@@ -44,9 +45,9 @@ Deno.test("forward with an adapter equals forward of the merged folder", async (
   const run = await trained();
   const adapter = ["--adapter", `${run}/adapter`];
   const files = { adapted: `${folder}/adapted.safetensors`, merged: `${folder}/merged.safetensors` };
-  await output("merge", "--model", model, ...adapter, "--out", `${folder}/merged`);
+  await output("merge", ...adapter, "--out", `${folder}/merged`);
   await Promise.all([
-    output("forward", "--model", model, ...adapter, "--input", input, "--output", files.adapted, ...wasm),
+    output("forward", ...adapter, "--input", input, "--output", files.adapted, ...wasm),
     output("forward", "--model", `${folder}/merged`, "--input", input, "--output", files.merged, ...wasm),
   ]);
   await useBackend("cpu");
@@ -87,6 +88,8 @@ Deno.test("commands that run a model refuse what does not fit, in one line", asy
   const result = ["--output", `${folder}/never.safetensors`];
   const cases: readonly (readonly [code: number, part: string, task: string, ...args: string[]])[] = [
     [2, "neither --run nor --model; allowed: --run DIR", "evaluate"],
+    [2, "neither --model nor --adapter; allowed: --model NAME|DIR", "predict", "--image", input],
+    [1, "no adapter_config.json there", "predict", "--adapter", `${folder}/none`, "--image", input],
     [2, "no --data", "evaluate", "--model", model],
     [2, "--run beside --adapter", "evaluate", "--run", run, "--adapter", cut],
     [2, '(did you mean "--adapter"?)', "evaluate", "--adaptr", "x"],

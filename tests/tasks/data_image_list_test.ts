@@ -203,3 +203,29 @@ Deno.test("a list is trained on with weights, in parts as whole, and one picture
       crossEntropy(tf.tensor2d([[1, 0]]), tf.tensor1d([0], "int32")).dataSync()[0],
     );
   }));
+
+Deno.test("semicolons, which spreadsheets write, and tabs divide a CSV whose names have no comma between them", () => {
+  const rows = Array.from({ length: 12 }, (_, i) => [`pics/${i}.pgm`, i % 2 ? "cat" : "dog, big"]);
+  const list = (divider: string) => [["file", "label"], ...rows].map((row) => row.join(divider)).join("\r\n");
+  return withFolder({ ...pictures(12), "a.csv": list(";"), "b.csv": list("\t") }, async (folder) => {
+    for (const name of ["a.csv", "b.csv"]) {
+      const { train, test } = await openImageData(`${folder}/${name}`);
+      assertEquals(train.classes, ["cat", "dog, big"], name);
+      assertEquals([train.size, test.size], [10, 2], name);
+    }
+  });
+});
+
+Deno.test("pictures of one class are nothing to train a classifier on", () =>
+  withFolder({ ...pictures(4, "pics/dog") }, async (folder) => {
+    const { message } = await assertRejects(
+      () => fineTune({ model: "vit-micro", data: `images:${folder}/pics`, steps: 1 }),
+      OneloraError,
+    );
+    assertStringIncludes(message, "found one class (dog); allowed: two or more");
+  }));
+
+Deno.test("a method that does not exist is told before the data is opened", async () => {
+  const { message } = await assertRejects(() => fineTune({ data: "images:/no/such", adapter: "1lroa" }), OneloraError);
+  assertStringIncludes(message, 'found "1lroa" (did you mean "1lora"?)');
+});

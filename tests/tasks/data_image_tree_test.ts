@@ -114,9 +114,14 @@ Deno.test("image trees that cannot be used are refused with the folder's name", 
   await assertRejects(() => opened(extra), OneloraError, "class dog; allowed: the classes of");
   const empty = { "train/cat/1.png": red, "test/cat/notes.txt": "" };
   await assertRejects(() => opened(empty), OneloraError, "no image in cat");
-  await assertRejects(() => openImageTree("/no/such/folder"), OneloraError, "listing /no/such/folder");
-  await withFolder({ "file.bin": "x" }, async (folder) => {
-    await assertRejects(() => openImageTree(`${folder}/file.bin`), OneloraError, "listing");
+  await assertRejects(() => openImageTree("/no/such/folder"), OneloraError, "listing /no/such/folder: found no such");
+  await withFolder({ "file.bin": "x", "pets.zip": "x" }, async (folder) => {
+    await assertRejects(() => openImageTree(`${folder}/file.bin`), OneloraError, "file.bin: found a file; allowed:");
+    await assertRejects(
+      () => openImageTree(`${folder}/pets.zip`),
+      OneloraError,
+      "an archive; allowed: the folder that",
+    );
   });
 });
 

@@ -5,6 +5,7 @@ import { type ChatMessage, openChatTemplate, openTokenizer } from "../../models/
 import { IGNORED_LABEL } from "../../tasks/reasoning/encode.ts";
 import { encodeText, type TextEncoding } from "../../tasks/text/encode.ts";
 import type { TextExample, TextRow } from "../../tasks/text/example.ts";
+import { readTextFile } from "../../tasks/text/files.ts";
 import { openTextData } from "../../tasks/text/open.ts";
 import { previewOf } from "../../tasks/text/preview.ts";
 import { shapeReader } from "../../tasks/text/shapes.ts";
@@ -231,6 +232,19 @@ Deno.test("files as people have them: lines, arrays, CSV, Parquet, a folder of p
     const both = await openTextData(`${folder}/test.jsonl`, { own: { validationFile: `${folder}/valid.json` } });
     assertEquals(both.validation?.length, 1);
   });
+});
+
+Deno.test("a CSV whose names have semicolons or tabs between them, and no comma, is divided by these", async () => {
+  for (const divider of [",", ";", "\t"]) {
+    const lines = [["prompt", "completion"], ['"What; now,\tthen?"', "Go."]].map((line) => line.join(divider));
+    await withFolder({ "a.csv": `${lines.join("\n")}\n` }, async (folder) => {
+      const rows = await Array.fromAsync(readTextFile("csv", `${folder}/a.csv`));
+      assertEquals(rows.map((row) => "value" in row && row.value), [{
+        prompt: "What; now,\tthen?",
+        completion: "Go.",
+      }]);
+    });
+  }
 });
 
 Deno.test("what is unknown or ambiguous is refused in a line", async () => {
