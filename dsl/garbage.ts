@@ -24,3 +24,21 @@ export function collectGarbage(): void {
   }
   collect?.();
 }
+
+/** Bytes of arrays that gave way, until their memory is given back. */
+const MOST_LEFT = 32e6;
+
+/**
+ * Frees garbage each time that arrays of some megabytes have given way: V8 looks for them after hundreds.
+ *
+ * @returns To be told of the bytes that give way
+ */
+export function collectingGarbage(): (bytes: number) => void {
+  let left = 0;
+  return (bytes) => {
+    left += bytes;
+    if (left <= MOST_LEFT) return;
+    collectGarbage();
+    left = 0;
+  };
+}

@@ -8,7 +8,7 @@ import { mergeParams } from "../adapters/mod.ts";
 import { stackAdapters } from "../adapters/combine/stack.ts";
 import { isHalfForm, storedForm } from "../dsl/engine/stored.ts";
 import { OneloraError } from "../dsl/error.ts";
-import { collectGarbage } from "../dsl/garbage.ts";
+import { collectingGarbage } from "../dsl/garbage.ts";
 import { held } from "../dsl/hold.ts";
 import { init, type Layer, specs, walk } from "../dsl/layer.ts";
 import { type Key, key } from "../dsl/random.ts";
@@ -153,9 +153,6 @@ function sharedPaths(layer: Layer): ReadonlySet<Path> {
   );
 }
 
-/** Bytes of numbers that gave way, until their memory is given back. */
-const MOST_LEFT = 32e6;
-
 /** A merged weight in the halves that the one before was kept in; in its place where it is kept in none. */
 function inFormOf(before: Tensor | undefined, merged: Tensor2D): Tensor2D {
   const form = before && storedForm(before);
@@ -178,18 +175,14 @@ function inFormOf(before: Tensor | undefined, merged: Tensor2D): Tensor2D {
  */
 export async function mergeAway(opened: OpenedModel, inHalves: boolean = false): Promise<PlainModel> {
   const shared = sharedPaths(opened.layer);
-  let left = 0;
+  const givesWay = collectingGarbage();
   try {
     const merged = await Promise.resolve(opened).then((each) =>
       folded(each, (path, merged) => {
         const before = each.params[path];
         const kept = inHalves ? inFormOf(before, merged) : merged;
         if (!shared.has(path)) before?.dispose();
-        left += 4 * merged.size;
-        if (left > MOST_LEFT) {
-          collectGarbage();
-          left = 0;
-        }
+        givesWay(4 * merged.size);
         return kept;
       })
     );

@@ -7,6 +7,7 @@ import { BLOCKS } from "../../dsl/blocks.ts";
 import { toQ8Blocks } from "../../dsl/block_conversion.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { type Sink, writeWhole } from "../../dsl/files/write.ts";
+import { release } from "../../dsl/release.ts";
 import { toBfloat16, toFloat16 } from "../../dsl/safetensors/dtype.ts";
 
 /** A value of the metadata. */
@@ -140,9 +141,11 @@ export async function writeGguf(
         const found = `${values.length} numbers of "${tensor.name}"`;
         throw new OneloraError({ attempted: `writing ${path}`, found, allowed: `${countOf(tensor)}` });
       }
-      const { buffer, byteOffset, byteLength } = ENCODERS[tensor.type](values, tensor.shape);
+      const encoded = ENCODERS[tensor.type](values, tensor.shape);
+      const { buffer, byteOffset, byteLength } = encoded;
       await write(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength));
       await fill(write, byteLength);
+      if (buffer !== values.buffer) release(encoded);
     }
   });
 }

@@ -6,12 +6,14 @@
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { saveAdapter } from "../../adapters/mod.ts";
 import { OneloraError, openSafetensors, specs, useBackend } from "../../dsl/mod.ts";
+import { collectingGarbage } from "../../dsl/garbage.ts";
 import { toFloat32 } from "../../dsl/safetensors/dtype.ts";
 import { readJsonFile } from "../../dsl/files/python_json.ts";
 import { ggufAdapter, ggufLanguage } from "../../models/gguf/language.ts";
 import { type GgufType, writeGguf } from "../../models/gguf/file.ts";
 import { ggufVocabulary } from "../../models/gguf/vocabulary.ts";
 import { readAdapterConfig } from "../../adapters/mod.ts";
+import { tokenizerBytes } from "../../models/llama/tokenizer_bytes.ts";
 import { openModel } from "../../models/mod.ts";
 import { openConverted } from "../../tasks/combine.ts";
 import type { OpenedModel } from "../../tasks/mod.ts";
@@ -64,8 +66,13 @@ async function exportModel(opened: OpenedModel, out: string, dtype: GgufType): P
     const { metadata, notes, tensor, extra } = ggufLanguage(model, dtype);
     const size = params["model.embed_tokens.weight"].shape[0]!;
     const vocabulary = await ggufVocabulary(folder, size);
+    const givesWay = collectingGarbage();
+    const numbersOf = (path: string) => {
+      givesWay(4 * params[path].size);
+      return params[path].data<"float32">();
+    };
     const tensors = Object.keys(specs(model.layer)).map((path) =>
-      tensor(path, params[path].shape, dtype, () => params[path].data<"float32">())
+      tensor(path, params[path].shape, dtype, () => numbersOf(path))
     );
     await writeGguf(out, [...metadata, ...vocabulary], [...tensors, ...extra]);
     return notes;
@@ -150,7 +157,12 @@ await main(
     }
     const use: Use = {
       attempted: `exporting ${name}`,
-      needs: () => (layer, kept) => adapterAlone ? planLoading(layer, kept) : planRewriting(layer, kept, false),
+      needs: async (model) => {
+        // The tokenizer goes into the file.
+        const vocabulary = await tokenizerBytes(model);
+        return (layer, kept) =>
+          adapterAlone ? planLoading(layer, kept) : planRewriting(layer, kept, false) + vocabulary;
+      },
     };
     const opened = await openNoting(name, adapter, { holding: { reading: "passes" }, use });
     try {

@@ -127,7 +127,13 @@ export function planLoading(layer: Layer, { backend, forms }: Kept): number {
 export function planRewriting(layer: Layer, kept: Kept, inHalves: boolean = true): number {
   const changed = inHalves ? new Set<Path>() : new Set(adaptedWeights(layer));
   const forms = new Map([...kept.forms ?? []].filter(([path]) => !changed.has(path)));
-  return planLoading(layer, { ...kept, forms }) + UNCOLLECTED;
+  const all = specs(layer);
+  // Freed halves lie between what takes their place, and malloc keeps them.
+  const freed = [...kept.forms ?? []].reduce(
+    (sum, [path, form]) => sum + (changed.has(path) ? storedBytes(form, all[path].shape) : 0),
+    0,
+  );
+  return planLoading(layer, { ...kept, forms }) + freed + UNCOLLECTED;
 }
 
 /** Weights of linear layers that have adapters. */
