@@ -64,7 +64,7 @@ function represented({ type, value }: Value): string {
 /**
  * A value as Python writes it: `True`, `None`, `['a']`.
  *
- * @param value The value
+ * @param given The value
  */
 export function written(given: Value): string {
   const { type, value } = given;
@@ -196,8 +196,16 @@ export function asPython(prototype: Interpreter): void {
     }
     return textOf(self, stripped(text.value as string, name, characters.value as string), environment);
   };
+  const member = (self: Interpreter, node: Node, environment: unknown): Value => {
+    const found = evaluate.call(self, node, environment);
+    // Looked at again only where nothing was found: what is not there has no parts.
+    if (found.type !== "UndefinedValue" || self.evaluate(node.object, environment).type !== found.type) return found;
+    throw new Error(`${node.computed ? "a part" : `"${node.property?.value}"`} of what is not defined`);
+  };
   prototype.evaluate = function (node, environment) {
     switch (node?.type) {
+      case "MemberExpression":
+        return member(this, node, environment);
       case "For":
         return loopOf(this, node, environment);
       case "Break":

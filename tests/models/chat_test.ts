@@ -35,6 +35,11 @@ Deno.test("a folder without a template, a template that is none, and messages th
     const error = assertThrows(() => write(user), OneloraError);
     assertStringIncludes(error.message, "roles must alternate");
   });
+  // As Python's Jinja: what is not there is written as nothing, and has no parts.
+  await withFolder({ "chat_template.jinja": "{{ messages[0].nothing }}{{ messages[0].nothing.more }}" }, async (at) => {
+    const write = await openChatTemplate(at);
+    assertStringIncludes(assertThrows(() => write(user), OneloraError).message, '"more" of what is not defined');
+  });
 });
 
 Deno.test("templates that swell are refused in a line", async () => {
