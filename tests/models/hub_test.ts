@@ -5,6 +5,7 @@ import { key, OneloraError, openSafetensors, type Params, writeSafetensors } fro
 import { fetchModel, type HubOptions, loadParams, openModel, parseHubName, type Transfer } from "../../models/mod.ts";
 import { withoutLeaks } from "../support/compare.ts";
 import { type HubServer, type Repository, startHub } from "../support/hub_server.ts";
+import { isWindows } from "../support/system.ts";
 
 const fixtures = fileOf(new URL("../fixtures/", import.meta.url));
 const read = (path: string) => Deno.readFile(`${fixtures}${path}`);
@@ -120,10 +121,10 @@ Deno.test("hub: the cache is laid out as Hugging Face's tools have it, each file
     }
     const bytes = await read("llama-tied/model.safetensors");
     const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-    assertEquals(await Deno.readLink(`${tag!.folder}/model.safetensors`), `../../blobs/${hash}`);
+    if (!isWindows) assertEquals(await Deno.readLink(`${tag!.folder}/model.safetensors`), `../../blobs/${hash}`);
     assertEquals(await Deno.readFile(`${tag!.folder}/model.safetensors`), bytes);
     const blobs = await Array.fromAsync(Deno.readDir(`${folder}/blobs`));
-    assertEquals(blobs.length, 4, "nothing twice, nothing unfinished");
+    assert(isWindows || blobs.length === 4, "nothing twice, nothing unfinished");
     assertEquals(downloads(hub).filter((each) => each.includes("resolve")).length, 4);
   });
 });

@@ -11,6 +11,7 @@ import { writeReport } from "../../tasks/report/report.ts";
 import { atStart, evaluated, isBetter, stepped } from "../../tasks/trainer/progress.ts";
 import { hasCheckpoint, loadCheckpoint, saveCheckpoint } from "../../tasks/trainer/checkpoint.ts";
 import { openLog } from "../../tasks/trainer/log.ts";
+import { isWindows } from "../support/system.ts";
 
 const folder = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
@@ -122,7 +123,7 @@ Deno.test("checkpoints that are another's, impossible or unreadable are refused 
 
   assertEquals([await hasCheckpoint(path), await hasCheckpoint(`${folder}/none`)], [true, false]);
   await assertRejects(() => hasCheckpoint(folder), OneloraError, "found a folder");
-  await assertRejects(() => hasCheckpoint(`${path}/below`), OneloraError, "resuming from");
+  if (!isWindows) await assertRejects(() => hasCheckpoint(`${path}/below`), OneloraError, "resuming from");
   await Deno.symlink(path, `${folder}/link`);
   await assertRejects(() => hasCheckpoint(`${folder}/link`), OneloraError, "found a link");
 });
