@@ -7,7 +7,7 @@ import { init } from "../../dsl/layer.ts";
 import { fold, key, normal } from "../../dsl/random.ts";
 import type { Params, Path } from "../../dsl/tree.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
-import { align } from "../../tasks/alignment/align.ts";
+import { align, byKind } from "../../tasks/alignment/align.ts";
 import { alignmentChart } from "../../tasks/alignment/chart.ts";
 import { leadingDirection, principalComponents } from "../../tasks/alignment/components.ts";
 import { kindOfLayer, layerUpdates } from "../../tasks/alignment/updates.ts";
@@ -131,4 +131,18 @@ Deno.test("a full update along the ones is aligned with summation, and with LoRA
   } finally {
     for (const folder of [full, lora, one]) await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("a kind's figures: the mean with the first component and with ten of them, over its layers, and the largest", () => {
+  const layer = (path: string, kind: string, cosines: readonly number[]) => {
+    return { path, kind, shape: [4, 4] as const, singularValues: [], cosines: { summation: cosines } };
+  };
+  const falling = Array.from({ length: 12 }, (_, i) => 1 - i / 16);
+  const [q, o] = byKind([
+    layer("a", "q", falling),
+    layer("b", "o", [0.5, 1]),
+    layer("c", "q", falling.map((value) => value / 2)),
+  ]);
+  assertEquals(q, { kind: "q", layers: 2, cosines: { summation: { first: 0.75, firstTen: 0.5390625, most: 1 } } });
+  assertEquals(o.cosines.summation, { first: 0.5, firstTen: 0.75, most: 1 });
 });

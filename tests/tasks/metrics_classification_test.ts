@@ -78,3 +78,8 @@ Deno.test("metrics refuse what they cannot measure", () => {
   assertThrows(() => startClassification(0), OneloraError, "0 classes");
   assert(classificationMetrics(updateClassification(start, Float32Array.of(1, 2), Int32Array.of(1))).count === 1);
 });
+
+Deno.test("a confidence at a bin's upper bound is in that bin", () => {
+  const state = updateClassification(startClassification(2, 2), Float32Array.of(0, 0, 100, 0), Int32Array.of(0, 0));
+  assertEquals(classificationMetrics(state).reliability.map(({ count }) => count), [1, 1]);
+});

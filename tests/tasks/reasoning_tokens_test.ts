@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { fileOf } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/mod.ts";
 import { openTokenizer } from "../../models/mod.ts";
@@ -16,7 +16,7 @@ import {
   wordProblemTokenizer,
 } from "../../tasks/mod.ts";
 import { frequentWords } from "../../tasks/reasoning/characters.ts";
-import { IGNORED_LABEL, microBatches } from "../../tasks/reasoning/encode.ts";
+import { IGNORED_LABEL, microBatches, rowsOfBatch } from "../../tasks/reasoning/encode.ts";
 import { withFolder } from "../support/data_folder.ts";
 
 const fixtures = fileOf(new URL("../fixtures", import.meta.url));
@@ -197,4 +197,14 @@ Deno.test("the character tokenizer's files give the same tokens in Hugging Face'
 Deno.test("frequent words have their space where there is one, most frequent first", () => {
   assertEquals(frequentWords(["a cat saw a cat", " b 12 cat", "saw"], 5), [" cat", " a", " b", " saw", "saw"]);
   assertEquals(wordProblemTokenizer().encode("Anna has 12 eggs.", { special: false }).length, 5);
+});
+
+Deno.test("rows of a batch weigh what they predict, and all of them what the batch does", () => {
+  const example = (length: number, start: number) => ({ ids: Int32Array.from({ length }, (_, i) => i + 1), start });
+  const batch = { ...padExamples([example(5, 2), example(7, 1), example(4, 3)]), weight: 0.5 };
+  const parts = [[0, 1], [1, 3]].map(([begin, end]) => rowsOfBatch(batch, [begin, end]));
+  assertEquals(batch.counted, 10);
+  assertEquals(parts.map(({ counted, shape }) => [counted, ...shape]), [[3, 1, 8], [7, 2, 8]]);
+  parts.forEach(({ weight }, i) => assertAlmostEquals(weight, [0.15, 0.35][i], 1e-12));
+  assertEquals(parts.flatMap(({ ids }) => [...ids]), [...batch.ids]);
 });

@@ -7,6 +7,7 @@ import { encodeText, type TextEncoding } from "../../tasks/text/encode.ts";
 import type { TextExample, TextRow } from "../../tasks/text/example.ts";
 import { readTextFile } from "../../tasks/text/files.ts";
 import { openTextData } from "../../tasks/text/open.ts";
+import { packTexts } from "../../tasks/text/pack.ts";
 import { previewOf } from "../../tasks/text/preview.ts";
 import { shapeReader } from "../../tasks/text/shapes.ts";
 import { withFolder } from "../support/data_folder.ts";
@@ -277,4 +278,15 @@ Deno.test("what is unknown or ambiguous is refused in a line", async () => {
   );
   const strange = JSON.stringify({ conversations: [{ from: "bing", value: "a" }] });
   await refused({ "a.jsonl": strange }, "DIR/a.jsonl", 'from "bing"');
+});
+
+Deno.test("texts are packed longest first, each into the fullest row with room, and numbered there", () => {
+  const text = (length: number) => {
+    const ids = new Int32Array(length).fill(length);
+    return { ids, start: 0, labels: ids };
+  };
+  // In the order given they would take three rows.
+  const rows = packTexts([2, 3, 5, 6].map(text), 8);
+  assertEquals(rows.map(({ ids }) => [...ids]), [[5, 5, 5, 5, 5, 3, 3, 3], [6, 6, 6, 6, 6, 6, 2, 2]]);
+  assertEquals(rows.map(({ segments }) => [...segments!]), [[1, 1, 1, 1, 1, 2, 2, 2], [1, 1, 1, 1, 1, 1, 2, 2]]);
 });
