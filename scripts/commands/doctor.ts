@@ -97,7 +97,8 @@ async function examine(): Promise<Findings> {
     deno: Deno.version.deno,
     target: Deno.build.target,
     cpu: { name: ifAllowed(() => cpus()[0]?.model), cores: navigator.hardwareConcurrency },
-    memory: memory && { total: memory.total, available: memory.available },
+    // Windows tells what is free alone.
+    memory: memory && { total: memory.total, available: memory.available || memory.free },
     backends,
     rowProducts: rowProductsKernel()?.instructions,
     mpi: findMpi((why) => void mpiUnusable.push(why)),

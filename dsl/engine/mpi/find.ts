@@ -130,6 +130,8 @@ function reason(path: string, error: unknown): string | undefined {
  * @param unusable Told of each that is there and cannot be opened: its path and why
  */
 export function findMpi(unusable: (why: string) => void = () => {}): readonly MpiLibrary[] {
+  // None of these is one of Windows'.
+  if (Deno.build.os === "windows") return [];
   const chosen = variable(MPI_FOLDER);
   const folders = chosen === undefined ? FOLDERS : [chosen];
   const found: MpiLibrary[] = [];
