@@ -37,22 +37,23 @@ function assertDrawn(tensor: tf.Tensor, drawn: Drawn, what: string): void {
   else assert(most > 2.5 * drawn.deviation, `${what}: up to ${most}`);
 }
 
-const model = serial({ first: linear(1200, 300), second: linear(300, 500) });
+// The largest layer is neither the first nor the last.
+const model = serial({ small: linear(300, 200), large: linear(1200, 500), last: linear(400, 300) });
 
 const METHODS: Readonly<Record<string, Readonly<Record<string, Drawn>>>> = {
-  "1lora": { "first.1lora.b": { constant: 0 } },
-  "1lora:compression=random": { "first.1lora.a": { deviation: 1 }, "first.1lora.b": { constant: 0 } },
-  "lora:rank=4": { "first.lora.A": { limit: 1 / Math.sqrt(1200) }, "first.lora.B": { constant: 0 } },
-  "dora:rank=4": { "second.dora.A": { limit: 1 / Math.sqrt(300) }, "second.dora.B": { constant: 0 } },
+  "1lora": { "large.1lora.b": { constant: 0 } },
+  "1lora:compression=random": { "large.1lora.a": { deviation: 1 }, "large.1lora.b": { constant: 0 } },
+  "lora:rank=4": { "large.lora.A": { limit: 1 / Math.sqrt(1200) }, "large.lora.B": { constant: 0 } },
+  "dora:rank=4": { "small.dora.A": { limit: 1 / Math.sqrt(300) }, "small.dora.B": { constant: 0 } },
   "vera:rank=4": {
     "vera.A": { limit: Math.sqrt(6 / 1200) },
     "vera.B": { limit: Math.sqrt(6 / 4) },
-    "first.vera.d": { constant: 0.1 },
-    "second.vera.b": { constant: 0 },
+    "large.vera.d": { constant: 0.1 },
+    "small.vera.b": { constant: 0 },
   },
-  "miss:rank=4": { "first.miss.D": { constant: 0 } },
-  mora1: { "first.mora1.M": { constant: 0 } },
-  ia3: { "first.ia3.l_out": { constant: 1 } },
+  "miss:rank=4": { "large.miss.D": { constant: 0 } },
+  mora1: { "large.mora1.M": { constant: 0 } },
+  ia3: { "large.ia3.l_out": { constant: 1 } },
 };
 
 /** Runs a test with a model's first parameters. */
@@ -78,7 +79,7 @@ Deno.test("VeRA's projections are as large as the largest layer wants, and of al
 
 Deno.test("DoRA's magnitudes start as the norms of the weight's rows", async () => {
   await withFirst(adapt("dora")(model), (params) => {
-    assertClose(params["first.dora.m"], tf.norm(params["first.weight"], 2, 1), 1e-5, "m");
+    assertClose(params["large.dora.m"], tf.norm(params["large.weight"], 2, 1), 1e-5, "m");
   });
 });
 
