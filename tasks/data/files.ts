@@ -7,6 +7,7 @@
 import { firstLine, OneloraError } from "../../dsl/error.ts";
 import { readWhole } from "../../dsl/files/read.ts";
 import { isFileAt } from "../../dsl/files/store.ts";
+import { builtin } from "../../dsl/host.ts";
 
 /**
  * A whole file as bytes, at most 2 GiB of them.
@@ -101,11 +102,24 @@ export function folderOf(path: string): string {
 }
 
 /**
+ * A file's name below a folder as this system has it: lists made on Windows have backslashes, which elsewhere may be a name's own.
+ *
+ * @param folder The folder
+ * @param name The name in a list
+ */
+export function nameBelow(folder: string, name: string): string {
+  if (!name.includes("\\") || Deno.build.os !== "windows" && builtin("node:fs").existsSync(`${folder}/${name}`)) {
+    return name;
+  }
+  return name.replaceAll("\\", "/");
+}
+
+/**
  * Where a file lies that a list names.
  *
  * @param folder The list's folder
  * @param file The file: a path from the root on, or from that folder on
  */
 export function pathFrom(folder: string, file: string): string {
-  return /^([/\\]|[A-Za-z]:[/\\])/.test(file) ? file : `${folder}/${file}`;
+  return /^([/\\]|[A-Za-z]:[/\\])/.test(file) ? file : `${folder}/${nameBelow(folder, file)}`;
 }

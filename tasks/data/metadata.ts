@@ -6,7 +6,7 @@
  */
 
 import { OneloraError } from "../../dsl/error.ts";
-import { isFile } from "./files.ts";
+import { isFile, nameBelow } from "./files.ts";
 import { readRows } from "./rows.ts";
 
 /** Names of such files; of several in a folder, the first counts. */
@@ -109,8 +109,11 @@ export async function readMetadata(folder: string, onNote: (line: string) => voi
   }
   const several = csv && column === "labels";
   const values = rows.map((row, i) => {
-    const file = row.file_name;
-    if (typeof file !== "string" || file === "") return fail(lined[i].line, `file_name ${JSON.stringify(file)}`);
+    const written = row.file_name;
+    if (typeof written !== "string" || written === "") {
+      return fail(lined[i].line, `file_name ${JSON.stringify(written)}`);
+    }
+    const file = nameBelow(folder, written);
     if (/^([/\\]|[A-Za-z]:)/.test(file) || file.split(/[/\\]/).includes("..")) {
       return fail(lined[i].line, `file_name ${JSON.stringify(file)}, outside of the folder`);
     }

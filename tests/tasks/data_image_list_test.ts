@@ -12,6 +12,7 @@ import { sameLabels } from "../../tasks/image_classification/labels.ts";
 import { classWeightsOf } from "../../tasks/image_classification/weights.ts";
 import { withFolder } from "../support/data_folder.ts";
 import { withoutLeaks } from "../support/compare.ts";
+import { isWindows } from "../support/system.ts";
 
 /** A grey picture (PGM) of one tone. */
 const tone = (grey: number) => new TextEncoder().encode(`P2\n4 3\n255\n${Array(12).fill(grey).join(" ")}\n`);
@@ -37,6 +38,28 @@ Deno.test("a list in CSV: usual names of columns, quotes, parts, by name with or
     assertEquals((await openImageData(`${folder}/list.csv`)).train.classes, train.classes);
     const tree = await openImageData(folder);
     assertEquals([tree.train.classes, tree.paths], [["pics"], [folder]]);
+  }));
+
+Deno.test("names with Windows' backslashes are read anywhere, and names that have one of their own as they are", () =>
+  withFolder({
+    ...pictures(4),
+    "list.csv": "image,split,label\npics\\0.pgm,train,dog\npics\\1.pgm,train,cat\npics\\2.pgm,test,cat\n",
+    "tree/train/metadata.csv": "file_name,label\ndeep\\0.pgm,dog\ndeep\\1.pgm,cat\n",
+    "tree/test/metadata.csv": "file_name,label\ndeep\\0.pgm,cat\n",
+  }, async (folder) => {
+    for (const [part, count] of [["train", 2], ["test", 1]] as const) {
+      await Deno.mkdir(`${folder}/tree/${part}/deep`);
+      for (let i = 0; i < count; i++) {
+        await Deno.copyFile(`${folder}/pics/${i}.pgm`, `${folder}/tree/${part}/deep/${i}.pgm`);
+      }
+    }
+    const { train, test } = await openImageData(`${folder}/list.csv`);
+    assertEquals([await tones(train), await tones(test), labels(train)], [[0, 10], [20], [1, 0]]);
+    const tree = await openImageData(`${folder}/tree`);
+    assertEquals([labels(tree.train), labels(tree.test)], [[1, 0], [0]]);
+    if (isWindows) return;
+    await Deno.copyFile(`${folder}/pics/3.pgm`, `${folder}/pics\\0.pgm`);
+    assertEquals(await tones((await openImageData(`${folder}/list.csv`)).train), [30, 10]);
   }));
 
 Deno.test("blanks around labels count for nothing; parts that are not read are said", () => {
