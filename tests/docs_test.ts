@@ -10,7 +10,7 @@ import { splitArguments } from "../scripts/cli/parse.ts";
 import { boolean, type Flag, text } from "../scripts/cli/flags.ts";
 import { useBackend } from "../dsl/mod.ts";
 import { output, runTask } from "./support/command.ts";
-import { writeSmallChat } from "./support/small_chat.ts";
+import { writeSmallChat } from "../scripts/tools/small_chat.ts";
 import { inFolder } from "./support/data_folder.ts";
 
 const pages = ["adapters", "chat", "depth", "generation", "image-classification", "reasoning", "text"];

@@ -11,7 +11,7 @@ import { dispose } from "@tensorflow/tfjs-core";
 import { fileOf } from "../../dsl/files/path.ts";
 import { init, key, useBackend } from "../../dsl/mod.ts";
 import { openModel, saveModel } from "../../models/mod.ts";
-import { writeSmallChat } from "../../tests/support/small_chat.ts";
+import { writeSmallChat } from "./small_chat.ts";
 import { attempt } from "../cli/attempt.ts";
 import { denoCommand, moduleArgument, taskArguments, taskEnvironment } from "../cli/deno.ts";
 import { main, text } from "../cli/mod.ts";

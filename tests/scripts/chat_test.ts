@@ -16,7 +16,7 @@ import {
 } from "../../models/mod.ts";
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { spawn } from "../support/command.ts";
-import { writeSmallChat } from "../support/small_chat.ts";
+import { writeSmallChat } from "../../scripts/tools/small_chat.ts";
 
 const model = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(model, { recursive: true }));

@@ -11,7 +11,7 @@ import { denoCommand } from "../../scripts/cli/deno.ts";
 import { apply, key, useBackend } from "../../dsl/mod.ts";
 import { evaluationTransform, load } from "../../tasks/mod.ts";
 import { output } from "../support/command.ts";
-import { hasChromium, startChromium } from "../support/chromium.ts";
+import { hasChromium, startChromium } from "../../scripts/tools/chromium.ts";
 import { click, draw, filesIn, served, SEVEN } from "../support/page.ts";
 
 const browser = await hasChromium();

@@ -6,7 +6,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { answering } from "../../scripts/page/serve.ts";
 import { bundled } from "../../scripts/page/site.ts";
-import { hasChromium, startChromium } from "../support/chromium.ts";
+import { hasChromium, startChromium } from "../../scripts/tools/chromium.ts";
 import { gpuCases } from "../support/gpu_cases.ts";
 import { output } from "../support/command.ts";
 import type { PageResult } from "../support/gpu_page.ts";

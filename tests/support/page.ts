@@ -4,7 +4,7 @@
  * @module
  */
 import type { Site } from "../../scripts/page/site.ts";
-import type { Tab } from "./chromium.ts";
+import type { Tab } from "../../scripts/tools/chromium.ts";
 
 /** Serves files to this machine while the body runs. */
 export async function served(

@@ -18,7 +18,7 @@ import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
 import { fileOf } from "../../../dsl/files/path.ts";
 import { openTokenizer } from "../../../models/llama/tokenizer.ts";
-import { startChromium, type Tab } from "../../../tests/support/chromium.ts";
+import { startChromium, type Tab } from "../chromium.ts";
 
 /** llama.cpp as WebAssembly. */
 const WLLAMA = "npm:@wllama/wllama@3.13.0";

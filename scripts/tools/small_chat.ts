@@ -4,7 +4,7 @@ import { fileOf } from "../../dsl/files/path.ts";
 import { init, key, mapTree } from "../../dsl/mod.ts";
 import { llama, llamaPresets, openModel, saveModel } from "../../models/mod.ts";
 
-const fixtures = fileOf(new URL("../fixtures", import.meta.url));
+const fixtures = fileOf(new URL("../../tests/fixtures", import.meta.url));
 
 /** How it writes chats. */
 export const CHAT_TEMPLATE: string =
