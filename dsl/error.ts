@@ -44,6 +44,19 @@ export function printable(text: string, most: number = MOST_CHARACTERS): string 
 }
 
 /**
+ * What a system says of a file, without its number and call: `no such file or directory` of
+ * `NotFound, No such file or directory (os error 2): stat 'a'`, with the file where the reader does not know it yet.
+ */
+function plainly(found: string, attempted: string): string {
+  const [, words, path] = /^(?:[A-Z]\w+, )?([A-Z][^()]*) \(os error \d+\)(?:: \w+ '(.*)')?$/.exec(found) ?? [];
+  if (words === undefined) return found;
+  // Each system says it in words of its own.
+  const isMissing = found.startsWith("NotFound, ") || /^No such file|cannot find/.test(words);
+  const said = isMissing ? "no such file or directory" : words[0].toLowerCase() + words.slice(1);
+  return path === undefined || attempted.includes(path) ? said : `${said}: ${path}`;
+}
+
+/**
  * A failure the user can act on. Its message is `attempted: found X; allowed: Y`.
  *
  * @example
@@ -70,7 +83,11 @@ export class OneloraError extends Error {
    */
   constructor(problem: Problem, options: { exitCode?: 1 | 2; cause?: unknown } = {}) {
     const { attempted, found, allowed } = problem;
-    const shown = { attempted: printable(attempted), found: printable(found), allowed: printable(allowed) };
+    const shown = {
+      attempted: printable(attempted),
+      found: plainly(printable(found), attempted),
+      allowed: printable(allowed),
+    };
     super(`${shown.attempted}: found ${shown.found}; allowed: ${shown.allowed}`, { cause: options.cause });
     this.problem = shown;
     this.exitCode = options.exitCode ?? 1;

@@ -9,6 +9,7 @@ import type { PlacedAdapter } from "../adapters/combine/stack.ts";
 import { checkBase } from "../adapters/exchange/base.ts";
 import { readAdapterHeader, readAdapterParams, untiesWeights } from "../adapters/exchange/load.ts";
 import { OneloraError } from "../dsl/error.ts";
+import { objectIfThere } from "../dsl/files/if_there.ts";
 import { isFileAt } from "../dsl/files/store.ts";
 import type { Layer } from "../dsl/layer.ts";
 import { glob, type Params } from "../dsl/tree.ts";
@@ -92,6 +93,18 @@ export async function baseNamed(config: Readonly<Record<string, unknown>>): Prom
   if (typeof name !== "string" || !/^\w[\w.-]*\/\w[\w.-]*$/.test(name)) return name;
   if (await Deno.stat(name).then(() => true, () => false)) return name;
   return `hf:${name}${typeof revision === "string" && revision !== "" ? `@${revision}` : ""}`;
+}
+
+/**
+ * The model that an adapter's folder names, if it names one.
+ *
+ * @param folder The adapter's folder, or its run's
+ * @throws OneloraError for what is no adapter's folder
+ */
+export async function baseOfAdapter(folder: string): Promise<string | undefined> {
+  const inside = await requireAdapterFolder(folder);
+  const base = await baseNamed(await objectIfThere(`${inside}/adapter_config.json`) ?? {});
+  return typeof base === "string" && base !== "" ? base : undefined;
 }
 
 /** An adapter of a folder on a model. */

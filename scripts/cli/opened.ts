@@ -3,11 +3,10 @@
  *
  * @module
  */
-import { objectIfThere } from "../../dsl/files/if_there.ts";
 import { key } from "../../dsl/mod.ts";
 import type { Holding } from "../../models/checkpoint/forms.ts";
 import { type OpenedModel, openTrained } from "../../tasks/mod.ts";
-import { baseNamed, requireAdapterFolder } from "../../tasks/place.ts";
+import { baseOfAdapter } from "../../tasks/place.ts";
 import type { Use } from "../../tasks/trainer/room.ts";
 import { fetched } from "./fetched.ts";
 import { usage } from "./options.ts";
@@ -35,9 +34,8 @@ export async function modelMeant(model: string | undefined, adapter: string | un
   const allowed = "--model NAME|DIR, or --adapter DIR whose files name its model";
   const [folder] = adapter === undefined ? [] : await adapterFolders(adapter);
   if (folder === undefined) throw usage("reading the command line", "neither --model nor --adapter", allowed);
-  const inside = await requireAdapterFolder(folder);
-  const base = await baseNamed(await objectIfThere(`${inside}/adapter_config.json`) ?? {});
-  if (typeof base === "string" && base !== "") return base;
+  const base = await baseOfAdapter(folder);
+  if (base !== undefined) return base;
   throw usage(`opening the adapter ${folder}`, "no base_model_name_or_path in its files", allowed);
 }
 

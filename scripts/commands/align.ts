@@ -5,12 +5,14 @@
  * @module
  */
 import { join } from "node:path";
+import { parseMethods } from "../../adapters/spec.ts";
 import { writeNumbers } from "../../dsl/files/json.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 import { useBackend } from "../../dsl/mod.ts";
 import { align, type Alignment } from "../../tasks/alignment/align.ts";
 import { alignmentChart } from "../../tasks/alignment/chart.ts";
 import { svgFile } from "../../tasks/report/chart.ts";
+import { NO_METHOD } from "../../tasks/trainer/method.ts";
 import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, integer, main, type Options, text } from "../cli/mod.ts";
 import { backendFlag, usage } from "../cli/options.ts";
@@ -36,8 +38,12 @@ const flags = {
 };
 
 /** The model and adapter of a run's folder. */
-async function runIn(folder: string): Promise<{ readonly model: string; readonly adapter: string }> {
-  const { run: { model } } = await readRunConfig(folder);
+async function runIn(folder: string, needed?: string): Promise<{ readonly model: string; readonly adapter: string }> {
+  const { run: { model, adapter } } = await readRunConfig(folder);
+  const methods = adapter === NO_METHOD ? [] : parseMethods(adapter);
+  if (needed !== undefined && !methods.some(({ name }) => name === needed)) {
+    throw usage(`reading --full ${folder}`, `a run of ${adapter}`, `one of --adapter ${needed}`);
+  }
   return { model, adapter: join(folder, "adapter") };
 }
 
@@ -82,7 +88,7 @@ await main(
     await useBackend(backend, { threads });
     const { full, lora, chart } = await runsOf(options, given);
     const alignment = await align({
-      full: await runIn(full),
+      full: await runIn(full, "all"),
       lora: await runIn(lora),
       adapter: adapter === undefined ? undefined : await runIn(adapter),
       randoms,

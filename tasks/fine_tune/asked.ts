@@ -9,6 +9,7 @@ import { taskKind, taskKinds, type TaskName, taskNames } from "../kinds.ts";
 import { type GivenSettings, resolveRun } from "../trainer/settings.ts";
 import type { TaskKind } from "../trainer/task.ts";
 import type { Run } from "../trainer/run_settings.ts";
+import { baseOfAdapter } from "../place.ts";
 import { readRunConfig } from "./config.ts";
 import { type FineTuneOptions, SURROUNDINGS } from "./options.ts";
 import { OWN, type Own } from "./own_examples.ts";
@@ -41,6 +42,17 @@ export function settingsOf(options: AnyOptions): GivenSettings {
   return Object.fromEntries(
     Object.entries(options).filter(([name, value]) => value !== undefined && !Object.hasOwn(SURROUNDINGS, name)),
   );
+}
+
+/**
+ * Options that name a model if they name an adapter to start from: the one that it was trained on.
+ *
+ * @param options See {@linkcode FineTuneOptions}
+ */
+export async function onItsModel(options: AnyOptions): Promise<AnyOptions> {
+  const { model, from } = options as { readonly model?: unknown; readonly from?: string };
+  if (model !== undefined || from === undefined) return options;
+  return { ...options, model: await baseOfAdapter(from) };
 }
 
 /**

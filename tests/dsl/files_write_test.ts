@@ -28,7 +28,7 @@ Deno.test("a file appears whole, replaces one of its name, and leaves nothing be
   await assertRejects(() => failing, Error, "no more");
   assertEquals(await Deno.readFile(`${own.folder}/a`), Uint8Array.of(1, 2));
   await assertRejects(() => writeWhole(`${own.folder}`, "x"), Error, "a folder");
-  await assertRejects(() => writeWhole(`${own.folder}/none/a`, "x"), Error, "NotFound");
+  await assertRejects(() => writeWhole(`${own.folder}/none/a`, "x"), Error, "no such file or directory");
   assertEquals(names(own.folder), ["a", "b.json"]);
 });
 

@@ -247,7 +247,7 @@ Deno.test("hub: a cache that cannot be written and a full disk are errors that s
     try {
       await refusal("hf:some/llama", options);
       const line = await refusal("hf:some/llama/model.safetensors", options);
-      assertStringIncludes(line, "found Error, No space left on device");
+      assertStringIncludes(line, "found no space left on device");
       assertStringIncludes(line, `has room for ${length} bytes; run again to go on`);
     } finally {
       Deno.FsFile.prototype.write = write;

@@ -35,10 +35,12 @@ Deno.test("Figure 9 is a part of --paper all, whose page says which tables are n
 });
 
 Deno.test("align says which runs it lacks", async () => {
+  const lora = `${folder}/figure9/depth/lora`;
   const cases: readonly [readonly string[], string][] = [
     [[], "no --full"],
     [["--full", "x"], "no --lora"],
     [["--micro", "--lora", "x"], "--lora beside --micro"],
+    [["--full", lora, "--lora", lora], "found a run of lora; allowed: one of --adapter all"],
     [["--full", "x", "--lora", "y", "--steps", "2"], "--steps without --micro"],
   ];
   for (const [args, words] of cases) {

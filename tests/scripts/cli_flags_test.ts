@@ -189,7 +189,7 @@ for (
 Deno.test("a configuration file that is not there is refused", async () => {
   assertMatch(
     await refusal("--config", "no/such.json"),
-    /^error: reading no\/such\.json: found (No such file|.*not found|.*cannot find)/,
+    /^error: reading no\/such\.json: found no such file or directory; allowed/,
   );
 });
 
@@ -267,4 +267,15 @@ Deno.test("what is near a name: a slip, or a part of one alone", () => {
   assertEquals(nearest("classification", ["image-classification", "depth"]), "image-classification");
   assertEquals(nearest("depth", ["depth-anything-small", "depth-anything-base"]), undefined);
   assertEquals(nearest("99", ["A", "B"]), undefined);
+});
+
+Deno.test("what a system says of a file is said without its number and call", () => {
+  const found = (words: string) =>
+    new OneloraError({ attempted: "reading a/b", found: words, allowed: "c" }).problem.found;
+  const raw = "No such file or directory (os error 2)";
+  assertEquals(found(`NotFound, ${raw}: stat 'a/b'`), "no such file or directory");
+  assertEquals(found(`${raw}: open 'a/c'`), "no such file or directory: a/c");
+  assertEquals(found("NotFound, The system cannot find the path specified. (os error 3)"), "no such file or directory");
+  assertEquals(found("No space left on device (os error 28)"), "no space left on device");
+  assertEquals(found("NotFound, a file (of two)"), "NotFound, a file (of two)");
 });

@@ -35,6 +35,8 @@ for (const adapter of ["1lora", "lora", "dora", "vera", "1lora-random", "1lora+n
       // Nothing is learned at this rate.
       using again = await fineTune({
         ...settings,
+        // The adapter names it.
+        model: undefined,
         from: `${folder}/first`,
         lr: 1e-30,
         steps: 1,
