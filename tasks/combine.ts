@@ -33,12 +33,13 @@ interface Plan {
   readonly attempted: string;
   /** What it takes besides adapters. */
   readonly needs: Needs;
-  /** How often these are there. */
-  readonly copies: number;
 }
 
-/** Copies of adapters in float32's bytes: their numbers, in doubles as factors, as these weighted, and what is made of them. */
-const [COMBINED, CONVERTED] = [6, 2];
+/**
+ * Copies of adapters, in float32's bytes: their numbers, in doubles as factors, as these weighted, what is made of them, and what of
+ * it is not yet collected. As it was measured.
+ */
+const COPIES = 10;
 
 /** Bytes of what an adapter adds to a model. */
 function addedBytes(layer: Layer): number {
@@ -52,7 +53,7 @@ async function made(
   published: Model,
   folders: readonly string[],
   make: (model: Model, placed: readonly PlacedFolder[]) => Promise<CombinedAdapter>,
-  { attempted, needs: planUse, copies }: Plan,
+  { attempted, needs: planUse }: Plan,
 ): Promise<CombinedModel> {
   const { model, folders: found } = await fittedTo(published, folders);
   const holding = { reading: "passes" } as const;
@@ -61,7 +62,7 @@ async function made(
   await requireRoomToUse(model, () => adapted[0], holding, {
     attempted,
     needs: () => (layer, kept) =>
-      planUse(layer, kept) + copies * adapted.reduce((sum, each) => sum + addedBytes(each), 0),
+      planUse(layer, kept) + COPIES * adapted.reduce((sum, each) => sum + addedBytes(each), 0),
   });
   const base = await loadParams(model, key(0), model.layer, holding);
   const own: Params[] = [];
@@ -103,7 +104,6 @@ export function openCombined(
   return made(model, adapters, ({ layer }, placed) => combineAdapters(layer, placed, options), {
     attempted: `combining adapters of ${model.name}`,
     needs: planRewriting,
-    copies: COMBINED,
   });
 }
 
@@ -120,6 +120,5 @@ export function openConverted(model: Model, adapter: string, to: Conversion): Pr
   return made(model, [adapter], ({ layer }, [placed]) => convert(layer, placed), {
     attempted: `writing an adapter of ${model.name} as ${to}`,
     needs: planLoading,
-    copies: CONVERTED,
   });
 }

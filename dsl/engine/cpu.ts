@@ -30,9 +30,6 @@ const HALVES: Readonly<Record<HalfForm, DType>> = { bf16: "BF16", f16: "F16" };
 /** The forms. */
 export const cpuForms: ReadonlySet<StoredForm> = new Set(Object.keys(HALVES) as HalfForm[]);
 
-/** The halves of tensors. */
-const kept = new WeakMap<object, Uint16Array>();
-
 /**
  * Keeps halves as a tensor, of which every kernel gets the numbers anew each time that it asks.
  *
@@ -49,12 +46,13 @@ export function hold(bytes: Uint8Array, form: StoredForm, shape: readonly number
   const info = {
     dtype: "float32" as const,
     refCount: 1,
+    // Here alone, so that they go when the tensor is disposed.
+    bits,
     get values() {
       return toFloat32({ dtype, shape, data: bits });
     },
   };
   (tf.backend() as MathBackendCPU).data.set(dataId, info);
-  kept.set(dataId, bits);
   return markStored(tf.engine().makeTensorFromTensorInfo({ dataId, shape: [...shape], dtype: "float32" }), form);
 }
 
@@ -64,7 +62,7 @@ export function hold(bytes: Uint8Array, form: StoredForm, shape: readonly number
  * @param tensor Such a tensor
  */
 export function bitsIn({ dataId }: tf.Tensor): Uint16Array {
-  return kept.get(dataId)!;
+  return ((tf.backend() as MathBackendCPU).data.get(dataId) as unknown as { readonly bits: Uint16Array }).bits;
 }
 
 /**

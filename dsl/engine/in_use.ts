@@ -31,7 +31,7 @@ export function engineInUse(): Engine {
     embedded: false,
     precisions: ["float32"],
     advice: "",
-    overhead: { start: 0, process: 0, call: 0, kernel: 0, slack: 0 },
+    overhead: { start: 0, process: 0, call: 0, kernel: 0, reading: 0, slack: 0 },
     device: { kind: "cpu", text: name },
     open: () => Promise.reject(new Error(`${name} is not an engine of this package`)),
     passes: () => kernelPasses(name),

@@ -46,6 +46,8 @@ export interface Overhead {
   readonly call: number;
   /** Bytes of each kernel that is compiled. */
   readonly kernel: number;
+  /** Bytes of a command that reads data besides: its modules, the data, and what JavaScript has not yet let go of. */
+  readonly reading: number;
   /** Share of what is neither parameter nor state: freed memory that the allocator has not given back. */
   readonly slack: number;
 }

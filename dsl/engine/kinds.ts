@@ -33,7 +33,7 @@ import { hold as holdOnWasm, staysAsRead } from "./wasm/stored.ts";
 import { openWebgpu } from "./webgpu.ts";
 
 /** Of processes on wasm before its calls were lists: 3 MB of tensors in 189 MB, 211 MB in 464 MB. */
-const REPLAYED: Overhead = { start: 190e6, process: 190e6, call: 5e3, kernel: 0, slack: 0.25 };
+const REPLAYED: Overhead = { start: 190e6, process: 190e6, call: 5e3, kernel: 0, reading: 75e6, slack: 0.25 };
 
 /** Nothing is advised where there is no such library. */
 const advice = isPage() || !["linux", "darwin"].includes(Deno.build.os)
@@ -93,7 +93,7 @@ const tensorflow: EngineKind = {
   continued: (prepared, options) => continued(prepared, { ...options, byRows: readsHalf(), cut: true }),
   touched,
   // Fitted to the peaks of 27 processes by scripts/tools/plans.ts, but for `start`.
-  overhead: { start: 375e6, process: 510e6, call: 18.5e3, kernel: 1.7e6, slack: 0 },
+  overhead: { start: 375e6, process: 510e6, call: 18.5e3, kernel: 1.7e6, reading: 75e6, slack: 0 },
 };
 
 const kinds: Readonly<Record<BackendName, EngineKind>> = {
@@ -118,7 +118,7 @@ const kinds: Readonly<Record<BackendName, EngineKind>> = {
     copies: true,
     touched: touchedByWasm,
     // Fitted to the peaks of 20 processes by scripts/tools/plans.ts; a call is what tracing it leaves in JavaScript's memory.
-    overhead: { start: 140e6, process: 168e6, call: 13e3, kernel: 0, slack: 0 },
+    overhead: { start: 140e6, process: 168e6, call: 13e3, kernel: 0, reading: 45e6, slack: 0 },
     forms: wasmForms,
     hold: holdOnWasm,
     staysAsRead,
@@ -126,6 +126,8 @@ const kinds: Readonly<Record<BackendName, EngineKind>> = {
   },
   cpu: {
     ...replaying({ name: "cpu", embedded: true, open: openCpu }),
+    // A process that merges, of which nothing is compiled.
+    overhead: { ...REPLAYED, start: 140e6 },
     forms: cpuForms,
     hold: holdOnCpu,
     bits: bitsIn,

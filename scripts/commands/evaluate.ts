@@ -113,7 +113,7 @@ await main(
       rows: subject.evalBatch ?? kind.evaluationRows(model),
       needs: async (evalBatch) => {
         const needs = await kind.evaluationNeeds(model, data, { ...subject, evalBatch });
-        return (layer, kept) => whileReading(needs(layer, kept));
+        return (layer, kept) => whileReading(kept.backend, needs(layer, kept));
       },
     });
     const use: Use = {

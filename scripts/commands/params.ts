@@ -111,7 +111,7 @@ await main(
     const phases: Phases = {
       loading: planLoading(layer, { backend, forms: planForms(kind, layer, { ...settings, forms }) }),
       forward: withHeld(planForward(kind, model, layer, { ...settings, forms: passing })),
-      train: { rows: judged, processBytes: whileReading(Math.max(plan.processBytes, judging)) },
+      train: { rows: judged, processBytes: whileReading(backend, Math.max(plan.processBytes, judging)) },
       decoding: kind.compact === undefined ? undefined : withHeld(planOfText(model, { ...settings, forms: read })),
     };
     const what = [

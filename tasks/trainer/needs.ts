@@ -5,6 +5,7 @@
  */
 import type { Ran } from "../../dsl/compile/keeping.ts";
 import type { BackendName } from "../../dsl/engine/interface.ts";
+import { engineKind } from "../../dsl/engine/kinds.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
 import type { StoredForm } from "../../dsl/engine/stored.ts";
 import type { Layer } from "../../dsl/layer.ts";
@@ -35,17 +36,15 @@ export interface Kept {
 /** Bytes that a process takes by plan, for a model's layer, adapted or not. */
 export type Needs = (layer: Layer, kept: Kept) => number;
 
-/** What a command that reads data has besides: it and its modules, the data, and what JavaScript has not yet let go of. */
-const READING = 75e6;
-
 /**
  * What something takes in a command that reads data. Measured, as the engines' own memory: 16 to 138 MB over plans of evaluations
- * and runs on tensorflow.
+ * and runs on tensorflow, 10 to 65 on wasm.
  *
+ * @param backend The engine
  * @param bytes What it takes by plan where all is there already
  */
-export function whileReading(bytes: number): number {
-  return bytes + READING;
+export function whileReading(backend: BackendName, bytes: number): number {
+  return bytes + engineKind(backend).overhead.reading;
 }
 
 /** Evaluations that a command makes. */

@@ -85,7 +85,9 @@ function besidesParameters(layer: Layer, forms: Kept["forms"], isSettled: boolea
     const form = forms?.get(path);
     // Numbers that were quantised are let go at once.
     const isCopied = isSettled && (form === undefined || isHalfForm(form));
-    const bytes = isCopied ? storedBytes(form, shape) : 4 * sizeOf(shape);
+    // Halves that are not settled are the array that was read.
+    const isRead = !isSettled && form !== undefined && isHalfForm(form);
+    const bytes = isCopied ? storedBytes(form, shape) : isRead ? 0 : 4 * sizeOf(shape);
     largest = Math.max(largest, bytes);
     if (isCopied) copied += bytes;
   }
@@ -128,12 +130,9 @@ export function planRewriting(layer: Layer, kept: Kept, inHalves: boolean = true
   const changed = inHalves ? new Set<Path>() : new Set(adaptedWeights(layer));
   const forms = new Map([...kept.forms ?? []].filter(([path]) => !changed.has(path)));
   const all = specs(layer);
-  // Freed halves lie between what takes their place, and malloc keeps them.
-  const freed = [...kept.forms ?? []].reduce(
-    (sum, [path, form]) => sum + (changed.has(path) ? storedBytes(form, all[path].shape) : 0),
-    0,
-  );
-  return planLoading(layer, { ...kept, forms }) + freed + UNCOLLECTED;
+  // Of what stays in halves one after the other is made into numbers.
+  const numbers = inHalves ? 0 : Math.max(0, ...[...forms].map(([path]) => 4 * sizeOf(all[path].shape)));
+  return planLoading(layer, { ...kept, forms }) + numbers + UNCOLLECTED;
 }
 
 /** Weights of linear layers that have adapters. */

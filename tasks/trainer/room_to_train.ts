@@ -108,7 +108,7 @@ export async function requireRoomToTrain(
     const size = { batch: partRows(sized), length: longest, picture };
     const { plan, ran } = planSteps(kind, model, layer, { ...size, ...kept, gradientCheckpointing });
     const between = isInHalves ? GRADIENTS * gradientBytes(layer) : 0;
-    const steps = Math.max(planLoading(layer, kept), whileReading(plan.processBytes + between + held));
+    const steps = Math.max(planLoading(layer, kept), whileReading(backend, plan.processBytes + between + held));
     return { steps, whole: (judging) => Math.max(steps, judging(layer, { ...kept, after: ran })) };
   };
   const found = needs(run, name);

@@ -165,7 +165,7 @@ export async function runTask<Own extends object>(
           const last = held === undefined || !testing
             ? () => 0
             : await kind.evaluationNeeds(prepared.model, held.testing, { ...run, evalBatch });
-          return (layer, kept) => whileReading(Math.max(judging(layer, kept), last(layer, kept)));
+          return (layer, kept) => whileReading(kept.backend, Math.max(judging(layer, kept), last(layer, kept)));
         },
       },
       isInHalves(run, ranks.size),
