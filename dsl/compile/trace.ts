@@ -22,6 +22,8 @@ interface Recording {
   readonly calls: Call[];
   /** Values by the identity of their data, or of the tensor itself for one that the function closes over. */
   readonly values: Map<object, ValueId>;
+  /** Large constants of one number, by type, shape and number: tfjs' gradients of sums make one as large as what was summed. */
+  readonly uniform: Map<string, ValueId>;
   readonly regions: number[];
   shared?: SharedBatch;
 }
@@ -87,14 +89,34 @@ function valueOf(recording: Recording, tensor: tf.TensorInfo): ValueId {
   return value;
 }
 
+/** Numbers from which on a constant is looked through for being one number all over. */
+const LARGE = 1024;
+
+/** What tells a large constant of one number from others; undefined for any other. */
+function uniformName(values: tf.TypedArray, shape: readonly number[], dtype: tf.DataType): string | undefined {
+  if (values.length < LARGE) return undefined;
+  const [first] = values;
+  return values.every((value) => Object.is(value, first))
+    ? `${dtype} ${shape} ${Object.is(first, -0) ? "-0" : first}`
+    : undefined;
+}
+
 /** Records instead of computing. */
 class TraceBackend extends tf.KernelBackend {
   override write(values: tf.BackendValues, shape: number[], dtype: tf.DataType): tf.DataId {
     const data = {};
-    if (current !== undefined) {
-      const value = newValue(current, data, { shape, dtype });
-      current.constants.set(value, { kind: "numbers", values: values as tf.TypedArray });
+    if (current === undefined) return data;
+    const { constants, uniform, values: known } = current;
+    const numbers = values as tf.TypedArray;
+    const name = uniformName(numbers, shape, dtype);
+    const same = name === undefined ? undefined : uniform.get(name);
+    if (same !== undefined) {
+      known.set(data, same);
+      return data;
     }
+    const value = newValue(current, data, { shape, dtype });
+    constants.set(value, { kind: "numbers", values: numbers });
+    if (name !== undefined) uniform.set(name, value);
     return data;
   }
   override move(): void {}
@@ -226,7 +248,14 @@ export function trace(
   register();
   const engine = tf.engine();
   const before = tf.getBackend();
-  const recording: Recording = { types: [], constants: new Map(), calls: [], values: new Map(), regions: [] };
+  const recording: Recording = {
+    types: [],
+    constants: new Map(),
+    calls: [],
+    values: new Map(),
+    uniform: new Map(),
+    regions: [],
+  };
   current = recording;
   // Runs to its end at once: the recording backend needs no asynchronous start.
   void tf.setBackend(TRACE);

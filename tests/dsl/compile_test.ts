@@ -178,6 +178,36 @@ Deno.test("memory is planned by last use, and shared by reshapes", () => {
   assertStringIncludes(printProgram(program), "float32[3] = Square(%0)  12 B");
 });
 
+Deno.test("large constants of one number are there once for each shape, small and other ones as they were made", async () => {
+  await useBackend("cpu");
+  const type = { shape: [64, 32], dtype: "float32" } as const;
+  const other = { shape: [64, 33], dtype: "float32" } as const;
+  const square = (x: tf.Tensor) => tf.sum(tf.square(x), 1);
+  const made = trace(([x, y]) => {
+    // The gradient of each sum multiplies by ones of what was summed.
+    const gradients = tf.grads((a: tf.Tensor, b: tf.Tensor) =>
+      tf.sum(tf.add(tf.add(square(a), square(tf.sin(a))), square(b)))
+    )([x, y]);
+    const [varied, zeros] = [
+      tf.tensor(new Float32Array(2048).fill(1, 1), [64, 32]),
+      tf.tensor(new Float32Array(2048), [64, 32]),
+    ];
+    const negative = tf.tensor(new Float32Array(2048).fill(-0), [64, 32]);
+    return [...gradients, tf.add(tf.add(varied, zeros), negative)];
+  }, [type, other]);
+  const large = [...made.constants].filter(([value]) => tf.util.sizeFromShape([...made.types[value].shape]) >= 1024);
+  const shapes = large.map(([value]) => made.types[value].shape.join("x")).sort();
+  assertEquals(shapes, ["64x32", "64x32", "64x32", "64x32", "64x33"]);
+  const numbers = tf.randomNormal([64, 32], 0, 1, "float32", 1);
+  const compiled = compile((
+    [x]: tf.Tensor[],
+  ) => [tf.grad((a: tf.Tensor) => tf.sum(tf.add(square(a), square(tf.sin(a)))))(x)]);
+  const [found] = compiled([numbers]);
+  assertClose(found, tf.add(tf.mul(2, numbers), tf.sin(tf.mul(2, numbers))), 1e-5, "gradient");
+  compiled.dispose();
+  tf.dispose([numbers, found]);
+});
+
 Deno.test("constants are folded into tensors that live as long as the program", async () => {
   await useBackend("cpu");
   await withoutLeaks(async () => {
