@@ -24,8 +24,17 @@ function samplesOf({ model, data, own }: Settings): number {
   return own.samples ?? generationRecipeFor(model, data).own.samples;
 }
 
-/** Fewer samples than features do not determine a covariance. */
+/** Presets whose pictures have colours, for which this package has no model that tells them apart. */
+const COLOURED = /^dit-(?!micro)/;
+
+/** A distance wants features, and fewer samples than features do not determine a covariance. */
 export function unfitGeneration(asked: Settings): Unfit | undefined {
+  if (asked.own.features === undefined && (asked.own.samples ?? 0) > 0 && COLOURED.test(asked.model)) {
+    return {
+      found: `a Fréchet distance of ${asked.own.samples} samples of ${asked.model} without features`,
+      allowed: "`features` of a model that tells pictures apart, or `samples` of 0",
+    };
+  }
   const [name, count] = FEATURES.find(([prefix]) => asked.own.features?.startsWith(prefix)) ?? [];
   const samples = samplesOf(asked);
   if (count === undefined || samples === 0 || samples >= count) return undefined;

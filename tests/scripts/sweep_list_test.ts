@@ -32,6 +32,11 @@ Deno.test("what cannot work is refused before anything runs", async () => {
   const few = () => checkSettings({ ...generation, samples: 2000 });
   assertThrows(few, OneloraError, "2000 samples in the 2048 features");
   checkSettings({ ...generation, samples: 2048 });
+  const blind = { ...generation, features: undefined };
+  assertThrows(() => checkSettings({ ...blind, samples: 2048 }), OneloraError, "samples of dit-xl-2 without features");
+  for (const settings of [{ ...blind, samples: 0 }, { ...blind, model: "dit-micro", samples: 9 }]) {
+    checkSettings(settings);
+  }
   assertThrows(() => checkSettings({ task: "depth", model: "depth-anything-small-indoor", data: "nyu:D" }, "kitti:D"));
   checkSettings({ task: "depth", model: "depth-anything-small-outdoor", data: "nyu:D" }, "kitti:D");
   assertEquals([9_999, 10_000].map((samples) => metricTitle({ ...generation, samples })), [
