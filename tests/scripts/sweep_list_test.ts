@@ -32,7 +32,7 @@ Deno.test("what cannot work is refused before anything runs", async () => {
   const few = () => checkSettings({ ...generation, samples: 2000 });
   assertThrows(few, OneloraError, "2000 samples in the 2048 features");
   checkSettings({ ...generation, samples: 2048 });
-  const blind = { ...generation, features: undefined };
+  const blind = { task: "generation", model: "dit-xl-2", data: "food101:DIR" };
   assertThrows(() => checkSettings({ ...blind, samples: 2048 }), OneloraError, "samples of dit-xl-2 without features");
   for (const settings of [{ ...blind, samples: 0 }, { ...blind, model: "dit-micro", samples: 9 }]) {
     checkSettings(settings);
