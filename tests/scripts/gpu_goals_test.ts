@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { goals, goalTable } from "../../scripts/tools/gpu/goals.ts";
 import { type CardAnswer, type CardJob, groups, isTorch } from "../../scripts/tools/gpu/job.ts";
 import { type Row, rowsOf, torch } from "../../scripts/tools/gpu/processes.ts";
+import { denoCommand } from "../../scripts/cli/deno.ts";
 
 const jobs = Object.values(groups).flatMap(({ jobs }) => jobs);
 
@@ -47,7 +48,7 @@ Deno.test("a process that answers for some steps, or for none, or is not there, 
   const notes: string[] = [];
   const place = { out: ".", note: (line: string) => notes.push(line), seconds: () => 60 };
   // It does not know Python.
-  const found = await torch(list.slice(0, 2), { ...place, python: "deno" });
+  const found = await torch(list.slice(0, 2), { ...place, python: await denoCommand() });
   assertEquals(found.map(({ failed }) => failed), ["no answer", "no answer"]);
   assertEquals(notes.length, 2);
   const missing = await torch(list, { ...place, python: "no-python" });
