@@ -58,14 +58,20 @@ export function permissionArguments(set: string): readonly string[] {
 export type TaskName = keyof typeof manifest.tasks;
 
 /** How a task names the deno that runs it: the one on the path may be none, or (by npm on Windows) no program. */
-export const SELF = ` --allow-run="$(deno eval -p 'Deno.execPath()')"`;
+const SELF = ` --allow-run="$(deno eval -p 'Deno.execPath()')" `;
 
-/** The words of a task's command in deno.json, with the environment's variables in them as its shell has them. */
-function wordsOf(task: TaskName): readonly string[] {
-  // What may be started is as the task's permission set has it.
-  return manifest.tasks[task].command.replace(SELF, "").split(" ").map((word) =>
-    word.replace(/\$(\w+)/g, (_, name) => Deno.env.get(name) ?? "")
-  ).filter((word) => word !== "");
+/**
+ * The words of a task's command in deno.json, with the environment's variables in them as its shell has them.
+ *
+ * @param task Its name
+ * @param self The deno that runs it, for tasks that name it; without it what may be started is as their permission sets have it
+ */
+export function wordsOf(task: TaskName, self?: string): readonly string[] {
+  const [before, after = []] = manifest.tasks[task].command.split(SELF).map((part) =>
+    part.split(" ").map((word) => word.replace(/\$(\w+)/g, (_, name) => Deno.env.get(name) ?? "")).filter(Boolean)
+  );
+  const named = after.length > 0 && self !== undefined ? [`--allow-run=${self}`] : [];
+  return [...before, ...named, ...after];
 }
 
 /** Locks are the checkout's; in another folder there are none. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { guarded } from "../../dsl/files/file.ts";
+import { dirname } from "../../dsl/files/path.ts";
 import { makeFolder, writeWhole } from "../../dsl/files/write.ts";
 import { attempt } from "../cli/attempt.ts";
 import { integer, main, text } from "../cli/mod.ts";
@@ -20,7 +21,7 @@ const flags = {
 async function write(site: Site, folder: string): Promise<void> {
   for (const [name, bytes] of site) {
     const path = `${folder}/${name}`;
-    await makeFolder(path.slice(0, path.lastIndexOf("/")), { within: folder });
+    await makeFolder(dirname(path), { within: folder });
     await writeWhole(path, bytes, { within: folder });
   }
 }

@@ -8,7 +8,7 @@
  * @module
  */
 import { dispose } from "@tensorflow/tfjs-core";
-import { fileOf } from "../../dsl/files/path.ts";
+import { dirname, fileOf } from "../../dsl/files/path.ts";
 import { init, key, useBackend } from "../../dsl/mod.ts";
 import { openModel, saveModel } from "../../models/mod.ts";
 import { writeSmallChat } from "./small_chat.ts";
@@ -24,7 +24,7 @@ const fixtures = new URL("../../tests/fixtures/", import.meta.url);
 async function write(folder: string, files: Readonly<Record<string, string | URL>>): Promise<void> {
   for (const [path, content] of Object.entries(files)) {
     const whole = `${folder}/${path}`;
-    await Deno.mkdir(whole.slice(0, whole.lastIndexOf("/")), { recursive: true });
+    await Deno.mkdir(dirname(whole), { recursive: true });
     if (typeof content === "string") await Deno.writeTextFile(whole, content);
     else await Deno.copyFile(content, whole);
   }

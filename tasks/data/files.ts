@@ -39,6 +39,15 @@ export interface FolderEntry {
   readonly isLink: boolean;
 }
 
+/**
+ * What lies at a path, links followed, if anything does.
+ *
+ * @param path The path
+ */
+export async function placeAt(path: string): Promise<"file" | "folder" | undefined> {
+  return await Deno.stat(path).then(({ isFile }) => isFile ? "file" : "folder", () => undefined);
+}
+
 /** Ends of archives' names. */
 const ARCHIVES = /\.(zip|tar|tgz|gz|xz|bz2|zst|7z|rar)$/i;
 
@@ -59,12 +68,12 @@ export async function listFolder(path: string, onHidden?: (name: string) => void
       return { name: entry.name, isFile, isDirectory, isLink: entry.isSymlink };
     }));
   } catch (cause) {
-    const place = await Deno.stat(path).catch(() => undefined);
-    const isPacked = place?.isFile && ARCHIVES.test(path);
+    const place = await placeAt(path);
+    const isPacked = place === "file" && ARCHIVES.test(path);
     const isMissing = place === undefined && cause instanceof Deno.errors.NotFound;
     throw new OneloraError({
       attempted: `listing ${path}`,
-      found: isMissing ? "no such folder" : place?.isFile ? isPacked ? "an archive" : "a file" : firstLine(cause),
+      found: isMissing ? "no such folder" : place === "file" ? isPacked ? "an archive" : "a file" : firstLine(cause),
       allowed: isPacked ? "the folder that it holds, unpacked" : "a readable folder without dangling links",
     }, { cause });
   }
@@ -89,16 +98,6 @@ export async function packageFolder(specifier: string): Promise<URL> {
       allowed: "an npm registry in reach on first use; later uses need no network",
     }, { cause });
   }
-}
-
-/**
- * The folder that a file is in.
- *
- * @param path The file
- */
-export function folderOf(path: string): string {
-  const folder = path.replace(/[/\\]*[^/\\]*$/, "");
-  return folder !== "" ? folder : /^[/\\]/.test(path) ? "/" : ".";
 }
 
 /**

@@ -4,9 +4,10 @@
  *
  * @module
  */
+import { dirname } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import type { ImageDataset, ImageSplits } from "./dataset.ts";
-import { folderOf, pathFrom } from "./files.ts";
+import { pathFrom } from "./files.ts";
 import { type Entry, fileDataset, heldBack } from "./image_tree.ts";
 import { leavingOut, type LeftOut } from "./left_out.ts";
 import { classesOf, labelsIn, truth } from "./metadata.ts";
@@ -251,7 +252,7 @@ export async function openImageList(path: string, options: ImageListOptions = {}
     if (options.strict) fail(line, `${what}: a row ${why}`);
     left.add(why, `line ${line}: ${what}`);
   };
-  const pictured = await withFiles(usable(rows, columns, flags, { folder: folderOf(path), kind, refuse }), refuse);
+  const pictured = await withFiles(usable(rows, columns, flags, { folder: dirname(path), kind, refuse }), refuse);
   if (pictured.length === 0) {
     throw new OneloraError({
       attempted: `reading ${path}`,
@@ -283,7 +284,7 @@ export async function openImageList(path: string, options: ImageListOptions = {}
   const dataset = async (name: string, part: readonly Pictured[]) => {
     const entries = entriesOf(part);
     const made = await listedImages(name, classes, entries, multiLabel);
-    const reads = [...new Set(entries.map((entry) => folderOf(entry.path)))];
+    const reads = [...new Set(entries.map((entry) => dirname(entry.path)))];
     const given = [name, classes, entries, multiLabel];
     withOrigin(made.get, { module: import.meta.url, name: "listedImages", arguments: given, reads });
     return made;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { placeAt } from "./files.ts";
 import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { openCifar } from "./cifar.ts";
 import type { ImageSplits } from "./dataset.ts";
@@ -42,11 +43,6 @@ export const imageDataForms: readonly string[] = [
   ...["cifar10", "cifar100"].map((name) => `${name}:FILE.tar.gz`),
   `DIR, or a list of files and labels: ${LISTS}`,
 ];
-
-/** What lies at a path, if anything does. */
-async function placeAt(path: string): Promise<"file" | "folder" | undefined> {
-  return await Deno.stat(path).then(({ isFile }) => isFile ? "file" : "folder", () => undefined);
-}
 
 /**
  * Whether the mirror image of a picture may be another thing: a letter, a digit, a shoe that points the other way.

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { placeAt } from "../data/files.ts";
 import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { withOrigins } from "../data/origin.ts";
 import type { DepthSplits } from "./dataset.ts";
@@ -69,7 +70,7 @@ export async function openDepthData(
       allowed: Object.hasOwn(BUILT_IN, name) ? `${name}, without a folder` : `${name}:DIR, with its folder`,
     }, { exitCode: 2 });
   }
-  const isThere = await Deno.stat(spec).then(() => true, () => false);
+  const isThere = await placeAt(spec) !== undefined;
   throw unknownName(
     "data set",
     isThere || colon < 0 ? spec : `${name}:DIR`,

@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { dirname } from "../../dsl/files/path.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { folderOf, listFolder, pathFrom } from "../data/files.ts";
+import { listFolder, pathFrom } from "../data/files.ts";
 import { heldBack } from "../data/image_tree.ts";
 import { leavingOut, type LeftOut } from "../data/left_out.ts";
 import { withOrigins } from "../data/origin.ts";
@@ -181,7 +182,7 @@ export async function openPairs(path: string, options: PairOptions = {}): Promis
   const { scale, maxDepth = depthProtocols.scenesDriving.maxDepth, strict } = options;
   const left = leavingOut(path, NAMED);
   const isList = rowKind(path) !== undefined;
-  const folder = isList ? folderOf(path) : path;
+  const folder = isList ? dirname(path) : path;
   const pairs = isList ? await pairsOf(path, left) : await pairsIn(path, left);
   if (strict && left.lines().length > 0) {
     throw new OneloraError({ attempted: `reading ${path}`, found: left.lines()[0], allowed: "pairs alone (`strict`)" });

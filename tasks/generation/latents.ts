@@ -4,6 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { placeAt } from "../data/files.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, key, normal, uniform } from "../../dsl/random.ts";
 import { turn } from "../../dsl/turn.ts";
@@ -278,7 +279,6 @@ export async function cachedLatents(
   encoding: EncodeOptions,
   options: LatentOptions = {},
 ): Promise<LatentSource> {
-  const there = await Deno.stat(path).then(() => true, () => false);
-  if (!there) await encodeLatents(path, encoding);
+  if (await placeAt(path) === undefined) await encodeLatents(path, encoding);
   return await openLatents(path, await latentKey(encoding), options);
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { placeAt } from "../data/files.ts";
 import { OneloraError, unknownName } from "../../dsl/error.ts";
 import { checkHeldOut, type HeldOut } from "../data/validation.ts";
 import { type ReasoningExample, splitExamples } from "./example.ts";
@@ -148,7 +149,7 @@ export async function openReasoningData(spec: string, options: ReasoningDataOpti
   }
   if (Object.hasOwn(FILES, name) && path !== "") return await readExamples(spec, FILES[name], path, options);
   if (!Object.hasOwn(FILES, name) && !Object.hasOwn(BUILT_IN, name)) {
-    const isThere = await Deno.stat(spec).then(() => true, () => false);
+    const isThere = await placeAt(spec) !== undefined;
     const shown = isThere || colon < 0 ? spec : `${name}:FILE`;
     throw unknownName("questions", shown, reasoningDataForms, isThere ? `gsm8k:${spec}` : undefined);
   }

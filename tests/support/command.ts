@@ -4,12 +4,9 @@
  * @module
  */
 import { assert } from "@std/assert";
-import { denoCommand, SELF } from "../../scripts/cli/deno.ts";
+import { denoCommand, type TaskName, wordsOf } from "../../scripts/cli/deno.ts";
 
 const root = new URL("../../", import.meta.url);
-const { tasks }: { readonly tasks: Readonly<Record<string, { readonly command: string }>> } = JSON.parse(
-  await Deno.readTextFile(new URL("deno.json", root)),
-);
 const deno = await denoCommand();
 
 /** What came of a command. */
@@ -38,13 +35,10 @@ export interface Running {
  * @param args Its arguments; backslashes and spaces stay as they are
  */
 export function spawn(task: string, stdin: "null" | "piped", args: readonly string[]): Deno.ChildProcess {
-  const [before, after] = tasks[task].command.split(SELF).map((part: string) =>
-    part.split(" ").map((word) => word.replace(/\$(\w+)/g, (_, name) => Deno.env.get(name) ?? "")).filter(Boolean)
-  );
-  const words = after === undefined ? before : [...before, `--allow-run=${deno}`, ...after];
+  const words = wordsOf(task as TaskName, deno);
   const at = words.indexOf("deno");
   // What stands before sets variables that change nothing but speed.
-  assert(at >= 0 && words.slice(0, at).every((word: string) => word.includes("=")), `${task} runs ${words[0]}`);
+  assert(at >= 0 && words.slice(0, at).every((word) => word.includes("=")), `${task} runs ${words[0]}`);
   const fixed = words.slice(at + 1);
   return new Deno.Command(deno, { args: [...fixed, ...args], cwd: root, stdin, stdout: "piped", stderr: "piped" })
     .spawn();
