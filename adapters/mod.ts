@@ -4,6 +4,7 @@
  *
  * @module
  */
+export type { ModuleNames } from "../dsl/tree.ts";
 export {
   adapted,
   type AdaptedParams,
@@ -28,7 +29,7 @@ export { type ParameterCounts, parameterCounts } from "./count.ts";
 export type { BaseSample } from "./exchange/base.ts";
 export { type AdapterConfig, type AdapterSpec, readAdapterConfig } from "./exchange/config.ts";
 export type { Fields } from "./exchange/fields.ts";
-export type { AdapterLayout, ModuleNames } from "./exchange/format.ts";
+export type { AdapterLayout } from "./exchange/format.ts";
 export { loadAdapter, type LoadedAdapter } from "./exchange/load.ts";
 export { saveAdapter, type SaveAdapterOptions } from "./exchange/save.ts";
 export type { AdapterTensors, ReadAdapterOptions } from "./exchange/tensors.ts";

@@ -10,6 +10,14 @@ import { OneloraError } from "./error.ts";
 /** Where a parameter or layer lives, e.g. `encoder.layer.0.attention.attention.query.weight`. */
 export type Path = string;
 
+/** How our paths relate to the names of Python's modules, on which PEFT's keys and targets are built. */
+export interface ModuleNames {
+  /** Every name that a path (a layer's, or one further below) has had in Python, the newest first. */
+  readonly toModules: (path: Path) => readonly string[];
+  /** The path that a name stands for, whichever of those it is. */
+  readonly toPath: (module: string) => Path;
+}
+
 /** Values by path. */
 export type Tree<Value> = Readonly<Record<Path, Value>>;
 

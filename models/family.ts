@@ -5,10 +5,9 @@
  */
 import { isEqual } from "../dsl/equal.ts";
 import { isObject, show } from "../dsl/files/json.ts";
-import type { ModuleNames } from "../adapters/exchange/format.ts";
+import type { ModuleNames, Path } from "../dsl/tree.ts";
 import { OneloraError } from "../dsl/error.ts";
 import type { AnyLayer, Layer } from "../dsl/layer.ts";
-import type { Path } from "../dsl/tree.ts";
 import { keepFields } from "./companions/config.ts";
 import type { ImageInput } from "./image_input.ts";
 import { checkSettings, type Settings } from "./companions/settings.ts";

@@ -6,20 +6,12 @@
 import { isObject, type Json } from "../../dsl/files/json.ts";
 import { type AnyLayer, walk } from "../../dsl/layer.ts";
 import { isLinear, type LinearLayer } from "../../dsl/linear.ts";
-import type { Path } from "../../dsl/tree.ts";
+import type { ModuleNames, Path } from "../../dsl/tree.ts";
 import { placement } from "../adapter.ts";
 import type { Method, PeftModules, PeftTarget } from "../method.ts";
 import { joinMethods, type LayerGroup, type MethodOptions, methods, parseMethods, specify } from "../spec.ts";
 import { type Fields, readFields } from "./fields.ts";
-import {
-  type AdapterLayout,
-  layouts,
-  methodsOfWhole,
-  type ModuleNames,
-  OWN_LAYOUT,
-  type Slot,
-  type WholeLayers,
-} from "./format.ts";
+import { type AdapterLayout, layouts, methodsOfWhole, OWN_LAYOUT, type Slot, type WholeLayers } from "./format.ts";
 import { patternField, savedPaths, type Target, targetOf, targetsIn } from "./modules.ts";
 import { checkSettings } from "./settings.ts";
 

@@ -5,17 +5,9 @@
  */
 import { type AnyLayer, type ParamSpec, walk } from "../../dsl/layer.ts";
 import { unwrapped } from "../../dsl/safetensors/mod.ts";
-import { join, type Path } from "../../dsl/tree.ts";
+import { join, type ModuleNames, type Path } from "../../dsl/tree.ts";
 import type { Method, PeftTensor } from "../method.ts";
 import { methods } from "../spec.ts";
-
-/** How our paths relate to the names of Python's modules, on which PEFT's keys and targets are built. */
-export interface ModuleNames {
-  /** Every name that a path (a layer's, or one further below) has had in Python, the newest first. */
-  readonly toModules: (path: Path) => readonly string[];
-  /** The path that a name stands for, whichever of those it is. */
-  readonly toPath: (module: string) => Path;
-}
 
 /** A layout by its `peft_type`: one of Hugging Face PEFT's, or this package's own for everything they cannot say. */
 export type AdapterLayout = string;

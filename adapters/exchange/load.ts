@@ -7,21 +7,12 @@ import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { nearest, OneloraError } from "../../dsl/error.ts";
 import type { AnyLayer } from "../../dsl/layer.ts";
 import { agree, type HostTensor, readAgreeing, toTensor } from "../../dsl/safetensors/mod.ts";
-import type { Params, Path, Tree } from "../../dsl/tree.ts";
+import type { ModuleNames, Params, Path, Tree } from "../../dsl/tree.ts";
 import { adapt } from "../spec.ts";
 import { type BaseSample, readSample } from "./base.ts";
 import { type AdapterConfig, readAdapterConfig, readLayout } from "./config.ts";
 import { type Fields, readFields } from "./fields.ts";
-import {
-  baseParameter,
-  identify,
-  type ModuleNames,
-  OWN_LAYOUT,
-  type Slot,
-  slots,
-  stored,
-  tiedWeights,
-} from "./format.ts";
+import { baseParameter, identify, OWN_LAYOUT, type Slot, slots, stored, tiedWeights } from "./format.ts";
 import { savedPaths } from "./modules.ts";
 import { veraProjections } from "./projections.ts";
 import { compareBase, FLOATS, openTensors, type ReadAdapterOptions } from "./tensors.ts";

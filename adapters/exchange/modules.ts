@@ -5,10 +5,9 @@
  */
 import { type AnyLayer, walk } from "../../dsl/layer.ts";
 import { isLinear } from "../../dsl/linear.ts";
-import type { Path } from "../../dsl/tree.ts";
+import type { ModuleNames, Path } from "../../dsl/tree.ts";
 import { everyLinear, queryKeyValue } from "../adapter.ts";
 import type { Fields } from "./fields.ts";
-import type { ModuleNames } from "./format.ts";
 import { type PythonRegex, pythonRegex } from "./regex/match.ts";
 import { RegexError } from "./regex/syntax.ts";
 import { isOff } from "./settings.ts";

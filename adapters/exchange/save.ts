@@ -11,12 +11,12 @@ import { isLinear } from "../../dsl/linear.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { makeFolder, writeJson } from "../../dsl/files/write.ts";
 import { type NamedSource, writeSafetensors } from "../../dsl/safetensors/mod.ts";
-import { join, type Params } from "../../dsl/tree.ts";
+import { join, type ModuleNames, type Params } from "../../dsl/tree.ts";
 import { loraMethod } from "../lora.ts";
 import { joinMethods } from "../spec.ts";
 import type { BaseSample } from "./base.ts";
 import { type AdapterSpec, formatConfig, VERSION } from "./config.ts";
-import { methodsOfWhole, type ModuleNames, OWN_LAYOUT, peftMethodOf, type Slot, slots, stored } from "./format.ts";
+import { methodsOfWhole, OWN_LAYOUT, peftMethodOf, type Slot, slots, stored } from "./format.ts";
 
 /** What to save, and how. */
 export interface SaveAdapterOptions {

@@ -5,9 +5,8 @@
  * @module
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { ModuleNames } from "../../adapters/exchange/format.ts";
+import { glob, type ModuleNames, type Path } from "../../dsl/tree.ts";
 import { unwrapped } from "../../dsl/safetensors/mod.ts";
-import { glob, type Path } from "../../dsl/tree.ts";
 
 /** A layer and its parts: the rows of its weight and bias are theirs, one part's after the other's, in equal shares. */
 export interface Fusion {

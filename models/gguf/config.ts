@@ -6,8 +6,7 @@
 import { OneloraError } from "../../dsl/error.ts";
 import { show } from "../../dsl/files/json.ts";
 import type { Json } from "../config.ts";
-import type { Rope } from "../llama/rope.ts";
-import { ropeWaves, writeRope } from "../llama/rope.ts";
+import { type Rope, ropeWaves, writeRope } from "../llama/rope.ts";
 import type { GgufHeader } from "./header.ts";
 import { endIds, specialId } from "./special.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
-import { saveAdapter } from "../../adapters/mod.ts";
+import { readAdapterConfig, saveAdapter } from "../../adapters/mod.ts";
 import { OneloraError, openSafetensors, specs, useBackend } from "../../dsl/mod.ts";
 import { collectingGarbage } from "../../dsl/garbage.ts";
 import { toFloat32 } from "../../dsl/safetensors/dtype.ts";
@@ -12,7 +12,6 @@ import { readJsonFile } from "../../dsl/files/python_json.ts";
 import { ggufAdapter, ggufLanguage } from "../../models/gguf/language.ts";
 import { type GgufType, writeGguf } from "../../models/gguf/file.ts";
 import { ggufVocabulary } from "../../models/gguf/vocabulary.ts";
-import { readAdapterConfig } from "../../adapters/mod.ts";
 import { tokenizerBytes } from "../../models/llama/tokenizer_bytes.ts";
 import { openModel } from "../../models/mod.ts";
 import { openConverted } from "../../tasks/combine.ts";

@@ -1,13 +1,12 @@
 /** What calls of a program are compiled into one kernel of a TensorFlow graph. @module */
 import { assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { useBackend } from "../../dsl/mod.ts";
+import { type Program, useBackend } from "../../dsl/mod.ts";
 import { apart, trace } from "../../dsl/compile/trace.ts";
 import { replayer } from "../../dsl/compile/replay.ts";
 import { clustersOf } from "../../dsl/compile/tensorflow/clusters.ts";
 import { nothingHalved } from "../../dsl/compile/tensorflow/half.ts";
 import { sinkTails } from "../../dsl/compile/tensorflow/sink.ts";
-import type { Program } from "../../dsl/mod.ts";
 import { assertClose, withoutLeaks } from "../support/compare.ts";
 
 const matrix = { shape: [6, 4], dtype: "float32" } as const;

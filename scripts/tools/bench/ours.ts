@@ -19,8 +19,13 @@ import {
 import { planMemory, productFlops } from "../../../dsl/compile/program.ts";
 import { loadParams, type Model, modelOf as describedModel, openModel } from "../../../models/mod.ts";
 import { vitFamily } from "../../../models/vit/vit.ts";
-import { classificationObjective, trainStep } from "../../../tasks/mod.ts";
-import type { BatchTensors, TrainState, TrainStep } from "../../../tasks/mod.ts";
+import {
+  type BatchTensors,
+  classificationObjective,
+  type TrainState,
+  type TrainStep,
+  trainStep,
+} from "../../../tasks/mod.ts";
 import { randomParams } from "./random_weights.ts";
 import { answer, exampleBatch, measureStep, type ReadyStep, type StepAnswer, type StepJob } from "./job.ts";
 import { type KernelShare, profileKernels, type Profiling } from "./profile.ts";

@@ -3,10 +3,9 @@
  *
  * @module
  */
-import type { Results } from "./results.ts";
+import type { ProfileResult, Results } from "./results.ts";
 import type { EngineResult } from "./engines.ts";
 import type { KernelShare } from "./profile.ts";
-import type { ProfileResult } from "./results.ts";
 import type { ScalingResult } from "./scaling.ts";
 import type { Spread } from "./statistics.ts";
 import type { CaseResult } from "./steps.ts";
