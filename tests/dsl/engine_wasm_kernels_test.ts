@@ -163,6 +163,17 @@ const convolutions: readonly (readonly [readonly number[], readonly number[], nu
   [[2, 11, 10, 5], [5, 4, 5, 12], 3, "same"],
   [[2, 4, 4, 2], [7, 7, 2, 3], 1, 3],
   [[1, 5, 5, 1], [2, 2, 1, 1], 1, 1],
+  // By tiles of 2 x 2 output pixels: channels and columns that end early, images smaller than a tile, every padding.
+  [[2, 9, 8, 24], [3, 3, 24, 24], 1, "same"],
+  [[2, 7, 10, 12], [3, 3, 12, 17], 1, "valid"],
+  [[1, 6, 6, 5], [3, 3, 5, 1], 1, "same"],
+  [[3, 5, 4, 7], [3, 3, 7, 4], 1, 2],
+  [[5, 1, 1, 4], [3, 3, 4, 12], 1, "same"],
+  [[4, 2, 3, 6], [3, 3, 6, 9], 1, "same"],
+  [[1, 3, 3, 130], [3, 3, 130, 8], 1, "valid"],
+  [[1, 30, 21, 65], [3, 3, 65, 13], 1, "same"],
+  [[1, 4, 5, 300], [3, 3, 300, 297], 1, "same"],
+  [[1, 4, 5, 301], [3, 3, 301, 297], 1, "same"],
 ];
 
 testKernels("convolutions and their gradients are those of the cpu backend", async () => {

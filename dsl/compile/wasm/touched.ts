@@ -4,11 +4,19 @@
  * @module
  */
 import type { Planned } from "../../engine/interface.ts";
+import { turnedFilter } from "../../engine/wasm/convolve.ts";
+import { sizeOf } from "../../tree.ts";
 import { placesOf, type Tenant } from "../arena.ts";
-import { followBuffers, type ValueId } from "../program.ts";
+import { type Call, followBuffers, type Program, type ValueId } from "../program.ts";
 
 /** Calls after a value's last one that it is still there in: two to four, which need nothing of each other, run side by side. */
 const BESIDE = 3;
+
+/** Bytes of a convolution's filter as its products read it. */
+function turnedBytes({ kernel, inputs, attrs }: Call, { types }: Program): number {
+  const turned = kernel === "Conv2D" ? turnedFilter(types[inputs[1]].shape, attrs.strides as number) : undefined;
+  return turned === undefined ? 0 : 4 * sizeOf(turned);
+}
 
 /**
  * Bytes of what is given, of constants, of results, which have memory of their own beside the state that they come after, and of
@@ -33,7 +41,8 @@ export function touched({ program, bytes, during, after }: Planned): number {
     },
     called: (call) => {
       next = call + 1;
-      const besides = call < 0 ? 0 : during(program.calls[call]);
+      const made = call < 0 ? undefined : program.calls[call];
+      const besides = made === undefined ? 0 : during(made) + turnedBytes(made, program);
       if (besides > 0) tenants.push({ bytes: besides, from: call, to: call });
     },
   });

@@ -50,6 +50,27 @@ function product(
   );
 }
 
+/** Floats of a thread's work area that tiles may take, and most channels of one; see assembly/winograd.ts. */
+const [TILES, MOST_CHANNELS] = [57344, 512];
+
+/**
+ * The shape of a filter as products of tiles of 2 x 2 output pixels read it, [places, channels, columns].
+ *
+ * @param filter Its shape, [height, width, channels, columns]
+ * @param strides How far it moves
+ * @returns Nothing where the convolution is made pixel by pixel: other kernels than 3 x 3, steps, few channels (padding and
+ * additions would cost more than 16 products instead of 36 save) or more than a thread's work area holds
+ */
+export function turnedFilter(
+  [height, width, channels, columns]: readonly number[],
+  strides: number | readonly [number, number],
+): readonly number[] | undefined {
+  const [depth, padded] = [[channels, 4], [columns, 8]].map(([n, multiple]) => Math.ceil(n / multiple) * multiple);
+  const fits = channels >= 4 && depth <= MOST_CHANNELS && 16 * 6 * (depth + padded) <= TILES;
+  const isPlain = height === 3 && width === 3 && [strides].flat().every((stride) => stride === 1);
+  return isPlain && fits ? [16, depth, padded] : undefined;
+}
+
 /** Kernels of tf.conv2d and tf.conv2dTranspose. */
 export const convolutionKernels: Kernels = {
   Conv2D: (heap, { inputs: { x, filter }, attrs }) => {
@@ -62,8 +83,17 @@ export const convolutionKernels: Kernels = {
     const rows = batchSize * outHeight * outWidth;
     const seesOne = filterHeight === 1 && filterWidth === 1 && stride === 1 && outHeight === inHeight &&
       outWidth === inWidth;
+    const turned = turnedFilter(filter.shape, stride);
     if (seesOne) product(heap, [from, weights, to], [rows, inChannels, outChannels], false);
-    else {
+    else if (turned !== undefined) {
+      const panels = heap.output(turned);
+      heap.functions.turnFilter(weights, heap.address(panels), 0, inChannels, inChannels, outChannels);
+      heap.functions.convolveTiles(
+        ...[from, heap.address(panels), to, 0, batchSize * Math.ceil(outHeight / 2) * Math.ceil(outWidth / 2)],
+        ...[outChannels, inHeight, inWidth, inChannels, outHeight, outWidth, top, left, heap.work],
+      );
+      heap.release(panels);
+    } else {
       heap.functions.convolve(
         ...[from, weights, to, 0, rows, outChannels, inHeight, inWidth, inChannels, filterHeight, filterWidth],
         ...[outHeight * outWidth, outWidth, stride, top, left, heap.work],

@@ -11,6 +11,7 @@ export type FunctionName =
   | "attend"
   | "collect"
   | "convolve"
+  | "convolveTiles"
   | "copyBlocks"
   | "copyRows"
   | "crossEntropyGradient"
@@ -54,6 +55,7 @@ export type FunctionName =
   | "sumRows"
   | "transpose"
   | "transposeBlocks"
+  | "turnFilter"
   | "widen"
   | "workBytes";
 

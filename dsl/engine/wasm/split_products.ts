@@ -77,6 +77,22 @@ const convolution: Split = (args, parts) => {
   );
 };
 
+/** x, filter, out, first, tiles, columns, height, width, channels, ...: by tiles of 2 x 2 output pixels in sixes. */
+const tiledConvolution: Split = (args, parts) => {
+  const [, , , first, tiles, columns, , , channels] = args;
+  return ranges(tiles, parts, Math.ceil(PRODUCTS / (16 * columns * channels)), 6).map(([begin, end]) =>
+    replaced(args, { 3: first + begin, 4: end - begin, 13: OWN_WORK })
+  );
+};
+
+/** filter, out, begin, end, channels, columns: by channels. */
+const turning: Split = (args, parts) => {
+  const [, , begin, end, , columns] = args;
+  return ranges(end - begin, parts, Math.ceil(2 ** 12 / columns), 4).map(([from, until]) =>
+    replaced(args, { 2: begin + from, 3: begin + until })
+  );
+};
+
 /**
  * By columns, every one of which is a sum of its own.
  *
@@ -116,7 +132,9 @@ const attention: Split = (args, parts) => {
 export const productSplits: Readonly<Partial<Record<FunctionName, Split>>> = {
   attend: attention,
   convolve: convolution,
+  convolveTiles: tiledConvolution,
   matmul: product,
   multiplyHalf: productOfHalf,
   multiplyStored: (args, parts) => productOfStored(replaced(args, { 10: OWN_WORK }), parts),
+  turnFilter: turning,
 };

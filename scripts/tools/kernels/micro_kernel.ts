@@ -11,16 +11,10 @@ const [rows, columns, depth] = [6, 8, 64];
 /** Steps of the loop that share one addition to the pointer. */
 const unrolled = 4;
 
-/**
- * Source of `multiplyPanels(depth, b, c, stride, add)`: adds up `depth` outer products of a column of the left factor,
- * which lies at the block's address and ends in its last column, and a row of 8 floats behind `b`; stores the 6 x 8 sums
- * at `c`, or adds them. `depth` is a multiple of 4 up to 64: the switch jumps into the middle of the sequence.
- *
- * @param fused Whether there is a fused multiply-add
- */
-export function microKernel(fused: boolean): string {
+/** One function: how many of a panel's 8 columns it makes sums of. */
+function multiplication(name: string, width: number, fused: boolean): readonly string[] {
   const lines = [...Array(rows).keys()];
-  const vectors = [...Array(columns / 4).keys()];
+  const vectors = [...Array(width / 4).keys()];
   const addProduct = (sum: string, b: string) =>
     fused ? `${sum} = f32x4.relaxed_madd(a, ${b}, ${sum});` : `${sum} = f32x4.add(f32x4.mul(a, ${b}), ${sum});`;
   const step = (p: number) => [
@@ -37,8 +31,7 @@ export function microKernel(fused: boolean): string {
       "c += stride;",
     ]);
   return [
-    `import { BLOCK } from "./layout";`,
-    "export function multiplyPanels(depth: usize, b: usize, c: usize, stride: usize, add: bool): void {",
+    `export function ${name}(depth: usize, b: usize, c: usize, stride: usize, add: bool): void {`,
     ...lines.flatMap((i) => vectors.map((j) => `let sum${i}${j} = f32x4.splat(0);`)),
     `let a: v128, ${vectors.map((j) => `b${j}: v128`).join(", ")};`,
     "switch (<i32>depth) {",
@@ -54,5 +47,21 @@ export function microKernel(fused: boolean): string {
     ...store((sum) => sum),
     "}",
     "}",
+  ];
+}
+
+/**
+ * Source of `multiplyPanels(depth, b, c, stride, add)`: adds up `depth` outer products of a column of the left factor,
+ * which lies at the block's address and ends in its last column, and a row of 8 floats behind `b`; stores the 6 x 8 sums
+ * at `c`, or adds them. `depth` is a multiple of 4 up to 64: the switch jumps into the middle of the sequence.
+ * `multiplyNarrow` makes the same sums of the first four columns alone.
+ *
+ * @param fused Whether there is a fused multiply-add
+ */
+export function microKernel(fused: boolean): string {
+  return [
+    `import { BLOCK } from "./layout";`,
+    ...multiplication("multiplyPanels", columns, fused),
+    ...multiplication("multiplyNarrow", 4, fused),
   ].join("\n");
 }

@@ -5,7 +5,7 @@
 
 import { addBias } from "./bias";
 import { block, COLUMNS, DEPTH, loadPart, ROWS, storePart, TILE } from "./layout";
-import { multiplyPanels } from "./micro_kernel";
+import { multiplyNarrow, multiplyPanels } from "./micro_kernel";
 import { placePatches, slideOver } from "./convolve";
 import { transpose } from "./move";
 import { packColumns, packRows, placeColumns, placeRows } from "./pack";
@@ -126,8 +126,11 @@ function multiply(
           for (let j: usize = 0; j < padded; j += COLUMNS) {
             if (height == ROWS && j + COLUMNS <= width) {
               multiplyPanels(partPadded, from, target + j * 4, strideC, add);
+            } else if (height == ROWS && j + 4 == width) {
+              multiplyNarrow(partPadded, from, target + j * 4, strideC, add);
             } else {
-              multiplyPanels(partPadded, from, block + TILE, COLUMNS * 4, false);
+              if (j + 4 < width) multiplyPanels(partPadded, from, block + TILE, COLUMNS * 4, false);
+              else multiplyNarrow(partPadded, from, block + TILE, COLUMNS * 4, false);
               mergeTile(target + j * 4, strideC, height, min<usize>(COLUMNS, width - j), add);
             }
             from += partPadded * COLUMNS * 4;

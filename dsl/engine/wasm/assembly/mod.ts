@@ -12,3 +12,4 @@ export * from "./reduce";
 export { collect } from "./convolve";
 export { gatherStored, multiplyStored, widen } from "./stored";
 export { copyBlocks, copyRows, gather, permute, repeat, transpose, transposeBlocks } from "./move";
+export { convolveTiles, turnFilter } from "./winograd";
