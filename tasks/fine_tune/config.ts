@@ -9,6 +9,7 @@ import { isObject, parseSettings, show } from "../../dsl/files/json.ts";
 import { readText, SETTINGS_BYTES } from "../../dsl/files/read.ts";
 import { refuseLinks } from "../../dsl/files/write.ts";
 import { guarded } from "../../dsl/files/file.ts";
+import { isFileAt, isNowhere } from "../../dsl/files/store.ts";
 import { taskKind, taskKinds } from "../kinds.ts";
 import { checkSetting, kebab, type Setting, type Settings } from "../trainer/setting.ts";
 import { ownSettings, runSettings } from "../trainer/settings.ts";
@@ -75,6 +76,27 @@ export function runConfig(
   };
 }
 
+/** Whether nothing is at a path; what cannot be looked at may be there. */
+async function isNothingAt(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => false, isNowhere);
+}
+
+/**
+ * Refuses what is no run's folder, naming what lies there instead.
+ *
+ * @param folder The run's folder
+ * @throws OneloraError for a folder that is not there, a file in its place, or one without `config.json`
+ */
+export async function requireRunFolder(folder: string): Promise<void> {
+  if (!await isNothingAt(`${folder}/config.json`)) return;
+  const found = await isNothingAt(folder)
+    ? "no such folder"
+    : await isFileAt(folder)
+    ? "a file"
+    : "no config.json there";
+  throw new OneloraError({ attempted: `opening the run ${folder}`, found, allowed: "the folder of a training run" });
+}
+
 /**
  * Reads a run's `config.json`.
  *
@@ -82,6 +104,7 @@ export function runConfig(
  * @throws OneloraError for a file that is missing, damaged, or has what no run has
  */
 export async function readRunConfig(folder: string): Promise<SavedRun> {
+  await requireRunFolder(folder);
   const path = `${folder}/config.json`;
   const attempted = `reading ${path}`;
   refuseLinks(attempted, path, { within: folder });

@@ -31,7 +31,7 @@ import type { RunResult, TaskKind } from "../trainer/task.ts";
 import type { Run, RunSettings } from "../trainer/run_settings.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
 import { type AnyOptions, type Asked, fresh, onItsModel, resumed, settingsOf } from "./asked.ts";
-import { runConfig } from "./config.ts";
+import { requireRunFolder, runConfig } from "./config.ts";
 import { refuseIdleSettings } from "./idle.ts";
 import { newFolder, unused, writeRunJson } from "./folder.ts";
 import { watchLoad } from "./machine_load.ts";
@@ -233,6 +233,7 @@ async function start(options: AnyOptions): Promise<FineTuned<TaskName>> {
   const place = ranks.rank > 0 ? undefined : resume ?? (typeof out === "string" ? out : undefined);
   const own = await ownExamples(options);
   const asked = resume === undefined ? fresh(await onItsModel(options), own) : undefined;
+  if (resume !== undefined && place !== undefined) await requireRunFolder(resume);
   // Before anything in it is read, and before a download after which two runs would find that they have one folder.
   using early = place === undefined ? undefined : await claimFolder(place, "train");
   const { name, run, backend, threads } = await fromFirst(ranks, async () => {

@@ -86,12 +86,18 @@ Deno.test("commands that run a model refuse what does not fit, in one line", asy
   const bytes = await Deno.readFile(`${run}/adapter/adapter_model.safetensors`);
   await Deno.writeFile(`${cut}/adapter_model.safetensors`, bytes.subarray(0, bytes.length - 1));
   const result = ["--output", `${folder}/never.safetensors`];
-  const cases: readonly (readonly [code: number, part: string, task: string, ...args: string[]])[] = [
+  type Case = readonly [code: number, part: string, task: string, ...args: string[]];
+  const cases: readonly Case[] = [
     [2, "neither --run nor --model; allowed: --run DIR", "evaluate"],
     [2, "neither --model nor --adapter; allowed: --model NAME|DIR", "predict", "--image", input],
     [1, "no adapter_config.json there", "predict", "--adapter", `${folder}/none`, "--image", input],
     [2, "no --data", "evaluate", "--model", model],
     [2, "--run beside --adapter", "evaluate", "--run", run, "--adapter", cut],
+    ...[["train", "--resume"], ["evaluate", "--run"]].flatMap((args): Case[] => [
+      [1, `opening the run ${folder}/none: found no such folder; allowed`, args[0], args[1], `${folder}/none`],
+      [1, `opening the run ${input}: found a file; allowed`, args[0], args[1], input],
+      [1, `opening the run ${cut}: found no config.json there; allowed`, args[0], args[1], cut],
+    ]),
     [2, '(did you mean "--adapter"?)', "evaluate", "--adaptr", "x"],
     [2, "no config.json there", "evaluate", "--model", `${folder}/none`, "--data", data],
     [1, "a model of 5 classes; allowed: one of the data's 10", "evaluate", "--model", model, "--data", data],

@@ -44,3 +44,12 @@ Deno.test("what cannot work is refused before anything runs", async () => {
   ]);
   assertEquals(metricTitle({ ...generation, features: "vit-base", samples: 50_000 }), "Fréchet distance");
 });
+
+Deno.test("a plan of which no method fits on the paper's card is refused with what would", async () => {
+  const [code, line] = await failure("sweep", "--paper", "S6", "--list", "--adapters", "bitfit", "--accumulate", "1");
+  assertEquals(code, 1);
+  assertMatch(
+    line,
+    /128 x 512 tokens without accumulation, with bitfit .*found 2\d\d GB .*40\.0 GB .*--accumulate 16 \(/,
+  );
+});

@@ -11,6 +11,7 @@ import type { Run, TaskKind } from "../../../tasks/mod.ts";
 import { kebab } from "../../../tasks/trainer/setting.ts";
 import { NO_METHOD } from "../../../tasks/trainer/method.ts";
 import { planTask } from "../../../tasks/trainer/plan.ts";
+import { requireRoom, type Room, type Smaller } from "../../../tasks/trainer/room.ts";
 import { partsOf } from "../../../tasks/trainer/shares.ts";
 import { resolveRun } from "../../../tasks/trainer/settings.ts";
 import { span } from "../../cli/mod.ts";
@@ -46,7 +47,7 @@ function forData(model: Model, data: string): Model {
 }
 
 /** An A100's memory in the paper. */
-const CARD = 40e9;
+const CARD: Room = { bytes: 40e9, whose: "of an A100, the paper's card" };
 
 /** Most examples of a step that is planned as it is. */
 const LARGE = 16;
@@ -131,6 +132,28 @@ function costs(kind: TaskKind, model: Model, run: Run): Costs {
     : large.peakBytes + (large.peakBytes - planned(some).peakBytes) / (more - some) * (batch - more);
   const { trained } = { trained: parameterCounts(layer, model.headPath).adapter };
   return { trained, peakBytes, flops: large.productFlops / more * batch * parts };
+}
+
+/** Refuses a table of which no method's step fits on the paper's card; where some do, the rest are only counted. */
+function requireOneThatFits(
+  { title }: Configuration,
+  runs: readonly Run[],
+  planned: readonly (Costs | undefined)[],
+  costsOf: (run: Run) => Costs,
+): void {
+  const known = planned.flatMap((each, i) => each === undefined ? [] : [{ run: runs[i], needed: each.peakBytes }]);
+  if (known.length === 0) return;
+  const { run, needed } = known.reduce((least, each) => each.needed < least.needed ? each : least);
+  const { length } = run.own as { readonly length?: number };
+  const parts = function* (): Generator<Smaller> {
+    for (let accumulate = 2 * partsOf(run, 1); accumulate <= run.batchSize; accumulate *= 2) {
+      yield [`--accumulate ${accumulate}`, costsOf({ ...run, accumulate }).peakBytes];
+    }
+  };
+  const examples = `${run.batchSize}${length === undefined ? " examples" : ` x ${length} tokens`}`;
+  const split = partsOf(run, 1) === 1 ? "without accumulation" : `in ${partsOf(run, 1)} parts`;
+  const attempted = `planning ${title}: steps of ${examples} ${split}, with ${run.adapter} as the leanest`;
+  requireRoom(attempted, needed, CARD, parts());
 }
 
 /** Products a second that are reckoned with: of an A100 at the paper's batch sizes by precision, of a core of a laptop. */
@@ -228,6 +251,7 @@ export async function listing(configuration: Configuration, { preset, folder, jo
   const kind = sweepTask(settings);
   const model = forData(await openModel(preset ?? name.replace(/=.*$/s, "")), data);
   const planned = runs.map((run) => run.adapter === NO_METHOD ? undefined : costs(kind, model, run));
+  if (preset !== undefined) requireOneThatFits(configuration, runs, planned, (run) => costs(kind, model, run));
   const machine = preset === undefined ? { jobs } : "card";
   const seconds = runs.map((run, i) => secondsOf(run, planned[i]?.flops, machine));
   const column = (title: string, of: (run: Run, i: number) => string): Column => ({
@@ -252,7 +276,7 @@ export async function listing(configuration: Configuration, { preset, folder, jo
   ];
   const { runs: count, seconds: summed } = wholeCost(configuration, methods, seconds);
   const whole = summed && summed / (machine === "card" ? 1 : Math.min(jobs, 2));
-  const large = planned.filter((each) => each !== undefined && each.peakBytes > CARD).length;
+  const large = planned.filter((each) => each !== undefined && each.peakBytes > CARD.bytes).length;
   return [
     `### ${title}`,
     "",
