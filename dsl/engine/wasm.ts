@@ -41,6 +41,20 @@ function correctFusedProduct(): void {
   tf.registerKernel({ ...product, kernelFunc: correctedFusedProduct(product.kernelFunc, transpose) });
 }
 
+/** Lets copies share their bytes, which nothing writes to: tfjs-wasm's kernel copies a step's parameters whenever they are read. */
+function shareCopies(): void {
+  const plain = tf.getKernel("Identity", "wasm");
+  tf.unregisterKernel(plain.kernelName, plain.backendName);
+  tf.registerKernel({
+    ...plain,
+    kernelFunc: ({ inputs, backend }) => {
+      const x = inputs.x!;
+      (backend as BackendWasm).incRef(x.dataId);
+      return { dataId: x.dataId, shape: x.shape, dtype: x.dtype };
+    },
+  });
+}
+
 /** Our kernels, once they are registered. */
 let registration: Registration | undefined;
 
@@ -76,6 +90,7 @@ export async function openWasm({ threads }: OpenOptions = {}): Promise<Device> {
     readComplex(backend);
     refuseBeyond((backend as unknown as Heap).wasm);
     correctFusedProduct();
+    shareCopies();
     registration = await registerWasmKernels(backend, undefined, threads ?? cores());
   } else if (isReady && threads !== undefined && registration !== undefined && threads !== registration.threads) {
     registration.undo();

@@ -1,4 +1,5 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
@@ -59,4 +60,22 @@ Deno.test("the wasm backend's memory is guarded", async () => {
     "taking 4300 MB more of the wasm backend's memory",
   );
   assertEquals(tf.memory().numTensors, before);
+});
+
+Deno.test("copies on the wasm backend share the bytes of what they are copies of, for as long as one of them is there", async () => {
+  await useBackend("wasm");
+  const backend = tf.backend() as BackendWasm;
+  const before = tf.memory();
+  const x = tf.tensor2d([[1, 2, 3], [4, 5, 6]]);
+  const copies = [tf.clone(x), tf.clone(x), tf.reshape(x, [3, 2])];
+  for (const copy of copies) assertEquals(backend.getMemoryOffset(copy.dataId), backend.getMemoryOffset(x.dataId));
+  assertEquals(tf.memory().numDataBuffers - before.numDataBuffers, 1);
+  x.dispose();
+  copies[0].dispose();
+  const other = tf.fill([2, 3], 9);
+  assertEquals([...copies[1].dataSync()], [1, 2, 3, 4, 5, 6]);
+  assertEquals(copies[2].arraySync(), [[1, 2], [3, 4], [5, 6]]);
+  tf.dispose([other, ...copies.slice(1)]);
+  const { numTensors, numDataBuffers } = tf.memory();
+  assertEquals([numTensors, numDataBuffers], [before.numTensors, before.numDataBuffers]);
 });

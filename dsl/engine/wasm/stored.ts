@@ -86,17 +86,7 @@ export function ofPlainNumbers(kernelFunc: tf.KernelFunc): tf.KernelFunc {
 }
 
 /** Kernels whose result has the data of their input. */
-const SHARING: ReadonlySet<string> = new Set(["ExpandDims", "Reshape"]);
-
-/** tfjs-wasm's kernel of copies, of which those of stored matrices share the bytes: nothing writes to them. */
-function sharingCopies(kernelFunc: tf.KernelFunc): tf.KernelFunc {
-  return (params) => {
-    const x = params.inputs.x!;
-    if (storedForm(x) === undefined) return kernelFunc(params);
-    (params.backend as BackendWasm).incRef(x.dataId);
-    return { dataId: x.dataId, shape: x.shape, dtype: x.dtype };
-  };
-}
+const SHARING: ReadonlySet<string> = new Set(["ExpandDims", "Identity", "Reshape"]);
 
 /** What is known of a stored matrix besides its form. */
 interface Stored {
@@ -132,8 +122,7 @@ function prepare(backend: BackendWasm): void {
   for (const config of tf.getKernelsForBackend("wasm")) {
     if (SHARING.has(config.kernelName) || handling.has(config.kernelFunc)) continue;
     tf.unregisterKernel(config.kernelName, config.backendName);
-    const adapted = config.kernelName === "Identity" ? sharingCopies : ofPlainNumbers;
-    tf.registerKernel({ ...config, kernelFunc: adapted(config.kernelFunc) });
+    tf.registerKernel({ ...config, kernelFunc: ofPlainNumbers(config.kernelFunc) });
   }
 }
 
