@@ -9,7 +9,8 @@ import { nearest, OneloraError } from "../dsl/error.ts";
 import type { Initialiser } from "../dsl/initialise.ts";
 import { type AnyLayer, parameter, type ParamSpec, transform, walk } from "../dsl/layer.ts";
 import { adaptLinear, type Fitted, isLinear, type LinearLayer, type LinearShape } from "../dsl/linear.ts";
-import { evaluate, formOf, unchanged } from "../dsl/linear_form.ts";
+import { evaluate, formOf } from "../dsl/linear_form.ts";
+import { unchanged } from "../dsl/linear_change.ts";
 import { glob, type Path } from "../dsl/tree.ts";
 import { updateWeight, type WeightUpdate } from "./weight_update.ts";
 

@@ -5,7 +5,7 @@
  */
 import type { Tensor1D } from "@tensorflow/tfjs-core";
 import { zeros } from "../dsl/initialise.ts";
-import { addBias } from "../dsl/linear_form.ts";
+import { addBias } from "../dsl/linear_change.ts";
 import { type Adapter, at, stage, trainable } from "./adapter.ts";
 import { type Method, method } from "./method.ts";
 

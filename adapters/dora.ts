@@ -7,7 +7,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { flow } from "fp-ts/function";
 import { derived } from "../dsl/initialise.ts";
 import { parameter } from "../dsl/layer.ts";
-import { addLowRank, type LinearBase, scaleRows } from "../dsl/linear_form.ts";
+import { addLowRank, type LinearBase, scaleRows } from "../dsl/linear_change.ts";
 import type { LowRank } from "../dsl/ops/low_rank.ts";
 import { type Adapter, at, stage, trainable } from "./adapter.ts";
 import {

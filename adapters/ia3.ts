@@ -9,7 +9,7 @@ import { OneloraError } from "../dsl/error.ts";
 import { ones } from "../dsl/initialise.ts";
 import { type AnyLayer, walk } from "../dsl/layer.ts";
 import { isLinear } from "../dsl/linear.ts";
-import { scaleInput, scaleOutput } from "../dsl/linear_form.ts";
+import { scaleInput, scaleOutput } from "../dsl/linear_change.ts";
 import { type Adapter, at, everyLinear, type Placement, placement, stage, trainable } from "./adapter.ts";
 import { type Method, method, type ModelChange, pattern } from "./method.ts";
 

@@ -11,7 +11,7 @@ import { between, gaussian, zeros } from "../dsl/initialise.ts";
 import type { Json } from "../dsl/files/json.ts";
 import type { AnyLayer, ParamSpec } from "../dsl/layer.ts";
 import type { LinearShape } from "../dsl/linear.ts";
-import { addBias, addLowRank } from "../dsl/linear_form.ts";
+import { addBias, addLowRank } from "../dsl/linear_change.ts";
 import type { Dropout } from "../dsl/ops/dropout.ts";
 import type { LowRank } from "../dsl/ops/low_rank.ts";
 import { type Adapter, at, stage, trainable } from "./adapter.ts";

@@ -7,7 +7,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type AnyLayer, specs, walk } from "../dsl/layer.ts";
 import { deltaOf, isUpdated } from "./weight_update.ts";
 import { changeOf, isLinear, type LinearLayer } from "../dsl/linear.ts";
-import { formOf, type LinearChange, merge, type Merged, unmerge } from "../dsl/linear_form.ts";
+import { formOf, merge, type Merged, unmerge } from "../dsl/linear_form.ts";
+import type { LinearChange } from "../dsl/linear_change.ts";
 import { readable } from "../dsl/hold.ts";
 import { join, type Params, partition, type Path } from "../dsl/tree.ts";
 

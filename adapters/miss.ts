@@ -6,7 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../dsl/error.ts";
 import { zeros } from "../dsl/initialise.ts";
-import { addLowRank } from "../dsl/linear_form.ts";
+import { addLowRank } from "../dsl/linear_change.ts";
 import { type Adapter, at, stage, trainable } from "./adapter.ts";
 import { peftRank } from "./exchange/fields.ts";
 import { type Method, method, wholeNumber } from "./method.ts";

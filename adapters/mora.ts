@@ -7,7 +7,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { zeros } from "../dsl/initialise.ts";
 import type { LinearShape } from "../dsl/linear.ts";
-import { addOperator } from "../dsl/linear_form.ts";
+import { addOperator } from "../dsl/linear_change.ts";
 import { type Adapter, at, stage, trainable } from "./adapter.ts";
 import { type Method, method, oneOf, wholeNumber } from "./method.ts";
 

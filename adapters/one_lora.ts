@@ -6,7 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { gaussian, zeros } from "../dsl/initialise.ts";
 import { parameter } from "../dsl/layer.ts";
-import { addLowRank } from "../dsl/linear_form.ts";
+import { addLowRank } from "../dsl/linear_change.ts";
 import { type Adapter, at, stage, trainable } from "./adapter.ts";
 import { peftRank } from "./exchange/fields.ts";
 import { type Method, method, oneOf } from "./method.ts";

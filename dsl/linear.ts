@@ -8,7 +8,8 @@ import type { Draw } from "./draw.ts";
 import { OneloraError } from "./error.ts";
 import { between, type Initialiser, zeros } from "./initialise.ts";
 import { type AnyLayer, type Layer, parameter, type ParamSpec, type Self } from "./layer.ts";
-import { evaluate, formOf, type LinearBase, type LinearChange, type Reform, unchanged } from "./linear_form.ts";
+import { evaluate, formOf } from "./linear_form.ts";
+import { type LinearBase, type LinearChange, type Reform, unchanged } from "./linear_change.ts";
 
 /** Dimensions of a linear layer. */
 export interface LinearShape {

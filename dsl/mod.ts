@@ -25,6 +25,7 @@
  * @module
  */
 export type { DataType, NamedAttrMap, Scalar, Tensor, Tensor1D, Tensor2D, TypedArray } from "@tensorflow/tfjs-core";
+export { apply, type ApplyOptions, init } from "./apply.ts";
 export { compile, type Compiled } from "./compile/compile.ts";
 export type { Pass } from "./compile/passes.ts";
 export { type PeakBytes, type PlanOptions, planStep, type StepPlan, type StepTypes } from "./compile/plan.ts";
@@ -45,10 +46,7 @@ export { between, constant, derived, gaussian, type Initialiser, ones, zeros } f
 export { residual, sequence, serial, stack } from "./compose.ts";
 export {
   type AnyLayer,
-  apply,
-  type ApplyOptions,
   defineLayer,
-  init,
   isTrainable,
   type Layer,
   type LayerDeclaration,
@@ -88,21 +86,16 @@ export {
   addOperator,
   type BiasStep,
   type DroppedGain,
-  evaluate,
-  formOf,
   type LinearBase,
   type LinearChange,
-  type LinearForm,
-  merge,
-  type Merged,
   type Reform,
   type RowGain,
   type RowOperator,
   scaleInput,
   scaleOutput,
   scaleRows,
-  unmerge,
-} from "./linear_form.ts";
+} from "./linear_change.ts";
+export { evaluate, formOf, type LinearForm, merge, type Merged, unmerge } from "./linear_form.ts";
 export { type Activation, activation, gelu, relu, silu, swiglu } from "./ops/activation.ts";
 export { attention, type AttentionOptions, causalMask, mergeHeads, paddingMask, splitHeads } from "./ops/attention.ts";
 export { lookUpBytes } from "./ops/bytes.ts";

@@ -61,7 +61,8 @@ export {
   type SamplingOptions,
   tokenDistribution,
 } from "./llama/generate.ts";
-export { asLanguageModel, type CausalLanguageModel, type Decoding, llama } from "./llama/llama.ts";
+export { asLanguageModel, type CausalLanguageModel, type Decoding } from "./llama/language_model.ts";
+export { llama } from "./llama/llama.ts";
 export type { DynamicRope, LinearRope, Llama3Rope, Rope, RopeScaling, YarnRope } from "./llama/rope.ts";
 export type { SpecialTokens, TextTokenizer } from "./llama/text_tokenizer.ts";
 export { openTokenizer } from "./llama/tokenizer.ts";

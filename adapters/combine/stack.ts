@@ -7,7 +7,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { OneloraError } from "../../dsl/error.ts";
 import { type AnyLayer, transform, walk } from "../../dsl/layer.ts";
 import { adaptLinear, type Fitted, isLinear } from "../../dsl/linear.ts";
-import { unchanged } from "../../dsl/linear_form.ts";
+import { unchanged } from "../../dsl/linear_change.ts";
 import { join, type Params, type Path } from "../../dsl/tree.ts";
 import { isUpdated, updateWeight, type WeightUpdate } from "../weight_update.ts";
 

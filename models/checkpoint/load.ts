@@ -6,7 +6,8 @@
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { engineInUse, type Precision } from "../../dsl/engine/mod.ts";
 import { collectGarbage } from "../../dsl/garbage.ts";
-import { init, type Layer, specs } from "../../dsl/layer.ts";
+import { type Layer, specs } from "../../dsl/layer.ts";
+import { init } from "../../dsl/apply.ts";
 import type { Key } from "../../dsl/random.ts";
 import type { Params, Path } from "../../dsl/tree.ts";
 import { fetchModel } from "../hub/fetch.ts";

@@ -6,7 +6,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { nearest, OneloraError } from "../../dsl/error.ts";
-import { type AnyLayer, apply, type Layer } from "../../dsl/layer.ts";
+import type { AnyLayer, Layer } from "../../dsl/layer.ts";
+import { apply } from "../../dsl/apply.ts";
 import type { DType, TensorInfo } from "../../dsl/safetensors/mod.ts";
 import type { Params, Tree } from "../../dsl/tree.ts";
 

@@ -8,7 +8,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import type { Json } from "../config.ts";
 import type { LlamaConfig } from "../llama/config.ts";
 import { languageConfig } from "../llama/siblings.ts";
-import { requireLanguageModel } from "../llama/llama.ts";
+import { requireLanguageModel } from "../llama/language_model.ts";
 import { ropeWaves } from "../llama/rope.ts";
 import type { Model } from "../model.ts";
 import type { GgufTensor, GgufType, GgufValue } from "./file.ts";

@@ -11,9 +11,9 @@ import { engineInUse } from "../../dsl/engine/in_use.ts";
 import type { EngineKind } from "../../dsl/engine/interface.ts";
 import { engineKind } from "../../dsl/engine/kinds.ts";
 import type { Precision } from "../../dsl/engine/mod.ts";
-import { apply } from "../../dsl/layer.ts";
+import { apply } from "../../dsl/apply.ts";
 import { join, mapTree, type Params, type Path, type Tree } from "../../dsl/tree.ts";
-import type { CausalLanguageModel, Places } from "./llama.ts";
+import type { CausalLanguageModel, Places } from "./language_model.ts";
 
 /** Texts that are being read, several at a time. */
 export interface Decoder {

@@ -10,7 +10,7 @@ import { release } from "../../dsl/release.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { turn } from "../../dsl/turn.ts";
 import { type Decoder, likelyTokens, openDecoder } from "./decoder.ts";
-import type { CausalLanguageModel } from "./llama.ts";
+import type { CausalLanguageModel } from "./language_model.ts";
 
 /** How the next token is chosen. */
 export interface SamplingOptions {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { charts, type Point } from "../report/chart.ts";
+import { charts } from "../report/chart.ts";
+import type { Point } from "../report/series.ts";
 import type { Alignment, LayerAlignment } from "./align.ts";
 
 /** The mean over layers of each component's cosine; a component that few layers have is the mean of those. */

@@ -5,7 +5,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
-import { apply, type Layer } from "../../dsl/layer.ts";
+import type { Layer } from "../../dsl/layer.ts";
+import { apply } from "../../dsl/apply.ts";
 import { interpolate } from "../../dsl/ops/interpolate.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { type ImageInput, preparationOf, usableImages } from "../../models/image_input.ts";

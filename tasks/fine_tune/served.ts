@@ -6,7 +6,8 @@
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { type PlacedAdapter, stackAdapters } from "../../adapters/combine/stack.ts";
 import { OneloraError, unknownName } from "../../dsl/error.ts";
-import { init, type Layer, specs } from "../../dsl/layer.ts";
+import { type Layer, specs } from "../../dsl/layer.ts";
+import { init } from "../../dsl/apply.ts";
 import { key } from "../../dsl/random.ts";
 import type { Params, Path } from "../../dsl/tree.ts";
 import { type HubOptions, loadParams, type Model, openModel } from "../../models/mod.ts";

@@ -8,7 +8,7 @@ import type * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { isFileAt } from "../../dsl/files/store.ts";
-import { apply } from "../../dsl/layer.ts";
+import { apply } from "../../dsl/apply.ts";
 import { key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { asEncoder, decoding, loadParams, type Model, openModel } from "../../models/mod.ts";

@@ -6,7 +6,8 @@
 import type { RecurrentPlan } from "../../dsl/compile/plan_recurrent.ts";
 import { typesOf, type ValueType } from "../../dsl/compile/mod.ts";
 import { backendNames, engineKind, keptForms } from "../../dsl/engine/kinds.ts";
-import { apply, type Layer } from "../../dsl/layer.ts";
+import type { Layer } from "../../dsl/layer.ts";
+import { apply } from "../../dsl/apply.ts";
 import { heldForms } from "../../models/checkpoint/forms.ts";
 import { asConditionalDiffusion, type Model } from "../../models/mod.ts";
 import type { Kept, Needs } from "../trainer/needs.ts";

@@ -5,7 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Objective } from "../../dsl/differentiate.ts";
-import { apply } from "../../dsl/layer.ts";
+import { apply } from "../../dsl/apply.ts";
 import { lookUpBytes } from "../../dsl/ops/mod.ts";
 import type { Key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";

@@ -5,7 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
-import { apply } from "../../dsl/layer.ts";
+import { apply } from "../../dsl/apply.ts";
 import type { Key } from "../../dsl/random.ts";
 import { inTurn } from "../../dsl/ranks.ts";
 import type { Params } from "../../dsl/tree.ts";

@@ -5,7 +5,8 @@
  */
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Objective } from "../../dsl/differentiate.ts";
-import { apply, type Layer } from "../../dsl/layer.ts";
+import type { Layer } from "../../dsl/layer.ts";
+import { apply } from "../../dsl/apply.ts";
 import { binaryCrossEntropy, crossEntropy, lookUpBytes } from "../../dsl/ops/mod.ts";
 import type { Params } from "../../dsl/tree.ts";
 

@@ -6,7 +6,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { apply, type Layer } from "../../dsl/layer.ts";
+import type { Layer } from "../../dsl/layer.ts";
+import { apply } from "../../dsl/apply.ts";
 import { key } from "../../dsl/random.ts";
 import type { Params } from "../../dsl/tree.ts";
 import type { PicturePrediction } from "../trainer/prediction.ts";

@@ -6,13 +6,13 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
 import type { Objective } from "../../dsl/differentiate.ts";
-import { apply } from "../../dsl/layer.ts";
+import { apply } from "../../dsl/apply.ts";
 import { crossEntropy } from "../../dsl/ops/mod.ts";
 import { inTurn } from "../../dsl/ranks.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { turn } from "../../dsl/turn.ts";
 import { type Span, spansOf, sumOfParts } from "../../dsl/ops/slices.ts";
-import type { CausalLanguageModel, Ending } from "../../models/llama/llama.ts";
+import type { CausalLanguageModel, Ending } from "../../models/llama/language_model.ts";
 import { reasoningBatches } from "./batches.ts";
 import { type EncodedExample, IGNORED_LABEL, type TokenBatch } from "./encode.ts";
 

@@ -5,7 +5,7 @@
  */
 import { OneloraError } from "../../dsl/error.ts";
 import { type Model, openTokenizer, type TextTokenizer } from "../../models/mod.ts";
-import { requireLanguageModel } from "../../models/llama/llama.ts";
+import { requireLanguageModel } from "../../models/llama/language_model.ts";
 import type { EvaluationRun } from "../trainer/run_settings.ts";
 import { wordProblemTokenizer } from "./characters.ts";
 import { type EncodedExample, encodeExamples } from "./encode.ts";

@@ -9,7 +9,7 @@ import { inTurn } from "../../dsl/ranks.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { openDecoder } from "../../models/llama/decoder.ts";
 import { collected, goOn } from "../../models/llama/generate.ts";
-import type { CausalLanguageModel } from "../../models/llama/llama.ts";
+import type { CausalLanguageModel } from "../../models/llama/language_model.ts";
 import type { TextTokenizer } from "../../models/llama/text_tokenizer.ts";
 import { isSameAnswer } from "./answers/answer.ts";
 import { encodeOpen, endOf } from "./encode.ts";

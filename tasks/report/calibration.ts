@@ -4,7 +4,8 @@
  * @module
  */
 import type { ClassificationMetrics } from "../metrics/classification.ts";
-import { type Axis, type Chart, charts, type Point } from "./chart.ts";
+import { type Axis, type Chart, charts } from "./chart.ts";
+import type { Point } from "./series.ts";
 
 /** What is drawn of a classifier's metrics. */
 export type Calibration = Pick<ClassificationMetrics, "count" | "accuracy" | "ece" | "reliability" | "errors">;

@@ -4,7 +4,8 @@
  * @module
  */
 import type { LogRecord } from "../trainer/log.ts";
-import { type Chart, charts, type Point, type Series, smoothed, thinned } from "./chart.ts";
+import { type Chart, charts } from "./chart.ts";
+import { type Point, type Series, smoothed, thinned } from "./series.ts";
 import type { Markup } from "./markup.ts";
 
 /** What the log's names mean. */

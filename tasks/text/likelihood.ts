@@ -5,10 +5,10 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { compile } from "../../dsl/compile/mod.ts";
-import { apply } from "../../dsl/layer.ts";
+import { apply } from "../../dsl/apply.ts";
 import { rowsInTurn } from "../../dsl/ops/slices.ts";
 import type { Params } from "../../dsl/tree.ts";
-import type { CausalLanguageModel, Ending } from "../../models/llama/llama.ts";
+import type { CausalLanguageModel, Ending } from "../../models/llama/language_model.ts";
 import { IGNORED_LABEL, padExamples } from "../reasoning/encode.ts";
 import { logitSpans, nextLabels } from "../reasoning/objective.ts";
 import type { EncodedText } from "./encode.ts";

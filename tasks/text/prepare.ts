@@ -4,7 +4,7 @@
  * @module
  */
 import { OneloraError } from "../../dsl/error.ts";
-import { requireLanguageModel } from "../../models/llama/llama.ts";
+import { requireLanguageModel } from "../../models/llama/language_model.ts";
 import { type Model, openChatTemplate } from "../../models/mod.ts";
 import { IGNORED_LABEL } from "../reasoning/encode.ts";
 import { checkIds, tokenizerOf } from "../reasoning/questions.ts";

@@ -31,7 +31,7 @@ import {
   scaleInput,
   scaleOutput,
   scaleRows,
-} from "../../dsl/linear_form.ts";
+} from "../../dsl/linear_change.ts";
 import { assertClose, withoutLeaks } from "../support/compare.ts";
 
 /** A method of one change: parameters start at `first`, of the layer's inputs (k) or outputs (d). */

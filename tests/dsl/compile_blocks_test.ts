@@ -9,7 +9,7 @@ import { trace } from "../../dsl/compile/trace.ts";
 import { init, key, useBackend } from "../../dsl/mod.ts";
 import { llama, llamaPresets } from "../../models/mod.ts";
 import { openDecoder } from "../../models/llama/decoder.ts";
-import { apply } from "../../dsl/layer.ts";
+import { apply } from "../../dsl/apply.ts";
 import { available } from "../support/available.ts";
 import { assertClose, withoutLeaks } from "../support/compare.ts";
 

@@ -7,7 +7,7 @@ import { trace } from "../../dsl/compile/trace.ts";
 import { rowProductsKernel } from "../../dsl/engine/tensorflow.ts";
 import { init, key, type Layer, type Params, specs, useBackend } from "../../dsl/mod.ts";
 import { held } from "../../dsl/hold.ts";
-import { apply } from "../../dsl/layer.ts";
+import { apply } from "../../dsl/apply.ts";
 import { adapt } from "../../adapters/mod.ts";
 import { llama, llamaPresets } from "../../models/mod.ts";
 import { openDecoder } from "../../models/llama/decoder.ts";

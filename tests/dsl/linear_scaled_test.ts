@@ -5,7 +5,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/mod.ts";
-import { addBias, addLowRank, evaluate, formOf, type Reform, scaleRows, unchanged } from "../../dsl/linear_form.ts";
+import { evaluate, formOf } from "../../dsl/linear_form.ts";
+import { addBias, addLowRank, type Reform, scaleRows, unchanged } from "../../dsl/linear_change.ts";
 import { cheaper, type LowRank } from "../../dsl/ops/low_rank.ts";
 import { assertClose, withoutLeaks } from "../support/compare.ts";
 import { assertEquals } from "@std/assert";

@@ -11,7 +11,7 @@ import { failure, output } from "../support/command.ts";
 import { root } from "../support/adapter_folders.ts";
 import { assertClose, fixture } from "../support/compare.ts";
 import { dispose, tidy } from "@tensorflow/tfjs-core";
-import { apply } from "../../dsl/layer.ts";
+import { apply } from "../../dsl/apply.ts";
 import { withFolder } from "../support/data_folder.ts";
 
 const model = `${root}/vit-rgb`;

@@ -3,7 +3,7 @@ import { saveAdapter } from "../../adapters/exchange/save.ts";
 import { adapt } from "../../adapters/mod.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { init } from "../../dsl/layer.ts";
+import { init } from "../../dsl/apply.ts";
 import { fold, key, normal } from "../../dsl/random.ts";
 import type { Params, Path } from "../../dsl/tree.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
