@@ -88,10 +88,10 @@ async function idxFiles(part: keyof typeof DIGITS, dataset: ImageDataset): Promi
 export async function buildSite(): Promise<Site> {
   const client = new URL("./client/", import.meta.url);
   const plain = async (name: string) => [name, await readWhole(new URL(name, client))] as const;
-  const code = async (name: string) => [`code/${name}.js`, await bundled(new URL(`${name}.ts`, client))] as const;
+  const code = async (name: string, file: string) => [`code/${name}.js`, await bundled(new URL(file, client))] as const;
   const { train, test } = await openMnist();
   const parts = await Promise.all([
-    Promise.all([plain("index.html"), plain("style.css"), code("app"), code("worker")]),
+    Promise.all([plain("index.html"), plain("style.css"), code("app", "window/app.ts"), code("worker", "worker.ts")]),
     wasmBinaries(),
     presetFiles("vit-micro"),
     idxFiles("train", train),

@@ -39,7 +39,7 @@ const checks: readonly Check[] = [
   {
     // What runs in a page is checked with what pages have, apart from the rest.
     name: "types of the page",
-    args: ["check", "--no-lock", "--config=scripts/page/client/page.json", "scripts/page/client/app.ts"],
+    args: ["check", "--no-lock", "--config=scripts/page/client/page.json", "scripts/page/client/window/app.ts"],
   },
   { name: "documentation", args: ["doc", "--lint", ...entries, ...packages], faults: ownFaults },
   {

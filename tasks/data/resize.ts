@@ -42,7 +42,7 @@ export function crop(image: ImageExample, box: Box): ImageExample {
  *
  * @param image Image to mirror
  */
-export function flipHorizontally(image: ImageExample): ImageExample {
+export function flipHorizontally<Image extends Omit<ImageExample, "label">>(image: Image): Image {
   const { pixels, height, width, channels } = image;
   const out = new Uint8Array(pixels.length);
   for (let row = 0; row < height; row++) {

@@ -9,8 +9,9 @@ import { OneloraError } from "../../dsl/error.ts";
 import { fold, type Key, uniform } from "../../dsl/random.ts";
 import { packBytes } from "../data/normalise.ts";
 import { withOrigin } from "../data/origin.ts";
+import { flipHorizontally } from "../data/resize.ts";
 import type { DepthExample } from "./dataset.ts";
-import { resampleMap } from "./resample.ts";
+import { mirroredMap, resampleMap } from "./resample.ts";
 
 /** An example ready for a step. */
 export interface DepthSample {
@@ -106,17 +107,8 @@ export function rotateDepth(example: DepthExample, degrees: number): DepthExampl
 
 /** The example mirrored left to right. */
 function mirrored(example: DepthExample): DepthExample {
-  const { height, width } = example;
-  const pixels = new Uint8Array(example.pixels.length);
-  const depth = new Float32Array(example.depth.length);
-  for (let y = 0, to = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, to++) {
-      const from = y * width + width - 1 - x;
-      depth[to] = example.depth[from];
-      for (let c = 0; c < 3; c++) pixels[to * 3 + c] = example.pixels[from * 3 + c];
-    }
-  }
-  return { ...example, pixels, depth };
+  const { pixels } = flipHorizontally({ ...example, channels: 3 as const });
+  return { ...example, pixels, depth: mirroredMap(example.depth, example.width) };
 }
 
 /** How a byte of each channel is changed: clip((byte / 255)^gamma brightness colour). */

@@ -7,7 +7,6 @@ import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { saveAdapter } from "../../adapters/mod.ts";
 import { sampleBase } from "../../adapters/exchange/base.ts";
 import type { StepPlan } from "../../dsl/compile/mod.ts";
-import { engineInUse, isEngineChosen, useBackend } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { claimFolder } from "../../dsl/files/claim.ts";
 import { basename } from "../../dsl/files/path.ts";
@@ -17,10 +16,9 @@ import { endedBy, Interruption } from "../../dsl/turn.ts";
 import { type Model, openModel } from "../../models/mod.ts";
 import { pinModel } from "../../models/open.ts";
 import type { Examples } from "../data/own.ts";
-import { checkData, recordData } from "../data/record.ts";
+import { checkData, type DataRecord, recordData } from "../data/record.ts";
 import { taskKind, type TaskName } from "../kinds.ts";
 import { writeReport } from "../report/report.ts";
-import { softwareVersions } from "../report/versions.ts";
 import { openLoggers, placesOf, resultsOf } from "../loggers/open.ts";
 import { NO_METHOD } from "../trainer/method.ts";
 import { type Reporter, silent } from "../trainer/observe.ts";
@@ -32,12 +30,14 @@ import type { Run, RunSettings } from "../trainer/run_settings.ts";
 import type { TrainedModel } from "../trainer/prediction.ts";
 import { type AnyOptions, type Asked, fresh, onItsModel, resumed, settingsOf } from "./asked.ts";
 import { requireRunFolder, runConfig } from "./config.ts";
+import { engineFor, withPrecision } from "./engine.ts";
 import { refuseIdleSettings } from "./idle.ts";
 import { newFolder, unused, writeRunJson } from "./folder.ts";
 import { watchLoad } from "./machine_load.ts";
-import { earlierMemory, type RunMemory, watchMemory } from "./memory.ts";
+import { earlierMemory, watchMemory } from "./memory.ts";
 import type { ExampleOf, FineTuneOptions, FineTuneSurroundings } from "./options.ts";
 import { checkExamples, digestOf, OWN, type Own, ownExamples } from "./own_examples.ts";
+import { summaryOf } from "./summary.ts";
 import { type Tuned, tuned } from "./tuned.ts";
 
 /** A fine-tuned model and how it came about. */
@@ -50,27 +50,6 @@ export interface FineTuned<Name extends TaskName> extends RunResult, Tuned<Name>
   readonly baseline?: RunResult;
 }
 
-/** The engine: the one asked for, the one in use, or the first that works. */
-async function engineFor({ backend, threads }: Asked, line: Reporter["line"]): Promise<string> {
-  if (backend === undefined && threads === undefined && isEngineChosen()) return engineInUse().name;
-  const report = await useBackend(backend ?? (isEngineChosen() ? engineInUse().name : "auto"), { threads });
-  for (const { name, works, why } of report.tried) {
-    if (name === report.chosen) line(`backend ${name}: ${why}`);
-    else if (works) line(`not ${name}: ${why}`);
-  }
-  if (report.advice !== "") line(report.advice);
-  return report.chosen;
-}
-
-/** A recipe's precision is a wish, which engines without it leave; one that was asked for is not. */
-function withPrecision(run: Run, isGiven: boolean, line: Reporter["line"]): Run {
-  const { precision = "float32" } = run;
-  const { name, precisions } = engineInUse();
-  if (isGiven || precisions.includes(precision)) return run;
-  line(`note: float32 instead of the recipe's ${precision}, which ${name} does not have`);
-  return { ...run, precision: "float32" };
-}
-
 /** Lines go to both who listen to them. */
 function reporterOf({ reporter, onLine }: FineTuneSurroundings, label: string): Reporter {
   // What happens is the same in all processes.
@@ -80,42 +59,29 @@ function reporterOf({ reporter, onLine }: FineTuneSurroundings, label: string): 
   return { ...shown, line: (text) => (shown.line(text), onLine(text)) };
 }
 
-function summary(
+/** A run's data, and what its folder is to say of them. */
+async function dataOf(
   kind: TaskKind,
   run: Run,
-  backend: string,
-  result: RunResult,
-  { plan, otherLoad, memory }: {
-    readonly plan?: StepPlan;
-    readonly otherLoad?: number;
-    readonly memory: RunMemory;
-  },
-): object {
-  return {
-    task: kind.name,
-    model: run.model,
-    adapter: run.adapter,
-    backend,
-    threads: engineInUse().device.threads,
-    processes: ranksInUse().size === 1 ? undefined : ranksInUse().size,
-    precision: run.precision,
-    seed: run.seed,
-    parameters: result.parameters,
-    steps: result.steps,
-    seconds: result.seconds,
-    bestSeconds: result.bestSeconds,
-    stepSeconds: result.stepSeconds,
-    memory,
-    otherLoad,
-    peakRssBytes: memory.peakBytes,
-    plannedPeakBytes: plan?.peakBytes,
-    deciding: result.deciding,
-    best: result.best,
-    metrics: result.metrics,
-    validation: result.validation,
-    untested: result.untested,
-    versions: softwareVersions(),
-  };
+  own: Own | undefined,
+  { resume }: AnyOptions,
+  out: string | undefined,
+  line: Reporter["line"],
+): Promise<{ readonly data: Awaited<ReturnType<TaskKind["openData"]>>; readonly record?: DataRecord }> {
+  if (own === undefined && run.data === OWN) {
+    const problem = { attempted: `resuming ${out}`, found: "no `data`", allowed: "the run's own examples" };
+    throw new OneloraError(problem, { exitCode: 2 });
+  }
+  checkExamples(kind, own);
+  const data = own === undefined
+    ? await firstBefore(() => kind.openData(run.data, run))
+    : kind.ownData(own.train, own.test, { seed: run.validation === undefined ? run.seed : 0, onLine: line });
+  const record = out === undefined ? undefined : await recordData(run.data, kind.dataFacts(data));
+  if (record !== undefined && resume !== undefined) {
+    const unknown = await checkData(`${out}/data.json`, record, run.data);
+    if (unknown !== undefined) line(`note: ${unknown}`);
+  }
+  return { data, record };
 }
 
 /** Trains in a folder, or without one. */
@@ -131,34 +97,16 @@ async function trained(
   const backend = await engineFor(asked, line);
   const isGiven = options.precision !== undefined || options.resume !== undefined;
   const run = withPrecision(asked.run, isGiven, line);
-  if (own === undefined && run.data === OWN) {
-    const problem = { attempted: `resuming ${out}`, found: "no `data`", allowed: "the run's own examples" };
-    throw new OneloraError(problem, { exitCode: 2 });
-  }
-  checkExamples(kind, own);
-  const data = own === undefined
-    ? await firstBefore(() => kind.openData(run.data, run))
-    : kind.ownData(own.train, own.test, { seed: run.validation === undefined ? run.seed : 0, onLine: line });
-  const record = out === undefined ? undefined : await recordData(run.data, kind.dataFacts(data));
-  if (record !== undefined && options.resume !== undefined) {
-    const unknown = await checkData(`${out}/data.json`, record, run.data);
-    if (unknown !== undefined) line(`note: ${unknown}`);
-  }
+  const { data, record } = await dataOf(kind, run, own, options, out, line);
   const { signal, onStep, onEvaluation, onCheckpoint, onPlan } = ranksInUse().rank > 0
     ? { signal: options.signal }
     : options;
   const facts = own === undefined ? undefined : { examplesSha256: await digestOf([own.train, own.test ?? []]) };
   const opened = { model, data, facts, signal };
-  const { baseline: plain } = kind;
+  const { adapter, name: plain } = kind.baseline;
+  const alone = { ...run, adapter, dropout: undefined, from: undefined, timeLimit: undefined };
   const baseline = options.baseline
-    ? await runTask(
-      kind,
-      { ...run, adapter: plain.adapter, dropout: undefined, from: undefined, timeLimit: undefined },
-      {
-        ...opened,
-        reporter: reporterOf(options, plain.name),
-      },
-    )
+    ? await runTask(kind, alone, { ...opened, reporter: reporterOf(options, plain) })
     : undefined;
 
   const loggers = await openLoggers(
@@ -204,13 +152,8 @@ async function trained(
   const done = { ...result, ...tuned<TaskName>(kept!, { kind, method: run, own: run.own }), run, out, baseline };
   if (out === undefined) return done;
   try {
-    await writeRunJson(
-      out,
-      "summary.json",
-      summary(kind, run, backend, result, {
-        ...{ plan, otherLoad: otherLoad(), memory: memory.taken() },
-      }),
-    );
+    const measured = { plan, otherLoad: otherLoad(), memory: memory.taken() };
+    await writeRunJson(out, "summary.json", summaryOf(kind, run, backend, result, measured));
     await writeReport(out);
     return done;
   } catch (error) {

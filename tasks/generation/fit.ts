@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { type DitPreset, ditPresets } from "../../models/mod.ts";
 import type { Asked, Unfit } from "../trainer/task.ts";
+import { featuresFor } from "./judge.ts";
 import { generationRecipeFor } from "./recipe.ts";
 import type { GenerationSettings } from "./settings.ts";
 
@@ -24,12 +26,11 @@ function samplesOf({ model, data, own }: Settings): number {
   return own.samples ?? generationRecipeFor(model, data).own.samples;
 }
 
-/** Presets whose pictures have colours, for which this package has no model that tells them apart. */
-const COLOURED = /^dit-(?!micro)/;
-
 /** A distance wants features, and fewer samples than features do not determine a covariance. */
 export function unfitGeneration(asked: Settings): Unfit | undefined {
-  if (asked.own.features === undefined && (asked.own.samples ?? 0) > 0 && COLOURED.test(asked.model)) {
+  // A model that is no preset says its channels when it is opened.
+  const preset = Object.hasOwn(ditPresets, asked.model) ? ditPresets[asked.model as DitPreset] : undefined;
+  if (preset !== undefined && (asked.own.samples ?? 0) > 0 && featuresFor(asked, preset.channels) === undefined) {
     return {
       found: `a Fréchet distance of ${asked.own.samples} samples of ${asked.model} without features`,
       allowed: "`features` of a model that tells pictures apart, or `samples` of 0",

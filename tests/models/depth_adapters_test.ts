@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { fileOf } from "../../dsl/files/path.ts";
 import { adapt, mergeParams, parameterCounts } from "../../adapters/mod.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import {
-  adamw,
   apply,
   combine,
   compile,
@@ -25,14 +24,11 @@ import {
 import { loadParams, type Model, openModel } from "../../models/mod.ts";
 import { methods } from "../support/adapter_methods.ts";
 import { available } from "../support/available.ts";
-import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
+import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
+import { assertSlopes, assertSteps, type MethodsTable } from "../support/pytorch_adapters.ts";
 
 const root = fileOf(new URL("../fixtures", import.meta.url));
-const table: {
-  readonly base: string;
-  readonly optimiser: { readonly lr: number; readonly weight_decay: number };
-  readonly methods: Readonly<Record<string, { readonly trainable: number; readonly trajectory: readonly number[] }>>;
-} = JSON.parse(await Deno.readTextFile(`${root}/depth-adapters/methods.json`));
+const table: MethodsTable = JSON.parse(await Deno.readTextFile(`${root}/depth-adapters/methods.json`));
 const base = `${root}/${table.base}`;
 
 interface Adapted {
@@ -68,12 +64,7 @@ for (const name of Object.keys(table.methods)) {
         const expected = await fixture(file);
         const { model, layer, params, pixels, loss } = await adapted(methods[name], await fixture(file, "point."));
         assertClose(apply(layer, params)(pixels), expected.predicted_depth, 1e-5, "depth");
-        assertClose(loss(params), expected.loss, 1e-5, "loss");
-        const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))(params);
-        const found = gradients((some) => loss(combine(some, rest)), kept);
-        const wanted = await fixture(file, "grad.");
-        assertEquals(Object.keys(found).sort(), Object.keys(wanted).sort());
-        for (const path of Object.keys(found)) assertClose(found[path], wanted[path], 2e-5, `gradient of ${path}`);
+        await assertSlopes({ layer, params, loss }, file);
         const merged = mergeParams(layer, params).params;
         assertClose(apply(model.layer, merged)(pixels), expected.predicted_depth, 1e-5, "merged depth");
       });
@@ -84,20 +75,11 @@ for (const name of Object.keys(table.methods)) {
     await useBackend("wasm");
     await withoutLeaks(async () => {
       const { model, layer, params, pixels, loss } = await adapted(methods[name], await fixture(file, "init."));
-      const { trainable, trajectory } = table.methods[name];
+      const { trainable } = table.methods[name];
       assertEquals(parameterCounts(layer, model.headPath).adapter, trainable);
       const fresh = await adapted(methods[name]);
       assertEquals(apply(layer, fresh.params)(pixels).dataSync(), apply(model.layer, params)(pixels).dataSync());
-      const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))(params);
-      const optimiser = adamw({ weightDecay: table.optimiser.weight_decay });
-      let [trained, state] = [kept, optimiser.init(kept)];
-      for (const [step, wanted] of trajectory.entries()) {
-        const found = loss(combine(trained, rest)).dataSync()[0];
-        assert(Math.abs(found - wanted) <= 1e-4 * Math.max(1, wanted), `step ${step}: ${found}, ${wanted}`);
-        const slope = gradients((some) => loss(combine(some, rest)), trained);
-        const next = optimiser.update(slope, state, trained, tf.scalar(table.optimiser.lr));
-        [trained, state] = [next.params, next.state];
-      }
+      assertSteps({ layer, params, loss }, table, name);
     });
   });
 }

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { fileOf } from "../../dsl/files/path.ts";
 import { adapt, mergeParams, parameterCounts } from "../../adapters/mod.ts";
 import { joinMethods } from "../../adapters/spec.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
-import { adamw, apply, combine, compile, init, isTrainable, key, mse, type Params, partition } from "../../dsl/mod.ts";
+import { adamw, apply, compile, init, isTrainable, key, mse, type Params, partition } from "../../dsl/mod.ts";
 import {
   asConditionalDiffusion,
   type ConditionalDiffusion,
@@ -20,20 +20,11 @@ import {
 import { trainStep } from "../../tasks/mod.ts";
 import { methods } from "../support/adapter_methods.ts";
 import { available } from "../support/available.ts";
-import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
-
-interface Expected {
-  readonly trainable: number;
-  readonly head: number;
-  readonly trajectory: readonly number[];
-}
+import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
+import { assertSlopes, assertSteps, type MethodsTable } from "../support/pytorch_adapters.ts";
 
 const root = fileOf(new URL("../fixtures", import.meta.url));
-const table: {
-  readonly base: string;
-  readonly optimiser: { readonly lr: number; readonly weight_decay: number };
-  readonly methods: Readonly<Record<string, Expected>>;
-} = JSON.parse(await Deno.readTextFile(`${root}/dit-adapters/methods.json`));
+const table: MethodsTable = JSON.parse(await Deno.readTextFile(`${root}/dit-adapters/methods.json`));
 const base = `${root}/${table.base}`;
 
 interface Adapted {
@@ -70,12 +61,7 @@ for (const name of Object.keys(table.methods)) {
         const expected = await fixture(file);
         const { model, layer, params, run, loss } = await adapted(methods[name], await fixture(file, "point."));
         assertClose(run(layer, params), expected.output, 1e-5, "output");
-        assertClose(loss(params), expected.loss, 1e-5, "loss");
-        const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))(params);
-        const found = gradients((some) => loss(combine(some, rest)), kept);
-        const wanted = await fixture(file, "grad.");
-        assertEquals(Object.keys(found).sort(), Object.keys(wanted).sort());
-        for (const path of Object.keys(found)) assertClose(found[path], wanted[path], 2e-5, `gradient of ${path}`);
+        await assertSlopes({ layer, params, loss }, file);
         const merged = mergeParams(layer, params).params;
         assertClose(run(asConditionalDiffusion(model, model.layer), merged), expected.output, 1e-5, "merged output");
       });
@@ -86,24 +72,12 @@ for (const name of Object.keys(table.methods)) {
     await useBackend("wasm");
     await withoutLeaks(async () => {
       const { model, layer, params, run, loss } = await adapted(methods[name], await fixture(file, "init."));
-      const { trainable, head, trajectory } = table.methods[name];
+      const { trainable, head = 0 } = table.methods[name];
       assertEquals(parameterCounts(layer, model.headPath).adapter, trainable + head);
       const fresh = await adapted(methods[name]);
       const unadapted = run(asConditionalDiffusion(model, model.layer), params);
       assertEquals(run(layer, fresh.params).dataSync(), unadapted.dataSync());
-      const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))(params);
-      const optimiser = adamw({ weightDecay: table.optimiser.weight_decay });
-      let [trained, state] = [kept, optimiser.init(kept)];
-      for (const [step, wanted] of trajectory.entries()) {
-        const found = loss(combine(trained, rest)).dataSync()[0];
-        assert(Math.abs(found - wanted) <= 1e-4 * Math.max(1, wanted), `step ${step}: ${found}, ${wanted}`);
-        const slope = gradients((some) => loss(combine(some, rest)), trained);
-        const next = optimiser.update(slope, state, trained, tf.scalar(table.optimiser.lr));
-        [trained, state] = [next.params, next.state];
-      }
-      for (const path of Object.keys(kept)) {
-        assert(tf.max(tf.abs(tf.sub(trained[path], kept[path]))).dataSync()[0] > 0, path);
-      }
+      assertSteps({ layer, params, loss }, table, name);
     });
   });
 }

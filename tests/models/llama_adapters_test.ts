@@ -4,28 +4,20 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import * as tf from "@tensorflow/tfjs-core";
+import type * as tf from "@tensorflow/tfjs-core";
 import { fileOf } from "../../dsl/files/path.ts";
 import { adapt, mergeParams, parameterCounts } from "../../adapters/mod.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
-import { adamw, apply, combine, init, isTrainable, key, type Params, partition } from "../../dsl/mod.ts";
+import { apply, init, key, type Params } from "../../dsl/mod.ts";
 import { type CausalLanguageModel, loadParams, type Model, openModel } from "../../models/mod.ts";
 import { methods } from "../support/adapter_methods.ts";
 import { available } from "../support/available.ts";
-import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
+import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
+import { assertSlopes, assertSteps, type MethodsTable } from "../support/pytorch_adapters.ts";
 import { languageLoss, whereReal } from "../support/language.ts";
 
-interface Expected {
-  readonly trainable: number;
-  readonly trajectory: readonly number[];
-}
-
 const root = fileOf(new URL("../fixtures", import.meta.url));
-const table: {
-  readonly base: string;
-  readonly optimiser: { readonly lr: number; readonly weight_decay: number };
-  readonly methods: Readonly<Record<string, Expected>>;
-} = JSON.parse(await Deno.readTextFile(`${root}/llama-adapters/methods.json`));
+const table: MethodsTable = JSON.parse(await Deno.readTextFile(`${root}/llama-adapters/methods.json`));
 const base = `${root}/${table.base}`;
 
 interface Adapted {
@@ -64,12 +56,7 @@ for (const name of Object.keys(table.methods)) {
         const expected = await fixture(file);
         const { model, layer, params, logits, loss } = await adapted(name, await fixture(file, "point."));
         assertClose(logits(params), expected.logits, 1e-5, "logits");
-        const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))(params);
-        assertClose(loss(params), expected.loss, 1e-5, "loss");
-        const found = gradients((some) => loss(combine(some, rest)), kept);
-        const wanted = await fixture(file, "grad.");
-        assertEquals(Object.keys(found).sort(), Object.keys(wanted).sort());
-        for (const path of Object.keys(found)) assertClose(found[path], wanted[path], 2e-5, `gradient of ${path}`);
+        await assertSlopes({ layer, params, loss }, file);
 
         const biased = await openModel(base, { biases: true });
         const merged = init(biased.layer, key(0), mergeParams(layer, params).params);
@@ -93,19 +80,7 @@ for (const name of Object.keys(table.methods)) {
       const fresh = await adapted(name);
       assertEquals(fresh.logits(fresh.params).dataSync(), whereReal(unadapted, mask).dataSync());
 
-      const { kept, rest } = partition<tf.Tensor>(isTrainable(layer))(params);
-      const optimiser = adamw({ weightDecay: table.optimiser.weight_decay });
-      let [trained, state] = [kept, optimiser.init(kept)];
-      for (const [step, wanted] of expected.trajectory.entries()) {
-        const found = loss(combine(trained, rest)).dataSync()[0];
-        assert(Math.abs(found - wanted) <= 1e-4 * Math.max(1, wanted), `step ${step}: ${found}, ${wanted}`);
-        const slope = gradients((some) => loss(combine(some, rest)), trained);
-        const next = optimiser.update(slope, state, trained, tf.scalar(table.optimiser.lr));
-        [trained, state] = [next.params, next.state];
-      }
-      for (const path of Object.keys(kept)) {
-        assert(tf.max(tf.abs(tf.sub(trained[path], kept[path]))).dataSync()[0] > 0, path);
-      }
+      assertSteps({ layer, params, loss }, table, name);
     });
   });
 }

@@ -34,8 +34,8 @@ Deno.test("what cannot work is refused before anything runs", async () => {
   checkSettings({ ...generation, samples: 2048 });
   const blind = { task: "generation", model: "dit-xl-2", data: "food101:DIR" };
   assertThrows(() => checkSettings({ ...blind, samples: 2048 }), OneloraError, "samples of dit-xl-2 without features");
-  for (const settings of [{ ...blind, samples: 0 }, { ...blind, model: "dit-micro", samples: 9 }]) {
-    checkSettings(settings);
+  for (const settings of [{ samples: 0 }, { model: "dit-micro", samples: 9 }, { model: "dit-of-mine", samples: 9 }]) {
+    checkSettings({ ...blind, ...settings });
   }
   assertThrows(() => checkSettings({ task: "depth", model: "depth-anything-small-indoor", data: "nyu:D" }, "kitti:D"));
   checkSettings({ task: "depth", model: "depth-anything-small-outdoor", data: "nyu:D" }, "kitti:D");

@@ -22,8 +22,14 @@ Deno.test("classification metrics equal the reference's", () => {
   assertAlmostEquals(found.ece, expected.eceTorchmetrics, 1e-6);
   assertEquals(found.confusion, expected.confusion);
   assertEquals(found.errors.map(({ count }) => count), expected.errors);
+  const { length } = expected.errors;
+  assertEquals(
+    found.errors.map(({ low, high }) => [low * length, high * length]),
+    [...expected.errors.keys()].map((m) => [m, m + 1]),
+  );
   assertEquals(found.reliability.length, 15);
   found.reliability.forEach((bin, m) => {
+    assertEquals([bin.low, bin.high], [m / 15, (m + 1) / 15]);
     assertEquals(bin.count, expected.reliability[m].count);
     assertAlmostEquals(bin.accuracy, expected.reliability[m].accuracy, 1e-12);
     assertAlmostEquals(bin.confidence, expected.reliability[m].confidence, 1e-12);

@@ -1,5 +1,5 @@
 /**
- * A sweep from its cells to its tables.
+ * A sweep's cells, run: all of them, or each method's at the best of several rates.
  *
  * @module
  */
@@ -9,14 +9,11 @@ import { NO_METHOD } from "../../../tasks/trainer/method.ts";
 import { span } from "../../cli/mod.ts";
 import { runCell } from "./cell.ts";
 import { firstStage, withRecipe } from "./first_stage.ts";
-import { checkSettings, metricTitle, sweepTask } from "./check.ts";
+import { checkSettings, sweepTask } from "./check.ts";
 import { claim, joinCells, type Settings } from "./folder.ts";
-import { writeOutcome } from "./outcome.ts";
-import { type Configuration, paperColumns, paperLabel, paperNotes } from "./paper.ts";
+import type { Configuration } from "./paper.ts";
 import { claimsIn, ownFirst, type Part } from "./part.ts";
 import { type Cell, planCells } from "./plan.ts";
-import { rankNotes } from "./ranks.ts";
-import { decidingOf, rowsOf } from "./rows.ts";
 import { type CellResult, earlierResult, hasDiverged, runCells } from "./run.ts";
 import { searchRate } from "./search.ts";
 import type { Slots } from "./slots.ts";
@@ -112,28 +109,6 @@ export interface Execution {
   readonly part?: Part;
   /** Put before its lines, where several sweeps run at once. */
   readonly label?: string;
-}
-
-/** Some methods of a sweep, shown as a table. */
-export interface View {
-  /** In words. */
-  readonly title: string;
-  /** Its folder. */
-  readonly folder: string;
-  /** Its methods, in its order. */
-  readonly methods: readonly string[];
-  /** The table of the paper that it is. */
-  readonly paper?: string;
-  /** Whether the paper's own figures stand beside. */
-  readonly isFull: boolean;
-}
-
-/** What came of a sweep. */
-export interface Executed {
-  /** The table in Markdown. */
-  readonly table: string;
-  /** Everything, as JSON. */
-  readonly data: string;
 }
 
 /** Results of all runs of a sweep's folder. */
@@ -278,48 +253,4 @@ export async function sweepRuns(configuration: Configuration, execution: Executi
     ...{ folder, settings, first, results: joined, methods: [...new Set(ordered)], own: results },
     failure: incomplete(folder, results, signal) ?? failure,
   };
-}
-
-/**
- * Writes what came of a sweep, or of some methods of it.
- *
- * @param swept Its runs
- * @param view What to show
- * @param signal Ends what takes long
- * @throws OneloraError if no run has finished
- */
-export async function showSweep(
-  { folder: runs, settings, first, results, failure }: Swept,
-  view: View,
-  signal: AbortSignal,
-): Promise<Executed> {
-  const { title, folder, methods, paper, isFull } = view;
-  const shown = methods.flatMap((method) => results.filter(({ cell }) => cell.method === method));
-  const deciding = decidingOf(shown);
-  // With no run finished there is nothing to show, and some reason why.
-  if (deciding === undefined) throw failure;
-
-  const rows = rowsOf(shown, deciding, (method) => paper === undefined ? method : paperLabel(paper, method));
-  const beside = isFull && paper !== undefined ? paperColumns(paper, rows.map(({ method }) => method)) : [];
-  const notes = paper === undefined ? [] : [
-    ...rankNotes(paper, rows, deciding),
-    ...isFull ? paperNotes(paper) : [],
-  ];
-  const outcome = {
-    folder,
-    runs,
-    metricTitle: metricTitle(settings),
-    settings,
-    first,
-    title,
-    rows,
-    deciding,
-    beside,
-    notes,
-    results: shown,
-  };
-  await makeFolder(folder);
-  const { files, ...written } = await writeOutcome(outcome, note, signal);
-  note(`${folder}: ${files.join(", ")}`);
-  return written;
 }

@@ -9,7 +9,7 @@ import { usage } from "../../cli/options.ts";
 import { isTakenBy } from "./cell.ts";
 import { microTasks } from "../align/micro.ts";
 import type { collect } from "./collect.ts";
-import type { View } from "./execute.ts";
+import type { View } from "./show.ts";
 import type { Settings } from "./folder.ts";
 import { type Given, passedOn, sweepFlags, type SweepOptions, VALIDATION } from "./options.ts";
 import { type Configuration, experiments, fullSize, listedModel, microSize } from "./paper.ts";

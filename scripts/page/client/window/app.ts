@@ -3,25 +3,25 @@
 /// <reference lib="dom.iterable" />
 /// <reference lib="esnext" />
 /**
- * The page: drawing, buttons, curve and bars. What computes is in a thread beside it.
+ * The page: buttons, examples, and what the thread beside it, which computes, is asked for.
  *
  * @module
  */
-import type { Digit, Logits, Questions, Reply, Trained } from "./messages.ts";
+import { drawCurve, losses, showBars } from "./curves.ts";
+import { find } from "./find.ts";
+import { clear, picture, SIDE, whenDrawn } from "./pad.ts";
+import type { Digit, Logits, Questions, Reply, Trained } from "../messages.ts";
 
-const SIDE = 28;
 /** Digits of MNIST that training begins with if it is asked to. */
 const START = 300;
 
 /** `?backend=webgpu` asks for an engine, `?steps=10` for a number of steps. */
 const asking = new URLSearchParams(location.search);
 
-const find = <Kind extends Element>(selector: string): Kind => document.querySelector<Kind>(selector)!;
 const say = (text: string) => find("#status").textContent = text;
 
 const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
 const waiting = new Map<number, { resolve(answer: unknown): void; reject(error: Error): void }>();
-const losses: number[] = [];
 let asked = 0;
 
 function ask<Name extends keyof Questions>(
@@ -41,89 +41,6 @@ worker.onmessage = ({ data }: MessageEvent<Reply>) => {
   else resolve(data.answer);
 };
 worker.onerror = ({ message }) => say(`The model's thread failed: ${message}`);
-
-// Drawing.
-
-const pad = find<HTMLCanvasElement>("#pad");
-const pen = pad.getContext("2d", { willReadFrequently: true })!;
-pen.lineWidth = 22;
-pen.lineCap = pen.lineJoin = "round";
-pen.strokeStyle = "#fff";
-let at: readonly [number, number] | undefined;
-
-function stroke([x, y]: readonly [number, number]): void {
-  const [fromX, fromY] = at ?? [x, y];
-  pen.beginPath();
-  pen.moveTo(fromX, fromY);
-  pen.lineTo(x, y);
-  pen.stroke();
-  at = [x, y];
-}
-
-function placeOf({ clientX, clientY }: PointerEvent): readonly [number, number] {
-  const { left, top, width, height } = pad.getBoundingClientRect();
-  return [(clientX - left) / width * pad.width, (clientY - top) / height * pad.height];
-}
-
-pad.addEventListener("pointerdown", (event) => {
-  pad.setPointerCapture(event.pointerId);
-  at = undefined;
-  stroke(placeOf(event));
-});
-pad.addEventListener("pointermove", (event) => event.buttons > 0 && at !== undefined && stroke(placeOf(event)));
-pad.addEventListener("pointerup", () => {
-  at = undefined;
-  void predict();
-});
-
-/** Where the keyboard's pen is. */
-let key: readonly [number, number] = [140, 60];
-const MOVES: Readonly<Record<string, readonly [number, number]>> = {
-  ArrowLeft: [-1, 0],
-  ArrowRight: [1, 0],
-  ArrowUp: [0, -1],
-  ArrowDown: [0, 1],
-};
-pad.addEventListener("keydown", (event) => {
-  const move = MOVES[event.key];
-  if (move === undefined) return;
-  event.preventDefault();
-  const limit = (value: number) => Math.max(20, Math.min(260, value));
-  at = event.shiftKey ? key : undefined;
-  key = [limit(key[0] + 10 * move[0]), limit(key[1] + 10 * move[1])];
-  if (event.shiftKey) stroke(key);
-  at = undefined;
-});
-pad.addEventListener("keyup", (event) => event.key === "Shift" && void predict());
-
-/** The drawing as MNIST has its digits: 20 pixels large, its centre of mass in the middle. */
-function picture(): Uint8Array | undefined {
-  const { data, width, height } = pen.getImageData(0, 0, pad.width, pad.height);
-  let [left, top, right, bottom, mass, sumX, sumY] = [width, height, -1, -1, 0, 0, 0];
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const ink = data[4 * (y * width + x)];
-      if (ink === 0) continue;
-      [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x), Math.min(top, y), Math.max(bottom, y)];
-      [mass, sumX, sumY] = [mass + ink, sumX + ink * x, sumY + ink * y];
-    }
-  }
-  if (mass === 0) return undefined;
-  const scale = 20 / Math.max(right - left + 1, bottom - top + 1);
-  const small = new OffscreenCanvas(SIDE, SIDE).getContext("2d")!;
-  small.imageSmoothingQuality = "high";
-  small.fillRect(0, 0, SIDE, SIDE);
-  const [x, y] = [SIDE / 2 - scale * sumX / mass, SIDE / 2 - scale * sumY / mass];
-  small.drawImage(pad, x, y, scale * width, scale * height);
-  const bytes = small.getImageData(0, 0, SIDE, SIDE).data;
-  return Uint8Array.from({ length: SIDE * SIDE }, (_, i) => bytes[4 * i]);
-}
-
-function clear(): void {
-  pen.clearRect(0, 0, pad.width, pad.height);
-  at = undefined;
-  key = [140, 60];
-}
 
 // Examples.
 
@@ -171,38 +88,7 @@ find<HTMLButtonElement>("#add").onclick = () => {
 };
 find<HTMLButtonElement>("#clear").onclick = clear;
 
-// Curve and bars.
-
-function drawCurve(step: number, loss: number): void {
-  losses.push(loss);
-  const most = Math.max(...losses);
-  const points = losses.map((each, i) =>
-    `${(8 + 284 * i / Math.max(59, losses.length - 1)).toFixed(1)} ${(132 - 120 * each / most).toFixed(1)}`
-  );
-  find("#line").setAttribute("d", `M${points.join("L")}`);
-  find("#progress").textContent = `step ${step}: loss ${loss.toFixed(3)}`;
-}
-
-for (let digit = 0; digit < 10; digit++) {
-  const cells = ["before", "after"].map((when) => `<td class="${when}"><div><span><i></i></span><b></b></div></td>`).join("");
-  find("#bars tbody").insertAdjacentHTML("beforeend", `<tr><th scope="row">${digit}</th>${cells}</tr>`);
-}
-
-function probabilities({ labels, values }: Logits): ReadonlyMap<string, number> {
-  const most = Math.max(...values);
-  const powers = values.map((value) => Math.exp(value - most));
-  const sum = powers.reduce((total, each) => total + each, 0);
-  return new Map(labels.map((label, i) => [label, powers[i] / sum]));
-}
-
-function showBars(when: "before" | "after", logits: Logits | undefined): void {
-  const found = logits && probabilities(logits);
-  document.querySelectorAll(`#bars td.${when}`).forEach((cell, digit) => {
-    const share = found?.get(`${digit}`);
-    cell.querySelector("i")!.style.width = `${100 * (share ?? 0)}%`;
-    cell.querySelector("b")!.textContent = share === undefined ? "" : `${(100 * share).toFixed(1)} %`;
-  });
-}
+// Predicting.
 
 /** The last picture and what the models made of it, and the steps' losses, for the browser's console. */
 const seen: { pixels?: readonly number[]; before?: Logits; after?: Logits } = {};
@@ -216,6 +102,8 @@ async function predict(): Promise<void> {
   showBars("before", before);
   showBars("after", after);
 }
+
+whenDrawn(() => void predict());
 
 // Training, saving, loading.
 
