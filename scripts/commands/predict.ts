@@ -5,7 +5,7 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { writeNumbers } from "../../dsl/files/json.ts";
-import { useBackend } from "../../dsl/mod.ts";
+import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { openModel } from "../../models/mod.ts";
 import { type NamedPicture, readColourImage, taskKinds } from "../../tasks/mod.ts";
 import { taskOf } from "../../tasks/kinds.ts";
@@ -30,6 +30,17 @@ const flags = {
   ...backendFlag,
   json: boolean({ help: "Print a line of JSON for each picture" }),
 };
+
+/** What fails with one of many pictures names it. */
+async function naming<Result>(path: string, predict: () => Promise<Result>): Promise<Result> {
+  try {
+    return await predict();
+  } catch (error) {
+    if (!(error instanceof OneloraError) || error.problem.attempted.includes(path)) throw error;
+    const attempted = `predicting for ${path}: ${error.problem.attempted}`;
+    throw new OneloraError({ ...error.problem, attempted }, { cause: error });
+  }
+}
 
 await main(
   { name: "predict", summary: `Predicts for pictures: ${able.map(({ summary }) => summary).join("; ")}.`, flags },
@@ -61,7 +72,10 @@ await main(
     });
     try {
       for (const [i, path] of paths.entries()) {
-        const { data, lines } = await prediction.predict(opened, i === 0 ? first : await read(path), places[i]);
+        const { data, lines } = await naming(
+          path,
+          async () => await prediction.predict(opened, i === 0 ? first : await read(path), places[i]),
+        );
         console.log(json ? writeNumbers(data) : lines.join("\n"));
       }
     } finally {

@@ -111,8 +111,14 @@ Deno.test("what cannot be used is said in one line", () =>
     const depth = ["--model", `${root}/depth-metric`, ...wasm];
     const image = `${folder}/in/b.png`;
     const out = ["--output", `${folder}/x.png`];
+    const narrow = `${folder}/in/narrow.png`;
+    await Deno.writeFile(
+      narrow,
+      await encodePng({ pixels: new Uint8Array(300 * 3), height: 1, width: 300, channels: 3 }),
+    );
     const cases: readonly (readonly [readonly string[], number, string])[] = [
       [[...depth, "--image", `${folder}/in/notes.txt`, ...out], 1, "notes.txt"],
+      [[...depth, "--image", narrow, ...out], 1, `predicting for ${narrow}: preparing a picture`],
       [[...depth, "--image", `${folder}/missing.png`, ...out], 1, "no such file"],
       [[...depth, "--image", `${folder}/in/notes.txt/x`, ...out], 1, "no such file"],
       [[...depth, "--image", image, "--output", `${folder}/in/notes.txt/x.png`], 1, "writing"],
