@@ -78,6 +78,32 @@ export function refuseLinks(attempted: string, path: string, { within }: Bounds 
   });
 }
 
+/** Why nothing can be written into a folder, links followed: undefined for one that is there or may not be looked at. */
+function noFolder(path: string): string | undefined {
+  try {
+    return Deno.statSync(path).isDirectory ? undefined : `no folder: ${path}`;
+  } catch (error) {
+    const isNowhere = error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+    return isNowhere ? `no such file or directory: ${path}` : undefined;
+  }
+}
+
+/**
+ * Refuses a file that cannot be written since its folder is not there, or a link, folder or device has its name: to be asked
+ * before long work whose result it is.
+ *
+ * @param path The file, which may be missing
+ * @param bounds Where it may lie
+ * @throws OneloraError
+ */
+export function requirePlace(path: string, bounds: Bounds = {}): void {
+  if (isInMemory(path)) return;
+  const attempted = `writing ${path}`;
+  const found = noFolder(dirname(path));
+  if (found !== undefined) throw new OneloraError({ attempted, found, allowed: "a file in a folder that exists" });
+  refuseLinks(attempted, path, bounds);
+}
+
 /** Makes a file's new name last where the system can; others keep it in their own time. */
 async function syncFolder(folder: string): Promise<void> {
   try {
@@ -133,7 +159,7 @@ export async function writeWhole(path: string, content: Content, bounds: Bounds 
   const allowed = "a file in a folder that exists and may be written, and room on the disk";
   await guarded(attempted, allowed, async () => {
     if (isInMemory(path)) return await writeToMemory(path, content);
-    refuseLinks(attempted, path, bounds);
+    requirePlace(path, bounds);
     const temporary = temporaryIn(dirname(path));
     const file = await Deno.open(temporary, { write: true, createNew: true });
     try {
@@ -189,7 +215,7 @@ export function openAppend(path: string, first: Uint8Array, bounds: Bounds = {})
     }
   };
   return writing(() => {
-    refuseLinks(attempted, path, bounds);
+    requirePlace(path, bounds);
     const temporary = temporaryIn(dirname(path));
     const file = Deno.openSync(temporary, { append: true, createNew: true });
     const append = (bytes: Uint8Array) => {

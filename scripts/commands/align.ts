@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import { parseMethods } from "../../adapters/spec.ts";
 import { writeNumbers } from "../../dsl/files/json.ts";
-import { writeWhole } from "../../dsl/files/write.ts";
+import { requirePlace, writeWhole } from "../../dsl/files/write.ts";
 import { useBackend } from "../../dsl/mod.ts";
 import { align, type Alignment } from "../../tasks/alignment/align.ts";
 import { alignmentChart } from "../../tasks/alignment/chart.ts";
@@ -85,6 +85,7 @@ await main(
   { name: "align", summary: "Aligns compression vectors with the principal components of a full update.", flags },
   attempt(async ({ options, given }) => {
     const { adapter, json, randoms, seed, backend, threads } = options;
+    if (options.chart !== undefined) requirePlace(options.chart);
     await useBackend(backend, { threads });
     const { full, lora, chart } = await runsOf(options, given);
     const alignment = await align({

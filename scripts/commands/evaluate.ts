@@ -7,7 +7,7 @@ import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { writeNumbers } from "../../dsl/files/json.ts";
 import { useBackend } from "../../dsl/mod.ts";
 import type { Model } from "../../models/mod.ts";
-import { writeWhole } from "../../dsl/files/write.ts";
+import { requirePlace, writeWhole } from "../../dsl/files/write.ts";
 import { type EvaluationRun, readRunConfig, type Run, type TaskKind, taskKind, taskNames } from "../../tasks/mod.ts";
 import { quantisations } from "../../dsl/quantise.ts";
 import { holdingOf } from "../../tasks/trainer/holding.ts";
@@ -98,6 +98,7 @@ await main(
       const drawn = taskNames.filter((name) => taskKind(name).chart !== undefined);
       throw usage("drawing --chart", `the task ${kind.name}`, drawn.join(", "));
     }
+    if (chart !== undefined) requirePlace(chart);
     await useBackend(subject.backend, { threads: options.threads });
     if (subject.quantise !== undefined && kind.compact === undefined) {
       throw usage(

@@ -9,6 +9,7 @@ import { OneloraError, openSafetensors, specs, useBackend } from "../../dsl/mod.
 import { collectingGarbage } from "../../dsl/garbage.ts";
 import { toFloat32 } from "../../dsl/safetensors/dtype.ts";
 import { readJsonFile } from "../../dsl/files/python_json.ts";
+import { requirePlace } from "../../dsl/files/write.ts";
 import { ggufAdapter, ggufLanguage } from "../../models/gguf/language.ts";
 import { type GgufType, writeGguf } from "../../models/gguf/file.ts";
 import { ggufVocabulary } from "../../models/gguf/vocabulary.ts";
@@ -142,7 +143,10 @@ await main(
       throw usage(`--dtype ${dtype}`, "--adapter-alone, whose file is float32", "one of the two");
     }
     if (isConversion) await newOrEmpty(`writing ${out}`, out);
-    else await refuseExisting(out);
+    else {
+      await refuseExisting(out);
+      requirePlace(out);
+    }
     // Plain memory rather than an engine's, as for merging.
     await useBackend("cpu");
     if (isConversion) {

@@ -14,6 +14,7 @@ import {
   type ValueType,
   writeSafetensors,
 } from "../../dsl/mod.ts";
+import { requirePlace } from "../../dsl/files/write.ts";
 import type { NamedSource, TensorInfo } from "../../dsl/safetensors/mod.ts";
 import { type Model, namedForward } from "../../models/mod.ts";
 import { checkInputs, checkValues, type Signature, signatureFor } from "../../models/checkpoint/signature.ts";
@@ -40,6 +41,7 @@ await main(
   { name: "forward", summary: "Runs a model on tensors of a safetensors file.", flags },
   attempt(async ({ options: { model: given, adapter, input, output, backend, threads } }) => {
     const name = await modelMeant(given, adapter);
+    requirePlace(output);
     await useBackend(backend, { threads });
     await using file = await openSafetensors(input);
     const found = Object.fromEntries(file.names.map((each) => [each, file.info(each)]));

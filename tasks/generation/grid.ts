@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { writeWhole } from "../../dsl/files/write.ts";
+import { OneloraError } from "../../dsl/error.ts";
+import { requirePlace, writeWhole } from "../../dsl/files/write.ts";
 import type { Model } from "../../models/mod.ts";
 import { integer, number, text } from "../trainer/setting.ts";
 import type { Making } from "../trainer/prediction.ts";
@@ -53,6 +54,12 @@ export const samplingGrid: Making<GridSettings> = {
     samplingNeeds(model, { count, guidance, vae }),
   make: async (described, open, settings) => {
     const { vae, steps: samplingSteps, guidance, output, seed } = settings;
+    // Before hours of sampling.
+    if (!/\.png$/i.test(output)) {
+      const problem = { attempted: "choosing where pictures go", found: `\`output: ${output}\`` };
+      throw new OneloraError({ ...problem, allowed: "a file that ends in .png" }, { exitCode: 2 });
+    }
+    requirePlace(output);
     await autoencoderOf(described, vae);
     const trained = await open();
     const labels = labelsOf(trained.model, settings);

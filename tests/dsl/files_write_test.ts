@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { claimFolder } from "../../dsl/files/claim.ts";
-import { clearLeftovers, makeFolder, openAppend, writeJson, writeWhole } from "../../dsl/files/write.ts";
+import { clearLeftovers, makeFolder, openAppend, requirePlace, writeJson, writeWhole } from "../../dsl/files/write.ts";
 
 /** A folder that is removed after the test, with a victim beside what the test writes. */
 async function place(): Promise<{ readonly folder: string; readonly victim: string } & AsyncDisposable> {
@@ -29,6 +29,12 @@ Deno.test("a file appears whole, replaces one of its name, and leaves nothing be
   assertEquals(await Deno.readFile(`${own.folder}/a`), Uint8Array.of(1, 2));
   await assertRejects(() => writeWhole(`${own.folder}`, "x"), Error, "a folder");
   await assertRejects(() => writeWhole(`${own.folder}/none/a`, "x"), Error, "no such file or directory");
+  // The name that it is written under says nothing to anybody.
+  const lost = `writing ${own.folder}/none/a: found no such file or directory: ${own.folder}/none; allowed: a file`;
+  assertThrows(() => openAppend(`${own.folder}/none/a`, Uint8Array.of(1)), Error, lost);
+  assertThrows(() => requirePlace(`${own.folder}/none/a`), Error, lost);
+  assertThrows(() => requirePlace(`${own.folder}/a/b`), Error, `found no folder: ${own.folder}/a; allowed`);
+  requirePlace(`${own.folder}/c`);
   assertEquals(names(own.folder), ["a", "b.json"]);
 });
 

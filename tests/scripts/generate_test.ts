@@ -99,6 +99,9 @@ Deno.test("generate says in one line what it cannot use", async () => {
     [["--model", `${fixtures}/llama-tied`, "--prompt", "x"], 1, "tokenizer.json"],
     [["--model", model, "--prompt", "x", "--top-p", "0"], 2, "--top-p"],
     [["--model", model, "--prompt", "x", "--temperature", "-1"], 2, "--temperature"],
+    // Before anything is sampled.
+    [["--model", "dit-micro", "--output", `${folder}/x.jpg`], 2, "ends in .png"],
+    [["--model", "dit-micro", "--output", `${folder}/none/x.png`], 1, `no such file or directory: ${folder}/none;`],
   ];
   for (const [args, expectedCode, named] of cases) {
     const [code, line] = await failure("generate", ...args);
