@@ -24,7 +24,7 @@ import { graphForms, hold, narrowed, settle, widened } from "./tensorflow_graph/
 import type { StoredForm } from "./stored.ts";
 import type { Path } from "../tree.ts";
 import type { BackendName, EngineKind, Overhead, Running } from "./interface.ts";
-import { openTensorflow, readsHalf } from "./tensorflow.ts";
+import { hasLibrary, openTensorflow, readsHalf } from "./tensorflow.ts";
 import { stepKernels } from "../compile/tensorflow/seen_attention.ts";
 import { openWasm } from "./wasm.ts";
 import { wasmForms } from "./wasm/forms.ts";
@@ -36,7 +36,7 @@ import { openWebgpu } from "./webgpu.ts";
 const REPLAYED: Overhead = { start: 190e6, process: 190e6, call: 5e3, kernel: 0, reading: 75e6, slack: 0.25 };
 
 /** Nothing is advised where there is no such library. */
-const advice = isPage() || !["linux", "darwin"].includes(Deno.build.os)
+const advice = isPage() || !hasLibrary()
   ? ""
   : `\`${commandLine("native")}\` provides the tensorflow backend, the fastest on CPUs` +
     (Deno.build.os === "darwin" ? " (made for Macs, but never run on one)" : "");

@@ -66,6 +66,11 @@ export function tensorflowModule(path: string): unknown {
   return load(nativeFolder(), path);
 }
 
+/** Whether there is such a library for this system. */
+export function hasLibrary(): boolean {
+  return ["linux", "darwin"].includes(Deno.build.os);
+}
+
 /**
  * Makes the tensorflow backend ready. The environment is read by the library once, when it loads: its log is silenced
  * unless `TF_CPP_MIN_LOG_LEVEL` is set, and `ONEDNN_DEFAULT_FPMATH_MODE=BF16` lets float32 matrix products be
@@ -77,7 +82,11 @@ export function openTensorflow(folder: string = nativeFolder()): Promise<Device>
   return Promise.resolve().then(() => {
     if (isPage()) throw new Error("a native library, which no page has");
     if (!builtin("node:fs").existsSync(resolve(folder, addonPath))) {
-      throw new Error(`not installed (\`${commandLine("native")}\` installs it)`);
+      throw new Error(
+        hasLibrary()
+          ? `not installed (\`${commandLine("native")}\` installs it)`
+          : `there is no library of it for ${Deno.build.os}`,
+      );
     }
     if (tf.findBackendFactory(NAME) === null) register(folder);
     const { isUsingGpuDevice, binding } = tf.findBackend(NAME) as NodeBackend;

@@ -111,7 +111,7 @@ export function ownOptions(
 
 /** Everything that decides a run; its folder keeps the resolved values in `config.json`. */
 export const trainFlags = {
-  task: choice({ help: "Task to train", allowed: taskNames, default: taskNames[0] }),
+  task: choice({ help: "Task to train (default: that of the data and the model)", allowed: taskNames }),
   model: text({ help: `${modelHelp} (default: ${defaults((kind) => kind.model)})`, value: "NAME|DIR" }),
   ...methodSettings,
   data: text({ help: `${taskDataHelp} (default: ${defaults((kind) => kind.data)})`, value: "DATA" }),

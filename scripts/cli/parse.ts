@@ -18,7 +18,7 @@ export interface Command<F extends Flags> {
   readonly summary: string;
   /** What it accepts. */
   readonly flags: F;
-  /** The flag whose name may be left out: an argument without a flag is its value. */
+  /** The flag whose name may be left out: an argument without a flag is its value, or several are where it may have several. */
   readonly bare?: Extract<keyof F, string>;
 }
 
@@ -73,7 +73,7 @@ function normalised(flags: Flags, args: readonly string[]): readonly string[] {
  *
  * @param flags What is accepted, besides `--help` and `--config`
  * @param args The arguments, such as `Deno.args`
- * @param bareFlag The flag that an argument without a flag is the value of, if there is one
+ * @param bareFlag The flag that an argument without a flag is the value of (each of several, of a repeatable one), if there is one
  * @returns What was said, or a wrong-usage error: unknown or repeated flag, argument without a flag
  */
 export function splitArguments(
@@ -116,9 +116,14 @@ export function splitArguments(
         : unknownName("flag", flag, names.map((name) => `--${name}`), dashed(flagMeant(flag.slice(2), names))),
     );
   }
-  const isNamed = bareFlag === undefined || written.has(bareFlag) || others.length > 0;
-  if (bare !== undefined && !isNamed) written.set(bareFlag, { raw: bare, where: `--${kebab(bareFlag)}` });
-  else if (bare !== undefined) {
+  const before = bareFlag === undefined ? undefined : written.get(bareFlag);
+  // What a shell makes of `*.jpg` is several arguments, after the flag or without it.
+  const isSeveral = bareFlag !== undefined && flags[bareFlag].repeatable;
+  const isTaken = bareFlag !== undefined && (isSeveral || (before === undefined && others.length === 0));
+  if (bare !== undefined && isTaken) {
+    const raw = [...(before === undefined ? [] : [before.raw]), bare, ...others].join(",");
+    written.set(bareFlag, { raw, where: `--${kebab(bareFlag)}` });
+  } else if (bare !== undefined) {
     const allowed = `flags (--name value): --${names.join(", --")}`;
     return left(misuse("reading the command line", `"${bare}" without a flag`, allowed));
   }

@@ -11,7 +11,7 @@ import { type NamedPicture, readColourImage, taskKinds } from "../../tasks/mod.t
 import { taskOf } from "../../tasks/kinds.ts";
 import { forwardNeeds } from "../../tasks/trainer/room.ts";
 import { attempt } from "../cli/attempt.ts";
-import { boolean, main, required, text } from "../cli/mod.ts";
+import { boolean, list, main, required, text } from "../cli/mod.ts";
 import { modelMeant, openNoting } from "../cli/opened.ts";
 import { backendFlag, trainedFlags, usage } from "../cli/options.ts";
 import { listPictures } from "./predict/pictures.ts";
@@ -21,7 +21,7 @@ const able = Object.values(taskKinds).filter(({ pictures }) => pictures !== unde
 
 const flags = {
   ...trainedFlags,
-  image: required(text({ help: "Picture, several separated by commas, or a folder of pictures", value: "FILE" })),
+  image: required(list({ help: "Pictures, or folders of them; --image may be left out", value: "FILE" })),
   output: text({
     help: able.flatMap(({ name, pictures }) => pictures?.writes === undefined ? [] : [`${name}: ${pictures.writes}`])
       .join("; "),
@@ -43,7 +43,12 @@ async function naming<Result>(path: string, predict: () => Promise<Result>): Pro
 }
 
 await main(
-  { name: "predict", summary: `Predicts for pictures: ${able.map(({ summary }) => summary).join("; ")}.`, flags },
+  {
+    name: "predict",
+    summary: `Predicts for pictures: ${able.map(({ summary }) => summary).join("; ")}.`,
+    flags,
+    bare: "image",
+  },
   attempt(async ({ options: { model, adapter, image, output, backend, threads, json } }) => {
     const name = await modelMeant(model, adapter);
     const described = await openModel(name);

@@ -4,11 +4,20 @@
  * @module
  */
 import type { StepPlan } from "../../dsl/mod.ts";
-import { fineTune, type Reporter, type RunResult, type TaskKind, taskKind } from "../../tasks/mod.ts";
+import {
+  fineTune,
+  type Reporter,
+  type RunResult,
+  type TaskKind,
+  taskKind,
+  type TaskName,
+  taskNames,
+} from "../../tasks/mod.ts";
+import { taskMeant } from "../../tasks/fine_tune/asked.ts";
 import { attempt } from "../cli/attempt.ts";
 import { showTransfers } from "../cli/fetched.ts";
 import { joined } from "../cli/joined.ts";
-import { main } from "../cli/mod.ts";
+import { main, type Options } from "../cli/mod.ts";
 import { bytesText } from "./params/plan.ts";
 import { ownFlags, ownOptions, trainFlags } from "../cli/options.ts";
 import { reporterFor } from "../cli/run_folder.ts";
@@ -30,6 +39,15 @@ function planLine({ peakBytes, processBytes, atPeak }: StepPlan): string {
     `${bytesText(atPeak.activations + atPeak.batch + atPeak.constants)} of activations${unpacked}`;
 }
 
+/** The task that was named, or the one that is meant, which is said where it is not the first. */
+async function kindFor(options: Options<typeof trainFlags>, isFirst: boolean): Promise<TaskKind> {
+  if (options.task !== undefined) return taskKind(options.task);
+  const { model, data, from } = options;
+  const kind = await taskMeant({ model, data, from, hub: { onProgress: showTransfers() } });
+  if (isFirst && kind.name !== taskNames[0]) console.error(`task ${kind.name}, by the data and the model`);
+  return kind;
+}
+
 await main(
   { name: "train", summary: "Fine-tunes a pretrained model with a very-low-rank adapter.", flags: trainFlags },
   attempt(({ options, given }) =>
@@ -48,14 +66,13 @@ await main(
         const { signal, during, listen } = interruptible(undefined, ranks.rank === 0);
         // Only the first one shows its steps, from which on it listens.
         if (ranks.rank > 0) await listen();
+        const meant = isNew ? await kindFor(options, ranks.rank === 0) : undefined;
         using tuned = await fineTune({
           ...spoken,
-          ...isNew
-            ? {
-              ...ownOptions(taskKind(options.task), options, given),
-              ...{ task: options.task, out: options.out ?? { under: "runs" } },
-            }
-            : {},
+          ...meant === undefined ? {} : {
+            ...ownOptions(meant, options, given),
+            ...{ task: meant.name as TaskName, out: options.out ?? { under: "runs" } },
+          },
           backend: isNew || given.has("backend") ? options.backend : undefined,
           hub: { onProgress: showTransfers() },
           signal,

@@ -86,7 +86,11 @@ function columnsOf(path: string, names: readonly string[], written: string | und
   };
   const file = find("file");
   if (file === undefined) {
-    throw usage(`reading the columns of ${path}`, shown, `a file's (${NAMES.file.join(", ")}), or --columns file=NAME`);
+    throw usage(
+      `reading the columns of ${path}`,
+      shown,
+      `a file's (${NAMES.file.join(", ")}), or --columns file=NAME; of texts: \`task: text\``,
+    );
   }
   const [label, labels] = said.label === undefined && said.labels === undefined
     ? [find("label"), find("labels")]

@@ -5,6 +5,8 @@
  */
 import type { BackendReport } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
+import { firstBefore } from "../../dsl/ranks.ts";
+import { openModel } from "../../models/mod.ts";
 import { taskKind, taskKinds, type TaskName, taskNames } from "../kinds.ts";
 import { type GivenSettings, resolveRun } from "../trainer/settings.ts";
 import type { TaskKind } from "../trainer/task.ts";
@@ -26,11 +28,46 @@ export interface Asked {
 /** Options of a task that is known when the program runs. */
 export type AnyOptions = FineTuneOptions<TaskName>;
 
-/** The task that was named, else that of the examples, else the first. */
-function kindOf(task: string | undefined, own: Own | undefined): TaskKind {
-  const [first] = own?.train ?? [];
-  const named = task === undefined ? undefined : taskKind(task);
-  return named ?? (first && Object.values(taskKinds).find((each) => each.takes(first))) ?? taskKind(taskNames[0]);
+/** Whether data are called by a form of `dataForms`: by a data set's name, or as files and folders without one. */
+function isCalledSo(form: string, data: string): boolean {
+  return form.split(", ").some((each) => {
+    const [name] = each.split(/[: ]/);
+    return name === data || (each.startsWith(`${name}:`) && data.startsWith(`${name}:`));
+  });
+}
+
+/** Whether a task takes files and folders by their paths alone. */
+function takesPaths({ dataForms }: TaskKind): boolean {
+  return dataForms.some((form) => /^(FILE|DIR)\b/.test(form));
+}
+
+/**
+ * The task that is meant where none is named: of those whose data are called so, the one that trains the model, else the first.
+ *
+ * @param options What is given by name: data, and the model or an adapter on it
+ */
+export async function taskMeant(
+  options: Pick<AnyOptions, "model" | "hub"> & { readonly data?: string; readonly from?: string },
+): Promise<TaskKind> {
+  const { data } = options;
+  const all = Object.values(taskKinds);
+  const named = all.filter((each) => data === undefined || each.dataForms.some((form) => isCalledSo(form, data)));
+  const able = named.length > 0 ? named : all.filter(takesPaths);
+  if (able.length === 1) return able[0];
+  const { model, hub } = await onItsModel(options);
+  if (model === undefined) return able[0];
+  const opened = typeof model === "string" ? await firstBefore(() => openModel(model, { hub })) : model;
+  return able.find((each) => each.trains(opened)) ?? able[0];
+}
+
+/** The task that was named, else that of the examples, else the one that is meant. */
+async function kindOf(options: AnyOptions, own: Own | undefined): Promise<TaskKind> {
+  if (options.task !== undefined) return taskKind(options.task);
+  if (own === undefined) return await taskMeant(options as AnyOptions & { readonly data?: string });
+  const [first] = own.train;
+  return first === undefined
+    ? taskKind(taskNames[0])
+    : (Object.values(taskKinds).find((each) => each.takes(first)) ?? taskKind(taskNames[0]));
 }
 
 /**
@@ -62,8 +99,8 @@ export async function onItsModel(options: AnyOptions): Promise<AnyOptions> {
  * @param own Examples that were given
  * @throws OneloraError (exit code 2) for settings that cannot be used
  */
-export function fresh(options: AnyOptions, own: Own | undefined): Asked {
-  const kind = kindOf(options.task, own);
+export async function fresh(options: AnyOptions, own: Own | undefined): Promise<Asked> {
+  const kind = await kindOf(options, own);
   const { model = kind.model, data = kind.data, backend, threads } = options;
   const name = own === undefined ? data as string : OWN;
   const run = resolveRun(kind, typeof model === "string" ? model : model.name, name, settingsOf(options));

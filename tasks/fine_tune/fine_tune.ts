@@ -175,7 +175,7 @@ async function start(options: AnyOptions): Promise<FineTuned<TaskName>> {
   const out = ranks.rank === 0 ? options.out : undefined;
   const place = ranks.rank > 0 ? undefined : resume ?? (typeof out === "string" ? out : undefined);
   const own = await ownExamples(options);
-  const asked = resume === undefined ? fresh(await onItsModel(options), own) : undefined;
+  const asked = resume === undefined ? await fresh(await onItsModel(options), own) : undefined;
   if (resume !== undefined && place !== undefined) await requireRunFolder(resume);
   // Before anything in it is read, and before a download after which two runs would find that they have one folder.
   using early = place === undefined ? undefined : await claimFolder(place, "train");
@@ -208,8 +208,8 @@ async function start(options: AnyOptions): Promise<FineTuned<TaskName>> {
  * (`resume`), its adapter and a report.
  *
  * The task is the one that is named, else the one that the examples are of: `{ image, label }` classifies images,
- * `{ prompt, response }` answers, `{ image, depth }` measures depth. Data by name classifies images unless `task` says
- * otherwise.
+ * `{ prompt, response }` answers, `{ image, depth }` measures depth. Of data by name it is the one that has data of that name
+ * and trains the model; what several tasks could mean classifies images.
  *
  * @param options See {@linkcode FineTuneOptions}
  * @returns Metrics and the adapted model, which predicts, is saved, merged, and disposed by its user

@@ -73,7 +73,7 @@ export type FineTuneOptions<Name extends TaskName> =
     readonly data?: DataOf<Name>;
     /** Your own examples to evaluate (default: some of `data`, held out). */
     readonly test?: Examples<ExampleOf<Name>>;
-    /** The task (default: the one that the examples are of, else image classification). */
+    /** The task (default: the one that the examples are of, else that of the data and the model). */
     readonly task?: Name;
   };
 

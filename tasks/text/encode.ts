@@ -41,7 +41,7 @@ function choicePair(question: string, choice: string): Asked {
 }
 
 /** An example as a chat, or as a prompt and its answer, or as a text alone. */
-function formOf(example: TextExample, template: TextEncoding["template"]): Chat | Asked | { readonly text: string } {
+function formOf(example: TextExample, { template, chat }: TextEncoding): Chat | Asked | { readonly text: string } {
   if (example.kind === "chat") return example;
   const asChat = (asked: string, answer: string): Chat => ({
     kind: "chat",
@@ -51,9 +51,11 @@ function formOf(example: TextExample, template: TextEncoding["template"]): Chat 
     case "text":
       return example;
     case "pair": {
-      const { prompt, completion } = example;
-      if (template === "chat") return asChat(prompt, completion);
-      return { prompt: template === "alpaca" ? alpacaPrompt(prompt) : prompt, answer: completion };
+      const { prompt, completion, asked = false } = example;
+      const isChat = template === "chat" || (asked && template === "auto" && !(chat instanceof OneloraError));
+      if (isChat) return asChat(prompt, completion);
+      if (template === "alpaca") return { prompt: alpacaPrompt(prompt), answer: completion };
+      return asked ? choicePair(prompt, completion) : { prompt, answer: completion };
     }
     case "instruction": {
       const { instruction, input, output } = example;
@@ -108,7 +110,7 @@ function lastStretch(counts: Uint8Array): number {
 export function encodeText(encoding: TextEncoding, example: TextExample): EncodedText | undefined {
   const { tokenizer, length, template, learn } = encoding;
   checkTemplate(example, template);
-  const form = formOf(example, template);
+  const form = formOf(example, encoding);
   const whole = (): EncodedText => {
     if ("messages" in form) {
       if (learn === "last") return lastOnly(encoding, form);
@@ -158,7 +160,7 @@ export interface Prompt {
  * @param example The example
  */
 export function promptOf(encoding: TextEncoding, example: TextExample): Prompt | undefined {
-  const form = formOf(example, encoding.template);
+  const form = formOf(example, encoding);
   if ("text" in form) return undefined;
   if ("prompt" in form) {
     return { ids: encodeOpen(encoding.tokenizer, form.prompt), query: form.prompt, truth: form.answer.trim() };

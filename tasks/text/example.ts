@@ -26,6 +26,8 @@ export interface Pair {
   readonly prompt: string;
   /** What is learned. */
   readonly completion: string;
+  /** Whether it is a question and its answer, which a model of chats is asked in a chat. */
+  readonly asked?: true;
 }
 
 /** An instruction, what it is about, and what is to be answered (Taori et al. 2023). */

@@ -93,6 +93,15 @@ function endNote({ tokenizer }: TextEncoding, encoded: readonly EncodedText[]): 
   return ["no answer ends with a token that ends the model's texts: it will not learn where to stop"];
 }
 
+/** Whether prompts are learned in another form than a chat with the model will have. */
+function formNote({ chat, template }: TextEncoding, examples: readonly TextExample[]): readonly string[] {
+  const isPlain = template === "auto" && examples.some((each) => each.kind === "pair" && !each.asked);
+  if (!isPlain || chat instanceof OneloraError) return [];
+  return [
+    "prompts and completions are learned as they are, without the model's chat template; --template chat writes chats",
+  ];
+}
+
 /**
  * Makes texts ready for a model.
  *
@@ -136,6 +145,7 @@ export async function prepareTexts(
       ...gone > 0 ? [`${gone} examples left out: nothing to learn in their first ${encoding.length} tokens`] : [],
       ...cut > 0 ? [`${cut} examples cut at ${encoding.length} tokens (--length)`] : [],
       ...endNote(encoding, encoded),
+      ...formNote(encoding, train),
     ],
   };
 }

@@ -41,7 +41,7 @@ export const textSettings: SettingsOf<TextSettings> = {
   }),
   template: choice({
     help:
-      "how an example becomes text: auto is the model's own for chats, Alpaca's for instructions and none for the rest",
+      "how an example becomes text: auto is the model's own for chats, and for questions where it has one, Alpaca's for instructions and none for the rest",
     allowed: TEMPLATES,
   }),
   learn: choice({

@@ -15,6 +15,8 @@ interface Shape {
   readonly needs: readonly (readonly string[])[];
   /** Columns that it may have. */
   readonly may?: readonly string[];
+  /** A column that rows of another shape have. */
+  readonly lacks?: string;
   /** The example of a row, or what is wrong with it. */
   readonly read: (row: TextRow) => TextExample | string;
 }
@@ -105,6 +107,16 @@ const SHAPES: Readonly<Record<string, Shape>> = {
     needs: [["text"]],
     read: ({ text }) => isText(text) ? { kind: "text", text } : 'no text in "text"',
   },
+  "question and answer": {
+    needs: [["question"], ["answer"]],
+    lacks: "choices",
+    read: ({ question, answer }) => {
+      if (!isText(question)) return 'no text in "question"';
+      return isText(answer)
+        ? { kind: "pair", prompt: question, completion: answer, asked: true }
+        : 'no text in "answer"';
+    },
+  },
   "question and choices": {
     needs: [["question"], ["choices"], ANSWER],
     read: (row) => {
@@ -156,6 +168,21 @@ export function readColumns(written: string | undefined): Columns {
   return Object.fromEntries(pairs);
 }
 
+/** Names that a row is read by, by their small letters. */
+const USUAL: ReadonlyMap<string, string> = new Map(
+  [...textColumns, ...UNSEEN, "history", "kto_tag"].map((name) => [name.toLowerCase(), name]),
+);
+
+/** A row whose columns are called as usual but for capital letters and blanks: those of a table that a person made. */
+function inUsualLetters(row: TextRow, columns: Columns): TextRow {
+  const named = Object.values(columns);
+  const usual = (name: string) => {
+    const found = named.includes(name) ? undefined : USUAL.get(name.trim().toLowerCase());
+    return found === undefined || found in row ? name : found;
+  };
+  return Object.fromEntries(Object.entries(row).map(([name, value]) => [usual(name), value]));
+}
+
 /** A row under the names that the shapes have. */
 function renamed(row: TextRow, columns: Columns): TextRow {
   const taken = Object.values(columns);
@@ -169,9 +196,10 @@ function renamed(row: TextRow, columns: Columns): TextRow {
 /** Recognises the shape of a row by its columns. */
 function shapeOf(row: TextRow, columns: Columns, at: string): Shape {
   const present = new Set(Object.keys(row));
-  const fits = Object.entries(SHAPES).filter(([, { needs, may = [] }]) => {
+  const fits = Object.entries(SHAPES).filter(([, { needs, may = [], lacks }]) => {
     const all = [...needs.flat(), ...may];
-    return needs.every((names) => names.some((name) => present.has(name))) &&
+    return (lacks === undefined || !present.has(lacks)) &&
+      needs.every((names) => names.some((name) => present.has(name))) &&
       Object.keys(columns).every((name) => all.includes(name));
   });
   if (fits.length === 1) return fits[0][1];
@@ -191,9 +219,10 @@ function shapeOf(row: TextRow, columns: Columns, at: string): Shape {
  * @returns A function of a row and where it is: its example, or what is wrong with it
  * @throws OneloraError (exit code 2) where the first row's columns fit no shape or several; so does the function
  */
-export function shapeReader(columns: Columns): (row: TextRow, at: string) => TextExample | string {
+export function shapeReader(columns: Columns): (written: TextRow, at: string) => TextExample | string {
   let shape: Shape | undefined;
-  return (row, at) => {
+  return (written, at) => {
+    const row = inUsualLetters(written, columns);
     const missing = Object.values(columns).find((column) => shape === undefined && !(column in row));
     if (missing !== undefined) {
       const found = Object.keys(row).map((name) => `"${name}"`).join(", ") || "no columns";

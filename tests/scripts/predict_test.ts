@@ -97,6 +97,12 @@ Deno.test("a classifier prints the five likeliest classes", () =>
     const blocks = (await output("predict", ...args)).trimEnd().split("\n");
     assertEquals(blocks.length, 12);
     assertEquals([blocks[0], blocks[6]], [`${folder}/in/a.JPG`, `${folder}/in/b.png`]);
+    // As a shell writes out *.png, after the flag or without it.
+    for (const flag of [["--image"], []]) {
+      const pictures = [`${folder}/in/a.JPG`, `${folder}/in/b.png`];
+      const each = (await output("predict", ...wasm, "--model", "vit-micro", ...flag, ...pictures)).trimEnd();
+      assertEquals(each.split("\n"), blocks);
+    }
     const lines = (await output("predict", ...args, "--json")).trimEnd().split("\n").map((line) => JSON.parse(line));
     for (const [i, { classes }] of lines.entries()) {
       assertEquals(classes.length, 5);

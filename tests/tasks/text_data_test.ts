@@ -112,6 +112,22 @@ const SHAREGPT = {
 };
 const MESSAGES = [{ role: "user", content: "Hello" }, { role: "assistant", content: "Hi" }];
 
+Deno.test("a question is asked as a chat where the model has a template, else with a space before its answer", async () => {
+  const [{ tokenizer, template }] = chats;
+  const asked: TextExample = { kind: "pair", prompt: "What?", completion: "That.", asked: true };
+  const said = async (template?: string, example: TextExample = asked) => {
+    const encoding = await encodingWith(tokenizer, template);
+    return previewOf(encoding.tokenizer, encodeText(encoding, example)!);
+  };
+  const chat: TextExample = {
+    kind: "chat",
+    messages: [{ role: "user", content: "What?" }, { role: "assistant", content: "That." }],
+  };
+  assertEquals(await said(template), await said(template, chat));
+  assertStringIncludes(await said(), "What?« That.");
+  assertStringIncludes(await said(template, { ...asked, asked: undefined }), "What?«That.");
+});
+
 Deno.test("every shape is recognised by its columns, under other names too", () => {
   const read = (row: TextRow, columns = {}) => shapeReader(columns)(row, "here");
   assertEquals(read(SHAREGPT), { kind: "chat", messages: [{ role: "system", content: "Be brief." }, ...MESSAGES] });
@@ -133,6 +149,15 @@ Deno.test("every shape is recognised by its columns, under other names too", () 
     output: "b",
   });
   assertEquals(read({ text: "a" }), { kind: "text", text: "a" });
+  const asked = { kind: "pair" as const, prompt: "a", completion: "b", asked: true as const };
+  assertEquals(read({ question: "a", answer: "b" }), asked);
+  assertEquals(read({ Question: "a", " Answer ": "b", Date: "c" }), asked);
+  assertEquals(read({ question: "a", choices: ["b", "c"], answer: "c" }), {
+    kind: "choice",
+    question: "a",
+    choices: ["b", "c"],
+    answer: 1,
+  });
   assertEquals(read({ q: "a", a: "b" }, { prompt: "q", completion: "a" }), {
     kind: "pair",
     prompt: "a",

@@ -6,6 +6,7 @@
 import { boolean, choice, integer, type Options, text, toConfig } from "../../cli/mod.ts";
 import { trainFlags } from "../../cli/options.ts";
 import type { Settings } from "./folder.ts";
+import { taskNames } from "../../../tasks/mod.ts";
 import { FIGURE_9 } from "./paper_all.ts";
 import { paperTables } from "./paper_tables.ts";
 
@@ -47,7 +48,11 @@ export const sweepFlags = {
 };
 
 /** All flags. */
-export const flags = { ...sweepFlags, ...passedFlags };
+export const flags = {
+  ...sweepFlags,
+  ...passedFlags,
+  task: choice({ help: "Task to train", allowed: taskNames, default: taskNames[0] }),
+};
 
 /** What was said; a table may be a part of one that the paper has. */
 export type SweepOptions = Omit<Options<typeof flags>, "paper"> & { readonly paper?: string };
