@@ -95,6 +95,8 @@ export interface SelfAttentionOptions {
   readonly heads: number;
   /** Whether query, key and value have biases (default true). */
   readonly qkvBias?: boolean;
+  /** Whether the output projection has one (default true). */
+  readonly outputBias?: boolean;
   /** First values of the weights (default N(0, 0.02²)). */
   readonly weight?: Initialiser;
   /** Part names in the checkpoint: three projections or one fused, and the output projection. */
@@ -134,7 +136,7 @@ export function selfAttention(
   return defineLayer({
     kind: "attention",
     params: {},
-    parts: { ...projections, [names.output]: linear(dim, dim, { weight }) },
+    parts: { ...projections, [names.output]: linear(dim, dim, { bias: options.outputBias ?? true, weight }) },
     forward: (self, x, attentionOptions) => {
       const asked = firstTokens(x, options.wanted);
       const parts = typeof qkv === "string"

@@ -52,7 +52,7 @@ export function numberField(json: Json, name: string, fallback: number): number 
  */
 export function wholeField(json: Json, name: string, fallback: number): number {
   const value = numberField(json, name, fallback);
-  const most = /layers|blocks/.test(name) ? MOST_LAYERS : MOST_SIZE;
+  const most = /layers|blocks|^depth$/.test(name) ? MOST_LAYERS : MOST_SIZE;
   if (!Number.isInteger(value)) throw wrongField(name, value, "a positive integer");
   if (value > most) throw wrongField(name, value, `at most ${most}`);
   return value;

@@ -57,6 +57,8 @@ export interface ImagePreparation {
   readonly resample: Resampling;
   /** What is cut out of its middle, with zeros where it is smaller. */
   readonly crop?: Size;
+  /** Where an odd rest leaves the cut between two pixels: at the one before (default), as in transformers, or the even one, as in torchvision. */
+  readonly cropStart?: "before" | "even";
   /** Whether red and blue change places. */
   readonly reversed?: boolean;
   /** Factor of bytes before mean and standard deviation. */

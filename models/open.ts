@@ -31,6 +31,7 @@ import { llamaFamily } from "./llama/llama.ts";
 import { mistralFamily, qwen2Family, smollm3Family } from "./llama/siblings.ts";
 import { type Model, modelOf } from "./model.ts";
 import { shippedFolder } from "./checkpoint/shipped.ts";
+import { timmFamily } from "./timm/timm.ts";
 import { deitFamily } from "./vit/deit.ts";
 import { vitFamily } from "./vit/vit.ts";
 
@@ -59,6 +60,7 @@ export const families: readonly Family[] = [
   dinov2Family,
   dinov2WithRegistersFamily,
   clipFamily,
+  timmFamily,
   depthAnythingFamily,
   ditFamily,
   autoencoderFamily,
@@ -157,16 +159,14 @@ function classOf({ _class_name: name, norm_type: norm }: JsonFile["json"]): unkn
 /** The error for a configuration of another architecture, or of another library; a name that is near means another one. */
 function otherArchitecture(
   folder: string,
-  { architecture }: JsonFile["json"],
   written: unknown,
   known: readonly string[],
 ): OneloraError {
-  const ofTimm = typeof architecture === "string" ? `, of timm's ${show(architecture)}` : "";
-  const found = written === undefined ? `a config.json without model_type${ofTimm}` : `model_type ${show(written)}`;
+  const found = written === undefined ? "a config.json without model_type" : `model_type ${show(written)}`;
   return new OneloraError({
     attempted: `opening model ${show(folder)}`,
     found,
-    allowed: `transformers' and diffusers' files of ${known.join(", ")}`,
+    allowed: `transformers', diffusers' and timm's files of ${known.join(", ")}`,
   }, { exitCode: 2 });
 }
 
@@ -178,11 +178,12 @@ async function openFolder(
   const { json: read, text } = await readConfig(folder);
   refuseQuantised(read, folder);
   const json = classOf(read) === ditFamily.className ? await withPipelineLabels(folder, read) : read;
-  const named = (each: Family) => json.model_type === undefined ? each.className : each.name;
-  const written = json.model_type ?? classOf(json);
+  const named = (each: Family) =>
+    json.model_type === undefined && written !== timmFamily.name ? each.className : each.name;
+  const written = json.model_type ?? classOf(json) ?? (json.architecture === undefined ? undefined : timmFamily.name);
   const known = [...own, ...families];
   const family = known.find((each) => written !== undefined && named(each) === written);
-  if (family === undefined) throw otherArchitecture(folder, json, written, known.map((each) => each.name));
+  if (family === undefined) throw otherArchitecture(folder, written, known.map((each) => each.name));
   return family.read(json, options, text);
 }
 

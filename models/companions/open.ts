@@ -32,6 +32,9 @@ export interface Companions {
   readonly notes?: readonly string[];
 }
 
+/** Families whose `config.json` says how pictures are prepared, and whose library reads no other file. */
+const OWN_PICTURES = ["timm"];
+
 /** The input that the files describe; a refusal is kept for those who want to prepare pictures. */
 async function imageOf(folder: string, image: ImageInput, family: string): Promise<Companions> {
   try {
@@ -72,7 +75,7 @@ async function tokenizerOf(folder: string): Promise<Companions> {
 export async function openCompanions(folder: string, description: Description): Promise<Companions> {
   const { image, family, signature: { inputs } } = description;
   return {
-    ...(image === undefined ? {} : await imageOf(folder, image, family)),
+    ...(image === undefined || OWN_PICTURES.includes(family) ? {} : await imageOf(folder, image, family)),
     ...(family === "dit" ? await processOf(folder) : {}),
     ...(inputs.some(({ name }) => name === "input_ids") ? await tokenizerOf(folder) : {}),
   };

@@ -5,14 +5,14 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { gaussian, ones, zeros } from "../../dsl/initialise.ts";
+import { gaussian, zeros } from "../../dsl/initialise.ts";
 import { residual, sequence, serial, stack } from "../../dsl/compose.ts";
 import { defineLayer, type Layer, parameter } from "../../dsl/layer.ts";
 import { activationLayer, layerNormLayer, patchEmbedLayer, selfAttention } from "../../dsl/layers.ts";
 import { linear } from "../../dsl/linear.ts";
-import { withGradient } from "../../dsl/ops/gradient.ts";
 import { interpolate, type Target } from "../../dsl/ops/interpolate.ts";
 import { forEach } from "../../dsl/ops/repeat.ts";
+import { layerScale } from "../layer_scale.ts";
 
 /** Sizes of a DINOv2. */
 export interface Dinov2Config {
@@ -113,23 +113,6 @@ export function dinov2Embeddings(config: Dinov2Config): Layer {
   });
 }
 
-/** y = lambda1 x, one factor per feature (Touvron et al. 2021); x is kept only for a lambda1 that is trained. */
-function layerScale(features: number): Layer {
-  return defineLayer({
-    kind: "scale",
-    params: { lambda1: parameter([features], ones) },
-    parts: {},
-    forward: (self, x) => {
-      const factors = self.param("lambda1");
-      if (self.trainable("lambda1")) return tf.mul(x, factors);
-      return withGradient([x], (save) => {
-        save(factors);
-        return tf.mul(x, factors);
-      }, (dy, [factors]) => [tf.mul(dy, factors)]);
-    },
-  });
-}
-
 /**
  * Pre-norm transformer block, [B, N, D] -> [B, N, D]: x += scale1 attention(norm1 x); x += scale2 mlp(norm2 x).
  *
@@ -148,14 +131,14 @@ export function dinov2Block(config: Dinov2Config): Layer {
         qkvBias: config.qkvBias,
         names: { qkv: config.fusedQkv ? "attention.qkv" : separate, output: "output.dense" },
       }),
-      layer_scale1: layerScale(hidden),
+      layer_scale1: layerScale(hidden, "lambda1"),
     })),
     residual(serial({
       norm2: layerNormLayer(hidden, eps),
       "mlp.fc1": linear(hidden, wide, { weight: gaussian(0.02) }),
       activation: activationLayer(config.activation),
       "mlp.fc2": linear(wide, hidden, { weight: gaussian(0.02) }),
-      layer_scale2: layerScale(hidden),
+      layer_scale2: layerScale(hidden, "lambda1"),
     })),
   );
 }

@@ -15,7 +15,7 @@ import { type Architecture, type Family, family } from "../family.ts";
 import { writeLabels } from "../vit/vit.ts";
 import { dinov2Block, type Dinov2Config, dinov2Embeddings } from "./backbone.ts";
 import { readDinov2, writeDinov2 } from "./config.ts";
-import { dinov2Fusion, dinov2Modules } from "./keys.ts";
+import { dinov2Fusion, dinov2Modules, dinov2Originals } from "./keys.ts";
 import { dinov2ClassifierSettings } from "./settings.ts";
 
 /** Sizes of a DINOv2 classifier. */
@@ -66,6 +66,8 @@ function classifierFamily(described: Described): Family {
       unprefixed: ["classifier.**"],
       ignored: [],
       modules: dinov2Modules(""),
+      // Its files have no head, and registers by the same name.
+      originals: [["embeddings.register_tokens", "register_tokens"], ...dinov2Originals("", "")],
       fusions: [dinov2Fusion("")],
     }),
     headPath: "classifier",

@@ -16,6 +16,7 @@ import { dinov2ClassifierSettings, dinov2Settings } from "../../models/dinov2/se
 import { ditSettings } from "../../models/dit/settings.ts";
 import { llamaSettings } from "../../models/llama/settings.ts";
 import { mistralSettings, qwen2Settings, smollm3Settings } from "../../models/llama/siblings.ts";
+import { argumentSettings, pretrainedSettings, timmSettings } from "../../models/timm/settings.ts";
 import { vitSettings } from "../../models/vit/settings.ts";
 import { writeWhole } from "../../dsl/files/write.ts";
 
@@ -24,6 +25,9 @@ const tables: Readonly<Record<string, Settings>> = {
   "DINOv2 without and with registers, config.json": dinov2ClassifierSettings,
   "CLIP, config.json": clipSettings,
   "CLIP, vision_config": clipVisionSettings,
+  "timm's ViTs, config.json": timmSettings,
+  "timm's ViTs, pretrained_cfg": pretrainedSettings,
+  "timm's ViTs, model_args": argumentSettings,
   "Depth Anything, config.json": depthAnythingSettings,
   "DINOv2, backbone_config": dinov2Settings,
   "DiT, config.json": ditSettings,

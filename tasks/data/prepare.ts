@@ -79,9 +79,13 @@ export function fittedSize(rule: ResizeRule, height: number, width: number): rea
 }
 
 /** The middle of a picture, with black where it is smaller: odd rows and columns are the reference's. */
-function centreCropped(image: ImageExample, { height, width }: Size): ImageExample {
-  const top = Math.floor((image.height - height) / 2);
-  const left = Math.floor((image.width - width) / 2);
+function centreCropped(
+  image: ImageExample,
+  { height, width }: Size,
+  start: ImagePreparation["cropStart"],
+): ImageExample {
+  const half = start === "even" ? (rest: number) => roundHalfEven(rest / 2) : (rest: number) => Math.floor(rest / 2);
+  const [top, left] = [half(image.height - height), half(image.width - width)];
   if (top >= 0 && left >= 0) return crop(image, { top, left, height, width });
   const { channels } = image;
   const pixels = new Uint8Array(height * width * channels);
@@ -104,11 +108,11 @@ function centreCropped(image: ImageExample, { height, width }: Size): ImageExamp
  */
 export function fitImage(
   image: ImageExample,
-  preparation: Pick<ImagePreparation, "resize" | "resample" | "crop">,
+  preparation: Pick<ImagePreparation, "resize" | "resample" | "crop" | "cropStart">,
 ): ImageExample {
-  const { resize: rule, resample, crop: window } = preparation;
+  const { resize: rule, resample, crop: window, cropStart } = preparation;
   const sized = rule === undefined ? image : resize(image, ...fittedSize(rule, image.height, image.width), resample);
-  return window === undefined ? sized : centreCropped(sized, window);
+  return window === undefined ? sized : centreCropped(sized, window, cropStart);
 }
 
 /** Values with zeros around them. */

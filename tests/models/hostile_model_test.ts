@@ -31,7 +31,7 @@ Deno.test("configurations of absurd sizes are refused by field, before anything 
       [{ num_channels: 1e9 }, "num_channels"],
       [{ num_attention_heads: 7 }, '"hidden_size" of config.json: found'],
       [{ model_type: undefined }, "found a config.json without model_type; allowed"],
-      [{ model_type: undefined, architecture: "vit_tiny_patch16_224" }, 'of timm\'s "vit_tiny_patch16_224"'],
+      [{ model_type: undefined, architecture: "resnet50" }, 'architecture "resnet50"; allowed: timm\'s plain ViTs'],
       [{ model_type: "qwen3" }, 'found model_type "qwen3"; allowed'],
       [{ image_size: 1e9 }, "image_size"],
       [{ id2label: undefined, num_labels: 1e9 }, "num_labels"],

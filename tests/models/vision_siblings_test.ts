@@ -5,6 +5,7 @@ import { fileOf } from "../../dsl/files/path.ts";
 import { adapt } from "../../adapters/mod.ts";
 import { apply, count, crossEntropy, init, key, OneloraError, specs, unfreeze, useBackend } from "../../dsl/mod.ts";
 import { interpolate } from "../../dsl/ops/interpolate.ts";
+import { openSafetensors, toFloat32, writeSafetensors } from "../../dsl/safetensors/mod.ts";
 import { type Json, loadParams, openModel, saveModel } from "../../models/mod.ts";
 import { keyOf } from "../../models/checkpoint/keys.ts";
 import { clipFamily } from "../../models/clip/clip.ts";
@@ -139,6 +140,45 @@ Deno.test("a file of the whole CLIP opens as a classifier with a head of its own
     );
     assertClose(apply(model.layer, params)(pixel_values), logits, 1e-5, "logits");
   });
+});
+
+Deno.test("files of DINOv2's original repository open under their preset, with a head that starts anew", async () => {
+  await useBackend("cpu");
+  for (const name of ["dinov2-plain", "dinov2-registers"]) {
+    await withoutLeaks(async () => {
+      const { model, params: base, expected } = await opened(name);
+      await using published = await openSafetensors(folder(name));
+      const tensors = new Map<string, { dtype: "F32"; shape: readonly number[]; data: Float32Array }>();
+      const read = async (key: string) => toFloat32(await published.read(key));
+      for (const key of published.names) {
+        if (key.startsWith("classifier") || /key|value/.test(key)) continue;
+        const shape = published.info(key).shape;
+        const all = key.includes("query") ? ["query", "key", "value"].map((part) => key.replace("query", part)) : [key];
+        const data = new Float32Array((await Promise.all(all.map(read))).flatMap((each) => [...each]));
+        const original = key.replace(/^dinov2(_with_registers)?\./, "")
+          .replace("encoder.layer", "blocks").replace("attention.attention.query", "attn.qkv")
+          .replace("attention.output.dense", "attn.proj").replace(/layer_scale(.).lambda1/, "ls$1.gamma")
+          .replace("embeddings.patch_embeddings.projection", "patch_embed.proj").replace("layernorm", "norm")
+          .replace("embeddings.position_embeddings", "pos_embed").replace("embeddings.", "");
+        tensors.set(original, { dtype: "F32", shape: [shape[0] * all.length, ...shape.slice(1)], data });
+      }
+      const at = await Deno.makeTempDir();
+      try {
+        await writeSafetensors(`${at}/original.safetensors`, [...tensors]);
+        const from = { ...model, folder: `${at}/original.safetensors` };
+        const { params, initialised } = await loadParams(from, key(0));
+        assertEquals(initialised, ["classifier.weight", "classifier.bias"]);
+        const whole = {
+          ...params,
+          "classifier.weight": base["classifier.weight"],
+          "classifier.bias": base["classifier.bias"],
+        };
+        assertClose(apply(model.layer, whole)(expected.pixel_values), expected.logits, 1e-5, name);
+      } finally {
+        await Deno.remove(at, { recursive: true });
+      }
+    });
+  }
 });
 
 Deno.test("presets have the numbers of parameters that transformers counts", async () => {
