@@ -7,6 +7,7 @@
 import process from "node:process";
 // @ts-types="@types/cli-progress"
 import { SingleBar } from "cli-progress";
+import { ranksInUse } from "../../dsl/ranks.ts";
 
 /** One step's figures. */
 export interface Tick {
@@ -71,7 +72,9 @@ export function span(seconds: number): string {
 
 /** Standard output, as it is. */
 function standardOutput(): Screen {
-  return { isTerminal: Deno.stdout.isTerminal(), line: (text) => console.log(text), now: () => performance.now() };
+  // Open MPI gives each process a terminal of its own, whatever becomes of what it prints.
+  const isTerminal = Deno.stdout.isTerminal() && ranksInUse().size === 1;
+  return { isTerminal, line: (text) => console.log(text), now: () => performance.now() };
 }
 
 /** The bar of a terminal, drawn by cli-progress. */

@@ -54,6 +54,7 @@ Deno.test({
       assertEquals([alone.code, both.code], [0, 0], both.err);
       assertStringIncludes(both.out, "2 processes by Open MPI");
       assertEquals(both.out.split("run folder:").length, 2, "the first process speaks, the others do not");
+      assert(!both.out.includes("\u001b["), "what goes through a launcher may end in a file: no bar is drawn");
       assertEquals(await logOf(two), await logOf(one));
       assertEquals(await adapterOf(two), await adapterOf(one));
 
