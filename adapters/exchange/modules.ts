@@ -9,7 +9,7 @@ import type { ModuleNames, Path } from "../../dsl/tree.ts";
 import { everyLinear, queryKeyValue } from "../adapter.ts";
 import type { Fields } from "./fields.ts";
 import { type PythonRegex, pythonRegex } from "./regex/match.ts";
-import { RegexError } from "./regex/syntax.ts";
+import { RegexError } from "./regex/cursor.ts";
 import { isOff } from "./settings.ts";
 
 /** What transformers calls the output layer of language models, which PEFT's "all-linear" leaves out. */

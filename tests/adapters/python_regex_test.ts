@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { pythonRegex } from "../../adapters/exchange/regex/match.ts";
-import { RegexError } from "../../adapters/exchange/regex/syntax.ts";
+import { RegexError } from "../../adapters/exchange/regex/cursor.ts";
 
 type Case = readonly [expression: string, whole: readonly string[] | null, start?: readonly string[]];
 
@@ -42,7 +42,8 @@ Deno.test("expressions that keep a backtracking engine busy for years take no ti
       "(?=(a+)+b)a",
     ]
   ) assertEquals(pythonRegex(bomb).matchesWhole(text), false, bomb);
-  assert(performance.now() - began < 10_000);
+  // Less than a minute however busy the machine is, where a backtracking engine takes years.
+  assert(performance.now() - began < 60_000);
   for (const [long, why] of [["a".repeat(5000), "4096"], ["(".repeat(500), "100 groups"], ["a{1001}", "1000"]]) {
     assertThrows(() => pythonRegex(long), RegexError, why);
   }

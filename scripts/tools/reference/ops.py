@@ -197,6 +197,27 @@ for name, size in {"smaller": (4, 3), "larger": (9, 7)}.items():
     options = dict(size=size, mode="bicubic", align_corners=False, antialias=True)
     case(f"interpolate bicubic with antialias, {name}", lambda x: nhwc(F.interpolate(nchw(x), **options)), x=torch.randn(2, 6, 5, 3))
 
+# Activations of language models and of CLIP.
+gate, up = torch.randn(4, 8) * 3, torch.randn(4, 8)
+case("swiglu", lambda gate, up: F.silu(gate) * up, gate=gate, up=up)
+case("quick gelu", lambda x: x * torch.sigmoid(1.702 * x), x=torch.randn(4, 8) * 3)
+
+# Convolutions that look like simpler ones along one axis alone.
+x = torch.randn(2, 5, 6, 3)
+case(
+    "conv padded like same above, below and left alone",
+    lambda x, weight: nhwc(F.conv2d(F.pad(nchw(x), (1, 0, 1, 1)), weight)),
+    x=x,
+    weight=torch.randn(4, 3, 3, 3),
+)
+case(
+    "transposed conv of stride = the kernel's width alone",
+    transposed(stride=2),
+    x=x,
+    weight=torch.randn(3, 4, 3, 2),
+    bias=torch.randn(4),
+)
+
 path = Path(__file__).parents[3] / "tests" / "fixtures" / "ops.json"
 lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(c, separators=(',', ':'))}" for name, c in cases.items())
 path.write_text("{\n" + lines + "\n}\n")
