@@ -13,7 +13,9 @@ import { type BlockCheckpoint, isGguf, openGguf } from "../gguf/checkpoint.ts";
 import { openPytorch, type PytorchCheckpoint } from "./pytorch/reader.ts";
 
 /** A checkpoint of any kind. */
-export type WeightsCheckpoint = PytorchCheckpoint & Partial<Pick<BlockCheckpoint, "formOf" | "readBlocks">>;
+export type WeightsCheckpoint =
+  & PytorchCheckpoint
+  & Partial<Pick<BlockCheckpoint, "formOf" | "readBlocks" | "isPacked">>;
 
 /** What PyTorch's files end in. */
 const PYTORCH = [".pt", ".pth", ".bin", ".ckpt"];

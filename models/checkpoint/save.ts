@@ -51,8 +51,11 @@ async function storedTypes(model: Pick<Model, "keys" | "folder" | "weights">): P
     const path = pathOf(model.keys, key);
     if (path === undefined) continue;
     const info = checkpoint.info(key);
-    const isInBlocks = checkpoint.formOf?.(key) !== undefined;
-    const type = isInBlocks ? "BF16" : info.dtype === "F16" || info.dtype === "BF16" ? info.dtype : "F32";
+    const type = checkpoint.isPacked?.(key)
+      ? "BF16"
+      : info.dtype === "F16" || info.dtype === "BF16"
+      ? info.dtype
+      : "F32";
     types.set(path, type);
     bytes[type] += info.bytes;
   }

@@ -6,19 +6,22 @@
 import { type BlockForm, isBlockForm } from "../../dsl/blocks.ts";
 import { requireBlocks } from "../../dsl/block_conversion.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { openRanged, type RangedFile } from "../../dsl/files/file.ts";
 import { show } from "../../dsl/files/json.ts";
 import { dequantised, type Quantised } from "../../dsl/quantise.ts";
 import { hostArray } from "../../dsl/safetensors/dtype.ts";
 import type { Checkpoint } from "../../dsl/safetensors/mod.ts";
 import { FACTORS, ggufConfig } from "./config.ts";
-import { type GgufEntry, type GgufHeader, readGgufHeader } from "./header.ts";
+import type { GgufEntry } from "./header.ts";
 import { pathOfGguf, turned, turningHeads } from "./language.ts";
+import { type OpenGguf, openGgufParts } from "./parts.ts";
+import { repacked } from "./repack.ts";
 
 /** A checkpoint that holds some tensors in blocks. */
 export interface BlockCheckpoint extends Checkpoint {
   /** The form of a tensor in blocks; undefined for one of floats. */
   readonly formOf: (name: string) => BlockForm | undefined;
+  /** Whether the file has a tensor in blocks, of whatever form. */
+  readonly isPacked: (name: string) => boolean;
   /** Reads a tensor in blocks as it is. */
   readonly readBlocks: (name: string) => Promise<Quantised>;
 }
@@ -39,17 +42,17 @@ export function isGguf(name: string): boolean {
  * @throws OneloraError for a malformed file, and a model that is not known here
  */
 export async function openGguf(path: string): Promise<BlockCheckpoint> {
-  const file = await openRanged(path);
+  const opened = await openGgufParts(path);
   try {
-    return checkpointOf(file, await readGgufHeader(file));
+    return checkpointOf(path, opened);
   } catch (error) {
-    await file.close();
+    await opened.close();
     throw error;
   }
 }
 
-function checkpointOf(file: RangedFile, header: GgufHeader): BlockCheckpoint {
-  const config = ggufConfig(header, file.path);
+function checkpointOf(path: string, { header, close }: OpenGguf): BlockCheckpoint {
+  const config = ggufConfig(header, path);
   const names = new Map<string, string>();
   for (const name of header.tensors.keys()) {
     // It is part of the configuration.
@@ -59,14 +62,15 @@ function checkpointOf(file: RangedFile, header: GgufHeader): BlockCheckpoint {
     const entry = header.tensors.get(names.get(name) ?? "");
     if (entry !== undefined) return entry;
     const allowed = `one of its ${names.size} tensors`;
-    throw new OneloraError({ attempted: `reading ${file.path}`, found: `no tensor ${show(name)}`, allowed });
+    throw new OneloraError({ attempted: `reading ${path}`, found: `no tensor ${show(name)}`, allowed });
   };
   /** The bytes of a tensor, its rows in the order that they have here. */
   const bytesOf = async (name: string): Promise<Uint8Array<ArrayBuffer>> => {
-    const { at, bytes, shape } = entryOf(name);
+    const { at, bytes, shape, file, packing } = entryOf(name);
     const read = await file.read(at, bytes);
     const heads = turningHeads(name.replace(/\.(weight|bias)$/, ""), config);
-    return heads === undefined ? read : turned(read, shape[0], heads, "halves");
+    const rows = heads === undefined ? read : turned(read, shape[0], heads, "halves");
+    return packing === undefined ? rows : repacked(packing, rows);
   };
   const readBlocks = async (name: string): Promise<Quantised> => {
     const { form, shape } = entryOf(name);
@@ -82,17 +86,18 @@ function checkpointOf(file: RangedFile, header: GgufHeader): BlockCheckpoint {
     names: [...names.keys()],
     metadata: {},
     info: (name) => {
-      const { form, shape, bytes } = entryOf(name);
-      return { dtype: isBlockForm(form) ? "F32" : form, shape, bytes, file: file.path };
+      const { form, shape, kept, file } = entryOf(name);
+      return { dtype: isBlockForm(form) ? "F32" : form, shape, bytes: kept, file: file.path };
     },
     formOf,
+    isPacked: (name) => formOf(name) !== undefined || entryOf(name).packing !== undefined,
     readBlocks,
     read: async (name) => {
       const { form, shape } = entryOf(name);
       if (isBlockForm(form)) return { dtype: "F32", shape, data: dequantised(await readBlocks(name)) };
       return { dtype: form, shape, data: hostArray(form, (await bytesOf(name)).buffer) };
     },
-    close: file.close,
-    [Symbol.asyncDispose]: file.close,
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }

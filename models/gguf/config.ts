@@ -161,7 +161,6 @@ export function ggufConfig(header: GgufHeader, path: string, factors?: Float32Ar
     const found = `the architecture ${show(architecture ?? "of no name")}`;
     return refuse(found, Object.keys(FAMILIES).join(", "));
   }
-  if (Number(metadata.get("split.count") ?? 1) > 1) return refuse("one of several files", "a model in one file");
   const isAdapter = (metadata.get("general.type") ?? "model") !== "model";
   if (isAdapter) return refuse(`a file of type ${show(metadata.get("general.type"))}`, "a model");
   for (const [key, value] of metadata) {

@@ -9,6 +9,7 @@ import type { RangedFile } from "../../dsl/files/file.ts";
 import { show } from "../../dsl/files/json.ts";
 import { onDemand } from "../../dsl/on_demand.ts";
 import { sizeOf } from "../../dsl/tree.ts";
+import { type Packing, packings, repackedBytes } from "./repack.ts";
 
 /** Hugging Face's own reader of the format's header, by ranges and with bounds against hostile files. */
 const LIBRARY = "npm:@huggingface/gguf@0.4.6";
@@ -36,12 +37,18 @@ export type GgufForm = "F32" | "F16" | "BF16" | BlockForm;
 export interface GgufEntry {
   /** Its shape, the outermost first. */
   readonly shape: readonly number[];
-  /** How its numbers are kept. */
+  /** How its numbers are kept here. */
   readonly form: GgufForm;
-  /** First byte in the file. */
+  /** What they are in the file, if that is another form. */
+  readonly packing?: Packing;
+  /** The file. */
+  readonly file: RangedFile;
+  /** First byte in it. */
   readonly at: number;
-  /** Its bytes. */
+  /** Its bytes there. */
   readonly bytes: number;
+  /** Its bytes here. */
+  readonly kept: number;
 }
 
 /** What a file says of itself. */
@@ -91,22 +98,27 @@ export async function readGgufHeader(file: RangedFile): Promise<GgufHeader> {
   const begin = Number(header.tensorDataOffset);
   const tensors = new Map<string, GgufEntry>();
   for (const { name, shape: reversed, dtype, offset } of header.tensorInfos) {
-    const form = FORMS.get(dtype);
+    const packing = packings.find(({ code }) => code === dtype);
+    const form = packing?.into ?? FORMS.get(dtype);
     if (form === undefined) {
       const found = `tensor ${show(name)} in ${names[dtype] ?? `form ${dtype}`}`;
-      const allowed = [...FORMS.values()].map((each) => each.toUpperCase()).join(", ");
+      const allowed = [...FORMS.values(), ...packings.map((each) => each.name)].join(", ").toUpperCase();
       throw new OneloraError({ attempted, found, allowed });
     }
     const shape = reversed.map(Number).reverse();
     const size = sizeOf(shape);
-    const kind = form in FLOAT_BYTES ? undefined : blockKind(form as BlockForm);
+    const kind = packing ?? (form in FLOAT_BYTES ? undefined : blockKind(form as BlockForm));
+    if (kind !== undefined && shape.at(-1)! % kind.size !== 0) {
+      throw wrong(`tensor ${show(name)} of shape [${shape}] in blocks of ${kind.size}`);
+    }
     const bytes = kind === undefined ? size * FLOAT_BYTES[form] : size / kind.size * kind.bytes;
+    const kept = packing === undefined ? bytes : size / packing.size * repackedBytes(packing);
     const at = begin + Number(offset);
     if (!Number.isSafeInteger(bytes) || !Number.isSafeInteger(at) || at + bytes > file.bytes) {
       throw wrong(`tensor ${show(name)} of shape [${shape}] past the file's end`);
     }
     if (tensors.has(name)) throw wrong(`two tensors ${show(name)}`);
-    tensors.set(name, { shape, form, at, bytes });
+    tensors.set(name, { shape, form, packing, file, at, bytes, kept });
   }
   return { metadata: new Map(Object.entries(header.metadata)), tensors };
 }

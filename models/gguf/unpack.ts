@@ -4,22 +4,22 @@
  *
  * @module
  */
-import { openRanged, type RangedFile } from "../../dsl/files/file.ts";
 import { memoryFiles } from "../../dsl/files/store.ts";
 import { hostArray } from "../../dsl/safetensors/dtype.ts";
 import { FACTORS, ggufConfig } from "./config.ts";
-import { type GgufHeader, readGgufHeader } from "./header.ts";
+import type { GgufHeader } from "./header.ts";
+import { openGgufParts } from "./parts.ts";
 import { ggufTokenizer } from "./tokenizer.ts";
 
 /** Names of the folders by file: a file that is opened again is unpacked to the same place. */
 const folders = new Map<string, string>();
 
 /** The factors of rotary positions, if the file has some. */
-async function factorsOf(file: RangedFile, { tensors }: GgufHeader): Promise<Float32Array | undefined> {
+async function factorsOf({ tensors }: GgufHeader): Promise<Float32Array | undefined> {
   const entry = tensors.get(FACTORS);
   // In another form they are refused.
-  if (entry?.form !== "F32") return undefined;
-  return hostArray("F32", (await file.read(entry.at, entry.bytes)).buffer) as Float32Array;
+  if (entry?.form !== "F32" || entry.packing !== undefined) return undefined;
+  return hostArray("F32", (await entry.file.read(entry.at, entry.bytes)).buffer) as Float32Array;
 }
 
 /**
@@ -30,11 +30,10 @@ async function factorsOf(file: RangedFile, { tensors }: GgufHeader): Promise<Flo
  * @throws OneloraError for a file that is malformed, or asks for what is not computed here
  */
 export async function unpackGguf(path: string): Promise<string> {
-  const file = await openRanged(path);
+  const { header, close } = await openGgufParts(path);
   try {
-    const header = await readGgufHeader(file);
     const files = {
-      "config.json": ggufConfig(header, path, await factorsOf(file, header)),
+      "config.json": ggufConfig(header, path, await factorsOf(header)),
       ...ggufTokenizer(header, path),
     };
     const folder = folders.get(path) ?? `gguf/${folders.size}`;
@@ -44,6 +43,6 @@ export async function unpackGguf(path: string): Promise<string> {
     }
     return `memory:${folder}`;
   } finally {
-    await file.close();
+    await close();
   }
 }

@@ -2,7 +2,7 @@
 
     python scripts/tools/reference/blocks.py
 
-The forms of 32 numbers are quantised by it; those of 256, which it only reads, are random blocks with scales of weights."""
+The forms of 32 numbers are quantised by it; those of 256 and IQ4_NL, which it only reads, are random blocks with scales of weights."""
 
 import numpy
 from gguf import GGMLQuantizationType as Form
@@ -13,8 +13,16 @@ from common import FIXTURES
 
 SHAPE = (8, 512)
 # Where in a block the halves are: the scale, and the minimum.
-HALVES = {Form.Q4_K: ((0, 1e-3), (2, 1e-2)), Form.Q5_K: ((0, 5e-4), (2, 1e-2)), Form.Q6_K: ((208, 1e-4),)}
-BYTES = {Form.Q4_K: 144, Form.Q5_K: 176, Form.Q6_K: 210}
+HALVES = {
+    Form.Q2_K: ((80, 1e-2), (82, 1e-2)),
+    Form.Q3_K: ((108, 1e-3),),
+    Form.IQ4_NL: ((0, 1e-3),),
+    Form.Q4_K: ((0, 1e-3), (2, 1e-2)),
+    Form.Q5_K: ((0, 5e-4), (2, 1e-2)),
+    Form.Q6_K: ((208, 1e-4),),
+}
+# Numbers and bytes of a block.
+BLOCKS = {Form.Q2_K: (256, 84), Form.Q3_K: (256, 110), Form.IQ4_NL: (32, 18), Form.Q4_K: (256, 144), Form.Q5_K: (256, 176), Form.Q6_K: (256, 210)}
 
 random = numpy.random.default_rng(0)
 weight = (0.02 * random.standard_normal(SHAPE)).astype(numpy.float32)
@@ -22,10 +30,12 @@ tensors = {"weight": weight}
 for form in (Form.Q4_0, Form.Q4_1, Form.Q5_0, Form.Q5_1, Form.Q8_0):
     tensors[f"{form.name.lower()}.bytes"] = quantize(weight, form)
 for form, halves in HALVES.items():
-    blocks = random.integers(0, 256, (SHAPE[0], SHAPE[1] // 256, BYTES[form]), dtype=numpy.uint8)
-    for at, size in halves:
-        scale = (size * random.standard_normal(blocks.shape[:2])).astype(numpy.float16)
-        blocks[:, :, at : at + 2] = scale[..., None].view(numpy.uint8)
+    size, count = BLOCKS[form]
+    own = random if form in (Form.Q4_K, Form.Q5_K, Form.Q6_K) else numpy.random.default_rng(int(form))
+    blocks = own.integers(0, 256, (SHAPE[0], SHAPE[1] // size, count), dtype=numpy.uint8)
+    for at, scale in halves:
+        half = (scale * own.standard_normal(blocks.shape[:2])).astype(numpy.float16)
+        blocks[:, :, at : at + 2] = half[..., None].view(numpy.uint8)
     tensors[f"{form.name.lower()}.bytes"] = blocks.reshape(SHAPE[0], -1)
 for name in [each for each in tensors if each.endswith("bytes")]:
     form = Form[name.split(".")[0].upper()]
