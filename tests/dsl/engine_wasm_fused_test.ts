@@ -210,6 +210,48 @@ testKernels("attention of texts that are read on is that to what is seen, and ha
   }
 });
 
+testKernels("queries made three at a time have the bytes of each by itself", () => {
+  for (const size of [...lengths, 64, 80]) {
+    for (const [heads, keyHeads, queries, before, window] of [[6, 2, 1, 9, 40], [3, 1, 13, 5, 40], [2, 2, 8, 0, 3]]) {
+      const total = before + queries;
+      const [q, k, v] = [heads, keyHeads, keyHeads].map((n, i) => random([2, n, queries, size], i + 1));
+      const past = before === 0 ? {} : {
+        pastKey: random([2, keyHeads, before, size], 4),
+        pastValue: random([2, keyHeads, before, size], 5),
+      };
+      // The first text begins with padding, the second has a query that sees nothing, and both have room within.
+      const mask = tf.tensor4d(
+        [0, 1].map((text) => [
+          Array.from({ length: queries }, (_, n) =>
+            Array.from({ length: total }, (_, m) => {
+              const isSeen = m <= before + n && m > before + n - window && (text === 1 || m >= 2) && m !== before - 2;
+              return isSeen && !(text === 1 && n === 4) ? m / 100 : -1e9;
+            })),
+        ]),
+      );
+      const all = ownKernel("SeenAttention", { q, k, v, mask, ...past }, { scale: 0.3 })![0];
+      for (let n = 0; n < queries; n++) {
+        for (let head = 0; head < heads; head++) {
+          const own = Math.floor(head * keyHeads / heads);
+          const ofHead = (x: tf.Tensor) => tf.slice(x, [0, own, 0, 0], [2, 1, -1, -1]);
+          const inputs = {
+            q: tf.slice(q, [0, head, n, 0], [2, 1, 1, -1]),
+            k: ofHead(k),
+            v: ofHead(v),
+            mask: tf.slice(mask, [0, 0, n, 0], [2, 1, 1, -1]),
+            ...Object.fromEntries(Object.entries(past).map(([name, x]) => [name, ofHead(x)])),
+          };
+          assertEquals(
+            ownKernel("SeenAttention", inputs, { scale: 0.3 })![0].dataSync(),
+            tf.slice(all, [0, head, n, 0], [2, 1, 1, -1]).dataSync(),
+            `head ${head}, query ${n} of ${queries}, size ${size}`,
+          );
+        }
+      }
+    }
+  }
+});
+
 testKernels("a query that sees nothing has zeros", () => {
   const x = random([1, 1, 2, 34], 1);
   const mask = tf.tensor4d([[[[-1e9, -1e9], [0, -1e9]]]]);

@@ -1,11 +1,10 @@
 // Attention of texts that are read on: each query looks at the keys that it sees and at no other, so that neither padding nor
 // room for what is to come changes a bit of it.
 
-import { fma, loadPart, storePart, sumLanes } from "./layout";
+import { addScoresOfThree, HIDDEN, mixFew, mixRest, mixThree, seenBy, seenByThree } from "./attend_three";
+import { fma, loadPart, sumLanes } from "./layout";
+import { workBytes } from "./matmul";
 import { expOfNegative } from "./maths";
-
-/** What a mask hides it has at most this of. */
-const HIDDEN: f32 = -1e8;
 
 /** Products of a query and four keys times the scale, added to what is at `out`; each sum is of four lanes. */
 function addScores(q: usize, size: usize, k0: usize, k1: usize, k2: usize, k3: usize, scale: f32, out: usize): void {
@@ -149,24 +148,36 @@ function mixMany(weights: usize, places: usize, end: usize, skipped: usize, fact
   v128.store(out, f32x4.mul(s7, factor), 112);
 }
 
-/** Four of them, or the first `count` of four. */
-function mixFew(weights: usize, places: usize, end: usize, skipped: usize, factor: v128, out: usize, count: usize): void {
-  let sum = f32x4.splat(0);
-  for (; weights < end; weights += 4) {
-    const value = load<usize>(places) + skipped;
-    sum = fma(v128.load_splat<f32>(weights), count < 4 ? loadPart(value, count) : v128.load(value), sum);
-    places += 4;
+/** What `attend` does for three rows whose scores are there: their softmax, and the sums of the values. */
+function mixOfThree(work: usize, step: usize, places: usize, size: usize, out: usize): void {
+  const stride = size * 4;
+  const same = min<usize>(min<usize>(seenBy(0), seenBy(1)), seenBy(2));
+  const whole = stride & ~63;
+  // Of one after the other: a row's sums before its factor, then what only it sees.
+  for (let i: usize = 0; i < 3; i++) {
+    if (seenBy(i)) f32.store(work + i * step + step - 4, 1 / exponentials(work + i * step, seenBy(i)));
   }
-  sum = f32x4.mul(sum, factor);
-  if (count < 4) storePart(out, sum, count);
-  else v128.store(out, sum);
+  for (let j: usize = 0; j < whole; j += 64) mixThree(work, step, places, same, j, out + j, stride);
+  for (let i: usize = 0; i < 3; i++) {
+    const weights = work + i * step;
+    const to = out + i * stride;
+    const end = weights + seenBy(i) * 4;
+    if (seenBy(i) == 0) {
+      memory.fill(to, 0, stride);
+      continue;
+    }
+    const factor = v128.load_splat<f32>(weights + step - 4);
+    let j: usize = 0;
+    for (; j < whole; j += 16) mixRest(weights + same * 4, end, places + same * 4, j, factor, to + j);
+    for (; j < stride; j += 16) mixFew(weights, places, end, j, factor, to + j, min<usize>(4, (stride - j) / 4));
+  }
 }
 
 /**
  * out = softmax(scale q k^T + mask) v for rows [B, H, N] of `size` numbers, counted from `first`: `heads` x `queries` a text,
  * `group` heads to one of keys. A row's keys are `before` of the past and `after` new ones; those of which the mask's row,
  * `outer` bytes a text and `inner` a query further, has -1e8 and less are not looked at. Zeros where there is no key. `work`
- * has two numbers for each column.
+ * has two numbers for each column; three rows with the same keys are made at once where it has five.
  */
 export function attend(
   q: usize,
@@ -192,10 +203,40 @@ export function attend(
   const stride = size * 4;
   const total = before + after;
   const places = work + ((total + 3) & ~3) * 4;
-  for (let row = first; row < first + rows; row++) {
+  // Three rows of scores with a number behind each, and two lists.
+  const step = (((total + 3) & ~3) + 4) * 4;
+  const areThree = step * 5 <= workBytes();
+  const end = first + rows;
+  for (let row = first; row < end; row++) {
     const shared = row / queries / group;
     const old = shared * before * stride;
     const next = shared * after * stride;
+    if (areThree && row + 3 <= end && (row + 2) / queries / group == shared) {
+      const count = seenByThree(
+        past + old,
+        pastValues + old,
+        fresh + next,
+        freshValues + next,
+        mask + row / (heads * queries) * outer + row % queries * inner,
+        mask + (row + 1) / (heads * queries) * outer + (row + 1) % queries * inner,
+        mask + (row + 2) / (heads * queries) * outer + (row + 2) % queries * inner,
+        before,
+        total,
+        stride,
+        work,
+        step,
+        work + 3 * step,
+        work + 4 * step,
+      );
+      if (count >= 0) {
+        addScoresOfThree(q, size, work + 3 * step, count, scale, work, step);
+        mixOfThree(work, step, work + 4 * step, size, out);
+        row += 2;
+        q += 3 * stride;
+        out += 3 * stride;
+        continue;
+      }
+    }
     const count = scoresOfSeen(
       q,
       past + old,
@@ -213,10 +254,10 @@ export function attend(
     if (count == 0) memory.fill(out, 0, stride);
     else {
       const factor = f32x4.splat(1 / exponentials(work, count));
-      const end = work + count * 4;
+      const last = work + count * 4;
       let j: usize = 0;
-      for (; j + 128 <= stride; j += 128) mixMany(work, places, end, j, factor, out + j);
-      for (; j < stride; j += 16) mixFew(work, places, end, j, factor, out + j, min<usize>(4, (stride - j) / 4));
+      for (; j + 128 <= stride; j += 128) mixMany(work, places, last, j, factor, out + j);
+      for (; j < stride; j += 16) mixFew(work, places, last, j, factor, out + j, min<usize>(4, (stride - j) / 4));
     }
     q += stride;
     out += stride;
