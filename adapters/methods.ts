@@ -1,5 +1,6 @@
 /**
- * Every method, one line each: what a file exports as a described {@linkcode Method} is known by name everywhere.
+ * Every method, one line each: what a file exports as a described {@linkcode Method} is known by name everywhere, and held to
+ * the laws of `tests/adapters/every_method_test.ts`.
  *
  * @module
  */
