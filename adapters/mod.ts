@@ -18,13 +18,8 @@ export {
   trainable,
 } from "./adapter.ts";
 export { type PlacedAdapter, type Stack, stackAdapters } from "./combine/stack.ts";
-export {
-  type Combination,
-  combineAdapters,
-  type CombinedAdapter,
-  type CombineOptions,
-  type DescribedAdapter,
-} from "./combine/weighted.ts";
+export type { CombinedAdapter } from "./combine/combined.ts";
+export { type Combination, combineAdapters, type CombineOptions, type DescribedAdapter } from "./combine/weighted.ts";
 export { type ParameterCounts, parameterCounts } from "./count.ts";
 export type { BaseSample } from "./exchange/base.ts";
 export { type AdapterConfig, type AdapterSpec, readAdapterConfig } from "./exchange/config.ts";

@@ -5,8 +5,10 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { saveAdapter } from "../adapters/mod.ts";
+import type { CombinedAdapter } from "../adapters/combine/combined.ts";
 import { asLoraAdapter, asMiss } from "../adapters/combine/convert.ts";
-import { combineAdapters, type CombinedAdapter, type CombineOptions } from "../adapters/combine/weighted.ts";
+import { type UpdateSize, updateSizes } from "../adapters/combine/factors.ts";
+import { combineAdapters, type CombineOptions } from "../adapters/combine/weighted.ts";
 import { sampleBase } from "../adapters/exchange/base.ts";
 import { type Layer, specs } from "../dsl/layer.ts";
 import { init } from "../dsl/apply.ts";
@@ -15,7 +17,6 @@ import { type Params, type Path, sizeOf } from "../dsl/tree.ts";
 import { loadParams, type Model } from "../models/mod.ts";
 import { requireRoomToUse } from "./trainer/room.ts";
 import { adaptedBy, type PlacedFolder } from "./place.ts";
-import type { Needs } from "./trainer/needs.ts";
 import { planLoading, planRewriting } from "./trainer/plan.ts";
 import { fittedTo, type OpenedModel, placeFolders } from "./open.ts";
 
@@ -32,15 +33,16 @@ export interface CombinedModel extends OpenedModel {
 interface Plan {
   /** In words. */
   readonly attempted: string;
-  /** What it takes besides adapters. */
-  readonly needs: Needs;
+  /** Bytes of the adapter that is made of others. */
+  readonly bytes: (adapted: readonly Layer[]) => number;
+  /** Numbers on the way that are not yet collected (default none). */
+  readonly left?: number;
+  /** Whether it is merged when they are gone (default no). */
+  readonly isMerged?: boolean;
 }
 
-/**
- * Copies of adapters, in float32's bytes: their numbers, in doubles as factors, as these weighted, what is made of them, and what of
- * it is not yet collected. As it was measured.
- */
-const COPIES = 10;
+/** What singular values are computed of, in doubles, stays until JavaScript looks for it. As it was measured. */
+const SVD_LEFT = 60e6;
 
 /** Bytes of what an adapter adds to a model. */
 function addedBytes(layer: Layer): number {
@@ -50,31 +52,46 @@ function addedBytes(layer: Layer): number {
   );
 }
 
+/** Bytes of adapters as LoRA, side by side or in a rank. */
+function loraBytes(adapted: readonly Layer[], rank?: number): number {
+  const sums = new Map<Path, UpdateSize>();
+  for (const [path, { shape, rank }] of adapted.flatMap((layer) => [...updateSizes(layer)])) {
+    sums.set(path, { shape, rank: rank + (sums.get(path)?.rank ?? 0) });
+  }
+  const all = [...sums.values()];
+  const even = rank ?? Math.max(0, ...all.map((each) => each.rank));
+  return all.reduce((sum, { shape: [d, k] }) => sum + 4 * even * (d + k), 0);
+}
+
 async function made(
   published: Model,
   folders: readonly string[],
   make: (model: Model, placed: readonly PlacedFolder[]) => Promise<CombinedAdapter>,
-  { attempted, needs: planUse }: Plan,
+  { attempted, bytes, left = 0, isMerged = false }: Plan,
 ): Promise<CombinedModel> {
   const { model, folders: found } = await fittedTo(published, folders);
   const holding = { reading: "passes" } as const;
-  // They stay while the one that is made of them is merged.
   const adapted = await Promise.all(found.map((folder) => adaptedBy(folder, model)));
+  const own = adapted.map(addedBytes);
+  const made = bytes(adapted);
   await requireRoomToUse(model, () => adapted[0], holding, {
     attempted,
-    needs: () => (layer, kept) =>
-      planUse(layer, kept) + COPIES * adapted.reduce((sum, each) => sum + addedBytes(each), 0),
+    needs: () => (layer, kept) => {
+      const alone = planLoading(model.layer, kept) + own.reduce((sum, each) => sum + each, 0) + made + left;
+      // The others are gone by then.
+      return isMerged ? Math.max(alone, planRewriting(layer, kept) - own[0] + made) : alone;
+    },
   });
   const base = await loadParams(model, key(0), model.layer, holding);
-  const own: Params[] = [];
+  const read: Params[] = [];
   try {
     const placed = await placeFolders(found, model, base.params);
-    own.push(...placed.map(({ params }) => params));
+    read.push(...placed.map(({ params }) => params));
     const baseModel = placed[0].spec.baseModel ?? model.name;
-    const { spec, layer, params: read } = await make(model, placed);
+    const { spec, layer, params: added } = await make(model, placed);
     const combined = layer as Layer;
-    for (const path of Object.keys(read)) base.params[path]?.dispose();
-    const params = init(combined, key(0), { ...base.params, ...read });
+    for (const path of Object.keys(added)) base.params[path]?.dispose();
+    const params = init(combined, key(0), { ...base.params, ...added });
     const save = async (folder: string) => {
       const { modules: names, labels, problem } = model;
       const facts = { names, labels, problem, baseModel, base: await sampleBase(combined, params) };
@@ -85,7 +102,7 @@ async function made(
     dispose(base.params as Record<Path, Tensor>);
     throw error;
   } finally {
-    dispose(own as Record<Path, Tensor>[]);
+    dispose(read as Record<Path, Tensor>[]);
   }
 }
 
@@ -95,16 +112,22 @@ async function made(
  * @param model The model
  * @param adapters Folders of adapters for it
  * @param options Weights, and how they are combined
+ * @param isMerged Whether it is merged into the model then, for which there must be room (default yes)
  * @throws OneloraError for adapters that cannot be combined so
  */
 export function openCombined(
   model: Model,
   adapters: readonly string[],
   options: CombineOptions,
+  isMerged: boolean = true,
 ): Promise<CombinedModel> {
+  const { combination = options.rank === undefined ? "linear" : "svd" } = options;
   return made(model, adapters, ({ layer }, placed) => combineAdapters(layer, placed, options), {
     attempted: `combining adapters of ${model.name}`,
-    needs: planRewriting,
+    bytes: (adapted) =>
+      combination === "linear" ? Math.max(...adapted.map(addedBytes)) : loraBytes(adapted, options.rank),
+    left: combination === "svd" ? SVD_LEFT : 0,
+    isMerged,
   });
 }
 
@@ -120,6 +143,6 @@ export function openConverted(model: Model, adapter: string, to: Conversion): Pr
   const convert = to === "peft-lora" ? asLoraAdapter : asMiss;
   return made(model, [adapter], ({ layer }, [placed]) => convert(layer, placed), {
     attempted: `writing an adapter of ${model.name} as ${to}`,
-    needs: planLoading,
+    bytes: (adapted) => loraBytes(adapted),
   });
 }

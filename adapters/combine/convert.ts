@@ -11,16 +11,10 @@ import { targetOf } from "../exchange/modules.ts";
 import { missMethod } from "../miss.ts";
 import { oneLoraMethod } from "../one_lora.ts";
 import { adapt } from "../spec.ts";
-import { type Factors, factorsOf } from "./factors.ts";
+import { type Factors, updatesOf } from "./factors.ts";
 import { wholeOf } from "./stack.ts";
-import {
-  combineAdapters,
-  type CombinedAdapter,
-  completed,
-  copied,
-  type DescribedAdapter,
-  linearPaths,
-} from "./weighted.ts";
+import { type CombinedAdapter, completed, copied, linearPaths } from "./combined.ts";
+import { combineAdapters, type DescribedAdapter } from "./weighted.ts";
 
 /** Share of the largest element by which elements may differ that are to be equal. */
 const ROUNDING = 1e-6;
@@ -48,24 +42,24 @@ function shardsOf({ up, down }: Factors, rank: number): Matrix | undefined {
 export async function asMiss(model: AnyLayer, adapter: DescribedAdapter): Promise<CombinedAdapter> {
   const attempted = `writing ${adapter.name} as MiSS`;
   const whole = await wholeOf(attempted, [adapter]);
-  const factors = factorsOf(attempted, adapter);
-  const most = Math.max(...[...factors.values()].map(({ up }) => up.columns));
+  const updates = updatesOf(attempted, adapter);
+  const most = Math.max(...[...updates.values()].map(({ rank }) => rank));
   const ranks = Array.from({ length: most }, (_, i) => i + 1);
-  const rank = ranks.find((r) => [...factors.values()].every((each) => shardsOf(each, r) !== undefined));
+  const rank = ranks.find((r) => [...updates.values()].every(({ factors }) => shardsOf(factors(), r) !== undefined));
   if (rank === undefined) {
-    const [path] = [...factors].find(([, each]) => shardsOf(each, most) === undefined)!;
+    const [path] = [...updates].find(([, { factors }]) => shardsOf(factors(), most) === undefined)!;
     throw new OneloraError({
       attempted,
       found: `an update of ${path} whose columns do not repeat after ${most}`,
       allowed: "1lora, miss, and LoRA made of them: ΔW[i, j] = ΔW[i, j mod r]",
     });
   }
-  const target = targetOf(model, linearPaths(model, new Set(factors.keys())));
+  const target = targetOf(model, linearPaths(model, new Set(updates.keys())));
   const isSum = rank === 1;
   const { name } = isSum ? oneLoraMethod : missMethod;
   const spec = completed(model, name, isSum ? { target } : { rank, target }, whole);
-  const own = [...factors].map(([path, each]) => {
-    const shards = shardsOf(each, rank)!;
+  const own = [...updates].map(([path, { factors }]) => {
+    const shards = shardsOf(factors(), rank)!;
     const values = Float32Array.from(shards.transpose().to1DArray());
     return isSum
       ? [`${path}.${name}.b`, tf.tensor1d(values)] as const

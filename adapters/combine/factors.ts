@@ -5,10 +5,11 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { Matrix, QrDecomposition, SingularValueDecomposition } from "ml-matrix";
+import { typesOf, type ValueType } from "../../dsl/compile/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { walk } from "../../dsl/layer.ts";
+import { type AnyLayer, type ParamSpec, specs, walk } from "../../dsl/layer.ts";
 import { changeOf, isLinear } from "../../dsl/linear.ts";
-import { join, type Path } from "../../dsl/tree.ts";
+import { join, mapTree, type Path } from "../../dsl/tree.ts";
 import { isUpdated } from "../weight_update.ts";
 import type { PlacedAdapter } from "./stack.ts";
 
@@ -24,21 +25,63 @@ function matrixOf(values: ArrayLike<number>, rows: number, columns: number): Mat
   return Matrix.from1DArray(rows, columns, Array.from(values));
 }
 
+/** Dimensions of one layer's update. */
+export interface UpdateSize {
+  /** ΔW's, [d, k]. */
+  readonly shape: readonly [rows: number, columns: number];
+  /** r of its factors. */
+  readonly rank: number;
+}
+
+/**
+ * Dimensions of an adapter's low-rank updates by layer; nothing of it is read.
+ *
+ * @param layer The adapted model
+ */
+export function updateSizes(layer: AnyLayer): ReadonlyMap<Path, UpdateSize> {
+  const adapted = [...walk(layer)].flatMap(([path, inner]) =>
+    isLinear(inner) && inner.adapters.length > 0 ? [[path, inner] as const] : []
+  );
+  const ups = typesOf(
+    (params) =>
+      Object.fromEntries(
+        adapted.flatMap(([path, { adapters, params: own }]) =>
+          changeOf(adapters, (name) => params[own[name].shared ?? join(path, name)]).lowRank
+            .map(({ up }, i) => [`${path} ${i}`, up] as const)
+        ),
+      ),
+    mapTree(({ shape }: ParamSpec): ValueType => ({ shape, dtype: "float32" }))(specs(layer)),
+  );
+  const rankOf = (path: Path, i = 0): number =>
+    ups[`${path} ${i}`] === undefined ? 0 : ups[`${path} ${i}`].shape[1] + rankOf(path, i + 1);
+  return new Map(
+    adapted.map((
+      [path, { shape: { inFeatures: k, outFeatures: d } }],
+    ) => [path, { shape: [d, k], rank: rankOf(path) }]),
+  );
+}
+
+/** The update of one layer, whose factors are made whenever they are asked for: together they are several times an adapter. */
+export interface Update extends UpdateSize {
+  /** The factors. */
+  readonly factors: () => Factors;
+}
+
 /**
  * A placed adapter's updates by layer, each as one pair of factors.
  *
  * @param attempted What this is for
- * @param adapter The adapter
+ * @param adapter The adapter, whose tensors must be there as long as factors are asked for
  * @throws OneloraError for what is no low-rank sum: gains, biases, MoRA's squares, embeddings
  */
-export function factorsOf(attempted: string, { name, layer, params }: PlacedAdapter): ReadonlyMap<Path, Factors> {
+export function updatesOf(attempted: string, { name, layer, params }: PlacedAdapter): ReadonlyMap<Path, Update> {
   const refuse = (what: string) =>
     new OneloraError({
       attempted,
       found: `${what} in ${name}`,
       allowed: "low-rank updates of linear layers: 1lora, lora, rslora, vera, miss",
     });
-  const found = new Map<Path, Factors>();
+  const found = new Map<Path, Update>();
   for (const [path, inner] of walk(layer)) {
     if (isUpdated(inner)) throw refuse(`an update of ${path}, which is no linear layer,`);
     if (!isLinear(inner) || inner.adapters.length === 0) continue;
@@ -50,19 +93,29 @@ export function factorsOf(attempted: string, { name, layer, params }: PlacedAdap
     );
     if (!isWhole) throw refuse(method);
     const { inFeatures: k, outFeatures: d } = inner.shape;
-    let pairs: readonly Factors[] = [];
-    tf.tidy(() => {
-      const { lowRank, operators, gain, inputScale, bias } = changeOf(inner.adapters, (own) => params[at(own)]);
+    const change = () => changeOf(inner.adapters, (own) => params[at(own)]);
+    const rank = inTidy(() => {
+      const { lowRank, operators, gain, inputScale, bias } = change();
       const isOther = operators.length > 0 || gain !== undefined || inputScale !== undefined || bias.length > 0;
       if (isOther) throw refuse(method);
-      pairs = lowRank.map(({ up, mid, down, scale }) => ({
+      return lowRank.reduce((sum, { up }) => sum + up.shape[1]!, 0);
+    });
+    if (rank === 0) continue;
+    const pairs = (): readonly Factors[] =>
+      change().lowRank.map(({ up, mid, down, scale }) => ({
         up: matrixOf((mid === undefined ? up : tf.mul(up, mid)).dataSync(), d, up.shape[1]!),
         down: (down === "sum" ? Matrix.ones(1, k) : matrixOf(down.dataSync(), down.shape[0], k)).mul(scale),
       }));
-    });
-    if (pairs.length > 0) found.set(path, joined(pairs));
+    found.set(path, { shape: [d, k], rank, factors: () => joined(inTidy(pairs)) });
   }
   return found;
+}
+
+/** What a function gives that is no tensor, its tensors freed. */
+function inTidy<Result>(f: () => Result): Result {
+  let result: Result | undefined;
+  tf.tidy(() => void (result = f()));
+  return result!;
 }
 
 /** The sum of products as one product: B = [B1 B2 ...], A = [A1; A2; ...]. */

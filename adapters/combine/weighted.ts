@@ -4,17 +4,16 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Matrix } from "ml-matrix";
 import { OneloraError } from "../../dsl/error.ts";
 import { type AnyLayer, specs, walk } from "../../dsl/layer.ts";
 import { isLinear } from "../../dsl/linear.ts";
-import { mapTree, type Params, type Path } from "../../dsl/tree.ts";
+import type { Params, Path } from "../../dsl/tree.ts";
 import type { AdapterSpec } from "../exchange/config.ts";
-import { methodsOfWhole } from "../exchange/format.ts";
 import { targetOf } from "../exchange/modules.ts";
 import { loraMethod } from "../lora.ts";
-import { adapt, joinMethods, methods, parseMethods } from "../spec.ts";
-import { type Factors, factorsOf, joined, padded, truncated } from "./factors.ts";
+import { adapt, methods, parseMethods } from "../spec.ts";
+import { asLora, type CombinedAdapter, completed, copied, linearPaths } from "./combined.ts";
+import { type Factors, joined, truncated, type Update, updatesOf } from "./factors.ts";
 import { type PlacedAdapter, wholeOf } from "./stack.ts";
 
 /**
@@ -41,16 +40,6 @@ export interface CombineOptions {
   readonly rank?: number;
 }
 
-/** An adapter that was made of others: what `saveAdapter` takes of it. */
-export interface CombinedAdapter {
-  /** Its methods. */
-  readonly spec: AdapterSpec;
-  /** The adapted model. */
-  readonly layer: AnyLayer;
-  /** Its tensors by path, all of them new, to be disposed by the caller. */
-  readonly params: Params;
-}
-
 const ATTEMPTED = "combining adapters";
 
 function refuse(found: string, allowed: string): OneloraError {
@@ -61,65 +50,6 @@ function refuse(found: string, allowed: string): OneloraError {
 function adapting(spec: AdapterSpec): readonly { readonly name: string; readonly options: object }[] {
   const isWhole = (name: string) => methods.find((each) => each.name === name)?.savedWhole !== undefined;
   return parseMethods(spec.adapter, spec).filter(({ name }) => !isWhole(name));
-}
-
-/**
- * Linear layers in the order of the model.
- *
- * @param model The model
- * @param paths Which of them
- */
-export function linearPaths(model: AnyLayer, paths: ReadonlySet<Path>): readonly Path[] {
-  return [...walk(model)].flatMap(([path, layer]) => isLinear(layer) && paths.has(path) ? [path] : []);
-}
-
-/**
- * A specification with the layers that were trained whole.
- *
- * @param model The model before it is adapted
- * @param adapter The method
- * @param spec Its settings
- * @param whole What was trained whole
- */
-export function completed(
-  model: AnyLayer,
-  adapter: string,
-  spec: Omit<AdapterSpec, "adapter">,
-  whole: Params,
-): AdapterSpec {
-  const owners = new Set(
-    [...walk(model)].filter(([path, { params }]) =>
-      Object.entries(params).some(([name, { shared }]) => (shared ?? (path === "" ? name : `${path}.${name}`)) in whole)
-    ).map(([path]) => path),
-  );
-  const { methods: names, others } = methodsOfWhole(model, owners);
-  return { ...spec, adapter: joinMethods(adapter, names), ...others.length > 0 && { whole: others } };
-}
-
-/** Factors by layer as an adapter's tensors. */
-function tensorsOf(factors: ReadonlyMap<Path, Factors>, name: string): Params {
-  const tensor = (matrix: Matrix) => tf.tensor2d(Float32Array.from(matrix.to1DArray()), [matrix.rows, matrix.columns]);
-  return Object.fromEntries(
-    [...factors].flatMap(([path, { up, down }]) => [
-      [`${path}.${name}.A`, tensor(down)],
-      [`${path}.${name}.B`, tensor(up)],
-    ]),
-  );
-}
-
-/** Copies of tensors. */
-export const copied: (tensors: Params) => Params = mapTree((tensor: tf.Tensor) => tensor.clone());
-
-/** Factors as LoRA of a rank, s = 1. */
-function asLora(model: AnyLayer, factors: ReadonlyMap<Path, Factors>, rank: number, whole: Params): CombinedAdapter {
-  const even = new Map([...factors].map(([path, each]) => [path, padded(each, rank)]));
-  const target = targetOf(model, linearPaths(model, new Set(factors.keys())));
-  const spec = completed(model, loraMethod.name, { rank, alpha: rank, target }, whole);
-  return {
-    spec,
-    layer: adapt(spec.adapter, spec)(model),
-    params: { ...copied(whole), ...tensorsOf(even, loraMethod.name) },
-  };
 }
 
 /** The weighted sum of the parameters of adapters that are linear in them. */
@@ -176,29 +106,44 @@ async function summed(
 function summedFactors(
   adapters: readonly DescribedAdapter[],
   weights: readonly number[],
-): ReadonlyMap<Path, Factors> {
-  const all = adapters.map((adapter) => factorsOf(ATTEMPTED, adapter));
-  const sums = new Map<Path, Factors>();
-  for (const path of new Set(all.flatMap((each) => [...each.keys()]))) {
+): { readonly factors: ReadonlyMap<Path, () => Factors>; readonly rank: number } {
+  const all = adapters.map((adapter) => updatesOf(ATTEMPTED, adapter));
+  const factors = new Map<Path, () => Factors>();
+  let most = 0;
+  for (const path of pathsOf(all)) {
     const terms = all.flatMap((each, i) => {
-      const factors = each.get(path);
-      if (factors === undefined) return [];
+      const update = each.get(path);
+      if (update === undefined) return [];
       const scale = scaleAt(adapters[i], path);
       // A has the scale in it already.
       const total = weights[i] * scale;
       const root = Math.sqrt(Math.abs(total));
-      return [{ up: factors.up.clone().mul(root), down: factors.down.clone().mul(Math.sign(total) * root / scale) }];
+      const scaled = () => {
+        const { up, down } = update.factors();
+        return { up: up.mul(root), down: down.mul(Math.sign(total) * root / scale) };
+      };
+      return [{ rank: update.rank, scaled }];
     });
-    const ranks = new Set(terms.map(({ up }) => up.columns));
+    const ranks = new Set(terms.map(({ rank }) => rank));
     if (ranks.size > 1) {
       throw refuse(
         `ranks ${[...ranks].join(" and ")} at ${path}`,
         "one rank for `combination: linear`; cat and svd take several",
       );
     }
-    sums.set(path, terms.reduce(({ up, down }, each) => ({ up: up.add(each.up), down: down.add(each.down) })));
+    most = Math.max(most, ...ranks);
+    factors.set(path, () =>
+      terms.map(({ scaled }) => scaled()).reduce((sum, each) => ({
+        up: sum.up.add(each.up),
+        down: sum.down.add(each.down),
+      })));
   }
-  return sums;
+  return { factors, rank: most };
+}
+
+/** The layers that any of several adapters has. */
+function pathsOf(all: readonly ReadonlyMap<Path, Update>[]): ReadonlySet<Path> {
+  return new Set(all.flatMap((each) => [...each.keys()]));
 }
 
 /** LoRA's s at a layer. */
@@ -251,33 +196,35 @@ export async function combineAdapters(
       );
     }
     const sums = summedFactors(adapters, weights);
-    return asLora(model, sums, Math.max(...[...sums.values()].map(({ up }) => up.columns)), whole);
+    return asLora(model, sums.factors, sums.rank, whole);
   }
-  const all = adapters.map((adapter) => factorsOf(ATTEMPTED, adapter));
-  const paths = new Set(all.flatMap((each) => [...each.keys()]));
-  const sums = new Map([...paths].map((path) => {
+  const all = adapters.map((adapter) => updatesOf(ATTEMPTED, adapter));
+  const sums = new Map([...pathsOf(all)].map((path) => {
     const terms = all.flatMap((each, i) => {
-      const factors = each.get(path);
-      return factors === undefined ? [] : [{ up: factors.up, down: factors.down.clone().mul(weights[i]) }];
+      const update = each.get(path);
+      return update === undefined ? [] : [{ update, weight: weights[i] }];
     });
-    return [path, joined(terms)] as const;
+    const factors = () =>
+      joined(terms.map(({ update, weight }) => {
+        const { up, down } = update.factors();
+        return { up, down: down.mul(weight) };
+      }));
+    const [{ update: { shape } }] = terms;
+    return [path, { shape, rank: terms.reduce((sum, { update }) => sum + update.rank, 0), factors }] as const;
   }));
-  const ranks = all.map((each) => Math.max(...[...each.values()].map(({ up }) => up.columns)));
   if (combination === "cat") {
-    return asLora(
-      model,
-      sums,
-      Math.max(...[...sums.values()].map(({ up }) => up.columns)),
-      whole,
-    );
+    const most = Math.max(...[...sums.values()].map((each) => each.rank));
+    return asLora(model, mapped(sums, ({ factors }) => factors), most, whole);
   }
-  const wanted = rank ?? Math.max(...ranks);
-  const small = [...sums].find(([, { up, down }]) => wanted > Math.min(up.rows, down.columns));
+  const wanted = rank ?? Math.max(...all.flatMap((each) => [...each.values()].map((update) => update.rank)));
+  const small = [...sums].find(([, { shape }]) => wanted > Math.min(...shape));
   if (small !== undefined) {
-    throw refuse(
-      `rank ${wanted}`,
-      `at most ${Math.min(small[1].up.rows, small[1].down.columns)}, all that ${small[0]} has`,
-    );
+    throw refuse(`rank ${wanted}`, `at most ${Math.min(...small[1].shape)}, all that ${small[0]} has`);
   }
-  return asLora(model, new Map([...sums].map(([path, each]) => [path, truncated(each, wanted)])), wanted, whole);
+  return asLora(model, mapped(sums, ({ factors }) => () => truncated(factors(), wanted)), wanted, whole);
+}
+
+/** A map with other values. */
+function mapped<From, To>(all: ReadonlyMap<Path, From>, f: (value: From) => To): ReadonlyMap<Path, To> {
+  return new Map([...all].map(([path, value]) => [path, f(value)]));
 }

@@ -60,7 +60,7 @@ async function opened(
     weights: weights === undefined ? undefined : weightsOf(weights),
     combination: how,
     rank,
-  });
+  }, !adapterAlone);
 }
 
 await main(

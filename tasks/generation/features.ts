@@ -9,6 +9,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import type { Layer } from "../../dsl/layer.ts";
 import { apply } from "../../dsl/apply.ts";
 import { key } from "../../dsl/random.ts";
+import { release } from "../../dsl/release.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { loadParams, type Model, openModel } from "../../models/mod.ts";
 import { evaluationTransform, type ImageTransform } from "../data/augment.ts";
@@ -123,6 +124,8 @@ export async function openFeatures(
       const features = tf.tidy(() => forward(params, tf.tensor4d(pixels, [...shape])));
       state = updateFeatures(state ?? startFeatures(features.shape[1]!), await features.data<"float32">());
       features.dispose();
+      // A hundred pictures of 224 are 60 MB, which JavaScript would not look for until there are several batches of them.
+      release(pixels);
     }
     return state!;
   };

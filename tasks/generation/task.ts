@@ -213,11 +213,12 @@ async function evaluate(
 async function evaluationNeeds(model: Model, { test }: ImageSplits, run: GenerationEvaluation): Promise<Needs> {
   const { own: recipe } = generationRecipeFor(model.name, run.data);
   const { samples: count = recipe.samples, guidance = recipe.guidance, vae } = run.own;
-  const { limit = HELD_OUT, evalBatch = BATCH } = run;
-  const batch = Math.min(limit, test.size, evalBatch, BATCH);
+  const { limit = Infinity, evalBatch = BATCH } = run;
+  const images = Math.min(limit, test.size, evalBatch);
+  const batch = Math.min(images, HELD_OUT, BATCH);
   const loss = forwardNeeds(generation as TaskKind, model, { batch, length: 0 });
   const features = (channels: number) => featuresFor(run, channels);
-  const sizes = { count, guidance, vae, batchSize: run.evalBatch, features, images: run.evalBatch };
+  const sizes = { count, guidance, vae, batchSize: run.evalBatch, features, images };
   return await samplingNeeds(model, sizes, loss);
 }
 

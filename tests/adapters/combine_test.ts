@@ -4,9 +4,10 @@
  *
  * @module
  */
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { dispose, type Tensor } from "@tensorflow/tfjs-core";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { dispose, memory, type Tensor } from "@tensorflow/tfjs-core";
 import { adapt, combineAdapters, loadAdapter, saveAdapter } from "../../adapters/mod.ts";
+import { updateSizes, updatesOf } from "../../adapters/combine/factors.ts";
 import type { Combination } from "../../adapters/combine/weighted.ts";
 import { apply, key, OneloraError, useBackend } from "../../dsl/mod.ts";
 import { openModel } from "../../models/mod.ts";
@@ -109,6 +110,29 @@ Deno.test("weighted adapters are PEFT's add_weighted_adapter: linear, cat and sv
       await Deno.remove(scratch, { recursive: true });
     });
   }
+});
+
+Deno.test("dimensions of updates are known before an adapter is read, and factors are made when they are asked for", async () => {
+  await useBackend("cpu");
+  const { layer, modules } = await openModel(base);
+  for (const [name, rank] of [["a", 2], ["c", 3], ["miss-1", 1]] as const) {
+    const { params, layer: adapted } = await loadAdapter(folder(name), layer, modules);
+    const sizes = [...updateSizes(adapted)];
+    const before = memory().numTensors;
+    const updates = updatesOf("testing", { name, layer: adapted, params });
+    assertEquals([...updates].map(([path, { shape, rank }]) => [path, { shape, rank }]), sizes, name);
+    assert(sizes.length > 0 && sizes.every(([, each]) => each.rank === rank), name);
+    for (const { shape: [d, k], factors } of updates.values()) {
+      const { up, down } = factors();
+      assertEquals([up.rows, up.columns, down.rows, down.columns], [d, rank, rank, k]);
+    }
+    assertEquals(memory().numTensors, before);
+    free(params);
+    // What is gone cannot be made into factors: nothing had been kept of it.
+    if (name !== "miss-1") assertThrows(() => [...updates.values()][0].factors());
+  }
+  const ranks = [...updateSizes(adapt("vera", { rank: 5 })(layer)).values()].map(({ rank }) => rank);
+  assertEquals(new Set(ranks), new Set([5]));
 });
 
 Deno.test("1LoRA weighted is the exact sum, and stays 1LoRA; another rank of it is one number", async () => {

@@ -48,3 +48,22 @@ Deno.test("what ran before in the process keeps its memory beside what is run af
     2 * alone - bytes(program.inputs[0]),
   );
 });
+
+Deno.test("programs of one process take turns in one piece of memory, and have another where it is too small", async () => {
+  await useBackend("wasm");
+  // A product between what is given and what comes out, of [n, n].
+  const product = (n: number) => {
+    const x = { shape: [16, n], dtype: "float32" as const };
+    const make = ([x]: readonly tf.Tensor[]) => [tf.matMul(x, tf.exp(tf.matMul(x, x, true, false)))];
+    const program = kernelPasses("wasm")(trace(make, [x], { backend: "wasm" }));
+    const bytes = (value: number) => bytesOf(program.types[value]);
+    return { program, state: 0, bytes, loaded: bytes, during: () => 0 };
+  };
+  const [large, small] = [product(1024), product(256)];
+  const ends = (n: number) => 2 * 16 * n * 4;
+  const between = touched(large) - ends(1024);
+  assert(between >= 1024 * 1024 * 4);
+  assertEquals(touched({ ...small, after: large }), touched(large) + ends(256));
+  assertEquals(touched({ ...large, after: small }), touched(large) + touched(small));
+  assertEquals(touched({ ...small, after: { ...large, after: large } }), between + 2 * ends(1024) + ends(256));
+});

@@ -18,13 +18,13 @@ function turnedBytes({ kernel, inputs, attrs }: Call, { types }: Program): numbe
   return turned === undefined ? 0 : 4 * sizeOf(turned);
 }
 
-/**
- * Bytes of what is given, of constants, of results, which have memory of their own beside the state that they come after, and of
- * the one piece in which all else has its place, holes included.
- *
- * @param planned The program, and what ran before it
- */
-export function touched({ program, bytes, during, after }: Planned): number {
+/** What a program takes: values with memory of their own, and the one piece in which all others have their places. */
+interface Parts {
+  readonly own: number;
+  readonly arena: number;
+}
+
+function partsOf({ program, bytes, during }: Planned): Parts {
   const tenants: Tenant[] = [];
   const begun = new Map<ValueId, number>();
   let [own, next] = [0, -1];
@@ -41,12 +41,30 @@ export function touched({ program, bytes, during, after }: Planned): number {
     },
     called: (call) => {
       next = call + 1;
-      const made = call < 0 ? undefined : program.calls[call];
-      const besides = made === undefined ? 0 : during(made) + turnedBytes(made, program);
+      const besides = call < 0 ? 0 : during(program.calls[call]);
       if (besides > 0) tenants.push({ bytes: besides, from: call, to: call });
     },
   });
   for (const result of begun.keys()) own += bytes(result);
-  // Its memory never becomes smaller.
-  return own + placesOf(tenants).bytes + (after === undefined ? 0 : touched(after));
+  return { own, arena: placesOf(tenants).bytes };
+}
+
+/** What all that ran in a process takes, one after the other. */
+function partsInTurn(planned: Planned): Parts {
+  const { own, arena } = partsOf(planned);
+  if (planned.after === undefined) return { own, arena };
+  const before = partsInTurn(planned.after);
+  // Programs take turns in one piece; one that is too large for it has another, and the engine's memory never becomes smaller.
+  return { own: before.own + own, arena: before.arena + (arena <= before.arena ? 0 : arena) };
+}
+
+/**
+ * Bytes of what is given, of constants, of results, which have memory of their own beside the state that they come after, and of
+ * the one piece in which all else has its place, holes included.
+ *
+ * @param planned The program, and what ran before it
+ */
+export function touched(planned: Planned): number {
+  const { own, arena } = partsInTurn(planned);
+  return own + arena;
 }
