@@ -10,7 +10,7 @@ import { ones } from "../../dsl/initialise.ts";
 import { isLinear } from "../../dsl/linear.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { makeFolder, writeJson } from "../../dsl/files/write.ts";
-import { type NamedSource, writeSafetensors } from "../../dsl/safetensors/mod.ts";
+import { fromTensor, type HostData, type NamedSource, writeSafetensors } from "../../dsl/safetensors/mod.ts";
 import { join, type ModuleNames, type Params } from "../../dsl/tree.ts";
 import { loraMethod } from "../lora.ts";
 import { joinMethods } from "../spec.ts";
@@ -43,7 +43,7 @@ export interface SaveAdapterOptions {
 /** A tensor to write. */
 interface Source {
   readonly slot: Slot;
-  readonly values: () => Promise<Float32Array<ArrayBuffer>>;
+  readonly values: () => Promise<HostData>;
 }
 
 function sourceOf(folder: string, params: Params): (slot: Slot) => Source {
@@ -54,7 +54,7 @@ function sourceOf(folder: string, params: Params): (slot: Slot) => Source {
       const allowed = `the adapted model's parameters, here of shape [${slot.spec.shape}]`;
       throw new OneloraError({ attempted: `writing ${folder}`, found, allowed });
     }
-    return { slot, values: async () => new Float32Array(await tensor.data<"float32">()) };
+    return { slot, values: async () => (await fromTensor(tensor)).data };
   };
 }
 
@@ -128,7 +128,7 @@ export async function saveAdapter(folder: string, options: SaveAdapterOptions): 
   }
   const entries = sources.flatMap(({ slot, values }) => {
     const { keys, shape } = stored(slot, layout, names);
-    return keys.map((key): NamedSource => [key, { dtype: "F32", shape, data: values }]);
+    return keys.map((key): NamedSource => [key, { dtype: "F32", shape, data: values, passing: true }]);
   });
   const config = formatConfig(stores, spec, layer, written, names, options.baseModel);
   const allowed = "a folder that can be written";

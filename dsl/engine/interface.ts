@@ -182,8 +182,8 @@ export interface EngineKind {
    */
   readonly bits?: (tensor: Tensor) => Uint16Array;
   /**
-   * Whether tensors are copies of what they are made of from the first on, so that what was read of a file may go at once. Not so
-   * on tensorflow, which shares some arrays with JavaScript, by where they begin.
+   * Whether tensors are copies of what they are made of from the first on, so that what was read of a file may go at once, and what
+   * is read of them are copies too. Not so on tensorflow, which shares some arrays with JavaScript, by where they begin.
    *
    * @internal
    */

@@ -20,5 +20,5 @@ export {
 } from "./dtype.ts";
 export { type Checkpoint, openSafetensors, type TensorInfo } from "./reader.ts";
 export { type NamedSource, type TensorSource, type WriteOptions, writeSafetensors } from "./writer.ts";
-export { fromTensor, toTensor } from "./tensors.ts";
+export { fromTensor, sourceOf, toTensor } from "./tensors.ts";
 export { unwrapped } from "./wrappers.ts";

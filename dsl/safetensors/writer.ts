@@ -4,6 +4,7 @@
  * @module
  */
 import { OneloraError } from "../error.ts";
+import { release } from "../release.ts";
 import { type DType, dtypes, holds, type HostData, itemSize } from "./dtype.ts";
 import { type Sink, writeWhole } from "../files/write.ts";
 import { checkShape, lengthBytes, maxHeaderBytes, metadataName } from "./header.ts";
@@ -17,6 +18,8 @@ export interface TensorSource {
   readonly shape: readonly number[];
   /** Values, row-major, of the class that `HostArrays` gives for `dtype`. */
   readonly data: HostData | (() => HostData | Promise<HostData>);
+  /** Whether values are made for the file alone and may go as soon as they are in it (default no). */
+  readonly passing?: boolean;
 }
 
 /** A name and its tensor. */
@@ -143,7 +146,11 @@ export async function writeSafetensors(
   const header = formatHeader(attempted, tensors, options.metadata ?? {});
   const content = async (write: Sink) => {
     await write(header);
-    for (const tensor of tensors) await write(await bytesOf(attempted, tensor));
+    for (const tensor of tensors) {
+      const bytes = await bytesOf(attempted, tensor);
+      await write(bytes);
+      if (tensor.source.passing) release(bytes);
+    }
   };
   await writeWhole(path, content, options);
 }

@@ -9,11 +9,13 @@ import { firstLine, OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { isObject, readNumbers, show, writeNumbers } from "../../dsl/files/json.ts";
 import { builtin } from "../../dsl/host.ts";
+import { release } from "../../dsl/release.ts";
 import {
   type Checkpoint,
   fromTensor,
   type HostTensor,
   openSafetensors,
+  sourceOf,
   toTensor,
   writeSafetensors,
 } from "../../dsl/safetensors/mod.ts";
@@ -44,19 +46,25 @@ function canonical(value: unknown): string {
   });
 }
 
-/** SHA-256 of everything in a checkpoint, so that one that was edited or damaged is noticed. */
-function sumOf(identity: string, progress: string, tensors: Iterable<readonly [string, HostTensor]>): string {
+/**
+ * SHA-256 of everything in a checkpoint, so that one that was edited or damaged is noticed. Tensors are read one after the other,
+ * and are arrays for no longer than that.
+ */
+async function sumOf(
+  identity: string,
+  progress: string,
+  names: readonly string[],
+  read: (name: string) => Promise<HostTensor>,
+): Promise<string> {
   const sum = builtin("node:crypto").createHash("sha256");
   sum.update(`${identity}\n${progress}\n`);
-  for (const [name, { dtype, shape, data }] of tensors) {
+  for (const name of names.toSorted()) {
+    const { dtype, shape, data } = await read(name);
     sum.update(`${name} ${dtype} ${shape}\n`);
     sum.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    release(data);
   }
   return sum.digest("hex");
-}
-
-function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
-  return a < b ? -1 : 1;
 }
 
 /**
@@ -74,11 +82,9 @@ export async function saveCheckpoint(
   identity: Identity = {},
 ): Promise<void> {
   const tensors = combine(prefixed(PREFIX.trained, moving.trained), prefixed(PREFIX.optimiser, moving.optimiser));
-  const entries = await Promise.all(
-    Object.entries(tensors).map(async ([name, tensor]) => [name, await fromTensor(tensor)] as const),
-  );
   const [whose, stands] = [canonical(identity), writeNumbers(progress)];
-  const sum = sumOf(whose, stands, entries.toSorted(byName));
+  const sum = await sumOf(whose, stands, Object.keys(tensors), (name) => fromTensor(tensors[name]));
+  const entries = Object.entries(tensors).map(([name, tensor]) => [name, sourceOf(tensor)] as const);
   await writeSafetensors(path, entries, { metadata: { progress: stands, identity: whose, sum } });
 }
 
@@ -122,9 +128,8 @@ async function readTensors(
   names: readonly string[],
   refuse: (found: string, allowed: string) => OneloraError,
 ): Promise<Readonly<Record<Path, Tensor>>> {
-  const hosts = await Promise.all(names.map(async (name) => [name, await file.read(name)] as const));
   const { identity = "{}", progress = "", sum } = file.metadata;
-  if (sum !== sumOf(identity, progress, hosts.toSorted(byName))) {
+  if (sum !== await sumOf(identity, progress, names, (name) => file.read(name))) {
     throw refuse(
       sum === undefined ? "no checksum" : "other content than its checksum is of",
       `${path} as it was written`,
@@ -132,7 +137,7 @@ async function readTensors(
   }
   const read: Record<Path, Tensor> = {};
   try {
-    for (const [name, host] of hosts) read[name] = toTensor(host);
+    for (const name of names) read[name] = toTensor(await file.read(name));
     return read;
   } catch (error) {
     dispose(read);

@@ -2,7 +2,15 @@ import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from 
 import * as tf from "@tensorflow/tfjs-core";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
-import { fromTensor, type HostTensor, toTensor } from "../../dsl/safetensors/mod.ts";
+import { release } from "../../dsl/release.ts";
+import {
+  fromTensor,
+  type HostTensor,
+  openSafetensors,
+  sourceOf,
+  toTensor,
+  writeSafetensors,
+} from "../../dsl/safetensors/mod.ts";
 
 for (const backend of ["cpu", "wasm"] as const) {
   Deno.test(`host tensors become ${backend} tensors and come back without a leak`, async () => {
@@ -54,6 +62,42 @@ for (const backend of ["cpu", "wasm"] as const) {
     assertEquals(tf.memory().numTensors, before);
   });
 }
+
+Deno.test("what is read of a tensor is the caller's own, on whichever engine it is", async () => {
+  await useBackend("cpu");
+  const elsewhere = tf.tensor1d([1, 2, 3]);
+  for (const backend of ["cpu", "wasm"] as const) {
+    await useBackend(backend);
+    const here = tf.tensor1d([4, 5, 6]);
+    for (const [tensor, values] of [[here, [4, 5, 6]], [elsewhere, [1, 2, 3]]] as const) {
+      for (let i = 0; i < 2; i++) {
+        const { data } = await fromTensor(tensor);
+        assertEquals([...data as Float32Array], [...values], backend);
+        (data as Float32Array).fill(9);
+        release(data);
+      }
+    }
+    here.dispose();
+  }
+  elsewhere.dispose();
+});
+
+Deno.test("arrays that were made for a file go when they are written, others stay", async () => {
+  await useBackend("cpu");
+  const path = `${await Deno.makeTempDir()}/x.safetensors`;
+  const [own, other] = [Float32Array.of(1, 2), Float32Array.of(3, 4)];
+  await writeSafetensors(path, [
+    ["own", { dtype: "F32", shape: [2], data: () => own, passing: true }],
+    ["other", { dtype: "F32", shape: [2], data: () => other }],
+  ]);
+  assertEquals([own.length, other.length], [0, 2]);
+  await using file = await openSafetensors(path);
+  assertEquals((await file.read("own")).data, Float32Array.of(1, 2));
+  const tensor = tf.tensor1d([5, 6]);
+  for (let i = 0; i < 2; i++) await writeSafetensors(path, [["x", sourceOf(tensor)]]);
+  assertEquals([...tensor.dataSync()], [5, 6]);
+  tensor.dispose();
+});
 
 Deno.test("values that the engine cannot hold are refused, without a leak", async () => {
   await useBackend("cpu");
