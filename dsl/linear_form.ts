@@ -1,7 +1,7 @@
 /**
  * What a linear layer computes, adapted or not, is one value, a {@linkcode LinearForm}:
  *
- *     y = gain * ((W + sum of ΔW) (inputScale * x)) + bias
+ *     y = gain * ((W + sum of ΔW) (inputScale * x)) + bias   (paper Eq. 1: y = (W0 + ΔW) x)
  *
  * made of the layer's own parameters and of what adapters change, a {@linkcode LinearChange}. Evaluation, merging and
  * unmerging are defined once, here, for every method and every combination, so that they cannot disagree.
