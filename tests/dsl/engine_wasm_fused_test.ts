@@ -215,7 +215,7 @@ testKernels("queries made three at a time have the bytes of each by itself", () 
     for (const [heads, keyHeads, queries, before, window] of [[6, 2, 1, 9, 40], [3, 1, 13, 5, 40], [2, 2, 8, 0, 3]]) {
       const total = before + queries;
       const [q, k, v] = [heads, keyHeads, keyHeads].map((n, i) => random([2, n, queries, size], i + 1));
-      const past = before === 0 ? {} : {
+      const past: Record<string, tf.Tensor> = before === 0 ? {} : {
         pastKey: random([2, keyHeads, before, size], 4),
         pastValue: random([2, keyHeads, before, size], 5),
       };

@@ -136,6 +136,22 @@ for (const form of forms) {
   });
 }
 
+for (const form of forms) {
+  testKernels(`a row by a matrix kept in ${form} has the same bytes by itself and beside others`, () => {
+    for (const columns of [7, 8, 130]) {
+      tf.tidy(() => {
+        const depth = form === "bf16" || form === "f16" ? 300 : 256;
+        const [[kept], x] = [pair([columns, depth], columns, form), random([5, depth], 1)];
+        const all = readOn(product, x, kept);
+        for (let i = 0; i < 5; i++) {
+          const one = readOn(product, tf.slice(x, [i, 0], [1, depth]), kept);
+          assertEquals(one.dataSync(), tf.slice(all, [i, 0], [1, columns]).dataSync(), `row ${i}, ${columns} columns`);
+        }
+      });
+    }
+  });
+}
+
 testKernels("every half of IEEE is the float32 that it stands for, infinities, NaN and the smallest too", () => {
   const data = Uint16Array.from({ length: 2 ** 16 }, (_, i) => i);
   // Sixteen at a time are read in another way where all have an exponent: once mixed, once side by side.

@@ -56,7 +56,6 @@ function storeFour(
 /** One product of a row of x and a row of the matrix. */
 function multiplyOne(x: usize, row: usize, whole: usize, depth: usize): f32 {
   let s = f32x4.splat(0);
-  let t = s;
   const end = x + whole * 4;
   let at = row;
   for (let from = x; from < end; from += 32) {
@@ -64,10 +63,10 @@ function multiplyOne(x: usize, row: usize, whole: usize, depth: usize): f32 {
     const second = v128.load(from, 16);
     const pairs = v128.load(at);
     s = fma(v128.shuffle<f32>(first, second, 0, 2, 4, 6), even(pairs), s);
-    t = fma(v128.shuffle<f32>(first, second, 1, 3, 5, 7), odd(pairs), t);
+    s = fma(v128.shuffle<f32>(first, second, 1, 3, 5, 7), odd(pairs), s);
     at += 16;
   }
-  return sumLanes(f32x4.add(s, t)) + sumRest(x, row, whole, depth);
+  return sumLanes(s) + sumRest(x, row, whole, depth);
 }
 
 /** Products of a row of x and four rows of the matrix, `far` bytes apart; results are as far apart as `step` says. */
@@ -80,10 +79,6 @@ function multiplyFour(x: usize, row: usize, far: usize, out: usize, step: usize,
   let s1 = s0;
   let s2 = s0;
   let s3 = s0;
-  let t0 = s0;
-  let t1 = s0;
-  let t2 = s0;
-  let t3 = s0;
   const end = x + whole * 4;
   for (let from = x; from < end; from += 32) {
     const first = v128.load(from);
@@ -95,23 +90,72 @@ function multiplyFour(x: usize, row: usize, far: usize, out: usize, step: usize,
     const w2 = v128.load(m2);
     const w3 = v128.load(m3);
     s0 = fma(a, even(w0), s0);
-    t0 = fma(b, odd(w0), t0);
     s1 = fma(a, even(w1), s1);
-    t1 = fma(b, odd(w1), t1);
     s2 = fma(a, even(w2), s2);
-    t2 = fma(b, odd(w2), t2);
     s3 = fma(a, even(w3), s3);
-    t3 = fma(b, odd(w3), t3);
+    s0 = fma(b, odd(w0), s0);
+    s1 = fma(b, odd(w1), s1);
+    s2 = fma(b, odd(w2), s2);
+    s3 = fma(b, odd(w3), s3);
     m0 += 16;
     m1 += 16;
     m2 += 16;
     m3 += 16;
   }
-  s0 = f32x4.add(s0, t0);
-  s1 = f32x4.add(s1, t1);
-  s2 = f32x4.add(s2, t2);
-  s3 = f32x4.add(s3, t3);
   storeFour(s0, s1, s2, s3, x, row, far, out, step, whole, depth);
+}
+
+/** The same of eight rows of the matrix. */
+function multiplyEight(x: usize, row: usize, far: usize, out: usize, step: usize, whole: usize, depth: usize): void {
+  let m0 = row;
+  let m1 = m0 + far;
+  let m2 = m1 + far;
+  let m3 = m2 + far;
+  let m4 = m3 + far;
+  let m5 = m4 + far;
+  let m6 = m5 + far;
+  let m7 = m6 + far;
+  let s0 = f32x4.splat(0);
+  let s1 = s0;
+  let s2 = s0;
+  let s3 = s0;
+  let s4 = s0;
+  let s5 = s0;
+  let s6 = s0;
+  let s7 = s0;
+  const end = x + whole * 4;
+  for (let from = x; from < end; from += 32) {
+    const first = v128.load(from);
+    const second = v128.load(from, 16);
+    const a = v128.shuffle<f32>(first, second, 0, 2, 4, 6);
+    const b = v128.shuffle<f32>(first, second, 1, 3, 5, 7);
+    let w = v128.load(m0);
+    s0 = fma(b, odd(w), fma(a, even(w), s0));
+    w = v128.load(m1);
+    s1 = fma(b, odd(w), fma(a, even(w), s1));
+    w = v128.load(m2);
+    s2 = fma(b, odd(w), fma(a, even(w), s2));
+    w = v128.load(m3);
+    s3 = fma(b, odd(w), fma(a, even(w), s3));
+    w = v128.load(m4);
+    s4 = fma(b, odd(w), fma(a, even(w), s4));
+    w = v128.load(m5);
+    s5 = fma(b, odd(w), fma(a, even(w), s5));
+    w = v128.load(m6);
+    s6 = fma(b, odd(w), fma(a, even(w), s6));
+    w = v128.load(m7);
+    s7 = fma(b, odd(w), fma(a, even(w), s7));
+    m0 += 16;
+    m1 += 16;
+    m2 += 16;
+    m3 += 16;
+    m4 += 16;
+    m5 += 16;
+    m6 += 16;
+    m7 += 16;
+  }
+  storeFour(s0, s1, s2, s3, x, row, far, out, step, whole, depth);
+  storeFour(s4, s5, s6, s7, x, row + 4 * far, far, out + 4 * step, step, whole, depth);
 }
 
 /** The same of two rows of x, that lie behind each other, with each number of the matrix made a float once. */
@@ -202,6 +246,17 @@ export function multiplyHalf(
 ): void {
   const whole = depth & ~7;
   const size = depth * 2;
+  if (rows == 1) {
+    const eighth = columns >> 3;
+    for (let j: usize = 0; j < eighth; j++) {
+      multiplyEight(x, matrix + j * size, eighth * size, out + j * 4, eighth * 4, whole, depth);
+    }
+    for (let j = eighth * 8; j < columns; j++) {
+      f32.store(out + j * 4, multiplyOne(x, matrix + j * size, whole, depth));
+    }
+    if (bias) addBias(out, stride, 1, columns, bias);
+    return;
+  }
   const quarter = columns >> 2;
   const far = quarter * size;
   const step = quarter * 4;
