@@ -101,6 +101,113 @@ function absent(rows: readonly Row[]): readonly string[] {
   );
 }
 
+/** Lines that are in the chart's time. */
+const TIMED = { filter: "datum.time !== null" };
+
+/** The bubbles, their whiskers and names. */
+function bubbles(
+  { x: times, y: range, corner }: ReturnType<typeof labelled>,
+  title: string,
+  cap: number,
+  { colour, shape }: Readonly<Record<"colour" | "shape", Spec>>,
+): Spec {
+  const x = (field: string) => ({
+    field,
+    type: "quantitative",
+    title: "ms a step",
+    scale: { domain: times, nice: false },
+  });
+  const y = (field: string) => ({ field, type: "quantitative", title, scale: { domain: range, nice: false } });
+  const size = {
+    field: "parameters",
+    type: "quantitative",
+    scale: { domain: [0, cap], range: [40, AREA], clamp: true },
+    legend: {
+      title: "trained",
+      values: [...new Set([rounded(cap / 10), rounded(cap / 3), cap])],
+      orient: corner,
+      symbolType: "circle",
+      labelExpr: "format(datum.value, ',')",
+    },
+  };
+  return {
+    ...SIZE,
+    layer: [
+      {
+        transform: [{ filter: "datum.isFar" }],
+        mark: { type: "rule", color: "#9aa4af", strokeWidth: 0.7 },
+        encoding: { x: x("time"), y: y("mean"), x2: { field: "labelX" }, y2: { field: "labelY" } },
+      },
+      {
+        transform: [TIMED],
+        mark: { type: "errorbar", ticks: true },
+        encoding: { x: x("time"), y: y("least"), y2: { field: "most" }, color: colour },
+      },
+      {
+        // The largest first, so that none hides a smaller one.
+        transform: [TIMED, {
+          window: [{ op: "rank", as: "place" }],
+          sort: [{ field: "parameters", order: "descending" }],
+        }],
+        mark: { type: "point", filled: true, opacity: 0.55, stroke: "white", strokeWidth: 1 },
+        encoding: {
+          x: x("time"),
+          y: y("mean"),
+          color: colour,
+          shape,
+          order: { field: "parameters", sort: "descending" },
+          size,
+        },
+      },
+      {
+        transform: [TIMED],
+        mark: { type: "text", fontSize: 11, fontWeight: 600, baseline: "middle" },
+        encoding: { x: x("labelX"), y: y("labelY"), text: { field: "method" }, color: colour },
+      },
+    ],
+  };
+}
+
+/** Minutes as bars, with the moment of the best value. */
+function minutes(bars: Spec, colour: Spec): Spec {
+  return {
+    width: BARS,
+    height: SIZE.height,
+    encoding: { y: bars },
+    layer: [
+      {
+        transform: [TIMED],
+        mark: "bar",
+        encoding: {
+          x: { field: "minutes", type: "quantitative", title: "min (line: best value reached)" },
+          color: colour,
+        },
+      },
+      {
+        transform: [{ filter: "datum.best !== null" }],
+        mark: { type: "tick", color: "black", thickness: 2 },
+        encoding: { x: { field: "best", type: "quantitative" } },
+      },
+    ],
+  };
+}
+
+/** Memory as bars, with its share. */
+function memory(bars: Spec, colour: Spec): Spec {
+  return {
+    width: BARS,
+    height: SIZE.height,
+    encoding: {
+      x: { field: "memory", type: "quantitative", title: "peak MB" },
+      y: { ...bars, axis: { labels: false, ticks: false } },
+    },
+    layer: [
+      { mark: "bar", encoding: { color: colour } },
+      { mark: { type: "text", align: "left", dx: 3 }, encoding: { text: { field: "share", type: "nominal" } } },
+    ],
+  };
+}
+
 /**
  * The chart of a sweep.
  *
@@ -111,44 +218,26 @@ export function chartOf(
   { title, rows, deciding: { metric, better }, metricTitle }: Omit<Shown, "beside" | "notes">,
 ): Spec | undefined {
   const { title: known, factor } = unitOf(metric);
-  const name = metricTitle ?? known;
   const present = rows.flatMap(({ best, ...row }) => best === undefined ? [] : [{ ...row, best }]);
   const plain = present.map(({ label, reference, best }) => valueOf(label, reference, best, factor));
   if (plain.every(({ time }) => time === null)) return undefined;
   const own = plain.filter(({ reference }) => !reference).map(({ parameters }) => parameters);
   const cap = Math.max(1, ...(own.length > 0 ? own : plain.map(({ parameters }) => parameters)));
   const capped = plain.filter(({ parameters }) => parameters > cap).map(({ method }) => method);
-  const { values, x: times, y: range, corner } = labelled(plain, cap);
+  const placed = labelled(plain, cap);
+  const { values } = placed;
   const methods = values.map(({ method }) => method);
   const looks = present.map(({ method }) => lookOf(method));
-  const colour = {
+  // Labels and the bars' names are the legend.
+  const looking = (range: readonly string[]) => ({
     field: "method",
     type: "nominal",
     sort: null,
-    scale: { domain: methods, range: looks.map(({ colour }) => colour) },
-    // Labels and the bars' names are the legend.
+    scale: { domain: methods, range },
     legend: null,
-  };
-  const shape = {
-    field: "method",
-    type: "nominal",
-    sort: null,
-    scale: { domain: methods, range: looks.map(({ shape }) => shape) },
-    legend: null,
-  };
-  const timed = { filter: "datum.time !== null" };
-  const x = (field: string) => ({
-    field,
-    type: "quantitative",
-    title: "ms a step",
-    scale: { domain: times, nice: false },
   });
-  const y = (field: string) => ({
-    field,
-    type: "quantitative",
-    title: `${name} (${better} is better)`,
-    scale: { domain: range, nice: false },
-  });
+  const colour = looking(looks.map(({ colour }) => colour));
+  const shape = looking(looks.map(({ shape }) => shape));
   const bars = { type: "nominal", field: "method", title: null, sort: null, scale: { domain: methods } };
   const busy = present.some(({ best }) => best.busy || best.shared);
   return {
@@ -172,85 +261,9 @@ export function chartOf(
     data: { values },
     resolve: { legend: { size: "independent" } },
     hconcat: [
-      {
-        ...SIZE,
-        layer: [
-          {
-            transform: [{ filter: "datum.isFar" }],
-            mark: { type: "rule", color: "#9aa4af", strokeWidth: 0.7 },
-            encoding: { x: x("time"), y: y("mean"), x2: { field: "labelX" }, y2: { field: "labelY" } },
-          },
-          {
-            transform: [timed],
-            mark: { type: "errorbar", ticks: true },
-            encoding: { x: x("time"), y: y("least"), y2: { field: "most" }, color: colour },
-          },
-          {
-            // The largest first, so that none hides a smaller one.
-            transform: [timed, {
-              window: [{ op: "rank", as: "place" }],
-              sort: [{ field: "parameters", order: "descending" }],
-            }],
-            mark: { type: "point", filled: true, opacity: 0.55, stroke: "white", strokeWidth: 1 },
-            encoding: {
-              x: x("time"),
-              y: y("mean"),
-              color: colour,
-              shape,
-              order: { field: "parameters", sort: "descending" },
-              size: {
-                field: "parameters",
-                type: "quantitative",
-                scale: { domain: [0, cap], range: [40, AREA], clamp: true },
-                legend: {
-                  title: "trained",
-                  values: [...new Set([rounded(cap / 10), rounded(cap / 3), cap])],
-                  orient: corner,
-                  symbolType: "circle",
-                  labelExpr: "format(datum.value, ',')",
-                },
-              },
-            },
-          },
-          {
-            transform: [timed],
-            mark: { type: "text", fontSize: 11, fontWeight: 600, baseline: "middle" },
-            encoding: { x: x("labelX"), y: y("labelY"), text: { field: "method" }, color: colour },
-          },
-        ],
-      },
-      {
-        width: BARS,
-        height: SIZE.height,
-        encoding: { y: bars },
-        layer: [
-          {
-            transform: [timed],
-            mark: "bar",
-            encoding: {
-              x: { field: "minutes", type: "quantitative", title: "min (line: best value reached)" },
-              color: colour,
-            },
-          },
-          {
-            transform: [{ filter: "datum.best !== null" }],
-            mark: { type: "tick", color: "black", thickness: 2 },
-            encoding: { x: { field: "best", type: "quantitative" } },
-          },
-        ],
-      },
-      {
-        width: BARS,
-        height: SIZE.height,
-        encoding: {
-          x: { field: "memory", type: "quantitative", title: "peak MB" },
-          y: { ...bars, axis: { labels: false, ticks: false } },
-        },
-        layer: [
-          { mark: "bar", encoding: { color: colour } },
-          { mark: { type: "text", align: "left", dx: 3 }, encoding: { text: { field: "share", type: "nominal" } } },
-        ],
-      },
+      bubbles(placed, `${metricTitle ?? known} (${better} is better)`, cap, { colour, shape }),
+      minutes(bars, colour),
+      memory(bars, colour),
     ],
   };
 }

@@ -99,20 +99,28 @@ function choiceInWords(rows: readonly Row[]): string {
   return "Of several learning rates, the one with the best mean on the test data, which flatters whoever tried more.";
 }
 
-/**
- * The table in Markdown, with a legend.
- *
- * @param shown What is shown
- */
-export function tableOf(shown: Shown): string {
-  const { title, rows, deciding: { metric, better }, metricTitle, beside = [], notes = [] } = shown;
-  const trials = rows.flatMap(({ best }) => best === undefined ? [] : [best]);
+/** The runs of the methods that have any. */
+function trialsOf(rows: readonly Row[]): readonly Trial[] {
+  return rows.flatMap(({ best }) => best === undefined ? [] : [best]);
+}
+
+/** Seeds of a method that has all of its runs. */
+function seedsOf(trials: readonly Trial[]): number {
+  return Math.max(...trials.map((trial) => trial.metric.count));
+}
+
+/** Whether rates were tried. */
+function isChosen(rows: readonly Row[]): boolean {
+  return rows.some((row) => row.rates > 1);
+}
+
+function columnsOf({ rows, deciding: { metric, better }, metricTitle, beside = [] }: Shown): readonly Column[] {
+  const trials = trialsOf(rows);
   const { title: known, factor } = unitOf(metric);
   const name = metricTitle ?? known;
   const decimals = decimalsOf(trials.map((trial) => trial.metric.mean * factor));
-  const seeds = Math.max(...trials.map((trial) => trial.metric.count));
+  const seeds = seedsOf(trials);
   const isShared = trials.some(({ shared }) => shared);
-  const isBusy = trials.some(({ busy }) => busy);
   const mark = ({ busy }: Trial) => busy ? " †" : "";
   const minutes = trials.every(({ seconds }) => seconds < 600) ? 2 : 0;
   /** A column, where some method has it. */
@@ -123,10 +131,8 @@ export function tableOf(shown: Shown): string {
     mean?.deviation === undefined ? "" : ` ± ${(mean.deviation * factor).toFixed(decimals)}`;
   const moved = trials.some(({ metric, bestMetric }) => bestMetric !== undefined && bestMetric.mean !== metric.mean);
   const absRels = trials.flatMap(({ absRel }) => absRel === undefined ? [] : [absRel.mean]);
-  const chosen = rows.some((row) => row.rates > 1);
   const rates = new Set(trials.flatMap(({ rate }) => rate === undefined ? [] : [rate]));
-  const heads = [...new Set(trials.map(({ head }) => head))].filter((head) => head > 0);
-  const columns: readonly Column[] = [
+  return [
     { title: "method", cells: rows.map(({ label }) => ({ text: label })) },
     column({
       title: isShared ? "ms a step, shared" : "ms a step",
@@ -192,24 +198,43 @@ export function tableOf(shown: Shown): string {
       of: ({ share }) => share && 100 * share,
     }),
     column({ title: "trained", better: "lower", rows, decimals: 0, of: ({ parameters }) => parameters }),
-    ...(chosen || rates.size > 1
+    ...(isChosen(rows) || rates.size > 1
       ? [{ title: "rate", cells: rows.map(({ best }) => ({ text: best?.rate === undefined ? "-" : `${best.rate}` })) }]
       : []),
     ...beside,
   ];
+}
+
+/** What is said below a table. */
+function legendOf({ rows, notes = [] }: Shown): readonly string[] {
+  const trials = trialsOf(rows);
+  const seeds = seedsOf(trials);
+  const heads = [...new Set(trials.map(({ head }) => head))].filter((head) => head > 0);
   const references = rows.filter(({ reference }) => reference);
-  const legend = [
+  return [
     `Marked: ${marksInWords} of each column${references.length === 0 ? "" : `, without ${listed(references)}`}.`,
     seeds > 1 ? `Means over ${seeds} seeds ± sample standard deviation.` : "One seed.",
-    ...(chosen ? [choiceInWords(rows)] : []),
+    ...(isChosen(rows) ? [choiceInWords(rows)] : []),
     ...rows.flatMap(({ label, edge }) =>
       edge === undefined ? [] : [`${label}: its rate is the ${edge} of those tried.`]
     ),
-    ...(isShared ? ["Runs shared the machine: their times are not comparable with others'."] : []),
-    ...(isBusy ? ["† The machine was busy with other things: these times are not the methods' own."] : []),
+    ...(trials.some(({ shared }) => shared)
+      ? ["Runs shared the machine: their times are not comparable with others'."]
+      : []),
+    ...(trials.some(({ busy }) => busy)
+      ? ["† The machine was busy with other things: these times are not the methods' own."]
+      : []),
     ...heads.map((head) => `The head's ${head.toLocaleString("en-US")} parameters are trained besides.`),
     ...missing(rows),
     ...notes,
   ];
-  return [`### ${title}`, "", markdownTable(columns), "", ...legend].join("\n");
+}
+
+/**
+ * The table in Markdown, with a legend.
+ *
+ * @param shown What is shown
+ */
+export function tableOf(shown: Shown): string {
+  return [`### ${shown.title}`, "", markdownTable(columnsOf(shown)), "", ...legendOf(shown)].join("\n");
 }
