@@ -139,6 +139,14 @@ export interface PeftFormat<Values> {
   values(fields: Fields, target: PeftTarget): Values | undefined;
 }
 
+/** When a setting does something. */
+export interface Condition<Values> {
+  /** What it needs, as it is written in a specification, e.g. `size=reference`. */
+  readonly beside: string;
+  /** Whether it does something among these. */
+  holds(values: Values): boolean;
+}
+
 /** A method, described. */
 export interface MethodDescription<S extends Settings> {
   /** Its name in specifications. */
@@ -149,6 +157,8 @@ export interface MethodDescription<S extends Settings> {
   readonly aliases?: Readonly<Record<string, ValuesOf<S>>>;
   /** Its settings by name. */
   readonly settings: S;
+  /** Settings that do something only beside certain others. */
+  readonly conditions?: { readonly [Name in keyof S]?: Condition<ValuesOf<S>> };
   /** What it does to a model's linear layers at `target`, or to the model. */
   build(values: ValuesOf<S>, target: string): ModelChange;
   /** Whether what it adds to a layer is linear in what it trains, so that adapters of it are weighted by their parameters. */

@@ -113,6 +113,14 @@ export function mora6(options: MoraOptions = {}): Adapter {
   return mora("mora6", (shape) => moraSize(shape, options) - moraSize(shape, options) % 2, rotating);
 }
 
+/** The paper's size is that of r = 1, whatever r. */
+const conditions = {
+  rank: {
+    beside: "size=reference",
+    holds: ({ size, rank = 1 }: MoraOptions) => size === "reference" || rank === 1,
+  },
+};
+
 const settings = {
   size: oneOf(["paper", "reference"], "r^ = int(sqrt(d) + 0.5), or int(sqrt((k + d) r) + 0.5)"),
   rank: wholeNumber("r of size=reference (default 1)"),
@@ -123,6 +131,7 @@ export const mora1Method: Method = method({
   name: "mora1",
   summary: "a square matrix between sums of features and their repetition",
   settings,
+  conditions,
   build: (options, target) => at(target, mora1(options)),
   isLinear: true,
 });
@@ -132,6 +141,7 @@ export const mora6Method: Method = method({
   name: "mora6",
   summary: "a square matrix that acts on rotated rows of features",
   settings,
+  conditions,
   build: (options, target) => at(target, mora6(options)),
   isLinear: true,
 });

@@ -88,19 +88,37 @@ export function methodsWith(setting: string): readonly string[] {
   return methods.filter(({ settings }) => Object.hasOwn(settings, setting)).map(({ name }) => name);
 }
 
-/**
- * Whether one of a specification's methods has a setting.
- *
- * @param spec See {@linkcode parseMethods}
- * @param setting E.g. `rank`
- * @throws OneloraError (exit code 2) for an unknown method
- */
-export function hasSetting(spec: string, setting: string): boolean {
-  return parseMethods(spec).some(({ name }) => methodsWith(setting).includes(name));
+/** Methods that have a setting, with what it needs. */
+function placesOf(setting: string): readonly string[] {
+  return methods.filter(({ settings }) => Object.hasOwn(settings, setting)).map(({ name, conditions }) => {
+    const beside = conditions?.[setting]?.beside;
+    return beside === undefined ? name : `${name}:${beside}`;
+  });
+}
+
+/** What a setting of a method needs that is not among those that it has, if anything. */
+function lacks(name: string, setting: string, values: SettingValues): string | undefined {
+  const condition = NAMED.get(name)?.[0].conditions?.[setting];
+  return condition === undefined || condition.holds(values) ? undefined : condition.beside;
 }
 
 /**
- * Refuses settings that none of a specification's methods has.
+ * Whether a setting does something in one of a specification's methods.
+ *
+ * @param spec See {@linkcode parseMethods}
+ * @param setting E.g. `rank`
+ * @param value What it is given as
+ * @throws OneloraError (exit code 2) for an unknown method
+ */
+export function heeds(spec: string, setting: string, value: SettingValue): boolean {
+  const able = methodsWith(setting);
+  return parseMethods(spec).some(({ name, options }) =>
+    able.includes(name) && lacks(name, setting, { [setting]: value, ...options }) === undefined
+  );
+}
+
+/**
+ * Refuses settings that do nothing in any of a specification's methods, and those in it that do nothing in theirs.
  *
  * @param spec See {@linkcode parseMethods}
  * @param options Settings that were given beside it
@@ -109,13 +127,20 @@ export function hasSetting(spec: string, setting: string): boolean {
 export function refuseIdle(spec: string, options: Pick<MethodOptions, "rank" | "alpha">): void {
   for (const setting of ["rank", "alpha"] as const) {
     const value = options[setting];
-    const able = methodsWith(setting);
-    if (value === undefined || hasSetting(spec, setting)) continue;
+    if (value === undefined || heeds(spec, setting, value)) continue;
     throw new OneloraError({
       attempted: `setting \`${setting}: ${value}\``,
       found: `adapter "${spec}", which has none`,
-      allowed: `a method with one: ${able.join(", ")}`,
+      allowed: `a method with one: ${placesOf(setting).join(", ")}`,
     }, { exitCode: 2 });
+  }
+  for (const { name, options: own } of parseMethods(spec)) {
+    for (const [setting, value] of Object.entries(own)) {
+      const allowed = lacks(name, setting, own);
+      if (allowed === undefined) continue;
+      const problem = { attempted: `setting ${setting} of ${name}`, found: `${value}, which does nothing there` };
+      throw new OneloraError({ ...problem, allowed: `${allowed} beside it` }, { exitCode: 2 });
+    }
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { at, lora, methodNames, parseMethods } from "../../adapters/mod.ts";
-import { methodForms, methods, methodsWith, specify } from "../../adapters/spec.ts";
+import { heeds, methodForms, methods, methodsWith, refuseIdle, specify } from "../../adapters/spec.ts";
 import { linear, OneloraError, serial } from "../../dsl/mod.ts";
 
 Deno.test("every file of methods.ts describes a method, and every name is one method's", async () => {
@@ -51,6 +51,27 @@ Deno.test("help names every setting of every method, and a wrong value is told w
     }
   }
   assertEquals(methodsWith("alpha"), ["dora", "lora"]);
+});
+
+Deno.test("a setting that does nothing beside the others is refused, and not passed on to a method of several", () => {
+  refuseIdle("mora1", { rank: 1 });
+  refuseIdle("mora6:size=reference", { rank: 8 });
+  refuseIdle("mora6:size=reference,rank=8", {});
+  refuseIdle("lora+mora1", { rank: 8 });
+  const cases: readonly [string, number | undefined, string][] = [
+    ["mora1", 8, 'adapter "mora1", which has none; allowed: a method with one: dora, lora, miss, mora1:size=reference'],
+    ["mora1:rank=8", undefined, "setting rank of mora1: found 8, which does nothing there; allowed: size=reference"],
+    ["mora6:size=paper,rank=8", undefined, "setting rank of mora6"],
+    ["1lora", 2, 'adapter "1lora"'],
+  ];
+  for (const [spec, rank, part] of cases) {
+    const error = assertThrows(() => refuseIdle(spec, { rank }), OneloraError);
+    assertEquals(error.exitCode, 2);
+    assertStringIncludes(error.message, part);
+  }
+  // As it stands in the files of an adapter it is read, whatever it does.
+  assertEquals(parseMethods("mora1", { rank: 8 })[0].options, { rank: 8 });
+  assertEquals(["mora1", "lora", "mora1:size=reference"].map((each) => heeds(each, "rank", 8)), [false, true, true]);
 });
 
 Deno.test("a switch can be written out, on or off", () => {

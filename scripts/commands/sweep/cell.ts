@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { hasSetting } from "../../../adapters/spec.ts";
+import { heeds } from "../../../adapters/spec.ts";
 import { OneloraError } from "../../../dsl/error.ts";
 import { NO_METHOD } from "../../../tasks/trainer/method.ts";
 import { denoCommand, moduleArgument, taskArguments, taskEnvironment } from "../../cli/deno.ts";
@@ -39,9 +39,11 @@ function shareOf(jobs: number): Readonly<Record<string, string>> {
  *
  * @param adapter The method
  * @param setting By its flag's name
+ * @param value Its value
  */
-export function isTakenBy(adapter: string, setting: string): boolean {
-  return !METHOD_SETTINGS.includes(setting) || adapter !== NO_METHOD && hasSetting(adapter, setting);
+export function isTakenBy(adapter: string, setting: string, value: unknown): boolean {
+  if (!METHOD_SETTINGS.includes(setting)) return true;
+  return adapter !== NO_METHOD && heeds(adapter, setting, Number(value));
 }
 
 /**
@@ -61,7 +63,7 @@ function trainArguments(
   if (begun) return [`--resume=${out}`, ...Object.entries(judged).map(([flag, value]) => `--${flag}=${value}`)];
   const own = { adapter, target, lr: rate, seed, out, ...judged };
   const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
-  return Object.entries({ ...settings, ...given }).filter(([name]) => isTakenBy(adapter, name))
+  return Object.entries({ ...settings, ...given }).filter(([name, value]) => isTakenBy(adapter, name, value))
     .map(([flag, value]) => `--${flag}=${value}`);
 }
 

@@ -122,8 +122,9 @@ function adjusted(base: Configuration, options: SweepOptions, given: Given): Con
   const { limit = Infinity } = settings;
   const needs = search && settings.validation === undefined;
   const methods = adapters === undefined ? base.methods : readMethods(adapters);
-  const said = methods.length === 0 ? [] : Object.keys(passedOn(options, given));
-  const idle = said.find((name) => methods.every((method) => !isTakenBy(placed(method).adapter, name)));
+  const said = methods.length === 0 ? [] : Object.entries(passedOn(options, given));
+  const [idle] =
+    said.find(([name, value]) => methods.every((method) => !isTakenBy(placed(method).adapter, name, value))) ?? [];
   if (idle !== undefined) {
     throw usage(`setting --${idle}`, `${methods.join(", ")}, none of which has one`, "a method that has");
   }
