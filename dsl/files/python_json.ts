@@ -44,19 +44,62 @@ function unmarked(value: unknown): unknown {
   return isMarked(value) ? Number(value.slice(1)) : value;
 }
 
+/** The name under which a number's spelling stands in its place. */
+export const SPELLED = "\0number";
+
+/** A number that JavaScript would write otherwise than Python: `2.0`, or a whole one that it cannot hold. */
+export interface SpelledNumber {
+  /** As the text has it. */
+  readonly [SPELLED]: string;
+}
+
+/** Whether a text may have such a number. */
+const MAY_HAVE = /\d[.eE]|\d{16}/;
+
+/**
+ * A number, or its spelling where JavaScript's would be another.
+ *
+ * @param source As a text has it
+ */
+export function spelledNumber(source: string): number | SpelledNumber {
+  const value = Number(source);
+  const isOther = Number.isInteger(value) && (/[.eE]/.test(source) || !Number.isSafeInteger(value));
+  return isOther ? { [SPELLED]: source } : value;
+}
+
 /**
  * The value of JSON text, where NaN, Infinity and -Infinity are numbers.
  *
  * @param text The text
+ * @param spelled Whether numbers are kept as {@linkcode spelledNumber} does it
  * @throws SyntaxError for what Python's `json` refuses as well
  */
-export function parsePythonJson(text: string): unknown {
+export function parsePythonJson(text: string, spelled: boolean = false): unknown {
+  type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
+  const keeping: Reviver = (_, value, context) =>
+    typeof value === "number" && context?.source !== undefined ? spelledNumber(context.source) : unmarked(value);
+  const reviver = spelled && MAY_HAVE.test(text) ? keeping : undefined;
   try {
     // Most files have no such number, and a tokenizer's has 100,000 strings to be looked through for one.
-    return JSON.parse(text);
+    return JSON.parse(text, reviver);
   } catch {
-    return JSON.parse(marked(text), (_, value) => unmarked(value));
+    return JSON.parse(marked(text), reviver ?? ((_, value) => unmarked(value)));
   }
+}
+
+/**
+ * The same value with plain numbers, but for what stands under some names.
+ *
+ * @param value A value with spellings
+ * @param kept The names
+ */
+export function withoutSpellings(value: unknown, kept: readonly string[]): unknown {
+  if (Array.isArray(value)) return value.map((each) => withoutSpellings(each, kept));
+  if (!isObject(value)) return value;
+  if (typeof value[SPELLED] === "string") return Number(value[SPELLED]);
+  return Object.fromEntries(
+    Object.entries(value).map(([name, each]) => [name, kept.includes(name) ? each : withoutSpellings(each, kept)]),
+  );
 }
 
 /** The same tree with numbers as their spelling. */

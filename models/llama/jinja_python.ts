@@ -5,6 +5,9 @@
  * @module
  */
 
+import { SPELLED } from "../../dsl/files/python_json.ts";
+import { pythonFloat, SpelledValue } from "./python_number.ts";
+
 /** A value inside the library. */
 export interface Value {
   readonly type?: string;
@@ -76,7 +79,7 @@ export function written(given: Value): string {
     case "UndefinedValue":
       return "";
     case "FloatValue":
-      return Number.isInteger(value) ? (value as number).toFixed(1) : `${value}`;
+      return pythonFloat(Number(value));
     case "ArrayValue":
       return `[${(value as readonly Value[]).map(represented).join(", ")}]`;
     case "TupleValue": {
@@ -196,6 +199,29 @@ export function asPython(prototype: Interpreter): void {
     }
     return textOf(self, stripped(text.value as string, name, characters.value as string), environment);
   };
+  /** The same value with numbers that Python writes otherwise than JavaScript as Python's. */
+  const asWritten = (self: Interpreter, given: Value, environment: unknown): Value => {
+    const number = (type: string, value: number, text: string) =>
+      evaluate.call(self, { type, value: new SpelledValue(value, text) }, environment);
+    if (given.type === "FloatValue") {
+      return number("FloatLiteral", Number(given.value), pythonFloat(Number(given.value)));
+    }
+    if (isList(given)) {
+      const list = given.value as Value[];
+      list.forEach((each, i) => list[i] = asWritten(self, each, environment));
+    }
+    if (given.type !== "ObjectValue") return given;
+    const entries = given.value as Map<string, Value>;
+    const spelling = entries.get(SPELLED)?.value;
+    if (typeof spelling === "string") {
+      const value = Number(spelling);
+      return /[.eE]/.test(spelling)
+        ? number("FloatLiteral", value, pythonFloat(value))
+        : number("IntegerLiteral", value, `${BigInt(spelling)}`);
+    }
+    for (const [name, each] of entries) entries.set(name, asWritten(self, each, environment));
+    return given;
+  };
   const member = (self: Interpreter, node: Node, environment: unknown): Value => {
     const found = evaluate.call(self, node, environment);
     // Looked at again only where nothing was found: what is not there has no parts.
@@ -204,6 +230,14 @@ export function asPython(prototype: Interpreter): void {
   };
   prototype.evaluate = function (node, environment) {
     switch (node?.type) {
+      case "Program": {
+        const { variables } = environment as { readonly variables: Map<string, Value> };
+        for (const name of ["messages", "tools"]) {
+          const given = variables.get(name);
+          if (given !== undefined) variables.set(name, asWritten(this, given, environment));
+        }
+        return evaluate.call(this, node, environment);
+      }
       case "MemberExpression":
         return member(this, node, environment);
       case "For":

@@ -6,6 +6,7 @@
  */
 import { type Aside, serveApart } from "../../dsl/files/apart.ts";
 import { guarded, openRanged } from "../../dsl/files/file.ts";
+import { builtin } from "../../dsl/host.ts";
 
 // Not literal where they are imported, so that nobody downloads a reader that they have no file for.
 const READER = "npm:hyparquet@1.31.5";
@@ -191,7 +192,7 @@ async function compressorsFor(
 ): Promise<Readonly<Record<string, Compressor>>> {
   const codecs = row_groups.flatMap(({ columns }) => columns.map(({ meta_data }) => meta_data?.codec ?? ""));
   const others: Readonly<Record<string, Compressor>> =
-    codecs.every((codec) => ["UNCOMPRESSED", "SNAPPY", ""].includes(codec))
+    codecs.every((codec) => ["UNCOMPRESSED", "SNAPPY", "BROTLI", ""].includes(codec))
       ? {}
       : (await fetched<{ readonly compressors: Readonly<Record<string, Compressor>> }>(COMPRESSORS, aside)).compressors;
   const snappy: Compressor = (bytes, size) => {
@@ -199,8 +200,11 @@ async function compressorsFor(
     reader.snappyUncompress(bytes, into);
     return into;
   };
+  // The package's own decoder goes round for ever in some damaged pages; this one ends at the page's size.
+  const brotli: Compressor = (bytes, size) =>
+    builtin("node:zlib").brotliDecompressSync(bytes, { maxOutputLength: Math.max(1, size) });
   return Object.fromEntries(
-    Object.entries({ ...others, SNAPPY: snappy }).map((
+    Object.entries({ ...others, SNAPPY: snappy, BROTLI: brotli }).map((
       [codec, unpack],
     ) => [codec, (bytes: Uint8Array, size: number) => {
       if (!(size >= 0 && size <= MOST_PAGE_BYTES)) throw new RangeError(`a page of ${size} bytes`);

@@ -7,7 +7,7 @@ import { JSONParser } from "@streamparser/json";
 import { OneloraError } from "../../dsl/error.ts";
 import { guarded } from "../../dsl/files/file.ts";
 import { POINTER_BYTES, refusePointer } from "../../dsl/files/pointer.ts";
-import { parsePythonJson } from "../../dsl/files/python_json.ts";
+import { parsePythonJson, spelledNumber, withoutSpellings } from "../../dsl/files/python_json.ts";
 import { readParquet } from "../data/parquet.ts";
 
 /** A row of a file: its value, or why it has none. */
@@ -22,6 +22,9 @@ export type SourceRow =
 export function isText(value: unknown): value is string {
   return typeof value === "string" && value.trim() !== "";
 }
+
+/** What chats hand to their templates as it is: there `2.0` is no 2. */
+const AS_WRITTEN = ["tools", "tool_calls", "function_call", "functions"];
 
 /** A file's text, piece by piece; what is no UTF-8 is an error, not other characters. */
 export async function* textOf(path: string): AsyncGenerator<string, void, void> {
@@ -44,6 +47,9 @@ export async function* textOf(path: string): AsyncGenerator<string, void, void> 
 async function* readArray(path: string): AsyncGenerator<SourceRow, void, void> {
   const allowed = "an array of objects";
   const parser = new JSONParser({ paths: ["$.*"], keepStack: false });
+  // The parser makes all numbers by this.
+  const { tokenizer } = parser as unknown as { readonly tokenizer: { parseNumber: (text: string) => unknown } };
+  tokenizer.parseNumber = spelledNumber;
   let found: unknown[] = [];
   let problem: Error | undefined;
   let isObject = false;
@@ -61,14 +67,16 @@ async function* readArray(path: string): AsyncGenerator<SourceRow, void, void> {
     });
     const ready = found;
     found = [];
-    for (const value of ready) yield { at: `element ${count++} of ${path}`, value };
+    for (const value of ready) {
+      yield { at: `element ${count++} of ${path}`, value: withoutSpellings(value, AS_WRITTEN) };
+    }
   }
   if (!parser.isEnded) throw new OneloraError({ attempted: `reading ${path}`, found: "a file cut short", allowed });
 }
 
 function parseLine(at: string, line: string): SourceRow {
   try {
-    return { at, value: parsePythonJson(line) };
+    return { at, value: withoutSpellings(parsePythonJson(line, true), AS_WRITTEN) };
   } catch {
     return { at, fault: `"${line.length > 40 ? `${line.slice(0, 40)}...` : line}"` };
   }

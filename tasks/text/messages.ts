@@ -4,6 +4,7 @@
  * @module
  */
 import { isObject } from "../../dsl/files/json.ts";
+import { parsePythonJson } from "../../dsl/files/python_json.ts";
 import type { ChatMessage } from "../../models/mod.ts";
 import { isText } from "../reasoning/rows.ts";
 import type { TextExample, TextRow } from "./example.ts";
@@ -67,9 +68,9 @@ export function messagesOf(value: unknown, column: string): readonly ChatMessage
 /** Descriptions of functions: a list, or the JSON of one. */
 function toolsOf(value: unknown): { readonly tools?: readonly unknown[] } | string {
   if (value === undefined || value === null || value === "") return {};
-  let tools = value;
+  let tools: unknown = value;
   try {
-    if (typeof value === "string") tools = JSON.parse(value);
+    if (typeof value === "string") tools = parsePythonJson(value, true);
   } catch {
     // Said below.
   }

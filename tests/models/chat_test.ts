@@ -1,6 +1,9 @@
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { OneloraError } from "../../dsl/mod.ts";
-import { openChatTemplate } from "../../models/mod.ts";
+import { type ChatMessage, openChatTemplate } from "../../models/mod.ts";
+import { readRows } from "../../tasks/reasoning/rows.ts";
+import type { TextExample, TextRow } from "../../tasks/text/example.ts";
+import { chat, messagesOf } from "../../tasks/text/messages.ts";
 import { withFolder } from "../support/data_folder.ts";
 
 interface ChatCase {
@@ -10,7 +13,13 @@ interface ChatCase {
   readonly text: string;
 }
 
-const { chats }: { readonly chats: readonly ChatCase[] } = JSON.parse(
+interface Cases {
+  readonly chats: readonly ChatCase[];
+  readonly row: string;
+  readonly numbers: readonly { readonly template: string; readonly text: string }[];
+}
+
+const { chats, row, numbers }: Cases = JSON.parse(
   await Deno.readTextFile(new URL("../fixtures/chat.json", import.meta.url)),
 );
 
@@ -19,6 +28,33 @@ for (const { name, files, messages, text } of chats) {
     await withFolder(files, async (at) => assertEquals((await openChatTemplate(at))(messages), text));
   });
 }
+
+Deno.test("numbers of tools and their calls are written as Python writes them, from lines and from an array", async () => {
+  const line = row.replaceAll("\n", "");
+  const stringly = JSON.stringify({ ...JSON.parse(line), tools: /"tools": (\[.*\])\}$/.exec(line)![1] });
+  const files = {
+    "a.jsonl": line,
+    "a.json": `[${row}]`,
+    "b.jsonl": line.replace(/"tools": .*$/, stringly.slice(stringly.indexOf('"tools"'))),
+  };
+  await withFolder(files, async (at) => {
+    for (const name of Object.keys(files)) {
+      const [{ value }] = await Array.fromAsync(readRows(`${at}/${name}`, [])) as { value: TextRow }[];
+      const read = chat(messagesOf(value.messages, "messages"), value.tools) as Extract<TextExample, { kind: "chat" }>;
+      assertEquals(value.messages && (value.messages as ChatMessage[])[0].content, "1.0");
+      for (const { template, text } of numbers) {
+        await withFolder({ "chat_template.jinja": template }, async (folder) => {
+          const write = await openChatTemplate(folder);
+          assertEquals(write(read.messages, { tools: read.tools, open: false }), text, `${name}: ${template}`);
+        });
+      }
+    }
+    // Elsewhere they are numbers.
+    await Deno.writeTextFile(`${at}/c.jsonl`, '{"weight": 1.0, "rows": [{"id": 3e0}], "text": "a"}');
+    const [{ value }] = await Array.fromAsync(readRows(`${at}/c.jsonl`, [])) as { value: unknown }[];
+    assertEquals(value, { weight: 1, rows: [{ id: 3 }], text: "a" });
+  });
+});
 
 Deno.test("a folder without a template, a template that is none, and messages that one refuses fail in a line", async () => {
   const user = [{ role: "user", content: "Hello" }];

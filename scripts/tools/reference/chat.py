@@ -59,6 +59,17 @@ OWN_WAYS = [
     "first\r\n{% if true %}\r\nsecond\r\n{% endif %}\r\nthird\r\n",
     "{{ -7 % 3 }} {{ 7 % -3 }} {{ 'aBC dE'|capitalize }}",
 ]  # fmt: skip
+# A row of data as text, whose numbers Python and JavaScript write in different ways, and what templates make of them.
+ROW = """{"messages": [{"role": "user", "content": "1.0"}, {"role": "assistant", "content": "", "tool_calls": [{"type": "function",
+ "function": {"name": "f", "arguments": {"whole": 2.0, "power": 1e3, "small": 0.00001, "smaller": -1.5e-7, "large": 1e16, "larger": 1e22,
+ "long": 12345678901234567890, "negative": -0.0, "plain": 3, "tenth": 0.1, "list": [1.0, 2, {"a": 1E+2}], "text": "2.0"}}}]}],
+ "tools": [{"type": "function", "function": {"name": "f", "parameters": {"minimum": 0.0, "maximum": 100, "enum": [1.0, 0.5]}}}]}"""
+NUMBERS = [
+    "{{ messages[1].tool_calls[0].function.arguments | tojson }} {{ tools | tojson(indent=2) }}",
+    "{{ messages[1].tool_calls[0].function.arguments }} {{ tools[0].function.parameters['enum'] }}",
+    "{% for key, value in messages[1].tool_calls[0].function.arguments.items() %}{{ key }}: {{ value }}; {% endfor %}",
+    "{% set a = messages[1].tool_calls[0].function.arguments %}{{ a.whole == 2 }} {{ a.whole > 1 }} {{ a.whole + 1 }} {{ a.whole * a.plain }} {{ a.tenth is number }} {{ a.plain is integer }} {{ a.whole is integer }} {{ a.long > 5 }} {{ a.whole | int }} {{ a.whole ~ 'x' }} {{ a.power | string }}",
+]
 USER = [{"role": "user", "content": " What is 2 + 2?\n{{ 'as it is' }} "}]
 LONG = [
     {"role": "system", "content": "Be brief."},
@@ -103,7 +114,14 @@ def main():
                 (Path(folder) / file).write_bytes(text.encode())
             text = tokenizer(Path(folder)).apply_chat_template(LONG, add_generation_prompt=True, tokenize=False)
         chats.append({"name": f"Python's ways, {number}", "files": files, "messages": LONG, "text": text})
-    OUT.write_text(json.dumps({"chats": chats}, indent=1) + "\n")
+    row = json.loads(ROW)
+    numbers = []
+    for template in NUMBERS:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "chat_template.jinja").write_text(template)
+            text = tokenizer(Path(folder)).apply_chat_template(row["messages"], tools=row["tools"], tokenize=False)
+        numbers.append({"template": template, "text": text})
+    OUT.write_text(json.dumps({"chats": chats, "row": ROW, "numbers": numbers}, indent=1) + "\n")
     print(len(chats), "chats")
 
 
