@@ -41,7 +41,8 @@ function partsOf({ program, bytes, during }: Planned): Parts {
     },
     called: (call) => {
       next = call + 1;
-      const besides = call < 0 ? 0 : during(program.calls[call]);
+      const made = call < 0 ? undefined : program.calls[call];
+      const besides = made === undefined ? 0 : during(made) + turnedBytes(made, program);
       if (besides > 0) tenants.push({ bytes: besides, from: call, to: call });
     },
   });
