@@ -11,6 +11,8 @@ import { type Adapter, at, everyLinear, ia3, lora, mergeParams, mora1, oneLora }
 import { stage, trainable } from "../../adapters/adapter.ts";
 import {
   apply,
+  evaluate,
+  formOf,
   gelu,
   init,
   key,
@@ -31,6 +33,7 @@ import {
   scaleInput,
   scaleOutput,
   scaleRows,
+  unchanged,
 } from "../../dsl/linear_change.ts";
 import { assertClose, withoutLeaks } from "../support/compare.ts";
 
@@ -159,6 +162,26 @@ for (const backend of ["wasm", "cpu"] as const) {
     });
   }
 }
+
+Deno.test("changes of one kind add up or multiply: y = g1 g2 (W (s1 s2 x)) + ((b0 + b1) c + b2)", async () => {
+  await useBackend("cpu");
+  await withoutLeaks(() => {
+    const vector = (...values: readonly number[]) => tf.tensor1d([...values]);
+    const base = { weight: tf.tensor2d([[1, -2], [3, 5]]), bias: vector(10, 20) };
+    const change = pipe(
+      unchanged,
+      flow(scaleInput(vector(2, 3)), scaleInput(vector(5, -7)), scaleRows(vector(2, 4)), scaleRows(vector(0.5, 3))),
+      flow(addBias(vector(1, 2)), scaleOutput(vector(8, 9)), addBias(vector(100, 200))),
+    );
+    const y = evaluate(formOf(base, change))(tf.tensor2d([[1, 1]]));
+    const [first, second] = [10, -21];
+    assertEquals(y.arraySync(), [[
+      2 * 0.5 * 8 * (first - 2 * second) + (10 + 1) * 8 + 100,
+      4 * 3 * 9 * (3 * first + 5 * second) + (20 + 2) * 9 + 200,
+    ]]);
+    return Promise.resolve();
+  });
+});
 
 Deno.test("a factor of zero leaves nothing to come back to, which is said", async () => {
   await useBackend("cpu");

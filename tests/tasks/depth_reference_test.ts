@@ -123,6 +123,7 @@ Deno.test("metrics refuse NaN, other sizes, nothing to average and impossible ra
   assertThrows(() => depthMetrics(start), OneloraError, "no pictures");
   assertThrows(() => depthMetrics(updateDepth(start, two, two, 1, 2)), OneloraError, "any of 1 pictures");
   assertThrows(() => startDepth({ ...depthProtocols.nyu, minDepth: 0 }), OneloraError, "above 0");
+  assertThrows(() => startDepth({ ...depthProtocols.nyu, minDepth: 10, maxDepth: 10 }), OneloraError, "10");
 });
 
 Deno.test("the average of a prediction and of one for the mirrored picture", () => {
