@@ -256,28 +256,3 @@ export function productFlops({ calls, types }: Program): number {
     return sum;
   }, 0);
 }
-
-function typeText({ shape, dtype }: ValueType): string {
-  return `${dtype}[${shape.join(",")}]`;
-}
-
-/**
- * The program as text: one call a line with shapes and bytes.
- *
- * @param program The program
- */
-export function printProgram(program: Program): string {
-  const plan = planMemory(program);
-  const lines = program.calls.map(({ kernel, inputs, outputs }, i) => {
-    const made = outputs.map((value) => `%${value}: ${typeText(program.types[value])}`).join(", ");
-    const bytes = outputs.reduce((sum, value) => sum + bytesOf(program.types[value]), 0);
-    return `${i === plan.peakCall ? "*" : " "} ${made} = ${kernel}(${
-      inputs.map((value) => `%${value}`).join(", ")
-    })  ${bytes} B`;
-  });
-  const head = `inputs ${program.inputs.map((value) => `%${value}: ${typeText(program.types[value])}`).join(", ")}`;
-  const foot = `outputs ${
-    program.outputs.map((value) => `%${value}`).join(", ")
-  }; peak ${plan.peakBytes} B, of which resident ${plan.residentBytes} B`;
-  return [head, ...lines, foot].join("\n");
-}

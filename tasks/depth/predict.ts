@@ -11,35 +11,10 @@ import { interpolate } from "../../dsl/ops/interpolate.ts";
 import type { Params } from "../../dsl/tree.ts";
 import { type ImageInput, preparationOf, usableImages } from "../../models/image_input.ts";
 import type { ImageExample } from "../data/dataset.ts";
-import { fittedSize, type ImageValues, prepareImage } from "../data/prepare.ts";
+import { type ImageValues, prepareImage } from "../data/prepare.ts";
 
 /** Plain pixels of three channels. */
 export type ColourPicture = Omit<ImageExample, "label" | "channels">;
-
-/**
- * The size that a picture is resized to: as little as possible, such that one side is the model's and the other follows in
- * proportion, both rounded to multiples. As transformers' `DPTImageProcessor` with `keep_aspect_ratio`.
- *
- * @param height Rows of the picture
- * @param width Columns of the picture
- * @param image What the model expects: its own size, and what sides must be multiples of
- * @throws OneloraError for a picture so narrow that nothing of it would be left
- *
- * @example
- * ```ts
- * import { depthInputSize } from "./predict.ts";
- * import { assertEquals } from "@std/assert";
- * assertEquals(depthInputSize(480, 640, { height: 518, width: 518, multipleOf: 14 }), [518, 686]);
- * ```
- */
-export function depthInputSize(
-  height: number,
-  width: number,
-  image: Pick<ImageInput, "height" | "width" | "multipleOf">,
-): readonly [height: number, width: number] {
-  const { multipleOf = 1 } = image;
-  return fittedSize({ kind: "proportional", height: image.height, width: image.width, multipleOf }, height, width);
-}
 
 /**
  * A picture as a depth model reads it: as its files say, by default resized (bicubic, antialiased, to bytes), then

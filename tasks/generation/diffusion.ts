@@ -33,16 +33,6 @@ export function noiseValues(key: Key, shape: readonly number[]): Float32Array {
 }
 
 /**
- * {@linkcode noiseValues} as a tensor.
- *
- * @param key Key of the batch
- * @param shape [B, C, H, W]
- */
-export function drawNoise(key: Key, shape: readonly number[]): tf.Tensor {
-  return tf.tensor(noiseValues(key, shape), [...shape]);
-}
-
-/**
  * Labels with some of them replaced by the null class, so that one model learns both with and without labels (Ho and
  * Salimans 2022).
  *

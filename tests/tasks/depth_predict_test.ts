@@ -10,7 +10,8 @@ import { key, OneloraError, useBackend } from "../../dsl/mod.ts";
 import { type ImageInput, loadParams, openModel } from "../../models/mod.ts";
 import { encodeDepthPng, predictClasses, predictDepth } from "../../tasks/mod.ts";
 import { depthColours, depthSteps } from "../../tasks/depth/encode.ts";
-import { depthInput, depthInputSize } from "../../tasks/depth/predict.ts";
+import { fittedSize } from "../../tasks/data/prepare.ts";
+import { depthInput } from "../../tasks/depth/predict.ts";
 import { spectral } from "../../tasks/depth/pictures.ts";
 import { available } from "../support/available.ts";
 import { assertClose, withoutLeaks } from "../support/compare.ts";
@@ -38,12 +39,10 @@ const bytes = (text: string): Uint8Array<ArrayBuffer> => Uint8Array.fromBase64(t
 const floats = (text: string): Float32Array => new Float32Array(bytes(text).buffer);
 
 Deno.test("pictures get the sizes that transformers gives them", () => {
-  const found = sizes.map(([height, width, size]) =>
-    depthInputSize(height, width, { height: size, width: size, multipleOf: 14 })
-  );
+  const rule = (size: number) => ({ kind: "proportional", height: size, width: size, multipleOf: 14 }) as const;
+  const found = sizes.map(([height, width, size]) => fittedSize(rule(size), height, width));
   assertEquals(found, sizes.map(([, , , height, width]) => [height, width]));
-  const image = { height: 518, width: 518, multipleOf: 14 };
-  assertThrows(() => depthInputSize(1000, 5, image), OneloraError, "1000x5");
+  assertThrows(() => fittedSize(rule(518), 1000, 5), OneloraError, "1000x5");
 });
 
 for (const backend of await available("wasm", "tensorflow")) {
