@@ -34,6 +34,18 @@ Deno.test("what a call takes for itself is part of it", async () => {
   assertEquals(plan((x) => [tf.exp(x)], shapes, 4096).all, without + 4096);
 });
 
+Deno.test("so is a filter as the products of a convolution read it", async () => {
+  await useBackend("wasm");
+  const convolved = (size: number) =>
+    plan((x, filter) => [tf.conv2d(x as tf.Tensor4D, filter as tf.Tensor4D, 1, "same")], [
+      [1, 8, 8, 16],
+      [size, size, 16, 24],
+    ]).all;
+  const given = (size: number) => (8 * 8 * (16 + 24) + size * size * 16 * 24) * 4;
+  assertEquals(convolved(3), given(3) + 16 * 16 * 24 * 4);
+  assertEquals(convolved(5), given(5));
+});
+
 Deno.test("what ran before in the process keeps its memory beside what is run after it", async () => {
   await useBackend("wasm");
   const program = trace(([x]) => [tf.exp(x)], [{ shape: [128, 128], dtype: "float32" }], { backend: "wasm" });
