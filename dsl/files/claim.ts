@@ -143,8 +143,12 @@ export async function claimFolder(folder: string, purpose: string): Promise<Clai
     const lock = take(attempted, path);
     const release = () => {
       if (lock !== undefined) {
-        // Removed while it is held, so that nobody locks a file that is about to go.
-        Deno.removeSync(path);
+        try {
+          // Removed while it is held, so that nobody locks a file that is about to go.
+          Deno.removeSync(path);
+        } catch {
+          // Somebody has removed the folder: what that made fail is the error to tell.
+        }
         lock.close();
       }
       if (!isNew) return;

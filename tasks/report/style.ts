@@ -51,5 +51,6 @@ th, td { padding: .15rem 1.5rem .15rem 0; text-align: left; vertical-align: top;
 th { font-weight: normal; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .text { overflow-x: auto; }
+.text td, .text th { overflow-wrap: normal; }
 @media (max-width: 32rem) { .charts, .tables { grid-template-columns: 1fr; } }
 `;

@@ -99,6 +99,12 @@ Deno.test("a folder has one owner, who is named; a dead one's claim is free", as
     assertStringIncludes(await Deno.readTextFile(`${own.folder}/.onelora.lock`), `"pid":${Deno.pid}`);
   }
   assertEquals(names(own.folder), []);
+  // Of a folder that somebody removes meanwhile nothing is left to let go of.
+  {
+    using claim = await claimFolder(`${own.folder}/short`, "train");
+    await Deno.remove(claim.folder, { recursive: true });
+  }
+  assertEquals(names(own.folder), []);
 });
 
 Deno.test("claims follow no links and leave no empty folders", async () => {

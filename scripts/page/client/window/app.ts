@@ -127,6 +127,13 @@ function facts({ parameters, bytes, accuracy, seconds }: Trained): void {
 const [trainButton, saveButton] = [find<HTMLButtonElement>("#train"), find<HTMLButtonElement>("#save")];
 
 let hasAdapter = false;
+/** Whether an adapter is being trained, or was and is in no file. */
+let isUnsaved = false;
+
+// Closing or reloading the page would lose it: the browser asks.
+addEventListener("beforeunload", (event) => {
+  if (isUnsaved) event.preventDefault();
+});
 
 /** What came of training or of files, said. */
 function take(trained: Trained): void {
@@ -141,6 +148,7 @@ async function busy(work: () => Promise<void>): Promise<void> {
     await work();
   } catch (error) {
     say((error as Error).message);
+    isUnsaved &&= hasAdapter;
   }
   trainButton.disabled = false;
   saveButton.disabled = !hasAdapter;
@@ -154,6 +162,7 @@ trainButton.onclick = () =>
     }
     losses.length = 0;
     say("Training ...");
+    isUnsaved = true;
     take(await ask("train", { digits, start, steps: Number(asking.get("steps")) || undefined }));
     say("Trained. Draw another digit, or download the adapter.");
     await predict();
@@ -172,6 +181,7 @@ saveButton.onclick = () =>
     const { config, tensors } = await ask("save", {});
     download("adapter_config.json", config);
     download("adapter_model.safetensors", tensors);
+    isUnsaved = false;
     say("An adapter in Hugging Face PEFT's format: two files, to be kept in a folder of their own.");
   });
 
