@@ -1,5 +1,5 @@
 /**
- * What flags are called in transformers, PEFT and their scripts.
+ * What flags are called elsewhere: in transformers, PEFT and their scripts.
  *
  * @module
  */
@@ -12,6 +12,9 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "max-steps": "steps",
   "per-device-train-batch-size": "batch-size",
   "train-batch-size": "batch-size",
+  // Of two commands here.
+  "batch": "batch-size",
+  "batch-size": "batch",
   "per-device-eval-batch-size": "eval-batch",
   "gradient-accumulation-steps": "accumulate",
   "lr-scheduler-type": "schedule",

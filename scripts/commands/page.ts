@@ -14,7 +14,7 @@ import { answering } from "../page/serve.ts";
 import { buildSite, type Site } from "../page/site.ts";
 
 const flags = {
-  port: integer({ help: "Port on this machine; 0 for any free one", min: 0, default: 8000 }),
+  port: integer({ help: "Port on this machine; 0 for any free one", min: 0, below: 65536, default: 8000 }),
   out: text({ help: "Write the page's files into a new folder instead, for a host of your own", value: "DIR" }),
 };
 

@@ -52,5 +52,6 @@ th { font-weight: normal; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .text { overflow-x: auto; }
 .text td, .text th { overflow-wrap: normal; }
+code { overflow-wrap: anywhere; }
 @media (max-width: 32rem) { .charts, .tables { grid-template-columns: 1fr; } }
 `;

@@ -25,6 +25,9 @@ const BOUNDS = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit
 /** Models of a smaller share of the memory there is are not planned: it takes as long as some of their steps. */
 const WORTH_A_PLAN = 1 / 100;
 
+/** Nor are steps whose examples, at about the bytes of a small model each, come to a smaller share. */
+const WORTH_FOR_ITS_EXAMPLES = 1 / 10;
+
 /** What is proposed has room for a plan that is off by as much as plans were measured to be. */
 const SPARE = 1.05;
 
@@ -99,14 +102,15 @@ export function requireRoom(attempted: string, needed: number, room: Room, other
 }
 
 /**
- * Whether a model is large enough to be planned.
+ * Whether a model, or what is computed of so many examples at a time, is large enough to be planned.
  *
  * @param layer The model
  * @param room The memory there is
+ * @param rows Examples at a time (default 1)
  */
-export function isWorthAPlan(layer: Layer, room: Room): boolean {
+export function isWorthAPlan(layer: Layer, room: Room, rows: number = 1): boolean {
   const parameters = Object.values(specs(layer)).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
-  return parameters >= WORTH_A_PLAN * room.bytes;
+  return parameters >= WORTH_A_PLAN * room.bytes || parameters * rows >= WORTH_FOR_ITS_EXAMPLES * room.bytes;
 }
 
 /**

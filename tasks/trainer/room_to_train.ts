@@ -76,20 +76,22 @@ interface RunNeeds {
  *
  * @param kind The task
  * @param prepared The task, opened
- * @param run The run
+ * @param asked The run
  * @param evaluations Its evaluations
  * @param isInHalves Whether its steps are taken in halves, between which gradients are added up (default false)
  * @throws OneloraError saying what is needed, what there is, and what would fit
  */
 export async function requireRoomToTrain(
   kind: TaskKind,
-  { model, layer, longest = 0, picture }: PreparedTask,
-  run: Run,
+  { model, layer, examples, longest = 0, picture }: PreparedTask,
+  asked: Run,
   evaluations: Evaluations,
   isInHalves: boolean = false,
 ): Promise<void> {
   const room = roomThere();
-  if (room === undefined || !isWorthAPlan(layer, room)) return;
+  // No step has more examples than there are.
+  const run = { ...asked, batchSize: Math.min(asked.batchSize, examples, asked.limit ?? Infinity) };
+  if (room === undefined || !isWorthAPlan(layer, room, partRows(run))) return;
   const first = await evaluations.needs(evaluations.rows);
   const fewer = () => fewerAtATime(evaluations);
   if (run.adapter === NO_METHOD) {

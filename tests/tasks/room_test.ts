@@ -81,6 +81,20 @@ Deno.test("nothing is read of a language model that no machine holds, whatever i
   }
 });
 
+Deno.test("more pictures at a time than memory holds are refused, of a small model too, by what there are of them", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const args = ["--steps", "1", "--backend", "wasm", "--out", `${folder}/run`];
+    const [code, why] = await failure("train", "--batch-size", "100000000", ...args);
+    assertEquals(code, 1);
+    const [, needed] = /found (\d+)\.\d GB needed by plan/.exec(why) ?? [];
+    assert(Number(needed) > 5 && Number(needed) < 100, why);
+    assertStringIncludes(why, "what fits: --accumulate");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("nothing is read of a model of pictures that no machine holds", async () => {
   const folder = await Deno.makeTempDir();
   try {
