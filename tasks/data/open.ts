@@ -25,11 +25,20 @@ const BUILT_IN: Readonly<Record<string, () => Promise<ImageSplits>>> = {
   "fashion-mnist-turned": async () => turnedSplits(await openFashionMnist()),
 };
 
+/** Class folders of which some pictures can be judged by. */
+async function openFolders(folder: string): Promise<ImageSplits> {
+  const splits = await openImageTree(folder);
+  if (splits.test.size > 0) return splits;
+  const found = "no class with two pictures, of which one could be judged by";
+  const allowed = "two pictures of a class, or folders train and test";
+  throw new OneloraError({ attempted: `reading ${folder}`, found, allowed });
+}
+
 const STORED: Readonly<Record<string, (path: string) => Promise<ImageSplits>>> = {
   cifar10: (path) => openCifar("cifar10", path),
   cifar100: (path) => openCifar("cifar100", path),
   food101: openFood,
-  images: openImageTree,
+  images: openFolders,
   parquet: openParquetImages,
 };
 
@@ -84,7 +93,7 @@ export async function openImageData(
   }
   if (isKnown) return await BUILT_IN[name]();
   if (isStored) return await STORED[name](path);
-  if (found === "folder") return { ...await openImageTree(plain!), paths: [plain!] };
+  if (found === "folder") return { ...await openFolders(plain!), paths: [plain!] };
   if (found === "file") {
     throw new OneloraError({ attempted: "choosing data set", found: `the file "${spec}"`, allowed: LISTS }, {
       exitCode: 2,

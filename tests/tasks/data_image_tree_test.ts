@@ -126,6 +126,13 @@ Deno.test("image trees that cannot be used are refused with the folder's name", 
   });
 });
 
+Deno.test("class folders of a picture each are refused where they are data: none can be judged by", () =>
+  withFolder({ "cat/1.png": red, "dog/1.png": red }, async (folder) => {
+    for (const spec of [folder, `images:${folder}`]) {
+      await assertRejects(() => openImageData(spec), OneloraError, "no class with two pictures");
+    }
+  }));
+
 Deno.test("corrupt images name their file; batching leaves them out, or fails if strict", () =>
   withFolder({
     "train/cat/1.jpg": jpeg.subarray(0, jpeg.length - 20),
