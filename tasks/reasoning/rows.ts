@@ -67,16 +67,31 @@ async function* readArray(path: string): AsyncGenerator<SourceRow, void, void> {
     });
     const ready = found;
     found = [];
-    for (const value of ready) {
-      yield { at: `element ${count++} of ${path}`, value: withoutSpellings(value, AS_WRITTEN) };
-    }
+    for (const value of ready) yield rowOf(`element ${count++} of ${path}`, value);
   }
   if (!parser.isEnded) throw new OneloraError({ attempted: `reading ${path}`, found: "a file cut short", allowed });
 }
 
+/** Whether all texts of a value are whole: an escape may leave half a character, which no bytes stand for. */
+function isWhole(value: unknown): boolean {
+  if (typeof value === "string") return value.isWellFormed();
+  return typeof value !== "object" || value === null || Object.values(value).every(isWhole);
+}
+
+/** A row of a value of JSON's. */
+function rowOf(at: string, value: unknown): SourceRow {
+  try {
+    if (!isWhole(value)) return { at, fault: "half a character (one surrogate of a pair)" };
+    return { at, value: withoutSpellings(value, AS_WRITTEN) };
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return { at, fault: "values that nest too deeply" };
+  }
+}
+
 function parseLine(at: string, line: string): SourceRow {
   try {
-    return { at, value: withoutSpellings(parsePythonJson(line, true), AS_WRITTEN) };
+    return rowOf(at, parsePythonJson(line, true));
   } catch {
     return { at, fault: `"${line.length > 40 ? `${line.slice(0, 40)}...` : line}"` };
   }

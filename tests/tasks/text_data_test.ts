@@ -260,6 +260,18 @@ Deno.test("files as people have them: lines, arrays, CSV, Parquet, a folder of p
   });
 });
 
+Deno.test("rows with half a character, which no bytes stand for, and rows that nest without end are left out", () => {
+  const bad = '{"prompt": "a \\ud83d", "completion": "b"}';
+  const deep = `{"prompt": "a", "completion": "b", "more": ${"[".repeat(200_000)}${"]".repeat(200_000)}}`;
+  const good = '{"prompt": "\\ud83d\\ude00", "completion": "b"}';
+  return withFolder({ "a.jsonl": `${bad}\n${good}`, "a.json": `[${good}, ${bad}, ${deep}]` }, async (folder) => {
+    const [lines, array] = [await openTextData(`${folder}/a.jsonl`, {}), await openTextData(`${folder}/a.json`, {})];
+    assertEquals([lines.train.length, lines.skipped, array.train.length, array.skipped], [1, 1, 1, 2]);
+    assertStringIncludes(lines.why!, "half a character");
+    assertEquals((lines.train[0] as Extract<TextExample, { kind: "pair" }>).prompt, "\u{1f600}");
+  });
+});
+
 Deno.test("a CSV whose names have semicolons or tabs between them, and no comma, is divided by these", async () => {
   for (const divider of [",", ";", "\t"]) {
     const lines = [["prompt", "completion"], ['"What; now,\tthen?"', "Go."]].map((line) => line.join(divider));
