@@ -7,6 +7,7 @@ import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import { writeNumbers } from "../../dsl/files/json.ts";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { NO_METHOD } from "../../tasks/trainer/method.ts";
+import { kebab } from "../../tasks/trainer/setting.ts";
 import { taskKinds } from "../../tasks/kinds.ts";
 import { testData } from "../../tasks/trainer/task.ts";
 import type { Answered, Answering, ComparedAnswers } from "../../tasks/trainer/answering.ts";
@@ -58,12 +59,20 @@ function askingOf([first, ...others]: readonly Named[], data: string | undefined
     throw new OneloraError({ attempted, found: `${folder}, of ${kind.name}`, allowed: able.join(", ") });
   }
   if (data !== undefined) return answering;
-  for (const { folder, run } of others) {
-    const differing = (["data", "seed", "limit", "validation"] as const).find((name) => run[name] !== first.run[name]);
+  const splitOf = ({ run: { data, seed, limit, validation, own } }: Named): Readonly<Record<string, unknown>> => ({
+    ...{ data, seed, limit, validation },
+    ...Object.fromEntries((answering.splitBy ?? []).map((name) => [kebab(name), own[name as keyof typeof own]])),
+  });
+  const split = splitOf(first);
+  for (const other of others) {
+    const its = splitOf(other);
+    const differing = Object.keys(split).find((name) => its[name] !== split[name]);
     if (differing === undefined) continue;
     throw new OneloraError({
       attempted,
-      found: `${differing} ${run[differing]} in ${folder}, ${first.run[differing]} in ${first.folder}`,
+      found: `${differing} ${its[differing] ?? "nothing"} in ${other.folder}, ${
+        split[differing] ?? "nothing"
+      } in ${first.folder}`,
       // Another seed splits otherwise: one run would be asked what it has learned.
       allowed: "runs with the same validation questions, or questions that neither has learned in `data`",
     });

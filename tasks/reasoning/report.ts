@@ -8,10 +8,11 @@ import type { ComparedAnswers } from "../trainer/answering.ts";
 import { isSameAnswer } from "./answers/answer.ts";
 
 /**
- * A Markdown report: under each question the true answer and, side by side, the others, each marked right or wrong by
- * its final answer; above all, how many each got right.
+ * A Markdown report: under each question the true answer and, side by side, the others, each marked right or wrong;
+ * above all, how many each got right.
  *
  * @param questions What to compare
+ * @param isRight Whether an answer is the true one (default: by their final answers)
  *
  * @example
  * ```ts
@@ -25,9 +26,12 @@ import { isSameAnswer } from "./answers/answer.ts";
  * assert(report.includes("| 1lora: right | lora: wrong |"));
  * ```
  */
-export function answersReport(questions: readonly ComparedAnswers[]): string {
+export function answersReport(
+  questions: readonly ComparedAnswers[],
+  isRight: (truth: string, answer: string) => boolean = isSameAnswer,
+): string {
   const names = Object.keys(questions[0]?.answers ?? {});
-  const right = (name: string) => questions.filter(({ truth, answers }) => isSameAnswer(truth, answers[name])).length;
+  const right = (name: string) => questions.filter(({ truth, answers }) => isRight(truth, answers[name])).length;
   const sections = questions.map(({ query, truth, answers }, i) => [
     `## Question ${i + 1}`,
     "",
@@ -35,7 +39,7 @@ export function answersReport(questions: readonly ComparedAnswers[]): string {
     row(["---", "---"]),
     row([plain(query), plain(truth)]),
     "",
-    row(names.map((name) => `${plain(name)}: ${isSameAnswer(truth, answers[name]) ? "right" : "wrong"}`)),
+    row(names.map((name) => `${plain(name)}: ${isRight(truth, answers[name]) ? "right" : "wrong"}`)),
     row(names.map(() => "---")),
     row(names.map((name) => plain(answers[name]))),
     "",

@@ -248,7 +248,7 @@ export const reasoning: TaskKind<ReasoningSettings, ReasoningData, PromptPair, s
     return answer;
   },
   making: continuing,
-  answering: { answers: validationAnswers, needs: answerNeeds, report: answersReport },
+  answering: { answers: validationAnswers, needs: answerNeeds, report: (questions) => answersReport(questions) },
   inWords: ({ loss, perplexity, exactMatch }) =>
     `loss ${loss.toFixed(4)}  perplexity ${perplexity.toPrecision(4)}${
       exactMatch === undefined ? "" : `  exact match ${(exactMatch * 100).toFixed(1)} %`

@@ -4,13 +4,16 @@
  * @module
  */
 
+import { printable } from "../../dsl/error.ts";
+
 /**
- * Text that Markdown shows as it is, in one line of a table.
+ * Text that Markdown shows as it is, in one line of a table; characters that cannot be shown as their codes.
  *
  * @param text Any text
  */
 export function plain(text: string): string {
-  return text.trim().replaceAll(/[\\`*_{}[\]()<>#+\-.!|$~&]/g, "\\$&").replaceAll(/\r\n?|\n/g, "<br>");
+  const lines = text.trim().split(/\r\n?|\n/);
+  return lines.map((line) => printable(line, Infinity).replaceAll(/[\\`*_{}[\]()<>#+\-.!|$~&]/g, "\\$&")).join("<br>");
 }
 
 /**

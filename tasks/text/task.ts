@@ -11,6 +11,7 @@ import { tokenizerBytes } from "../../models/llama/tokenizer_bytes.ts";
 import type { OwnDataOptions } from "../data/own.ts";
 import { reasoning } from "../reasoning/task.ts";
 import { evaluateReasoning, reasoningObjective } from "../reasoning/objective.ts";
+import { answersReport } from "../reasoning/report.ts";
 import { decodingNeeds } from "../reasoning/room.ts";
 import { respondTo } from "../reasoning/respond.ts";
 import { lengthMultiple, longestRow, tokenBatches, TOKENS_ONLY } from "../reasoning/training.ts";
@@ -118,6 +119,22 @@ async function evaluate(
   return { metrics, details: { ...metrics, responses }, notes: texts.notes };
 }
 
+/** A model's likeliest answers to the first examples held out that have a prompt; no loss is computed. */
+async function heldOutAnswers(
+  { model, layer, params }: TrainedModel,
+  data: TextData,
+  run: EvaluationRun<TextSettings>,
+): Promise<readonly TextResponse[]> {
+  const texts = await prepareTexts(model, data, run, "test");
+  if (texts.asked.length > 0) return await answers(asLanguageModel(model, layer), params, texts, run.evalBatch);
+  const allowed = "chats, or prompts with completions, and `samples` above 0";
+  throw new OneloraError({
+    attempted: `asking about ${data.name}`,
+    found: "no questions in what is held out",
+    allowed,
+  });
+}
+
 /** What judging takes: the losses', the choices' and the answers' largest pass, and the tokenizer. */
 async function judgingNeeds(
   model: Model,
@@ -217,6 +234,13 @@ export const texts: TaskKind<TextSettings, unknown, Readonly<Record<string, unkn
     const { ids } = promptOf(encoding, asked)!;
     const settings = { maxTokens: own.length ?? LENGTH };
     return (await respondTo(asLanguageModel(model, layer), params, encoding.tokenizer, [ids], settings))[0];
+  },
+  answering: {
+    answers: (trained, data, run) => heldOutAnswers(trained, data as TextData, run),
+    needs: async (model, data, run) =>
+      await judgingNeeds(model, await prepareTexts(model, data as TextData, run, "test"), run.evalBatch),
+    splitBy: ["validationFile", "heldOut"],
+    report: (questions) => answersReport(questions, (truth, answer) => truth === answer),
   },
   inWords: ({ loss, perplexity, exactMatch, accuracy }) =>
     [

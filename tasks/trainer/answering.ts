@@ -34,6 +34,8 @@ export interface Answering<Own extends object, Data> {
    * @internal
    */
   needs(model: Model, data: Data, run: EvaluationRun<Own>): Promise<Needs>;
+  /** Settings of the task's own that decide, beside data and seed, which examples are learned from. */
+  readonly splitBy?: readonly string[];
   /** A page (Markdown) of questions with the answers of several models. */
   report(questions: readonly ComparedAnswers[]): string;
 }

@@ -1,4 +1,7 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { useBackend } from "../../dsl/mod.ts";
+import { writeSmallChat } from "../../scripts/tools/small_chat.ts";
+import type { ComparedAnswers } from "../../tasks/trainer/answering.ts";
 import { failure, output } from "../support/command.ts";
 
 const folder = await Deno.makeTempDir();
@@ -23,6 +26,44 @@ Deno.test("answers of two runs to the same questions stand side by side", async 
   const report = await output("compare", ...runs, "--samples", "1");
   assertStringIncludes(report, "| 1lora: wrong | lora: wrong |");
   assert(!report.includes("Question 2"));
+});
+
+Deno.test("chats are compared by what the models answer word for word, runs with other examples held out are refused", async () => {
+  const model = `${folder}/chat`;
+  await Deno.mkdir(model);
+  await useBackend("wasm");
+  await writeSmallChat(model, 256);
+  const chats = Array.from({ length: 6 }, (_, i) => ({
+    messages: [{ role: "user", content: `What is ${i}?` }, { role: "assistant", content: `It is ${i}.` }],
+  }));
+  await Deno.writeTextFile(`${folder}/chats.jsonl`, chats.map((each) => JSON.stringify(each)).join("\n"));
+  const run = async (name: string, ...more: readonly string[]) =>
+    await output(
+      ...["train", "--task", "text", "--model", model, "--data", `${folder}/chats.jsonl`, "--batch-size", "2"],
+      ...["--steps", "2", "--lr", "0.05", "--length", "64", "--samples", "1", "--preview", "0", "--backend", "wasm"],
+      ...["--out", `${folder}/${name}`, ...more],
+    );
+  await run("chat1", "--held-out", "0.4");
+  await run("chat2", "--held-out", "0.4", "--adapter", "bitfit");
+  const runs = `${folder}/chat1,${folder}/chat2`;
+  const compared = JSON.parse(await output("compare", "--run", runs, "--backend", "wasm", "--samples", "2", "--json"));
+  assertEquals(compared.length, 2);
+  const { responses } = JSON.parse(await output("evaluate", "--run", `${folder}/chat2`, "--samples", "2", "--json"));
+  assertEquals(
+    compared.map(({ query, truth, answers }: ComparedAnswers) => ({ query, truth, response: answers.bitfit })),
+    responses,
+  );
+  const report = await output("compare", "--run", runs, "--backend", "wasm");
+  assertMatch(report, /^- bitfit: \d of 1 right$/m);
+  // What a model answers may be anything: it moves no cursor.
+  // deno-lint-ignore no-control-regex
+  assert(!/[\u0000-\u0009\u000b-\u001f\u007f]/.test(report));
+  await run("chat3");
+  const [code, line] = await failure("compare", "--run", `${folder}/chat1,${folder}/chat3`);
+  assertEquals([code, line.includes("held-out nothing in")], [1, true], line);
+  await Deno.writeTextFile(`${folder}/plain.jsonl`, '{"text":"one"}\n{"text":"two"}\n{"text":"three"}\n');
+  const [, none] = await failure("compare", "--run", runs, "--data", `${folder}/plain.jsonl`, "--backend", "wasm");
+  assertStringIncludes(none, "no questions in what is held out; allowed: chats, or prompts");
 });
 
 Deno.test("runs that were not validated with the same questions are refused", async () => {
