@@ -27,6 +27,15 @@ Deno.test("resize equals Pillow's antialiased bilinear byte for byte", () => {
   }
 });
 
+Deno.test("every filter leaves a picture of one colour as it is, where a new pixel's middle is an old one's too", () => {
+  const plain = image(9, 15, 1, Array(9 * 15).fill(200));
+  for (const filter of ["nearest", "box", "hamming", "lanczos", "bilinear", "bicubic"] as const) {
+    for (const [height, width] of [[3, 5], [27, 45]]) {
+      assertEquals([...new Set(resize(plain, height, width, filter).pixels)], [200], `${filter} to ${height}x${width}`);
+    }
+  }
+});
+
 Deno.test("resize refuses sizes that are not positive whole numbers, and empty images", () => {
   const one = image(1, 1, 1, [5]);
   assertThrows(() => resize(one, 0, 3), OneloraError, "positive whole sizes");

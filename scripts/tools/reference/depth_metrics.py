@@ -134,6 +134,7 @@ def main():
             rotate_case(rng, 30, 41, -1.0),
             rotate_case(rng, 9, 9, 0.0),
             rotate_case(rng, 25, 8, 0.41),
+            rotate_case(rng, 14, 19, 23.0),  # far enough for what lies beyond the edges to come into view
         ],
     }
     FIXTURE.write_text(json.dumps(fixture) + "\n")
