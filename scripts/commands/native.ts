@@ -9,6 +9,7 @@
 import { right } from "fp-ts/Either";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { commandLine } from "../../dsl/command_line.ts";
 import { useBackend } from "../../dsl/engine/mod.ts";
 import {
   installationRecord as record,
@@ -245,8 +246,11 @@ async function provide(asked: Asked): Promise<void> {
   const there = alreadyThere(asked);
   if (there !== undefined) await completed(there);
   const { source } = there ?? await install(asked);
-  const [{ why }] = (await useBackend("tensorflow")).tried;
+  const { tried: [{ why }], engine } = await useBackend("tensorflow");
   console.log(`${there ? "already there" : "installed"}: ${why} (${source})`);
+  if (asked.cuda && engine.device.kind !== "gpu") {
+    console.log(`note: no GPU is used here; \`${commandLine("doctor")}\` says what it lacks`);
+  }
 }
 
 await main(
