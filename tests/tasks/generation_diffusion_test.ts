@@ -113,6 +113,20 @@ Deno.test("without learned variance the loss is the mean squared error of the no
   });
 });
 
+Deno.test("a level that a model holds for impossible costs the logarithm of 1e-12, and no more", async () => {
+  await useBackend("cpu");
+  await withoutLeaks(() => {
+    const [clean, coefficients] = [
+      tf.zeros([1, 1, 2, 2]),
+      diffusionCoefficients(full, Int32Array.of(0)),
+    ];
+    const output = tf.concat([tf.fill([1, 1, 2, 2], 1e4), clean], 1);
+    const { variational } = diffusionLoss(output, clean, clean, coefficients);
+    assertAlmostEquals(variational!.dataSync()[0], 12 / Math.log10(2), 1e-4);
+    return Promise.resolve();
+  });
+});
+
 Deno.test("extreme outputs give a finite gradient", async () => {
   await useBackend("cpu");
   tf.tidy(() => {
