@@ -136,12 +136,15 @@ export function planRun<Batch extends Params>(
     optimiser: take(types.optimiser),
     batch: take(types.batch),
   };
-  const { name, resident, grouped } = options.backend === undefined ? engineInUse() : engineKind(options.backend);
-  const moved = resident === undefined
+  const { name, resident, compiles, grouped } = options.backend === undefined
+    ? engineInUse()
+    : engineKind(options.backend);
+  const isCompiled = compiles?.(options.steps ?? Infinity) ?? true;
+  const moved = resident === undefined || !isCompiled
     ? new Set()
     : movedInPlace(program, groups.trained.length + groups.optimiser.length);
   const own: BytesOf = (value) => moved.has(value) ? 0 : bytes(value);
-  const run = grouped?.(program, halved) ?? program;
+  const run = isCompiled ? grouped?.(program, halved) ?? program : program;
   const { peakBytes, peakCall } = planMemory(run, own, during);
   const unpacked = peakCall < 0 ? 0 : during(run.calls[peakCall]);
   const trained = total(groups.trained, bytes);

@@ -33,6 +33,8 @@ export interface PlanOptions {
    * @internal
    */
   readonly forms?: ReadonlyMap<string, StoredForm>;
+  /** Steps that will be taken, where that is known: few are not compiled, and take more memory (default: many). */
+  readonly steps?: number;
   /** The gradients that the step has computed when it returns: they are counted on a line of their own. */
   readonly gradients?: () => Params;
 }

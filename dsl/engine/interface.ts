@@ -130,6 +130,12 @@ export interface EngineKind {
    */
   readonly overhead: Overhead;
   /**
+   * Whether a step that is taken so often is compiled (default yes).
+   *
+   * @internal
+   */
+  readonly compiles?: (steps: number) => boolean;
+  /**
    * A program as it is run, with one call for what becomes one kernel (default: as it is).
    *
    * @internal

@@ -12,6 +12,7 @@ import { grouped } from "../compile/tensorflow/grouped.ts";
 import { graphReplayer } from "../compile/tensorflow/replay.ts";
 import { startRecurrentGraph } from "../compile/tensorflow/recurrent.ts";
 import { startGraph } from "../compile/tensorflow/resident.ts";
+import { isLong } from "../compile/tensorflow/probe.ts";
 import { touched } from "../compile/tensorflow/touched.ts";
 import { replayAsList, wasmPasses } from "../compile/wasm/replay.ts";
 import { touched as touchedByWasm } from "../compile/wasm/touched.ts";
@@ -88,6 +89,7 @@ const tensorflow: EngineKind = {
   settle,
   narrowed,
   widened,
+  compiles: isLong,
   grouped,
   stepKernels,
   continued: (prepared, options) => continued(prepared, { ...options, byRows: readsHalf(), cut: true }),

@@ -24,7 +24,7 @@ import { trainStep } from "./step.ts";
 import type { TaskKind } from "./task.ts";
 
 /** Settings of a plan. */
-export interface TrainingPlanOptions extends BatchSize, Pick<PlanOptions, "backend" | "precision" | "forms"> {
+export interface TrainingPlanOptions extends BatchSize, Pick<PlanOptions, "backend" | "precision" | "forms" | "steps"> {
   /** What frozen weights of linear layers are kept as, where the task keeps them in other forms than float32. */
   readonly quantise?: "int8" | "nf4";
   /** Keep only each block's inputs for the backward pass and compute the rest again (default false). */
@@ -210,7 +210,7 @@ export function planSteps(
   layer: Layer,
   options: TrainingPlanOptions,
 ): { readonly plan: StepPlan; readonly ran: Ran } {
-  const { backend, precision, optimiser = adamw() } = options;
+  const { backend, precision, steps, optimiser = adamw() } = options;
   const planned = kind.step(model, underRun(layer, options), options);
   const words: Tree<ValueType> = drawsAnything(layer) ? { [DRAWS]: { shape: [2], dtype: "int32" } } : {};
   const batch = { ...planned.batch, ...words };
@@ -222,6 +222,6 @@ export function planSteps(
   });
   const state = { frozen, trained, optimiser: typesOf((params) => optimiser.init(params), trained) };
   const rate: ValueType = { shape: [], dtype: "float32" };
-  const settings = { backend, precision, forms: planForms(kind, layer, options), gradients: () => gradients };
+  const settings = { backend, precision, steps, forms: planForms(kind, layer, options), gradients: () => gradients };
   return planRun(step, { ...state, batch: { ...batch, rate } }, settings);
 }

@@ -10,6 +10,7 @@ import { sizeOf } from "../../dsl/tree.ts";
 import { NO_METHOD } from "./method.ts";
 import { holdingOf } from "./holding.ts";
 import { type Evaluations, fewerAtATime, type Kept, type Needs, whileReading } from "./needs.ts";
+import { optimiserOf, type OptimiserSettings } from "./optimiser.ts";
 import { partRows } from "./parts.ts";
 import { planLoading, planSteps } from "./plan.ts";
 import {
@@ -27,7 +28,9 @@ import type { PreparedTask, TaskKind } from "./task.ts";
 import type { Run } from "./run_settings.ts";
 
 /** What of a run decides its memory. */
-type Sized = Pick<Run, "precision" | "quantise" | "batchSize" | "accumulate" | "gradientCheckpointing">;
+type Sized =
+  & Pick<Run, "precision" | "quantise" | "batchSize" | "accumulate" | "gradientCheckpointing">
+  & OptimiserSettings;
 
 /** Changes of a run's steps that make them smaller: each alone, then one upon the other. */
 function* smaller(run: Sized, canQuantise: boolean): Generator<readonly [change: string, Sized]> {
@@ -79,6 +82,7 @@ interface RunNeeds {
  * @param asked The run
  * @param evaluations Its evaluations
  * @param isInHalves Whether its steps are taken in halves, between which gradients are added up (default false)
+ * @param steps How many it takes (default: many)
  * @throws OneloraError saying what is needed, what there is, and what would fit
  */
 export async function requireRoomToTrain(
@@ -87,6 +91,7 @@ export async function requireRoomToTrain(
   asked: Run,
   evaluations: Evaluations,
   isInHalves: boolean = false,
+  steps: number = Infinity,
 ): Promise<void> {
   const room = roomThere();
   // No step has more examples than there are.
@@ -108,10 +113,12 @@ export async function requireRoomToTrain(
     const kept: Kept = { backend, precision: sized.precision, forms: forms(holdingOf(kind, sized), backend) };
     const { gradientCheckpointing } = sized;
     const size = { batch: partRows(sized), length: longest, picture };
-    const { plan, ran } = planSteps(kind, model, layer, { ...size, ...kept, gradientCheckpointing });
+    const optimiser = optimiserOf(sized);
+    const settings = { ...kept, gradientCheckpointing, optimiser, steps };
+    const { plan, ran } = planSteps(kind, model, layer, { ...size, ...settings });
     const between = isInHalves ? GRADIENTS * gradientBytes(layer) : 0;
-    const steps = Math.max(planLoading(layer, kept), whileReading(backend, plan.processBytes + between + held));
-    return { steps, whole: (judging) => Math.max(steps, judging(layer, { ...kept, after: ran })) };
+    const alone = Math.max(planLoading(layer, kept), whileReading(backend, plan.processBytes + between + held));
+    return { steps: alone, whole: (judging) => Math.max(alone, judging(layer, { ...kept, after: ran })) };
   };
   const found = needs(run, name);
   const attempted = `training ${run.model} with ${run.adapter}`;

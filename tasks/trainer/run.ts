@@ -7,20 +7,10 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { parameterCounts } from "../../adapters/mod.ts";
 import { OneloraError } from "../../dsl/error.ts";
 import { isTrainable, specs } from "../../dsl/layer.ts";
-import {
-  accumulate,
-  adamw,
-  averageIn,
-  averaging,
-  chain,
-  clipByGlobalNorm,
-  ema,
-  type Optimiser,
-  parseSchedule,
-} from "../../dsl/optimise/mod.ts";
+import { averageIn, parseSchedule } from "../../dsl/optimise/mod.ts";
 import { key } from "../../dsl/random.ts";
 import { firstAlone, firstBefore, fromFirst, type Ranks, ranksInUse } from "../../dsl/ranks.ts";
-import { mapTree, type Params, partition, type Tree } from "../../dsl/tree.ts";
+import { mapTree, partition, type Tree } from "../../dsl/tree.ts";
 import type { Holding } from "../../models/checkpoint/forms.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { holdThreads } from "../data/threads.ts";
@@ -31,10 +21,11 @@ import { BEST, type Identity, loadCheckpoint } from "./checkpoint.ts";
 import { originsOf } from "./decay.ts";
 import { drawingTask } from "./draws.ts";
 import { holdingOf } from "./holding.ts";
-import { type LrFactors, lrFactorsOf } from "./lr_factor.ts";
+import { lrFactorsOf } from "./lr_factor.ts";
 import { NO_METHOD } from "./method.ts";
 import { whileReading } from "./needs.ts";
 import type { Reporter } from "./observe.ts";
+import { optimiserOf } from "./optimiser.ts";
 import type { Settings } from "./setting.ts";
 import { runSettings } from "./settings.ts";
 import { inPrecision } from "./precision.ts";
@@ -55,19 +46,6 @@ import { sayingHowLong } from "./waiting.ts";
 function totalSteps({ adapter, steps, epochs = 1, batchSize, limit = Infinity }: Run, examples: number): number {
   if (adapter === NO_METHOD) return 0;
   return steps ?? Math.max(1, Math.round(epochs * Math.ceil(Math.min(examples, limit) / batchSize)));
-}
-
-function optimiserOf(
-  run: Run,
-  origins: Params,
-  factorOf: LrFactors["factorOf"],
-): Optimiser {
-  const { weightDecay, clip, ema: decay = 0 } = run;
-  // Shares are added up outside.
-  const parts = isBatchInvariant(run) ? 1 : run.accumulate ?? 1;
-  const plain = adamw({ weightDecay, origins, factorOf });
-  const clipped = clip > 0 ? chain(clipByGlobalNorm(clip))(plain) : plain;
-  return accumulate(parts)(decay > 0 ? averaging(ema(decay))(clipped) : clipped);
 }
 
 /** What counts of a state: the average of the trained parameters, if there is one, else they themselves. */
@@ -169,6 +147,7 @@ export async function runTask<Own extends object>(
         },
       },
       isInHalves(run, ranks.size),
+      totalSteps(run, prepared.examples),
     );
     return await runPrepared(prepared, run, ranks, { ...surroundings, judge }, holdingOf(kind, run), {
       ...identityOf(kind, run, kind.dataFacts(data)),

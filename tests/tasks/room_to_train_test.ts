@@ -6,6 +6,7 @@ import { requireTask } from "../../tasks/kinds.ts";
 import { methodOn } from "../../tasks/trainer/method.ts";
 import { forwardNeeds, roomThere } from "../../tasks/trainer/room.ts";
 import { requireRoomToTrain } from "../../tasks/trainer/room_to_train.ts";
+import { whileReading } from "../../tasks/trainer/needs.ts";
 import { planForward, planSteps } from "../../tasks/trainer/plan.ts";
 import type { PreparedTask } from "../../tasks/trainer/task.ts";
 import type { Run } from "../../tasks/trainer/run_settings.ts";
@@ -35,7 +36,8 @@ Deno.test("a run whose evaluations alone do not fit is told of the most examples
     "what fits: --eval-batch 25 (",
   );
   // Nothing is proposed that does not help.
-  assert(!(await refused(run, () => 2 * room.bytes)).includes("what fits"));
+  const { total } = Deno.systemMemoryInfo();
+  assert(!(await refused(run, () => 2 * total)).includes("what fits"));
   await requireRoomToTrain(kind, prepared, run, evaluations(100, (rows) => rows * each / 100));
 });
 
@@ -66,4 +68,42 @@ Deno.test("tasks say how many examples they judge at a time", async () => {
   const kept = { backend: "tensorflow" } as const;
   const needs = (batch: number) => forwardNeeds(kind, model, { batch, length: 0 })(layer, kept);
   assert(needs(100) > needs(50));
+});
+
+Deno.test("a run's room is that of its own optimiser: an average of what it trains, and gradients that are clipped together", async () => {
+  if (roomThere() === undefined) return;
+  const all = { ...run, adapter: "all", weightDecay: 0.01, clip: 0 } as Run;
+  const whole = { model, layer: methodOn(model, all, kind.besides(model)) } as PreparedTask;
+  const { plan } = planSteps(kind, model, whole.layer, { batch: 1, length: 0, backend: "wasm" });
+  const original = Deno.systemMemoryInfo;
+  const total = 1.01 * whileReading("wasm", plan.processBytes);
+  try {
+    Deno.systemMemoryInfo = () => ({ ...original(), total });
+    await requireRoomToTrain(kind, whole, all, evaluations(1, () => 0));
+    for (const more of [{ ema: 0.99 }, { clip: 1 }, { batchSize: 2, accumulate: 2 }]) {
+      const message = (await assertRejects(() =>
+        requireRoomToTrain(
+          kind,
+          whole,
+          { ...all, ...more },
+          evaluations(1, () => 0),
+        ), OneloraError)).message;
+      assertStringIncludes(message, "needed by plan");
+    }
+  } finally {
+    Deno.systemMemoryInfo = original;
+  }
+});
+
+Deno.test("few steps on tensorflow are not compiled, and nothing is then moved in place", () => {
+  const all = methodOn(model, { ...run, adapter: "all" }, kind.besides(model));
+  const size = { batch: 1, length: 0 };
+  const bytes = (backend: "tensorflow" | "wasm", steps?: number) =>
+    planSteps(kind, model, all, { ...size, backend, steps }).plan.processBytes;
+  assertEquals(bytes("tensorflow", 128), bytes("tensorflow"));
+  const { trained, optimiser } = planSteps(kind, model, all, { ...size, backend: "tensorflow" }).plan;
+  // What is trained and its moments are there twice, where activations are gone.
+  const more = bytes("tensorflow", 127) - bytes("tensorflow");
+  assert(more > 0.5 * (trained + optimiser) && more < trained + optimiser, `${more}`);
+  assertEquals(bytes("wasm", 1), bytes("wasm"));
 });

@@ -20,7 +20,16 @@ const SHORT = 128;
  * @param isOnGpu Whether on a card, where a kernel's launch is what costs
  */
 export function fuseFromFor(runs: number | undefined, isOnGpu: boolean): number {
-  return canFuse() && (isOnGpu || (runs ?? Infinity) >= SHORT) ? FUSE_FROM : Infinity;
+  return canFuse() && (isOnGpu || isLong(runs ?? Infinity)) ? FUSE_FROM : Infinity;
+}
+
+/**
+ * Whether so many runs on a CPU are worth the compilation of clusters.
+ *
+ * @param runs How often
+ */
+export function isLong(runs: number): boolean {
+  return runs >= SHORT;
 }
 
 let fuses: boolean | undefined;

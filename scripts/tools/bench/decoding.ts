@@ -1,13 +1,14 @@
 /**
- * Greedy decoding, a round for every line of standard input: `deno run -A decoding.ts MODEL BACKEND PRECISION [THREADS]`; a
- * line has the number of texts and of tokens, or JSON of prompts and tokens. Started by `decoding.py`, which measures
- * transformers in turn with it, and by `decoding_wasm.ts`. A text's first token is in the time; loading and preparing are
- * not, as in `generate --json`.
+ * Greedy decoding, a round for every line of standard input: `deno run -A decoding.ts MODEL BACKEND PRECISION [THREADS]
+ * [QUANTISE]`, THREADS 0 for all; a line has the number of texts and of tokens, or JSON of prompts and tokens. Started by
+ * `decoding.py`, which measures transformers in turn with it, and by `decoding_wasm.ts`. A text's first token is in the time;
+ * loading and preparing are not, as in `generate --json`.
  *
  * @module
  */
 import { dispose } from "@tensorflow/tfjs-core";
 import { type BackendName, key, type Precision, useBackend } from "../../../dsl/mod.ts";
+import type { Quantisation } from "../../../dsl/quantise.ts";
 import { asLanguageModel, loadParams, openModel } from "../../../models/mod.ts";
 import { openDecoder } from "../../../models/llama/decoder.ts";
 import { collected, goOn } from "../../../models/llama/generate.ts";
@@ -27,11 +28,12 @@ function asked(line: string): readonly [prompts: readonly (readonly number[])[],
   return [Array.from({ length: rows }, (_, row) => prompt(row)), tokens];
 }
 
-const [folder, backend, precision, threads] = Deno.args;
-await useBackend(backend as BackendName, threads === undefined ? {} : { threads: Number(threads) });
+const [folder, backend, precision, threads = "0", quantise] = Deno.args;
+await useBackend(backend as BackendName, threads === "0" ? {} : { threads: Number(threads) });
 const model = await openModel(folder);
 const { params } = await loadParams(model, key(0), model.layer, {
   precision: precision as Precision,
+  quantise: quantise as Quantisation | undefined,
   reading: "decoding",
 });
 const decoder = openDecoder(asLanguageModel(model, model.layer), params, { precision: precision as Precision });
