@@ -7,6 +7,7 @@
 import { type Aside, serveApart } from "../../dsl/files/apart.ts";
 import { guarded, openRanged } from "../../dsl/files/file.ts";
 import { builtin } from "../../dsl/host.ts";
+import { checkPages, type Pages } from "./parquet_pages.ts";
 
 // Not literal where they are imported, so that nobody downloads a reader that they have no file for.
 const READER = "npm:hyparquet@1.31.5";
@@ -28,6 +29,8 @@ interface Chunk {
     readonly codec: string;
     readonly path_in_schema: readonly string[];
     readonly num_values: bigint;
+    readonly data_page_offset: bigint;
+    readonly dictionary_page_offset?: bigint;
     readonly total_uncompressed_size: bigint;
     readonly total_compressed_size: bigint;
   };
@@ -98,6 +101,9 @@ interface Opened {
   readonly footer: Footer;
   readonly reader: Reader;
 }
+
+/** Columns of row groups whose pages have been looked at, by the footer. */
+const looked = new WeakMap<Footer, Set<Chunk>>();
 
 /** Footers by path, with what tells a file from another one of its name. */
 const footers = new Map<string, { readonly of: string; readonly footer: Footer }>();
@@ -191,20 +197,27 @@ async function compressorsFor(
   aside: Aside,
 ): Promise<Readonly<Record<string, Compressor>>> {
   const codecs = row_groups.flatMap(({ columns }) => columns.map(({ meta_data }) => meta_data?.codec ?? ""));
-  const others: Readonly<Record<string, Compressor>> =
-    codecs.every((codec) => ["UNCOMPRESSED", "SNAPPY", "BROTLI", ""].includes(codec))
-      ? {}
-      : (await fetched<{ readonly compressors: Readonly<Record<string, Compressor>> }>(COMPRESSORS, aside)).compressors;
   const snappy: Compressor = (bytes, size) => {
     const into = new Uint8Array(size);
     reader.snappyUncompress(bytes, into);
     return into;
   };
-  // The package's own decoder goes round for ever in some damaged pages; this one ends at the page's size.
-  const brotli: Compressor = (bytes, size) =>
-    builtin("node:zlib").brotliDecompressSync(bytes, { maxOutputLength: Math.max(1, size) });
+  // Node's are faster than the package's, and end at the page's size; its Brotli writes of damaged pages to the terminal.
+  const { gunzipSync, zstdDecompressSync } = builtin("node:zlib");
+  const bounded =
+    (unpack: (bytes: Uint8Array, options: { readonly maxOutputLength: number }) => Uint8Array): Compressor =>
+    (bytes, size) => unpack(bytes, { maxOutputLength: Math.max(1, size) });
+  const own = {
+    SNAPPY: snappy,
+    GZIP: bounded(gunzipSync),
+    ZSTD: bounded(zstdDecompressSync),
+  };
+  const others: Readonly<Record<string, Compressor>> =
+    codecs.every((codec) => ["UNCOMPRESSED", "", ...Object.keys(own)].includes(codec))
+      ? {}
+      : (await fetched<{ readonly compressors: Readonly<Record<string, Compressor>> }>(COMPRESSORS, aside)).compressors;
   return Object.fromEntries(
-    Object.entries({ ...others, SNAPPY: snappy, BROTLI: brotli }).map((
+    Object.entries({ ...others, ...own }).map((
       [codec, unpack],
     ) => [codec, (bytes: Uint8Array, size: number) => {
       if (!(size >= 0 && size <= MOST_PAGE_BYTES)) throw new RangeError(`a page of ${size} bytes`);
@@ -220,22 +233,31 @@ async function rows(
   { columns: wanted, start, end, binary }: Extract<ParquetRequest, { readonly start: number }>,
 ): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const { ranges, footer, reader } = opened;
+  const known = looked.get(footer) ?? new Set();
+  looked.set(footer, known);
+  const unknown: (readonly [Chunk, Pages])[] = [];
   let first = 0;
   let bytes = 0;
   for (const { num_rows, columns } of footer.row_groups) {
     const next = first + count(num_rows, "a row group");
     const isRead = first < end && next > start;
-    for (const { meta_data } of columns) {
+    for (const chunk of columns) {
+      const { meta_data } = chunk;
       if (!isRead || !wanted.includes(meta_data?.path_in_schema[0] ?? "")) continue;
       bytes += count(meta_data?.total_uncompressed_size, "a column");
-      count(meta_data?.total_compressed_size, "a column");
-      if (count(meta_data?.num_values, "a column") > ranges.byteLength * 2 ** 16) {
-        throw new RangeError("too many values");
-      }
+      const size = count(meta_data?.total_compressed_size, "a column");
+      const values = count(meta_data?.num_values, "a column");
+      if (values > ranges.byteLength * 2 ** 16) throw new RangeError("too many values");
+      const begin = Number(meta_data?.dictionary_page_offset || meta_data?.data_page_offset || 0);
+      if (!known.has(chunk)) unknown.push([chunk, { begin, end: begin + size, values }]);
     }
     first = next;
   }
   if (bytes > MOST_GROUP_BYTES) throw new RangeError(`${bytes} bytes of values to be read at once`);
+  for (const [chunk, pages] of unknown) {
+    await checkPages(ranges, pages);
+    known.add(chunk);
+  }
   const present = topLevel(footer);
   const read = await reader.parquetReadObjects({
     file: ranges,
