@@ -32,7 +32,7 @@ import { type AnyOptions, type Asked, fresh, onItsModel, resumed, settingsOf } f
 import { requireRunFolder, runConfig } from "./config.ts";
 import { engineFor, withPrecision } from "./engine.ts";
 import { refuseIdleSettings } from "./idle.ts";
-import { newFolder, unused, writeRunJson } from "./folder.ts";
+import { newFolder, shortly, unused, writeRunJson } from "./folder.ts";
 import { watchLoad } from "./machine_load.ts";
 import { earlierMemory, watchMemory } from "./memory.ts";
 import type { ExampleOf, FineTuneOptions, FineTuneSurroundings } from "./options.ts";
@@ -194,7 +194,8 @@ async function start(options: AnyOptions): Promise<FineTuned<TaskName>> {
   const pinned = resume !== undefined || named.from === undefined ? named : await started(kind, named, model, options);
   if (resume === undefined) refuseIdleSettings(pinned, settingsOf(options));
   const under = typeof out === "object" ? out.under : undefined;
-  const folder = place ?? (under && newFolder(under, `${pinned.model}-${pinned.data}-${pinned.adapter}`));
+  const folder = place ??
+    (under && newFolder(under, [shortly(pinned.model), shortly(pinned.data), pinned.adapter].join("-")));
   using late = early === undefined && folder !== undefined ? await claimFolder(folder, "train") : undefined;
   const note = (early ?? late)?.note;
   if (note !== undefined) reporterOf(options, run.adapter).line(`note: ${note}`);

@@ -25,6 +25,31 @@ const OF_A_RUN = [
 ];
 
 /**
+ * What a model or data set is called in a folder's name: of a path its last part, behind the kind of data; of a model of the hub
+ * its name without the commit, of a preset with weights of its own the preset.
+ *
+ * @param name `images:/home/me/photos/`, `hf:google/vit-base-patch16-224@COMMIT`, `dit-xl-2=/weights/dit.pt`
+ *
+ * @example
+ * ```ts
+ * import { shortly } from "./folder.ts";
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(shortly("images:/home/me/photos/"), "images-photos");
+ * assertEquals(shortly("hf:google/vit-base-patch16-224@" + "0".repeat(40)), "vit-base-patch16-224");
+ * assertEquals(shortly("dit-xl-2=/weights/dit.pt"), "dit-xl-2");
+ * assertEquals(shortly("C:\\photos\\cats"), "cats");
+ * assertEquals(shortly("mnist"), "mnist");
+ * ```
+ */
+export function shortly(name: string): string {
+  const preset = /^([\w-]+)=/.exec(name)?.[1];
+  if (preset !== undefined) return preset;
+  const [, kind = "", path] = /^(?:([\w-]{2,}):)?(.*)$/s.exec(name.replace(/@[0-9a-f]{40}$/, ""))!;
+  const last = path.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1)!;
+  return kind === "" || kind === "hf" ? last : `${kind}-${last}`;
+}
+
+/**
  * A folder name that is not taken: `parent/name`, `parent/name-2`, ...
  *
  * @param parent Folder
