@@ -10,17 +10,7 @@ import { baseOfAdapter } from "../../tasks/place.ts";
 import type { Use } from "../../tasks/trainer/room.ts";
 import { fetched } from "./fetched.ts";
 import { usage } from "./options.ts";
-
-/**
- * The folders that `--adapter` names: one, or several between commas.
- *
- * @param text What is written there
- */
-export async function adapterFolders(text: string): Promise<readonly string[]> {
-  // A folder may have a comma in its name.
-  if (await Deno.stat(text).then(({ isDirectory }) => isDirectory, () => false)) return [text];
-  return text.split(",").map((each) => each.trim()).filter((each) => each !== "");
-}
+import { placesIn } from "./places.ts";
 
 /**
  * The model that a command line means: the one it names, else the one that its first adapter was trained on.
@@ -32,7 +22,7 @@ export async function adapterFolders(text: string): Promise<readonly string[]> {
 export async function modelMeant(model: string | undefined, adapter: string | undefined): Promise<string> {
   if (model !== undefined) return model;
   const allowed = "--model NAME|DIR, or --adapter DIR whose files name its model";
-  const [folder] = adapter === undefined ? [] : await adapterFolders(adapter);
+  const [folder] = adapter === undefined ? [] : await placesIn(adapter);
   if (folder === undefined) throw usage("reading the command line", "neither --model nor --adapter", allowed);
   const base = await baseOfAdapter(folder);
   if (base !== undefined) return base;
@@ -51,7 +41,7 @@ export async function openNoting(
   adapter?: string,
   { seed = 0, holding, use }: { readonly seed?: number; readonly holding?: Holding; readonly use?: Use } = {},
 ): Promise<OpenedModel> {
-  const folders = adapter === undefined ? undefined : await adapterFolders(adapter);
+  const folders = adapter === undefined ? undefined : await placesIn(adapter);
   const opened = await openTrained(await fetched(name), { adapter: folders, key: key(seed), holding, use });
   const { initialised, params, part, unused } = opened;
   for (const note of opened.model.notes) console.error(`note: ${note}`);

@@ -17,6 +17,7 @@ import { attempt } from "../cli/attempt.ts";
 import { boolean, integer, main, required, text } from "../cli/mod.ts";
 import { openNoting } from "../cli/opened.ts";
 import { backendFlag, usage } from "../cli/options.ts";
+import { placesIn } from "../cli/places.ts";
 
 const flags = {
   run: required(text({ help: "Folders of the runs, separated by commas", value: "DIR,DIR" })),
@@ -37,7 +38,7 @@ interface Named extends SavedRun {
 
 /** The runs, named by their methods, or by their folders where two have the same. */
 async function runsOf(written: string): Promise<readonly Named[]> {
-  const folders = written.split(",").map((folder) => folder.trim().replace(/(?<=.)\/+$/, ""));
+  const folders = (await placesIn(written)).map((folder) => folder.replace(/(?<=.)\/+$/, ""));
   if (folders.length < 2) throw usage("reading --run", "one run", "two or more, separated by commas");
   if (new Set(folders).size < folders.length) throw usage("reading --run", "a run twice", "each once");
   const runs = await Promise.all(folders.map(async (folder) => ({ folder, ...await readRunConfig(folder) })));

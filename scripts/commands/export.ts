@@ -25,8 +25,9 @@ import { attempt } from "../cli/attempt.ts";
 import { boolean, choice, main, required, text } from "../cli/mod.ts";
 import { fetched } from "../cli/fetched.ts";
 import { newOrEmpty } from "../cli/new_folder.ts";
-import { adapterFolders, modelMeant, openNoting } from "../cli/opened.ts";
+import { modelMeant, openNoting } from "../cli/opened.ts";
 import { trainedFlags, usage } from "../cli/options.ts";
+import { placesIn } from "../cli/places.ts";
 
 const flags = {
   model: trainedFlags.model,
@@ -127,7 +128,7 @@ await main(
     if ((adapterAlone || isConversion) && adapter === undefined) {
       throw usage("exporting an adapter", "no --adapter", "--adapter DIR");
     }
-    const several = adapter === undefined ? [] : await adapterFolders(adapter);
+    const several = adapter === undefined ? [] : await placesIn(adapter);
     if ((adapterAlone || isConversion) && several.length > 1) {
       throw usage(
         "exporting an adapter",

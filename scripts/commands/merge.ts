@@ -17,8 +17,9 @@ import { attempt } from "../cli/attempt.ts";
 import { fetched } from "../cli/fetched.ts";
 import { boolean, choice, integer, list, main, type Options, required, text } from "../cli/mod.ts";
 import { newOrEmpty } from "../cli/new_folder.ts";
-import { adapterFolders, modelMeant, openNoting } from "../cli/opened.ts";
+import { modelMeant, openNoting } from "../cli/opened.ts";
 import { quantiseFlag, trainedFlags, usage } from "../cli/options.ts";
+import { placesIn } from "../cli/places.ts";
 
 const flags = {
   model: trainedFlags.model,
@@ -55,7 +56,7 @@ async function opened(
   }
   if (quantise !== undefined) throw usage(`--quantise ${quantise}`, "weighted adapters", "one of the two");
   const how = combination ?? (rank === undefined ? weights === undefined ? "cat" : "linear" : "svd");
-  const folders = await adapterFolders(adapter);
+  const folders = await placesIn(adapter);
   return await openCombined(await openModel(await fetched(name)), folders, {
     weights: weights === undefined ? undefined : weightsOf(weights),
     combination: how,

@@ -12,6 +12,7 @@ import { runCalibration } from "../../tasks/report/folder.ts";
 import { REPORT, writeReport } from "../../tasks/report/report.ts";
 import { attempt } from "../cli/attempt.ts";
 import { main, required, text } from "../cli/mod.ts";
+import { placesIn } from "../cli/places.ts";
 
 const flags = {
   run: required(text({ help: "Folder of a run, or several separated by commas", value: "DIR,..." })),
@@ -26,7 +27,7 @@ const flags = {
 await main(
   { name: "report", summary: "Makes a run's report.html from its folder.", flags },
   attempt(async ({ options: { run, calibration } }) => {
-    const folders = run.split(",").map((folder) => folder.trim().replace(/(?<=.)\/+$/, ""));
+    const folders = (await placesIn(run)).map((folder) => folder.replace(/(?<=.)\/+$/, ""));
     for (const folder of folders) {
       using _owned = await claimFolder(folder, "report");
       await writeReport(folder);

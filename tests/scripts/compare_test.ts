@@ -58,11 +58,15 @@ Deno.test("chats are compared by what the models answer word for word, runs with
   // What a model answers may be anything: it moves no cursor.
   // deno-lint-ignore no-control-regex
   assert(!/[\u0000-\u0009\u000b-\u001f\u007f]/.test(report));
+  // A folder may have a comma in its name.
+  await Deno.rename(`${folder}/chat2`, `${folder}/chat, two`);
+  const moved = `${folder}/chat1, ${folder}/chat, two`;
+  assertEquals(await output("compare", "--run", moved, "--backend", "wasm"), report);
   await run("chat3");
   const [code, line] = await failure("compare", "--run", `${folder}/chat1,${folder}/chat3`);
   assertEquals([code, line.includes("held-out nothing in")], [1, true], line);
   await Deno.writeTextFile(`${folder}/plain.jsonl`, '{"text":"one"}\n{"text":"two"}\n{"text":"three"}\n');
-  const [, none] = await failure("compare", "--run", runs, "--data", `${folder}/plain.jsonl`, "--backend", "wasm");
+  const [, none] = await failure("compare", "--run", moved, "--data", `${folder}/plain.jsonl`, "--backend", "wasm");
   assertStringIncludes(none, "no questions in what is held out; allowed: chats, or prompts");
 });
 

@@ -8,6 +8,7 @@ import { OneloraError } from "../../../dsl/error.ts";
 import { guarded } from "../../../dsl/files/file.ts";
 import { leavingOut } from "../../../tasks/data/left_out.ts";
 import { imageExtensions } from "../../../tasks/data/picture_formats.ts";
+import { placesIn } from "../../cli/places.ts";
 
 /** What lies at a path, if anything. */
 async function lookAt(path: string): Promise<Deno.FileInfo | undefined> {
@@ -49,7 +50,7 @@ async function picturesIn(folder: string, onNote: (line: string) => void): Promi
 export function listPictures(given: string, onNote: (line: string) => void): Promise<readonly string[]> {
   const allowed = "a picture, several separated by commas, or a folder of pictures";
   return guarded(`opening ${given}`, allowed, async () => {
-    const names = await lookAt(given) === undefined ? given.split(",").filter((name) => name !== "") : [given];
+    const names = await placesIn(given);
     const found: string[] = [];
     for (const name of names) {
       const info = await lookAt(name);
