@@ -13,7 +13,6 @@ import { output, runTask } from "./support/command.ts";
 import { writeSmallChat } from "../scripts/tools/small_chat.ts";
 import { inFolder } from "./support/data_folder.ts";
 
-const pages = ["adapters", "chat", "depth", "generation", "image-classification", "reasoning", "text"];
 const textOf = (page: string) => Deno.readTextFile(`docs/${page}.md`);
 
 /** The blocks of a page in a language. */
@@ -41,9 +40,30 @@ async function flagsOf(task: string): Promise<Readonly<Record<string, Flag<unkno
   );
 }
 
+/** Every page: those of docs/, and those beside the code. */
+async function everyPage(): Promise<readonly string[]> {
+  const names = Array.fromAsync(Deno.readDir("docs"), ({ name }) => name.endsWith(".md") ? [`docs/${name}`] : []);
+  return [...(await names).flat().sort(), "README.md", "RESULTS.md", "dsl/compile/README.md"];
+}
+
+/** The tasks that lines for a shell start, whatever else stands there: their names and arguments. */
+function tasksIn(shell: readonly string[]): readonly (readonly string[])[] {
+  const lines = shell.flatMap((block) => block.replaceAll("\\\n", " ").split("\n"));
+  const starts = lines.flatMap((line) => [...line.replace(/\s+#.*$/, "").matchAll(/deno task (?:-q )?([^|&>']+)/g)]);
+  // What a page leaves for its readers to fill in is no argument.
+  return commands([starts.map(([, rest]) => `deno task ${rest.replaceAll("...", "").trim()}`).join("\n")]);
+}
+
 Deno.test("every command of the pages is there, with the flags that it is given", async () => {
-  const all = (await Promise.all(pages.map(async (page) => commands(blocks(await textOf(page), "sh"))))).flat();
-  assert(all.length > 20);
+  const { tasks: known }: { readonly tasks: Readonly<Record<string, unknown>> } = JSON.parse(
+    await Deno.readTextFile("deno.json"),
+  );
+  const texts = await Promise.all((await everyPage()).map((page) => Deno.readTextFile(page)));
+  const started = texts.flatMap((text) => tasksIn(blocks(text, "sh")));
+  assertEquals(started.filter(([task]) => !Object.hasOwn(known, task)), []);
+  // What is no command of the package's has no `--help`.
+  const all = started.filter(([task]) => !["ok", "test", "kernels"].includes(task));
+  assert(all.length > 40, `${all.length}`);
   const tasks = [...new Set(all.map(([task]) => task))];
   const flags = new Map(await Promise.all(tasks.map(async (task) => [task, await flagsOf(task)] as const)));
   for (const [task, ...args] of all) {

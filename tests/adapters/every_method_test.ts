@@ -29,6 +29,7 @@ import {
   specs,
   useBackend,
 } from "../../dsl/mod.ts";
+import { drawsAnything } from "../../dsl/layer.ts";
 import { normal } from "../../dsl/random.ts";
 import { assertClose, gradients, withoutLeaks } from "../support/compare.ts";
 
@@ -66,6 +67,7 @@ const COUNTS: Readonly<Record<string, number>> = {
   "dora:rank=2": 2 * (8 + 12) + 12,
   "vera:rank=3": 12 + 3,
   "miss:rank=1": 12,
+  "miss:rank=2": 2 * 12,
   "miss:rank=3": 3 * 12,
   // r^ = int(sqrt(d) + 0.5), rounded down to an even number where pairs are rotated; in the reference d is r (k + d).
   "mora1": 3 ** 2,
@@ -83,6 +85,13 @@ Deno.test("methods train as many parameters of a layer as their formulas say", (
     [name, parameterCounts(adapt(name)(serial({ only: linear(8, 12) }))).adapter] as const
   );
   assertEquals(Object.fromEntries(found), COUNTS);
+});
+
+Deno.test("a training step draws random numbers only where some are dropped out", () => {
+  for (const name of methodNames) assert(!drawsAnything(adapt(name)(model)), name);
+  for (const name of ["lora:dropout=0.1", "rslora:dropout=0.1", "dora:dropout=0.1"]) {
+    assert(drawsAnything(adapt(name)(model)), name);
+  }
 });
 
 for (const backend of ["cpu", "wasm"] as const) {

@@ -119,6 +119,17 @@ Deno.test("a folder of PEFT, saved again, holds PEFT's tensors under PEFT's keys
   }
 });
 
+Deno.test("MiSS of rank r has the configuration that PEFT writes, but for r", async () => {
+  await withFolder(async (folder) => {
+    const spec = { adapter: "miss", rank: 3 };
+    await saveAdapter(folder, saving(await adapted(spec), spec));
+    const [ours, theirs] = [await readJson(folder), await readJson(peftFolder("miss"))];
+    const { target_modules: _, task_type: _type, base_model_name_or_path: _base, r, ...fields } = ours;
+    assertEquals([r, ours.peft_type, Object.keys(fields).length > 6], [3, "MISS", true]);
+    for (const [field, value] of Object.entries(fields)) assertEquals(value, theirs[field], field);
+  });
+});
+
 Deno.test("the configuration has sorted keys and each name a target has had", async () => {
   await withFolder(async (folder) => {
     const spec = { adapter: "rslora", rank: 2, alpha: 4 };
