@@ -87,11 +87,16 @@ const NAMES =
   `a preset (${presetNames.join(", ")}), a Hugging Face folder with config.json and model.safetensors, a GGUF file, ` +
   "hf:ORG/NAME of Hugging Face's hub, or PRESET=FILE with weights of your own";
 
-/** What may have been meant by a file of weights: the presets whose names and shapes it has. */
+/** What may have been meant by a file of weights: the presets whose names and shapes it has, or timm's folder that it is of. */
 async function presetsFor(file: string): Promise<string> {
   const found: string[] = [];
   try {
     await using checkpoint = await openCheckpoint(file);
+    // DINOv2's original files have the same names, and a token of masked training.
+    const bare = checkpoint.names.map(unwrapped);
+    if (bare.includes("patch_embed.proj.weight") && !bare.includes("mask_token")) {
+      return "its folder, with timm's config.json beside it";
+    }
     for (const family of families) {
       for (const preset of family.presets) {
         // Whatever its classes are: training gives it others.
@@ -109,6 +114,7 @@ async function presetsFor(file: string): Promise<string> {
 async function partsIn(folder: string): Promise<string> {
   const isThere = (path: string) => isFileAt(`${folder}/${path}`);
   if (await isThere("transformer/config.json")) return ` (a pipeline's folder: its model is "${folder}/transformer")`;
+  if (await isThere("open_clip_config.json")) return " (open_clip's folder: transformers' CLIP and timm's are read)";
   return await isThere("adapter_config.json") ? " (an adapter's folder: `adapter` takes it, on a model)" : "";
 }
 
@@ -120,7 +126,8 @@ async function readConfig(folder: string): Promise<JsonFile> {
     if (cause === undefined || cause instanceof SyntaxError || cause instanceof TypeError) throw error;
     const near = nearest(folder, presetNames);
     const meant = isWeights(folder) ? await presetsFor(folder) : near;
-    const hint = meant === undefined ? await partsIn(folder) : ` (did you mean "${meant}"?)`;
+    const quoted = meant?.startsWith("its folder") ? meant : `"${meant}"`;
+    const hint = meant === undefined ? await partsIn(folder) : ` (did you mean ${quoted}?)`;
     throw new OneloraError({
       attempted: `opening model "${folder}"`,
       found: isMissing(cause) || meant !== undefined ? `no config.json there${hint}` : (cause as Error).message,

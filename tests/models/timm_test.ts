@@ -263,6 +263,10 @@ Deno.test("timm: a model without a head gets one, and is saved with it; DeiT III
       JSON.stringify({ ...json, architecture: "vit_base_patch16_siglip_224" }),
     );
     await assertRejects(() => openModel(at), OneloraError, "attention pooling");
+    const alone = await assertRejects(() => openModel(`${folder("class")}/model.safetensors`), OneloraError);
+    assertStringIncludes(alone.message, "did you mean its folder, with timm's config.json beside it?");
+    await Deno.rename(`${at}/config.json`, `${at}/open_clip_config.json`);
+    await assertRejects(() => openModel(at), OneloraError, "open_clip's folder");
   } finally {
     await Deno.remove(at, { recursive: true });
   }
