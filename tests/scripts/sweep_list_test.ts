@@ -32,6 +32,8 @@ Deno.test("what cannot work is refused before anything runs", async () => {
   const few = () => checkSettings({ ...generation, samples: 2000 });
   assertThrows(few, OneloraError, "2000 samples in the 2048 features");
   checkSettings({ ...generation, samples: 2048 });
+  const held = () => checkSettings({ ...generation, limit: 32, validation: 1000 });
+  assertThrows(held, OneloraError, "found `validation: 1000` with a `limit` of 32; allowed: at most 32");
   const blind = { task: "generation", model: "dit-xl-2", data: "food101:DIR" };
   assertThrows(() => checkSettings({ ...blind, samples: 2048 }), OneloraError, "samples of dit-xl-2 without features");
   for (const settings of [{ samples: 0 }, { model: "dit-micro", samples: 9 }, { model: "dit-of-mine", samples: 9 }]) {

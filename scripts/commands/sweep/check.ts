@@ -68,6 +68,11 @@ export function metricTitle(settings: Settings): string | undefined {
  */
 export function checkSettings(settings: Settings, first?: string): void {
   const [kind, asked] = askedOf(settings);
+  const { limit = Infinity, validation = 0 } = settings;
+  if (Number(validation) > Number(limit)) {
+    const found = `\`validation: ${validation}\` with a \`limit\` of ${limit}`;
+    throw usage("planning a sweep", found, `at most ${limit}, or another limit`);
+  }
   for (const data of [asked.data, ...first === undefined ? [] : [first]]) {
     const problem = kind.unfit?.({ ...asked, data });
     if (problem !== undefined) throw new OneloraError({ attempted: "planning a sweep", ...problem }, { exitCode: 2 });
