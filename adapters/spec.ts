@@ -6,7 +6,7 @@
 import { OneloraError, unknownName } from "../dsl/error.ts";
 import { type AnyLayer, unfreeze } from "../dsl/layer.ts";
 import type { Path } from "../dsl/tree.ts";
-import type { Method, ModelChange, SettingValue, SettingValues } from "./method.ts";
+import type { Condition, Method, ModelChange, SettingValue, SettingValues } from "./method.ts";
 import * as described from "./methods.ts";
 
 /** Settings shared by all methods of a specification; a method's own settings (`lora:rank=4`) win. */
@@ -88,18 +88,15 @@ export function methodsWith(setting: string): readonly string[] {
   return methods.filter(({ settings }) => Object.hasOwn(settings, setting)).map(({ name }) => name);
 }
 
-/** Methods that have a setting, with what it needs. */
-function placesOf(setting: string): readonly string[] {
-  return methods.filter(({ settings }) => Object.hasOwn(settings, setting)).map(({ name, conditions }) => {
-    const beside = conditions?.[setting]?.beside;
-    return beside === undefined ? name : `${name}:${beside}`;
-  });
+/** When a method's setting does something, if not always. */
+function conditionOf(name: string, setting: string): Condition<SettingValues> | undefined {
+  return NAMED.get(name)?.[0].conditions?.[setting];
 }
 
 /** What a setting of a method needs that is not among those that it has, if anything. */
 function lacks(name: string, setting: string, values: SettingValues): string | undefined {
-  const condition = NAMED.get(name)?.[0].conditions?.[setting];
-  return condition === undefined || condition.holds(values) ? undefined : condition.beside;
+  const condition = conditionOf(name, setting);
+  return condition?.holds(values) === false ? condition.beside : undefined;
 }
 
 /**
@@ -128,10 +125,11 @@ export function refuseIdle(spec: string, options: Pick<MethodOptions, "rank" | "
   for (const setting of ["rank", "alpha"] as const) {
     const value = options[setting];
     if (value === undefined || heeds(spec, setting, value)) continue;
+    const able = methodsWith(setting).map((name) => [name, conditionOf(name, setting)?.beside ?? []].flat().join(":"));
     throw new OneloraError({
       attempted: `setting \`${setting}: ${value}\``,
       found: `adapter "${spec}", which has none`,
-      allowed: `a method with one: ${placesOf(setting).join(", ")}`,
+      allowed: `a method with one: ${able.join(", ")}`,
     }, { exitCode: 2 });
   }
   for (const { name, options: own } of parseMethods(spec)) {
