@@ -5,7 +5,7 @@
  */
 
 /** Our flag by the name that it has there. */
-const ELSEWHERE: Readonly<Record<string, string>> = {
+export const ELSEWHERE: Readonly<Record<string, string>> = {
   "learning-rate": "lr",
   "num-epochs": "epochs",
   "num-train-epochs": "epochs",
@@ -48,8 +48,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "dtype": "precision",
   "load-in-8bit": "quantise",
   "load-in-4bit": "quantise",
-  "max-new-tokens": "tokens",
-  "max-tokens": "tokens",
+  "max-new-tokens": "max-tokens",
 };
 
 /**

@@ -6,7 +6,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { type Either, isLeft, left, right } from "fp-ts/Either";
-import { OneloraError, unknownName } from "../../dsl/error.ts";
+import { nearest, OneloraError, unknownName } from "../../dsl/error.ts";
 import { flagMeant } from "./elsewhere.ts";
 import { type Flags, kebab, type Options, readValue } from "./flags.ts";
 
@@ -111,9 +111,12 @@ export function splitArguments(
   if (unknown !== undefined) {
     const flag = unknown.split("=")[0];
     return left(
-      keys.has(flag.slice(2))
-        ? misuse(`reading ${flag}`, "no value", `${flag}=value`)
-        : unknownName("flag", flag, names.map((name) => `--${name}`), dashed(flagMeant(flag.slice(2), names))),
+      keys.has(flag.slice(2)) ? misuse(`reading ${flag}`, "no value", `${flag}=value`) : unknownName(
+        "flag",
+        flag,
+        names.map((name) => `--${name}`),
+        dashed(flagMeant(flag.slice(2), names) ?? nearest(flag.slice(2), names)),
+      ),
     );
   }
   const before = bareFlag === undefined ? undefined : written.get(bareFlag);

@@ -111,6 +111,7 @@ for (
 for (
   const [args, line] of [
     [["--rnk", "2"], `error: choosing flag: found "--rnk" (did you mean "--rank"?); allowed: --model, --out, --rank, `],
+    [["--size", "2"], `error: choosing flag: found "--size" (did you mean "--batch-size"?)`],
     [["--rnk=2"], `found "--rnk" (did you mean "--rank"?)`],
     [["-r", "2"], `error: choosing flag: found "-r"`],
     [["--no-rank"], `found "--no-rank"`],

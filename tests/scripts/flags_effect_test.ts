@@ -12,6 +12,7 @@ import { taskKinds } from "../../tasks/kinds.ts";
 import { silent } from "../../tasks/trainer/observe.ts";
 import { evaluationSettings, ownSettings } from "../../tasks/trainer/settings.ts";
 import { kebab } from "../../tasks/trainer/setting.ts";
+import { ELSEWHERE } from "../../scripts/cli/elsewhere.ts";
 import { trainFlags } from "../../scripts/cli/options.ts";
 import { failure, output } from "../support/command.ts";
 import { inFolder } from "../support/data_folder.ts";
@@ -44,9 +45,12 @@ function codeOf(command: string): string {
 Deno.test("every flag of every command's help is acted on by its code, or passed on to what is tested by itself", async () => {
   assert(commands.length >= 14);
   const settings = new Set(Object.values(taskKinds).flatMap((kind) => Object.keys(ownSettings(kind))));
+  const all = new Set<string>();
   for (const command of commands) {
     const code = codeOf(command);
-    const names = (await listed(command)).map(camel);
+    const written = await listed(command);
+    written.forEach((name) => all.add(name));
+    const names = written.map(camel);
     assert(names.length > 0, command);
     const passed = command === "train" || command === "sweep"
       ? Object.keys(trainFlags)
@@ -61,6 +65,8 @@ Deno.test("every flag of every command's help is acted on by its code, or passed
     );
     assertEquals(idle, [], command);
   }
+  // What other tools' names lead to is there.
+  assertEquals(Object.values(ELSEWHERE).filter((name) => !all.has(name)), []);
 });
 
 /** What a small evaluation of each task is given. */
