@@ -87,6 +87,17 @@ Deno.test("methods train as many parameters of a layer as their formulas say", (
   assertEquals(Object.fromEntries(found), COUNTS);
 });
 
+Deno.test("the parts train what their names say", () => {
+  const trains = (name: string) => {
+    const tree = specs(adapt(name)(model));
+    return Object.keys(tree).filter((path) => tree[path].trainable).sort();
+  };
+  assertEquals(trains("norms"), ["norm.bias", "norm.weight"]);
+  assertEquals(trains("head"), ["head.bias", "head.weight"]);
+  assertEquals(trains("labels"), ["labels.weight"]);
+  assertEquals(trains("all"), Object.keys(specs(model)).filter((path) => !path.startsWith("head.")).sort());
+});
+
 Deno.test("a training step draws random numbers only where some are dropped out", () => {
   for (const name of methodNames) assert(!drawsAnything(adapt(name)(model)), name);
   for (const name of ["lora:dropout=0.1", "rslora:dropout=0.1", "dora:dropout=0.1"]) {
