@@ -5,23 +5,16 @@
  *
  * @module
  */
-import { removeDead } from "../passes.ts";
 import { makersOf, readersOf, sourcesOf } from "../uses.ts";
 import { type Call, isAlias, type Program, reshapeCall, type ValueId, type ValueType } from "../program.ts";
 import { isElementwise } from "./clusters.ts";
+import { type Change, changed } from "./replaced.ts";
 
 /** Products of fewer columns, or over fewer, are those of adapters: they are joined among themselves. */
 const NARROW = 64;
 
 /** Weights depend on few calls, if on any. */
 const MOST_CALLS = 64;
-
-/** A program in the making: calls that take the place of others. */
-interface Change {
-  readonly types: ValueType[];
-  /** What comes instead of a call. */
-  readonly instead: Map<Call, readonly Call[]>;
-}
 
 /** A product of two matrices. */
 function isProduct({ kernel, inputs }: Call, { types }: Pick<Program, "types">): boolean {
@@ -79,29 +72,6 @@ function kernelsOn(types: ValueType[], region: number) {
       });
     },
   };
-}
-
-/** Calls in an order in which each comes after what it reads, otherwise as they were; none if there is no such order. */
-function ordered(calls: readonly Call[]): readonly Call[] | undefined {
-  const maker = makersOf(calls);
-  const found: Call[] = [];
-  const state = new Map<Call, "open" | "done">();
-  const visit = (call: Call): boolean => {
-    if (state.has(call)) return state.get(call) === "done";
-    state.set(call, "open");
-    const isMade = call.inputs.every((value) => maker.has(value) ? visit(maker.get(value)!) : true);
-    state.set(call, "done");
-    found.push(call);
-    return isMade;
-  };
-  return calls.every(visit) ? found : undefined;
-}
-
-/** The program with some calls replaced; as it was if there is no order for it. */
-function changed(program: Program, { types, instead }: Change): Program {
-  if (instead.size === 0) return program;
-  const calls = ordered(program.calls.flatMap((call) => instead.get(call) ?? [call]));
-  return calls === undefined ? program : removeDead({ ...program, types, calls });
 }
 
 /** Whether a value is made of others by few calls, none of which is among some. */
