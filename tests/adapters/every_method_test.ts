@@ -105,6 +105,16 @@ Deno.test("a training step draws random numbers only where some are dropped out"
   }
 });
 
+Deno.test("counts: the adapter's, the head's where it is said to be, and the whole model's without what an adapter keeps frozen", () => {
+  const small = serial({ body: linear(8, 12), head: linear(12, 3, { role: "head" }) });
+  const [body, head] = [8 * 12 + 12, 12 * 3 + 3];
+  for (const [name, own] of [["1lora", 12], ["1lora-random", 12], ["vera:rank=2", 12 + 2]] as const) {
+    const model = adapt(`${name}+head`)(small);
+    assertEquals(parameterCounts(model, "head"), { adapter: own, head, total: body + head + own }, name);
+    assertEquals(parameterCounts(model), { adapter: own + head, head: 0, total: body + head + own }, name);
+  }
+});
+
 for (const backend of ["cpu", "wasm"] as const) {
   for (const name of new Set([...methodNames, ...Object.keys(COUNTS)])) {
     Deno.test(`${name} obeys every law of an adapter (${backend})`, async () => {

@@ -6,7 +6,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { adapt, at, lora } from "../../adapters/mod.ts";
+import { adapt, at, lora, mergeParams } from "../../adapters/mod.ts";
 import {
   type AnyLayer,
   apply,
@@ -23,7 +23,7 @@ import {
   serial,
   useBackend,
 } from "../../dsl/mod.ts";
-import { assertClose, gradients, withoutLeaks } from "../support/compare.ts";
+import { assertClose, gradients, relativeError, withoutLeaks } from "../support/compare.ts";
 
 let seed = 0;
 const noise = (shape: readonly number[], deviation = 1) => tf.randomNormal([...shape], 0, deviation, "float32", ++seed);
@@ -89,6 +89,24 @@ for (const backend of ["cpu", "wasm"] as const) {
       assertSlopes(table, moved(table), ids, ["table.lora.embedding_A", "table.lora.embedding_B"]);
       const conv = at("conv", lora({ rank: 2, alpha: 6 }))(serial({ conv: convLayer(2, 3, 3, {}) }));
       assertSlopes(conv, moved(conv), noise([2, 5, 5, 2]), ["conv.lora.A", "conv.lora.B"]);
+      return Promise.resolve();
+    });
+  });
+  Deno.test(`LoRA on an embedding and on a convolution: merged equal to unmerged, and the base again (${backend})`, async () => {
+    await useBackend(backend);
+    await withoutLeaks(() => {
+      const cases = [
+        [serial({ one: embeddingLayer(7, 5) }), tf.tensor2d([[0, 3, 6], [3, 3, 1]], [2, 3], "int32")],
+        [serial({ one: convLayer(2, 3, 3, {}) }), noise([2, 5, 5, 2])],
+      ] as const;
+      for (const [base, x] of cases) {
+        const model = at("one", lora({ rank: 2, alpha: 6 }))(base);
+        const params = moved(model);
+        const merged = mergeParams(model, params);
+        assertClose(apply(base, merged.params)(x), apply(model, params)(x), 1e-5, "merged");
+        assert(relativeError(apply(base, params)(x), apply(model, params)(x)) > 1e-2, "nothing was merged");
+        assertClose(merged.unmerge()["one.weight"], params["one.weight"], 1e-5, "unmerged");
+      }
       return Promise.resolve();
     });
   });
