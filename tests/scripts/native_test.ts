@@ -150,8 +150,15 @@ Deno.test("a download is verified, kept when it is there already, and leaves not
     await Deno.writeTextFile(path, "damaged");
     await download(url, path, right);
     assertEquals(await Deno.readFile(path), body);
+    // What a killed process left is removed, what another one may be writing is not.
+    const [left, live] = ["1", "2"].map((id) => `${path}.${id}.tmp`);
+    for (const partial of [left, live]) await Deno.writeTextFile(partial, "the lib");
+    await Deno.utime(left, 0, Date.now() / 1000 - 3600);
+    await Deno.remove(path);
+    await download(url, path, right);
+    assertEquals(files(folder), ["library.whl", "library.whl.2.tmp"]);
   });
-  assertEquals(asked.length, 3);
+  assertEquals(asked.length, 4);
 });
 
 Deno.test("a wheel gives its C library and the headers that the addon needs, and nothing else", async () => {

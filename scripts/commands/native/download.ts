@@ -5,7 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { OneloraError } from "../../../dsl/error.ts";
 
 /** What a file's bytes must hash to. */
@@ -80,6 +80,21 @@ async function digestOf(path: string, algorithm: Digest["algorithm"]): Promise<s
   }
 }
 
+/** Seconds after which a partial file that nothing more came into is nobody's. */
+const ABANDONED = 600;
+
+/** Removes what a process that was killed had downloaded of a file. */
+async function clearPartials(path: string): Promise<void> {
+  const [folder, name] = [dirname(path), basename(path)];
+  for await (const entry of Deno.readDir(folder)) {
+    if (!entry.isFile || !entry.name.startsWith(`${name}.`) || !entry.name.endsWith(".tmp")) continue;
+    const partial = join(folder, entry.name);
+    // Another process may have removed it, too.
+    const written = await Deno.stat(partial).then(({ mtime }) => mtime?.getTime() ?? Infinity, () => Infinity);
+    if (Date.now() - written > ABANDONED * 1000) await Deno.remove(partial).catch(() => {});
+  }
+}
+
 /**
  * Downloads a file unless it is there already with the right digest.
  *
@@ -97,6 +112,7 @@ export async function download(
   const attempted = `downloading ${new URL(url).pathname.split("/").pop()}`;
   const response = await request(url, attempted);
   await Deno.mkdir(dirname(path), { recursive: true });
+  await clearPartials(path);
   const partial = `${path}.${crypto.randomUUID()}.tmp`;
   const hash = createHash(digest.algorithm);
   const hashing = new TransformStream<Uint8Array, Uint8Array>({
