@@ -157,7 +157,11 @@ export interface MethodDescription<S extends Settings> {
   readonly aliases?: Readonly<Record<string, ValuesOf<S>>>;
   /** Its settings by name. */
   readonly settings: S;
-  /** Settings that do something only beside certain others. */
+  /**
+   * Settings that do something only beside certain others.
+   *
+   * @internal
+   */
   readonly conditions?: { readonly [Name in keyof S]?: Condition<ValuesOf<S>> };
   /** What it does to a model's linear layers at `target`, or to the model. */
   build(values: ValuesOf<S>, target: string): ModelChange;
