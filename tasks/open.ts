@@ -69,10 +69,11 @@ export async function placeFolders(
   folders: readonly string[],
   model: Model,
   base: Params,
+  holding: Holding = {},
 ): Promise<readonly PlacedFolder[]> {
   const placed: PlacedFolder[] = [];
   try {
-    for (const folder of folders) placed.push(await placeFolder(folder, model, base));
+    for (const folder of folders) placed.push(await placeFolder(folder, model, base, { holding }));
     return placed;
   } catch (error) {
     dispose(placed.map(({ params }) => params as Record<Path, Tensor>));
@@ -120,7 +121,7 @@ export async function openTrained(name: string | Model, options: OpenOptions): P
   if (folders.length === 0) return { model, layer: model.layer, ...base };
   const placed: (readonly PlacedFolder[])[] = [];
   try {
-    placed.push(await placeFolders(folders, model, base.params));
+    placed.push(await placeFolders(folders, model, base.params, holding));
     const [[first, ...others]] = placed;
     const { layer, params: read } = others.length === 0 ? first : await stackAdapters(model.layer, [first, ...others]);
     // What several trained whole alike is there several times.

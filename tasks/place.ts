@@ -14,6 +14,7 @@ import { isFileAt } from "../dsl/files/store.ts";
 import type { Layer } from "../dsl/layer.ts";
 import { glob, type Params } from "../dsl/tree.ts";
 import { type DescriptionOptions, type Model, openCheckpoint } from "../models/mod.ts";
+import { type Holding, quantisedPaths } from "../models/checkpoint/forms.ts";
 import { labelNames } from "../models/config.ts";
 
 /** What an adapter's head is for, where it is not what the model's own is for. */
@@ -132,21 +133,21 @@ export async function adaptedBy(folder: string, { layer, modules }: Pick<Model, 
  * @param folder The adapter's folder
  * @param model The model that it goes on
  * @param base The model's own parameters, with which what the folder knows of them is compared
- * @param name What messages call it (default: its folder)
+ * @param options What messages call it (default: its folder), and what the model's weights are kept as
  * @throws OneloraError for an adapter of another model
  */
 export async function placeFolder(
   folder: string,
   model: Pick<Model, "layer" | "modules">,
   base: Params,
-  name: string = folder,
+  { name = folder, holding = {} }: { readonly name?: string; readonly holding?: Holding } = {},
 ): Promise<PlacedFolder> {
   const { base: sample = {} } = await readAdapterHeader(folder, model.modules, { open: openCheckpoint });
   const spec = await readAdapterConfig(folder, model.layer, model.modules);
   const layer = adapt(spec.adapter, spec)(model.layer);
   const params = await readAdapterParams(folder, layer, model.modules, { open: openCheckpoint, base });
   try {
-    await checkBase(folder, sample, base);
+    await checkBase(folder, sample, base, quantisedPaths(model.layer, holding));
   } catch (error) {
     Object.values<Tensor>(params).forEach((tensor) => tensor.dispose());
     throw error;

@@ -24,13 +24,15 @@ const ROUNDING = 2 ** -7;
 const TINY = 1e-5;
 
 /** Weights that an adapter leaves as they are, heads excepted, which may be new. */
-function frozenWeights(layer: AnyLayer, params: Params): readonly Path[] {
+function frozenWeights(layer: AnyLayer, params: Params, rounded: ReadonlySet<Path>): readonly Path[] {
   return [...walk(layer)].flatMap(([owner, { params: own, role }]) =>
     role === "head" || role === "labels" ? [] : Object.entries(own).flatMap(([name, spec]) => {
       const path = join(owner, name);
       const isPlain = spec.adapter === undefined && spec.shared === undefined && !spec.trainable;
       const form = params[path] && storedForm(params[path]);
-      return isPlain && params[path] !== undefined && (form === undefined || isHalfForm(form)) ? [path] : [];
+      return isPlain && !rounded.has(path) && params[path] !== undefined && (form === undefined || isHalfForm(form))
+        ? [path]
+        : [];
     })
   );
 }
@@ -47,9 +49,14 @@ async function firstValues(tensor: tf.Tensor, count: number): Promise<readonly n
  *
  * @param layer The adapted model
  * @param params Its parameters, those of the base among them
+ * @param rounded Those of a few bits, whose values are not the base's own (default none)
  */
-export async function sampleBase(layer: AnyLayer, params: Params): Promise<BaseSample> {
-  const paths = frozenWeights(layer, params);
+export async function sampleBase(
+  layer: AnyLayer,
+  params: Params,
+  rounded: ReadonlySet<Path> = new Set(),
+): Promise<BaseSample> {
+  const paths = frozenWeights(layer, params, rounded);
   const step = Math.max(1, paths.length / WEIGHTS);
   const chosen = [...new Set(Array.from({ length: WEIGHTS }, (_, i) => paths[Math.floor(i * step)]))];
   const sample: Record<Path, readonly number[]> = {};
@@ -97,24 +104,31 @@ function beginnings(paths: readonly Path[], count: (path: Path) => number, param
  * @param folder The adapter's
  * @param sample What it remembers
  * @param params The model's parameters
+ * @param rounded Those of a few bits, which are not compared (default none)
  * @throws OneloraError naming a weight that is another
  */
-export async function checkBase(folder: string, sample: BaseSample, params: Params): Promise<void> {
+export async function checkBase(
+  folder: string,
+  sample: BaseSample,
+  params: Params,
+  rounded: ReadonlySet<Path> = new Set(),
+): Promise<void> {
+  const compared = Object.fromEntries(Object.entries(sample).filter(([path]) => !rounded.has(path)));
   const formOf = (path: Path) => params[path] === undefined ? undefined : storedForm(params[path]);
   const isHalf = (form: StoredForm | undefined) => form !== undefined && isHalfForm(form);
   const begun = beginnings(
-    Object.keys(sample).filter((path) => isHalf(formOf(path))),
-    (path) => sample[path].length,
+    Object.keys(compared).filter((path) => isHalf(formOf(path))),
+    (path) => compared[path].length,
     params,
   );
   try {
-    await compared(folder, sample, { ...params, ...begun });
+    await compare(folder, compared, { ...params, ...begun });
   } finally {
     tf.dispose(begun as Record<Path, tf.Tensor>);
   }
 }
 
-async function compared(folder: string, sample: BaseSample, params: Params): Promise<void> {
+async function compare(folder: string, sample: BaseSample, params: Params): Promise<void> {
   for (const [path, values] of Object.entries(sample)) {
     const own = params[path];
     if (own === undefined || storedForm(own) !== undefined) continue;

@@ -53,6 +53,16 @@ export function formsOf(
 }
 
 /**
+ * Which parameters are rounded to a few bits, whatever an engine keeps them as: their values are not those of the file.
+ *
+ * @param layer The layer, adapted or not
+ * @param holding See {@linkcode Holding}
+ */
+export function quantisedPaths(layer: Layer, { quantise }: Holding): ReadonlySet<Path> {
+  return new Set(quantise === undefined ? [] : formsOf(layer, { quantise }).keys());
+}
+
+/**
  * What each parameter of a model will be kept as: as is asked for, or where nothing is, as its file has it if the engine keeps
  * that. Reads headers only.
  *

@@ -13,6 +13,7 @@ import { basename } from "../../dsl/files/path.ts";
 import { firstBefore, fromFirst, ranksInUse } from "../../dsl/ranks.ts";
 import { mapTree } from "../../dsl/tree.ts";
 import { endedBy, Interruption } from "../../dsl/turn.ts";
+import { quantisedPaths } from "../../models/checkpoint/forms.ts";
 import { type Model, openModel } from "../../models/mod.ts";
 import { pinModel } from "../../models/open.ts";
 import type { Examples } from "../data/own.ts";
@@ -138,7 +139,7 @@ async function trained(
       if (out === undefined || run.adapter === NO_METHOD) return;
       const { modules: names, labels, problem } = model.model;
       const { layer, params } = model;
-      const base = await sampleBase(layer, params);
+      const base = await sampleBase(layer, params, quantisedPaths(model.model.layer, run));
       const facts = { names, labels, problem, base, baseModel: run.model };
       await saveAdapter(`${out}/adapter`, { layer, params, spec: run, ...facts });
     },

@@ -90,7 +90,7 @@ function sharedWith(model: Model, base: Params, read: Params, attempted: string)
 async function hold(name: string, given: string, published: Model, base: Params, kind: TaskKind): Promise<Held> {
   const folder = await adapterFolder(given);
   const model = await fitted(folder, published);
-  const { layer, params: read } = await placeFolder(folder, model, base, name);
+  const { layer, params: read } = await placeFolder(folder, model, base, { name });
   try {
     const shared = sharedWith(model, base, read, `loading ${folder}`);
     const all = init(layer, key(0), { ...shared, ...read });

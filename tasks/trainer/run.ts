@@ -203,7 +203,7 @@ async function runPrepared(
   const factor = parseSchedule(run.schedule)({ steps, warmup });
   const parametersOf = resultOf(run);
   const { params: published, part, unused } = await loadParams(source, key(run.seed), layer, holding);
-  const started = run.from === undefined ? published : await startFrom(run.from, model, layer, published);
+  const started = run.from === undefined ? published : await startFrom(run.from, model, layer, published, holding);
   const params = await inPrecision(layer, started, run.precision);
   const { kept: trained, rest: frozen } = partition<Tensor>(isTrainable(layer))(params);
   // Copies: the trainer frees what it is given when the engine has taken it over.

@@ -14,6 +14,7 @@ import { isFileAt } from "../../dsl/files/store.ts";
 import { builtin } from "../../dsl/host.ts";
 import { type Layer, specs } from "../../dsl/layer.ts";
 import type { Params } from "../../dsl/tree.ts";
+import { type Holding, quantisedPaths } from "../../models/checkpoint/forms.ts";
 import { type Model, openCheckpoint } from "../../models/mod.ts";
 import { adapterFolder } from "../place.ts";
 import { methodOn, NO_METHOD } from "./method.ts";
@@ -95,14 +96,21 @@ export async function startingFrom<R extends Run>(
  * @param model The model, its classes those of the data
  * @param layer It with the method
  * @param params All first parameters; those that give way are disposed
+ * @param holding What the model's weights are kept as
  * @throws OneloraError for an adapter of another method, shape or base model
  */
-export async function startFrom(from: string, model: Model, layer: Layer, params: Params): Promise<Params> {
+export async function startFrom(
+  from: string,
+  model: Model,
+  layer: Layer,
+  params: Params,
+  holding: Holding = {},
+): Promise<Params> {
   const folder = await adapterFolder(from);
   const { base = {} } = await readAdapterHeader(folder, model.modules, { open: openCheckpoint });
   const read: Params = await readAdapterParams(folder, layer, model.modules, { open: openCheckpoint, base: params });
   try {
-    await checkBase(folder, base, params);
+    await checkBase(folder, base, params, quantisedPaths(model.layer, holding));
   } catch (error) {
     Object.values<Tensor>(read).forEach((tensor) => tensor.dispose());
     throw error;

@@ -28,8 +28,17 @@ Deno.test("answers of two runs to the same questions stand side by side", async 
   assert(!report.includes("Question 2"));
 });
 
+const model = `${folder}/chat`;
+
+/** Trains on chats, a step or two. */
+const learnChats = async (name: string, ...more: readonly string[]) =>
+  await output(
+    ...["train", "--task", "text", "--model", model, "--data", `${folder}/chats.jsonl`, "--batch-size", "2"],
+    ...["--steps", "2", "--lr", "0.05", "--length", "64", "--samples", "1", "--preview", "0", "--backend", "wasm"],
+    ...["--out", `${folder}/${name}`, ...more],
+  );
+
 Deno.test("chats are compared by what the models answer word for word, runs with other examples held out are refused", async () => {
-  const model = `${folder}/chat`;
   await Deno.mkdir(model);
   await useBackend("wasm");
   await writeSmallChat(model, 256);
@@ -37,14 +46,8 @@ Deno.test("chats are compared by what the models answer word for word, runs with
     messages: [{ role: "user", content: `What is ${i}?` }, { role: "assistant", content: `It is ${i}.` }],
   }));
   await Deno.writeTextFile(`${folder}/chats.jsonl`, chats.map((each) => JSON.stringify(each)).join("\n"));
-  const run = async (name: string, ...more: readonly string[]) =>
-    await output(
-      ...["train", "--task", "text", "--model", model, "--data", `${folder}/chats.jsonl`, "--batch-size", "2"],
-      ...["--steps", "2", "--lr", "0.05", "--length", "64", "--samples", "1", "--preview", "0", "--backend", "wasm"],
-      ...["--out", `${folder}/${name}`, ...more],
-    );
-  await run("chat1", "--held-out", "0.4");
-  await run("chat2", "--held-out", "0.4", "--adapter", "bitfit");
+  await learnChats("chat1", "--held-out", "0.4");
+  await learnChats("chat2", "--held-out", "0.4", "--adapter", "bitfit");
   const runs = `${folder}/chat1,${folder}/chat2`;
   const compared = JSON.parse(await output("compare", "--run", runs, "--backend", "wasm", "--samples", "2", "--json"));
   assertEquals(compared.length, 2);
@@ -62,12 +65,22 @@ Deno.test("chats are compared by what the models answer word for word, runs with
   await Deno.rename(`${folder}/chat2`, `${folder}/chat, two`);
   const moved = `${folder}/chat1, ${folder}/chat, two`;
   assertEquals(await output("compare", "--run", moved, "--backend", "wasm"), report);
-  await run("chat3");
+  await learnChats("chat3");
   const [code, line] = await failure("compare", "--run", `${folder}/chat1,${folder}/chat3`);
   assertEquals([code, line.includes("held-out nothing in")], [1, true], line);
   await Deno.writeTextFile(`${folder}/plain.jsonl`, '{"text":"one"}\n{"text":"two"}\n{"text":"three"}\n');
   const [, none] = await failure("compare", "--run", moved, "--data", `${folder}/plain.jsonl`, "--backend", "wasm");
   assertStringIncludes(none, "no questions in what is held out; allowed: chats, or prompts");
+});
+
+Deno.test("an adapter of weights as they are goes on them in a few bits, and the other way round", async () => {
+  const asked = ["--prompt", "What", "--max-tokens", "2", "--backend", "wasm"];
+  for (const quantise of ["nf4", "int8"]) {
+    await output("generate", ...asked, "--adapter", `${folder}/chat1`, "--quantise", quantise);
+  }
+  await output("merge", "--adapter", `${folder}/chat1`, "--quantise", "nf4", "--out", `${folder}/merged4`);
+  await learnChats("chat4", "--quantise", "nf4", "--from", `${folder}/chat1`);
+  await output("generate", ...asked, "--adapter", `${folder}/chat4`);
 });
 
 Deno.test("runs that were not validated with the same questions are refused", async () => {
