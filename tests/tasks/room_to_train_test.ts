@@ -17,7 +17,7 @@ const model = await openModel("vit-base");
 const kind = requireTask(model, "planning");
 const run = { model: "vit-base", batchSize: 1, accumulate: 1, adapter: "1lora", target: "all-linear" } as Run;
 const layer = methodOn(model, run, kind.besides(model));
-const prepared = { model, layer } as PreparedTask;
+const prepared = { model, layer, examples: 100 } as PreparedTask;
 
 function evaluations(rows: number, bytes: (rows: number) => number) {
   return { rows, needs: (each: number) => Promise.resolve(() => bytes(each)) };
@@ -73,7 +73,7 @@ Deno.test("tasks say how many examples they judge at a time", async () => {
 Deno.test("a run's room is that of its own optimiser: an average of what it trains, and gradients that are clipped together", async () => {
   if (roomThere() === undefined) return;
   const all = { ...run, adapter: "all", weightDecay: 0.01, clip: 0 } as Run;
-  const whole = { model, layer: methodOn(model, all, kind.besides(model)) } as PreparedTask;
+  const whole = { ...prepared, layer: methodOn(model, all, kind.besides(model)) };
   const { plan } = planSteps(kind, model, whole.layer, { batch: 1, length: 0, backend: "wasm" });
   const original = Deno.systemMemoryInfo;
   const total = 1.01 * whileReading("wasm", plan.processBytes);
