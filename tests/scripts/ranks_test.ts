@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { denoCommand, taskArguments } from "../../scripts/cli/deno.ts";
 import { available } from "../support/available.ts";
+import { smallCifar } from "../support/command.ts";
 import { tried } from "../support/commands.ts";
 
 /** Launchers by the names that Debian gives them, and what they want so as to start more processes than there are cores. */
@@ -36,6 +37,9 @@ async function logOf(folder: string): Promise<readonly Readonly<Record<string, u
   return lines.map((line) => ({ ...JSON.parse(line), seconds: 0 }));
 }
 
+/** A small model on small pictures: what processes share out and send each other is the same for any. */
+const small = (data: string) => ["--model", "tests/fixtures/vit-rgb", "--data", data];
+
 const adapterOf = (folder: string) => Deno.readFile(`${folder}/adapter/adapter_model.safetensors`);
 
 Deno.test({
@@ -45,8 +49,9 @@ Deno.test({
     const folder = await Deno.makeTempDir();
     const [one, two] = [`${folder}/one`, `${folder}/two`];
     // Batches of 6, 6 and 1: shares are of unequal size, and the last has one for one process only.
-    const run = ["--batch-size", "6", "--limit", "13", "--eval-every", "2", "--steps", "4"];
+    const lengths = ["--batch-size", "6", "--limit", "13", "--eval-every", "2", "--steps", "4"];
     try {
+      const run = [...small(await smallCifar(`${folder}/cifar`)), ...lengths];
       const [alone, both] = await Promise.all([
         train(undefined, 1, ...run, "--out", one),
         train("Open MPI", 2, ...run, "--out", two),
@@ -79,8 +84,9 @@ for (const backend of await available("tensorflow", "wasm")) {
       const [one, many] = [`${folder}/one`, `${folder}/many`];
       const engine = ["--backend", backend, ...backend === "wasm" ? ["--threads", "1"] : []];
       // Batches of 6 and 4: shares are of unequal size.
-      const run = ["--batch-size", "6", "--limit", "10", "--adapter", "all", "--batch-invariant", "on"];
+      const settings = ["--batch-size", "6", "--limit", "10", "--adapter", "all", "--batch-invariant", "on"];
       try {
+        const run = [...small(await smallCifar(`${folder}/cifar`)), ...settings];
         const [alone, three] = await Promise.all([
           train(undefined, 1, ...engine, ...run, "--steps", "2", "--out", one),
           train("Open MPI", 3, ...engine, ...run, "--steps", "2", "--out", many),
