@@ -13,7 +13,7 @@ import { bitsOf, held, heldQuantised, widened } from "../../dsl/hold.ts";
 import { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from "../../dsl/safetensors/dtype.ts";
 import { openSafetensors } from "../../dsl/safetensors/mod.ts";
 import { sizeOf } from "../../dsl/tree.ts";
-import { numbers, random, testKernels, variants } from "../support/wasm_kernels.ts";
+import { bytesOf, numbers, random, testKernels, variants } from "../support/wasm_kernels.ts";
 
 const fixtures = await openSafetensors(fileOf(new URL("../fixtures/blocks.safetensors", import.meta.url)));
 /** Blocks of ggml's own making, [8, 512] of each form, and their numbers. */
@@ -352,27 +352,27 @@ for (const variant of variants) {
     await useBackend("wasm");
     const backend = tf.backend() as BackendWasm;
     const indices = Array.from({ length: 300 }, (_, i) => i * 37 % 1001);
-    const results = () =>
-      forms.flatMap((form) =>
-        tf.tidy(() => {
-          const [kept] = pair([1001, 512], 7, form);
-          const products = [1, 2, 7].map((rows) => readOn(product, random([rows, 512], rows), kept));
-          const rows = tf.gather(kept, tf.tensor1d(indices, "int32"));
-          return [...products, rows, tf.transpose(kept)].map((each) => each.dataSync().slice());
-        })
-      );
-    let expected: readonly ArrayLike<number>[] | undefined;
+    // Made once: drawing and packing takes longer than all that reads it.
+    const packed = forms.map((form) => tf.tidy(() => tf.keep(pair([1001, 512], 7, form)[0])));
+    const factors = [1, 2, 7].map((rows) => random([rows, 512], rows));
+    const at = tf.tensor1d(indices, "int32");
+    const cases = packed.flatMap((kept) => [
+      ...factors.map((x) => () => readOn(product, x, kept)),
+      () => tf.gather(kept, at),
+      () => tf.transpose(kept),
+    ]);
+    const expected: (readonly string[])[] = [];
     for (const threads of [1, 2, 3, 8]) {
       const registration = await registerWasmKernels(backend, [variant], threads);
       try {
-        const found = results();
-        expected ??= found;
-        found.forEach((each, i) =>
-          assert(Array.from(each).every((value, k) => value === expected![i][k]), `${i}, ${threads} threads`)
-        );
+        for (const [i, compute] of cases.entries()) {
+          const found = await bytesOf(compute);
+          assertEquals(found, expected[i] ??= found, `${i}, ${threads} threads`);
+        }
       } finally {
         registration?.undo();
       }
     }
+    tf.dispose([packed, factors, at] as unknown as tf.TensorContainer);
   });
 }

@@ -6,7 +6,18 @@ import { registerWasmKernels } from "../../dsl/engine/wasm/mod.ts";
 import { importShared, withSharedMemory } from "../../dsl/engine/wasm/shared.ts";
 import { splits } from "../../dsl/engine/wasm/split.ts";
 import { ranges } from "../../dsl/engine/wasm/split_by.ts";
-import { call, random, variants } from "../support/wasm_kernels.ts";
+import { bytesOf, call, numbers, variants } from "../support/wasm_kernels.ts";
+
+const drawn = new Map<string, Float32Array>();
+
+/** A tensor of numbers that are drawn once for all rounds, which otherwise takes most of the time. */
+function random(shape: readonly number[], seed: number): tf.Tensor {
+  const size = tf.util.sizeFromShape([...shape]);
+  const name = `${size} ${seed}`;
+  const values = drawn.get(name) ?? numbers(size, seed);
+  drawn.set(name, values);
+  return tf.tensor(values, [...shape]);
+}
 
 /** Calls that are large enough to be shared, of odd sizes, for every function that is cut. */
 const cases: Readonly<Record<string, () => tf.Tensor | tf.Tensor[]>> = {
@@ -141,17 +152,6 @@ const cases: Readonly<Record<string, () => tf.Tensor | tf.Tensor[]>> = {
     return call("AdamwStep", { p, g, m, v: tf.abs(v), ...scalars }, { beta2: 0.999 });
   },
 };
-
-/** SHA-256 of the bytes of each of a case's results: comparing those byte by byte takes seconds. */
-async function bytesOf(compute: () => tf.Tensor | tf.Tensor[]): Promise<readonly string[]> {
-  const outputs = tf.tidy(() => [compute()].flat());
-  const digests = await Promise.all(outputs.map(async (each) => {
-    const bytes = new Uint8Array((await each.data()).slice().buffer);
-    return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-  }));
-  tf.dispose(outputs);
-  return digests;
-}
 
 for (const variant of variants) {
   Deno.test(`any number of threads gives the same bytes (${variant})`, async () => {
