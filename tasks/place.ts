@@ -138,7 +138,7 @@ export async function adaptedBy(folder: string, { layer, modules }: Pick<Model, 
  */
 export async function placeFolder(
   folder: string,
-  model: Pick<Model, "layer" | "modules">,
+  model: Model,
   base: Params,
   { name = folder, holding = {} }: { readonly name?: string; readonly holding?: Holding } = {},
 ): Promise<PlacedFolder> {
@@ -147,7 +147,7 @@ export async function placeFolder(
   const layer = adapt(spec.adapter, spec)(model.layer);
   const params = await readAdapterParams(folder, layer, model.modules, { open: openCheckpoint, base });
   try {
-    await checkBase(folder, sample, base, quantisedPaths(model.layer, holding));
+    await checkBase(folder, sample, base, await quantisedPaths(model, holding));
   } catch (error) {
     Object.values<Tensor>(params).forEach((tensor) => tensor.dispose());
     throw error;

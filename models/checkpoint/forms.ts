@@ -53,13 +53,19 @@ export function formsOf(
 }
 
 /**
- * Which parameters are rounded to a few bits, whatever an engine keeps them as: their values are not those of the file.
+ * Which parameters are rounded to a few bits, by request or in a GGUF file, whatever an engine keeps them as: their values are
+ * not those of the model that it was made of. Reads headers only.
  *
- * @param layer The layer, adapted or not
+ * @param model The model
  * @param holding See {@linkcode Holding}
  */
-export function quantisedPaths(layer: Layer, { quantise }: Holding): ReadonlySet<Path> {
-  return new Set(quantise === undefined ? [] : formsOf(layer, { quantise }).keys());
+export async function quantisedPaths(model: Model, { quantise }: Holding): Promise<ReadonlySet<Path>> {
+  const asked = quantise === undefined ? [] : formsOf(model.layer, { quantise }).keys();
+  const place = model.repository === undefined ? placeOf(model) : undefined;
+  if (place === undefined || !isGguf(place)) return new Set(asked);
+  await using checkpoint = await openWeights(place);
+  const stored = checkpoint.names.filter((key) => checkpoint.formOf?.(key) !== undefined);
+  return new Set([...asked, ...stored.flatMap((key) => pathOf(model.keys, key) ?? [])]);
 }
 
 /**

@@ -139,7 +139,7 @@ async function trained(
       if (out === undefined || run.adapter === NO_METHOD) return;
       const { modules: names, labels, problem } = model.model;
       const { layer, params } = model;
-      const base = await sampleBase(layer, params, quantisedPaths(model.model.layer, run));
+      const base = await sampleBase(layer, params, await quantisedPaths(model.model, run));
       const facts = { names, labels, problem, base, baseModel: run.model };
       await saveAdapter(`${out}/adapter`, { layer, params, spec: run, ...facts });
     },

@@ -110,7 +110,7 @@ export async function startFrom(
   const { base = {} } = await readAdapterHeader(folder, model.modules, { open: openCheckpoint });
   const read: Params = await readAdapterParams(folder, layer, model.modules, { open: openCheckpoint, base: params });
   try {
-    await checkBase(folder, base, params, quantisedPaths(model.layer, holding));
+    await checkBase(folder, base, params, await quantisedPaths(model, holding));
   } catch (error) {
     Object.values<Tensor>(read).forEach((tensor) => tensor.dispose());
     throw error;

@@ -31,12 +31,13 @@ Deno.test("answers of two runs to the same questions stand side by side", async 
 const model = `${folder}/chat`;
 
 /** Trains on chats, a step or two. */
-const learnChats = async (name: string, ...more: readonly string[]) =>
+const learnChatsBy = async (learner: string, name: string, ...more: readonly string[]) =>
   await output(
-    ...["train", "--task", "text", "--model", model, "--data", `${folder}/chats.jsonl`, "--batch-size", "2"],
+    ...["train", "--task", "text", "--model", learner, "--data", `${folder}/chats.jsonl`, "--batch-size", "2"],
     ...["--steps", "2", "--lr", "0.05", "--length", "64", "--samples", "1", "--preview", "0", "--backend", "wasm"],
     ...["--out", `${folder}/${name}`, ...more],
   );
+const learnChats = (name: string, ...more: readonly string[]) => learnChatsBy(model, name, ...more);
 
 Deno.test("chats are compared by what the models answer word for word, runs with other examples held out are refused", async () => {
   await Deno.mkdir(model);
@@ -81,6 +82,13 @@ Deno.test("an adapter of weights as they are goes on them in a few bits, and the
   await output("merge", "--adapter", `${folder}/chat1`, "--quantise", "nf4", "--out", `${folder}/merged4`);
   await learnChats("chat4", "--quantise", "nf4", "--from", `${folder}/chat1`);
   await output("generate", ...asked, "--adapter", `${folder}/chat4`);
+  // A GGUF file of the model has its weights in a few bits.
+  const gguf = `${folder}/chat.gguf`;
+  await output("export", "--model", model, "--dtype", "q8_0", "--out", gguf);
+  await learnChatsBy(gguf, "chat5");
+  await output("generate", ...asked, "--adapter", `${folder}/chat5`);
+  await output("merge", "--adapter", `${folder}/chat5`, "--model", model, "--out", `${folder}/merged5`);
+  await output("generate", ...asked, "--adapter", `${folder}/chat1`, "--model", gguf);
 });
 
 Deno.test("runs that were not validated with the same questions are refused", async () => {
