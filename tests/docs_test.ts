@@ -120,12 +120,12 @@ Deno.test("docs/chat.md from an empty folder: fifty chats, learned, judged, talk
   });
 });
 
-/** What of each task's page is carried out besides training, and what makes that short. */
+/** What of each task's page is carried out besides training, and what makes that short; the first page's run finds its backend. */
 const cheap: Readonly<Record<string, { readonly task: string; readonly shorter?: readonly string[] }>> = {
   "image-classification": { task: "predict" },
-  depth: { task: "predict", shorter: ["--samples", "0"] },
-  reasoning: { task: "merge", shorter: ["--samples", "0"] },
-  generation: { task: "generate", shorter: ["--samples", "0"] },
+  depth: { task: "predict", shorter: ["--samples", "0", "--backend", "wasm"] },
+  reasoning: { task: "merge", shorter: ["--samples", "0", "--backend", "wasm"] },
+  generation: { task: "generate", shorter: ["--samples", "0", "--backend", "wasm"] },
 };
 
 for (const [page, { task, shorter = [] }] of Object.entries(cheap)) {
