@@ -28,6 +28,7 @@ async function refused(part: string, task: string, ...args: readonly string[]): 
 }
 
 const model = "tests/fixtures/vit-rgb";
+const judged = ["--data", "mnist", "--backend", "wasm"];
 const train = ["--model", model, "--backend", "wasm", "--steps", "1", "--out", `${folder}/run`];
 
 Deno.test("a hostile data folder: nothing outside is read, nothing but a line is said", async () => {
@@ -65,7 +66,7 @@ Deno.test("a hostile model folder: nothing outside is read, nothing but a line i
       "config.json": JSON.stringify(config),
       "model.safetensors.index.json": index(shard),
     });
-    await refused("the name of a file in the index file's folder", "evaluate", "--model", root, "--data", "mnist");
+    await refused("the name of a file in the index file's folder", "evaluate", "--model", root, ...judged);
   }
   for (const name of ["config.json", "model.safetensors"]) {
     // Links are followed, as caches of models are made of them; what has no end is not.
@@ -74,7 +75,7 @@ Deno.test("a hostile model folder: nothing outside is read, nothing but a line i
       const root = await made(`linked-${name}-${target.length}`, files);
       await Deno.remove(`${root}/${name}`);
       await Deno.symlink(target, `${root}/${name}`);
-      await refused("found", "evaluate", "--model", root, "--data", "mnist");
+      await refused("found", "evaluate", "--model", root, ...judged);
     }
   }
   const named = await made("named", {
