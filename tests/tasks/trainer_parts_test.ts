@@ -140,12 +140,16 @@ for (const backend of await available("wasm", "tensorflow")) {
     Deno.test(`${task}: a step in parts of any size is the whole step, loss and parameters (${backend})`, async () => {
       const { engine } = await useBackend(backend);
       await withoutLeaks(async () => {
-        const whole = await descend(task, run);
-        assertEquals(whole.losses.length, 4);
+        // A whole epoch, and the first step of the next one.
+        const steps = 3;
+        const whole = await descend(task, run, { steps });
+        assertEquals(whole.losses.length, steps);
         assert(whole.losses[0] !== whole.losses[2], "the parameters move");
         // Parts of 3, 2 and 1 examples. Where steps are graphs, one is built for every shape, which takes a while.
+        const alone: Record<number, Awaited<ReturnType<typeof descend>>> = {};
         for (const accumulate of engine.resident ? [4] : [2, 3, 100]) {
-          const { losses, reached } = await descend(task, { ...run, accumulate });
+          alone[accumulate] = await descend(task, { ...run, accumulate }, { steps });
+          const { losses, reached } = alone[accumulate];
           losses.forEach((loss, i) => {
             const what = `loss ${i} in ${accumulate} parts`;
             assertAlmostEquals(loss, whole.losses[i], 1e-6 * Math.max(1, whole.losses[i]), what);
@@ -159,11 +163,11 @@ for (const backend of await available("wasm", "tensorflow")) {
         for (const size of engine.resident ? [3] : [2, 3]) {
           const inParts = { ...run, accumulate: size };
           const [first, ...others] = await Promise.all(
-            ranksInMemory(size).map((ranks) => descend(task, inParts, { ranks })),
+            ranksInMemory(size).map((ranks) => descend(task, inParts, { ranks, steps })),
           );
           for (const other of others) assertEquals(other, first);
           // Halves are other graphs than a step, which may be fused otherwise.
-          if (engine.resident === undefined) assertEquals(first, await descend(task, inParts));
+          if (engine.resident === undefined) assertEquals(first, alone[size]);
           first.losses.forEach((loss, i) => assertAlmostEquals(loss, whole.losses[i], 1e-6 * Math.max(1, loss)));
           for (const [path, values] of Object.entries(whole.reached)) {
             const scale = values.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
@@ -206,15 +210,17 @@ function differing(one: Readonly<Record<string, readonly number[]>>, other: type
 }
 
 // AdamW makes a step of the last bit of a tiny gradient: only equal bytes stay equal. Batches of 6 and 4 are no multiples of
-// four shares, nor does every part weigh the same.
+// four shares, nor does every part weigh the same. Sums over a batch are made by layers and know no task: adapters are shown on
+// one, and with all its weights trained every model has a gradient of each of its layers.
 for (const [task, run] of Object.entries(runs)) {
-  for (const adapter of ["1lora", "lora", "all"]) {
+  for (const adapter of task === "image-classification" ? ["1lora", "lora", "all"] : ["all"]) {
     Deno.test(`${task}, ${adapter}: two and four processes come to the bytes of one with the whole batch`, async () => {
       await useBackend("wasm");
       await withoutLeaks(async () => {
         const plain = { ...run, adapter, lr: 1e-3, rank: undefined, own: { ...run.own, augment: true } };
         const optimiser = chain(clipByGlobalNorm(1))(adamw({ weightDecay: 0.01 }));
-        const way = { optimiser, steps: 3, inShares: true };
+        // A batch of 6 and one of 4; what the second comes to rests on what the first did.
+        const way = { optimiser, steps: 2, inShares: true };
         const whole = await descend(task, plain, way);
         for (const size of [2, 4]) {
           const inParts = { ...plain, accumulate: size };
@@ -263,7 +269,7 @@ for (const [backend, task, own, sizes] of invariant.filter(([backend]) => there.
       const reached = (size: number) =>
         Promise.all(
           ranksInMemory(size).map((ranks) =>
-            descend(task, parts, { optimiser, steps: 3, inShares: true, isInvariant: true, ranks })
+            descend(task, parts, { optimiser, steps: 2, inShares: true, isInvariant: true, ranks })
           ),
         );
       const [one] = await reached(1);
