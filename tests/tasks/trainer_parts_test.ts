@@ -236,13 +236,14 @@ for (const [task, run] of Object.entries(runs)) {
 }
 
 // Whatever an engine's kernels do with few examples: none sees how many processes there are. Epochs' last batches have 4 examples
-// for 4 and for 6 parts; where each shape takes seconds to build, most have one.
+// for 4 and for 6 parts; where each shape takes seconds to build, most have one. Every process builds its own: where that takes
+// longest there are two, and other numbers of them on the smallest model and on wasm.
 const even = { batchSize: 4, limit: 8 };
 const invariant: readonly (readonly [backend: string, task: string, run: Partial<Run>, sizes: readonly number[]])[] = [
-  ["tensorflow", "image-classification", { adapter: "all" }, [2]],
+  ["tensorflow", "image-classification", { adapter: "all" }, [3]],
   ["tensorflow", "depth", { ...even, adapter: "lora", dropout: 0.5 }, [2]],
-  ["tensorflow", "generation", { ...even, adapter: "all" }, [4]],
-  ["tensorflow", "reasoning", { ...even, adapter: "all" }, [3]],
+  ["tensorflow", "generation", { ...even, adapter: "all" }, [2]],
+  ["tensorflow", "reasoning", { ...even, adapter: "all" }, [2]],
   ["wasm", "image-classification", { adapter: "lora", dropout: 0.5, accumulate: 6 }, [2, 3, 4]],
   ["wasm", "depth", { adapter: "lora", dropout: 0.5 }, [3, 5]],
   ["wasm", "generation", { adapter: "all" }, [3]],
