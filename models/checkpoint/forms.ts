@@ -64,7 +64,7 @@ export async function quantisedPaths(model: Model, { quantise }: Holding): Promi
   const place = model.repository === undefined ? placeOf(model) : undefined;
   if (place === undefined || !isGguf(place)) return new Set(asked);
   await using checkpoint = await openWeights(place);
-  const stored = checkpoint.names.filter((key) => checkpoint.formOf?.(key) !== undefined);
+  const stored = checkpoint.names.filter((key) => checkpoint.isPacked?.(key));
   return new Set([...asked, ...stored.flatMap((key) => pathOf(model.keys, key) ?? [])]);
 }
 
