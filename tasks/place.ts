@@ -16,6 +16,7 @@ import { glob, type Params } from "../dsl/tree.ts";
 import { type DescriptionOptions, type Model, openCheckpoint } from "../models/mod.ts";
 import { type Holding, quantisedPaths } from "../models/checkpoint/forms.ts";
 import { labelNames } from "../models/config.ts";
+import { placeAt } from "./data/files.ts";
 
 /** What an adapter's head is for, where it is not what the model's own is for. */
 type HeadOptions = Pick<DescriptionOptions, "labels" | "problem">;
@@ -92,7 +93,7 @@ async function adaptersIn(place: string): Promise<string> {
 export async function baseNamed(config: Readonly<Record<string, unknown>>): Promise<unknown> {
   const { base_model_name_or_path: name, revision } = config;
   if (typeof name !== "string" || !/^\w[\w.-]*\/\w[\w.-]*$/.test(name)) return name;
-  if (await Deno.stat(name).then(() => true, () => false)) return name;
+  if (await placeAt(name) !== undefined) return name;
   return `hf:${name}${typeof revision === "string" && revision !== "" ? `@${revision}` : ""}`;
 }
 

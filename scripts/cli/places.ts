@@ -3,10 +3,9 @@
  *
  * @module
  */
+import { placeAt } from "../../tasks/data/files.ts";
 
-async function isThere(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
-}
+const isThere = async (path: string): Promise<boolean> => await placeAt(path) !== undefined;
 
 /**
  * The files or folders that a text names, between commas. What is there counts: a name may have commas of its own.
