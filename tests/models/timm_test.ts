@@ -1,8 +1,8 @@
 /** ViTs as timm publishes them: timm's numbers, files, heads, pictures; what is not read is refused by name. @module */
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import * as tf from "@tensorflow/tfjs-core";
+import type * as tf from "@tensorflow/tfjs-core";
 import { adapt } from "../../adapters/mod.ts";
-import { apply, count, crossEntropy, init, key, OneloraError, specs, unfreeze, useBackend } from "../../dsl/mod.ts";
+import { apply, count, crossEntropy, key, OneloraError, specs, unfreeze, useBackend } from "../../dsl/mod.ts";
 import { fileOf } from "../../dsl/files/path.ts";
 import { openSafetensors, toFloat32, writeSafetensors } from "../../dsl/safetensors/mod.ts";
 import { preparationOf } from "../../models/image_input.ts";
@@ -10,9 +10,9 @@ import { type Json, loadParams, openModel, saveModel } from "../../models/mod.ts
 import { timmArchitectures } from "../../models/timm/architectures.ts";
 import { timmFamily } from "../../models/timm/timm.ts";
 import { prepareImage } from "../../tasks/data/prepare.ts";
-import { fineTune, load, mergeOpened } from "../../tasks/mod.ts";
 import { requireTask } from "../../tasks/kinds.ts";
 import { methods } from "../support/adapter_methods.ts";
+import { assertMerges, assertTrains } from "../support/classifier_rounds.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 
 const names = ["class", "mean", "clip", "gap"];
@@ -71,20 +71,7 @@ for (const name of names) {
         await Deno.remove(at, { recursive: true });
       }
       for (const spec of Object.values({ ...methods, ia3: "ia3:feedforward=**.mlp.fc2" })) {
-        const layer = adapt(spec)(model.layer);
-        const start = init(layer, key(5), base);
-        assertClose(apply(layer, start)(pixels), logits, 1e-5, `${spec} at its start`);
-        const params = Object.fromEntries(
-          Object.entries(start).map(([path, tensor]) =>
-            [
-              path,
-              path in base ? tensor : tf.add(tensor, tf.randomNormal(tensor.shape, 0, 0.05, "float32", 7)),
-            ] as const
-          ),
-        );
-        const merged = await mergeOpened({ model, layer, params, initialised: [] });
-        const apart = apply(layer, params)(pixels);
-        assertClose(apply(merged.model.layer, merged.params)(pixels), apart, 1e-4, `${spec} merged`);
+        await assertMerges(model, spec, base, { pixels, logits });
       }
       // Four linear layers a block, query, key and value as one, and neither heads nor embeddings.
       const adapted = Object.keys(specs(adapt("1lora")(model.layer))).filter((path) => path.endsWith(".1lora.b"));
@@ -95,27 +82,12 @@ for (const name of names) {
 }
 
 Deno.test("timm: a model is trained with its head, saved, loaded and merged into timm's layout", async () => {
-  const image = (grey: number) => ({ data: new Uint8Array(14 * 14 * 3).fill(grey), width: 14, height: 14 });
-  const data = Array.from(
-    { length: 8 },
-    (_, i) => ({ image: image(i % 2 * 200 + i), label: i % 2 ? "light" : "dark" }),
-  );
   // Classes of pictures that are no squares are not trained.
   for (const name of names.filter((each) => each !== "clip")) {
     await useBackend("wasm");
-    await withoutLeaks(async () => {
-      const at = await Deno.makeTempDir();
-      try {
-        const settings = { steps: 3, batchSize: 4, lr: 0.01, augment: false, backend: "wasm" } as const;
-        using tuned = await fineTune({ model: folder(name), data, adapter: "bitfit", ...settings });
-        const found = await tuned.predict(image(210));
-        assertEquals(found.map(({ label }) => label).sort(), ["dark", "light"]);
-        await tuned.save(`${at}/adapter`);
-        using again = await load(`${at}/adapter`);
-        assertEquals(await again.predict(image(210)), found);
-        using merged = await tuned.merge();
-        await merged.save(`${at}/merged`);
-        const config = JSON.parse(await Deno.readTextFile(`${at}/merged/config.json`));
+    await withoutLeaks(() =>
+      assertTrains(folder(name), "bitfit", async (merged) => {
+        const config = JSON.parse(await Deno.readTextFile(`${merged}/config.json`));
         const { num_classes, label_names, model_args, pretrained_cfg } = config;
         assertEquals([num_classes, model_args.num_classes, pretrained_cfg.num_classes], [2, 2, 2]);
         assertEquals(label_names, ["dark", "light"]);
@@ -124,15 +96,8 @@ Deno.test("timm: a model is trained with its head, saved, loaded and merged into
           [model_args.qkv_bias, model_args.proj_bias],
           name === "gap" ? [true, true] : [undefined, undefined],
         );
-        const whole = await openModel(`${at}/merged`);
-        assertEquals(whole.labels, ["dark", "light"]);
-        const { params } = await loadParams(whole, key(0));
-        for (const path of Object.keys(merged.params)) assertClose(params[path], merged.params[path], 1e-6, path);
-        tf.dispose(params as Record<string, tf.Tensor>);
-      } finally {
-        await Deno.remove(at, { recursive: true });
-      }
-    });
+      })
+    );
   }
 });
 

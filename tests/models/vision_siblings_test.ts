@@ -3,7 +3,7 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import * as tf from "@tensorflow/tfjs-core";
 import { fileOf } from "../../dsl/files/path.ts";
 import { adapt } from "../../adapters/mod.ts";
-import { apply, count, crossEntropy, init, key, OneloraError, specs, unfreeze, useBackend } from "../../dsl/mod.ts";
+import { apply, count, crossEntropy, key, OneloraError, specs, unfreeze, useBackend } from "../../dsl/mod.ts";
 import { interpolate } from "../../dsl/ops/interpolate.ts";
 import { openSafetensors, toFloat32, writeSafetensors } from "../../dsl/safetensors/mod.ts";
 import { type Json, loadParams, openModel, saveModel } from "../../models/mod.ts";
@@ -11,9 +11,9 @@ import { keyOf } from "../../models/checkpoint/keys.ts";
 import { clipFamily } from "../../models/clip/clip.ts";
 import { dinov2Family, dinov2WithRegistersFamily } from "../../models/dinov2/classifier.ts";
 import { deitFamily } from "../../models/vit/deit.ts";
-import { fineTune, load, mergeOpened } from "../../tasks/mod.ts";
 import { planTraining, requireTask } from "../../tasks/kinds.ts";
 import { methods } from "../support/adapter_methods.ts";
+import { assertMerges, assertTrains } from "../support/classifier_rounds.ts";
 import { assertClose, fixture, gradients, withoutLeaks } from "../support/compare.ts";
 
 const names = ["deit-teacher", "deit-one", "dinov2-plain", "dinov2-registers", "clip-vision"];
@@ -69,20 +69,7 @@ for (const name of names) {
       }
       const fc2 = name.startsWith("deit") ? "**.{output}.dense" : "**.mlp.fc2";
       for (const spec of Object.values({ ...methods, ia3: `ia3:feedforward=${fc2}` })) {
-        const layer = adapt(spec)(model.layer);
-        const start = init(layer, key(5), base);
-        assertClose(apply(layer, start)(pixels), logits, 1e-5, `${spec} at its start`);
-        const params = Object.fromEntries(
-          Object.entries(start).map(([path, tensor]) =>
-            [
-              path,
-              path in base ? tensor : tf.add(tensor, tf.randomNormal(tensor.shape, 0, 0.05, "float32", 7)),
-            ] as const
-          ),
-        );
-        const merged = await mergeOpened({ model, layer, params, initialised: [] });
-        const apart = apply(layer, params)(pixels);
-        assertClose(apply(merged.model.layer, merged.params)(pixels), apart, 1e-4, `${spec} merged`);
+        await assertMerges(model, spec, base, { pixels, logits });
       }
       if (model.image!.height === model.image!.width) {
         assert(planTraining(model, adapt("1lora")(model.layer), { batch: 2, length: 0 }).trained > 0);
@@ -96,34 +83,9 @@ for (const name of names) {
 }
 
 Deno.test("every model is trained with its head, saved, loaded, merged and predicts as it did", async () => {
-  const image = (grey: number) => ({ data: new Uint8Array(14 * 14 * 3).fill(grey), width: 14, height: 14 });
-  const data = Array.from(
-    { length: 8 },
-    (_, i) => ({ image: image(i % 2 * 200 + i), label: i % 2 ? "light" : "dark" }),
-  );
   for (const name of names.filter((each) => each !== "deit-one")) {
     await useBackend("wasm");
-    await withoutLeaks(async () => {
-      const at = await Deno.makeTempDir();
-      try {
-        const settings = { steps: 3, batchSize: 4, lr: 0.01, augment: false, backend: "wasm" } as const;
-        using tuned = await fineTune({ model: folder(name), data, adapter: "lora", ...settings });
-        const found = await tuned.predict(image(210));
-        assertEquals(found.map(({ label }) => label).sort(), ["dark", "light"]);
-        await tuned.save(`${at}/adapter`);
-        using again = await load(`${at}/adapter`);
-        assertEquals(await again.predict(image(210)), found);
-        using merged = await tuned.merge();
-        await merged.save(`${at}/merged`);
-        const whole = await openModel(`${at}/merged`);
-        assertEquals(whole.labels, ["dark", "light"]);
-        const { params } = await loadParams(whole, key(0));
-        for (const path of Object.keys(merged.params)) assertClose(params[path], merged.params[path], 1e-6, path);
-        tf.dispose(params as Record<string, tf.Tensor>);
-      } finally {
-        await Deno.remove(at, { recursive: true });
-      }
-    });
+    await withoutLeaks(() => assertTrains(folder(name), "lora"));
   }
 });
 

@@ -1,10 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { failure, output } from "../support/command.ts";
+import { failure, json, output } from "../support/command.ts";
 
 const folder = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-
-const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 
 Deno.test("one command trains what Figure 9 needs and draws it, for classification and depth", async () => {
   const tasks = [["image-classification", ["q", "fc2"]], ["depth", ["fc1", "fc2"]]] as const;

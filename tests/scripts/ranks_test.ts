@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { denoCommand, taskArguments } from "../../scripts/cli/deno.ts";
 import { available } from "../support/available.ts";
-import { smallCifar } from "../support/command.ts";
+import { adapterBytes, smallCifar } from "../support/command.ts";
 import { tried } from "../support/commands.ts";
 
 /** Launchers by the names that Debian gives them, and what they want so as to start more processes than there are cores. */
@@ -40,8 +40,6 @@ async function logOf(folder: string): Promise<readonly Readonly<Record<string, u
 /** A small model on small pictures: what processes share out and send each other is the same for any. */
 const small = (data: string) => ["--model", "tests/fixtures/vit-rgb", "--data", data];
 
-const adapterOf = (folder: string) => Deno.readFile(`${folder}/adapter/adapter_model.safetensors`);
-
 Deno.test({
   name: "several processes come to the bytes of one, and go on in another number by another MPI",
   ignore,
@@ -61,14 +59,14 @@ Deno.test({
       assertEquals(both.out.split("run folder:").length, 2, "the first process speaks, the others do not");
       assert(!both.out.includes("\u001b["), "what goes through a launcher may end in a file: no bar is drawn");
       assertEquals(await logOf(two), await logOf(one));
-      assertEquals(await adapterOf(two), await adapterOf(one));
+      assertEquals(await adapterBytes(two), await adapterBytes(one));
 
       const more = await train("MPICH", 4, "--resume", two, "--steps", "6");
       assertEquals(more.code, 0, more.err);
       assertStringIncludes(more.out, "4 processes by MPICH");
       assertEquals((await train(undefined, 1, "--resume", one, "--steps", "6")).code, 0);
       assertEquals(await logOf(two), await logOf(one));
-      assertEquals(await adapterOf(two), await adapterOf(one));
+      assertEquals(await adapterBytes(two), await adapterBytes(one));
     } finally {
       await Deno.remove(folder, { recursive: true });
     }
@@ -93,7 +91,7 @@ for (const backend of await available("tensorflow", "wasm")) {
         ]);
         assertEquals([alone.code, three.code], [0, 0], three.err);
         assertEquals(await logOf(many), await logOf(one));
-        assertEquals(await adapterOf(many), await adapterOf(one));
+        assertEquals(await adapterBytes(many), await adapterBytes(one));
         assertEquals(JSON.parse(await Deno.readTextFile(`${many}/config.json`))["batch-invariant"], "on");
         const [again, two] = await Promise.all([
           train(undefined, 1, ...engine, "--resume", one, "--steps", "4"),
@@ -101,7 +99,7 @@ for (const backend of await available("tensorflow", "wasm")) {
         ]);
         assertEquals([again.code, two.code], [0, 0], two.err);
         assertEquals(await logOf(many), await logOf(one));
-        assertEquals(await adapterOf(many), await adapterOf(one));
+        assertEquals(await adapterBytes(many), await adapterBytes(one));
         const { code, err } = await train(undefined, 1, ...engine, "--resume", one, "--batch-invariant", "off");
         assertEquals(code, 2);
         assertStringIncludes(err, "--batch-invariant");

@@ -1,12 +1,11 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { failure, output } from "../support/command.ts";
+import { failure, json, output } from "../support/command.ts";
 
 const folder = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
 
 const files = "tests/fixtures/reasoning";
 const small = ["--backend", "wasm", "--batch-size", "2", "--steps", "2", "--length", "256", "--samples", "1"];
-const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 
 Deno.test("train reads MetaMathQA and GSM8K, with the recipe of the built-in model", async () => {
   const data = ["metamath:metamath.json", "metamath:metamath.parquet", "gsm8k:gsm8k.jsonl"];

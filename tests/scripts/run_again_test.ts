@@ -1,12 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { engineKind } from "../../dsl/engine/mod.ts";
 import { available } from "../support/available.ts";
-import { failure, output, runTask, smallCifar } from "../support/command.ts";
+import { failure, json, output, runTask, smallCifar } from "../support/command.ts";
 
 const folder = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-
-const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 
 /** The smallest pictures: PPM is one header and its bytes. */
 function picture(seed: number): Uint8Array {

@@ -3,11 +3,10 @@ import { placeOf, rateAt, standingOf, type Tried } from "../../scripts/commands/
 import { allTables, readTables, tableGroups } from "../../scripts/commands/sweep/paper_all.ts";
 import { microSize } from "../../scripts/commands/sweep/paper.ts";
 import { planCells } from "../../scripts/commands/sweep/plan.ts";
-import { failure, runTask } from "../support/command.ts";
+import { failure, json, runTask } from "../support/command.ts";
 
 const folder = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 
 /** A whole search in which a rate's value is known. */
 function searched(start: number, value: (rate: number) => number | undefined) {

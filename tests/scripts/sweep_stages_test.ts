@@ -1,12 +1,11 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { experiments, microSize } from "../../scripts/commands/sweep/paper.ts";
 import { compressionTables, paperTables } from "../../scripts/commands/sweep/paper_tables.ts";
-import { failure, output, runTask } from "../support/command.ts";
+import { failure, json, output, runTask } from "../support/command.ts";
 
 const folder = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
 
-const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 const small = ["--steps", "2", "--limit", "4", "--batch-size", "2", "--seeds", "0", "--backend", "wasm"];
 
 Deno.test("tables of two stages differ in micro size, and Table S1 has its four transfers", () => {

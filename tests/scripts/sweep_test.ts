@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { claimFolder } from "../../dsl/files/claim.ts";
-import { failure, linesOf, output, runTask, start } from "../support/command.ts";
+import { failure, json, linesOf, output, runTask, start } from "../support/command.ts";
 
 const folder = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
@@ -10,7 +10,6 @@ const tiny = (steps: number) => [
   ...["--model", "tests/fixtures/vit-rgb", "--data", "mnist", "--backend", "wasm", "--limit", "16"],
   ...["--steps", `${steps}`, "--batch-size", "8"],
 ];
-const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 
 /** What is used of saxes. */
 interface Saxes {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { available } from "../support/available.ts";
-import { linesOf, output, type Running, smallCifar, start } from "../support/command.ts";
+import { adapterBytes, json, linesOf, losses, output, type Running, smallCifar, start } from "../support/command.ts";
 
 const folder = await Deno.makeTempDir();
 const data = await smallCifar(`${folder}/cifar`);
@@ -8,10 +8,6 @@ globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive:
 
 const model = "tests/fixtures/vit-rgb";
 const common = ["--model", model, "--data", data, "--backend", "wasm", "--batch-size", "8", "--lr", "0.003"];
-const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
-const adapterBytes = (run: string) => Deno.readFile(`${run}/adapter/adapter_model.safetensors`);
-const losses = async (run: string) =>
-  (await linesOf(`${run}/metrics.jsonl`)).map((line) => JSON.parse(line)).map(({ step, loss }) => [step, loss]);
 
 /** Settings of the runs below, which are stopped on the way: an odd checkpoint interval, every kind of state moving. */
 const long = [...common, "--adapter", "dora+norms", "--steps", "150", "--checkpoint-every", "7", "--eval-every", "20"];

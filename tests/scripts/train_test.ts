@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { openSafetensors, sizeOf } from "../../dsl/mod.ts";
 import { recordsIn } from "../../tasks/report/records.ts";
-import { failure, linesOf, output, runTask, smallCifar } from "../support/command.ts";
+import { adapterBytes, failure, json, linesOf, losses, output, runTask, smallCifar } from "../support/command.ts";
 
 const folder = await Deno.makeTempDir();
 const data = await smallCifar(`${folder}/cifar`);
@@ -9,10 +9,6 @@ globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive:
 
 const model = "tests/fixtures/vit-rgb";
 const common = ["--model", model, "--data", data, "--backend", "wasm", "--batch-size", "8", "--lr", "0.003"];
-const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
-const adapterBytes = (run: string) => Deno.readFile(`${run}/adapter/adapter_model.safetensors`);
-const losses = async (run: string) =>
-  (await linesOf(`${run}/metrics.jsonl`)).map((line) => JSON.parse(line)).map(({ step, loss }) => [step, loss]);
 
 const short = new Map<number, Promise<string>>();
 

@@ -44,6 +44,22 @@ export function spawn(task: string, stdin: "null" | "piped", args: readonly stri
     .spawn();
 }
 
+/** The value in a JSON file. */
+// deno-lint-ignore no-explicit-any -- tests say what they find in it
+export async function json(path: string): Promise<any> {
+  return JSON.parse(await Deno.readTextFile(path));
+}
+
+/** The weights that a run has trained, as bytes. */
+export async function adapterBytes(run: string): Promise<Uint8Array<ArrayBuffer>> {
+  return await Deno.readFile(`${run}/adapter/adapter_model.safetensors`);
+}
+
+/** The losses that a run has logged, by step. */
+export async function losses(run: string): Promise<readonly (readonly [step: number, loss: number])[]> {
+  return (await linesOf(`${run}/metrics.jsonl`)).map((line) => JSON.parse(line)).map(({ step, loss }) => [step, loss]);
+}
+
 /** Starts a task of `deno.json`, which reads nothing. */
 export function start(task: string, ...args: readonly string[]): Running {
   const process = spawn(task, "null", args);

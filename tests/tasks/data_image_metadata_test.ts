@@ -3,21 +3,7 @@ import { OneloraError } from "../../dsl/error.ts";
 import { openImageTree } from "../../tasks/data/image_tree.ts";
 import { openImageData } from "../../tasks/data/open.ts";
 import { withFolder } from "../support/data_folder.ts";
-
-const specifier = "npm:sharp@0.35.5";
-const { default: sharp } = await import(specifier);
-
-/** An image of one colour, in the format that the function asks of sharp. */
-async function picture(
-  background: { r: number; g: number; b: number; alpha?: number },
-  format: "png" | "jpeg" | "webp" = "png",
-): Promise<Uint8Array> {
-  const channels = background.alpha === undefined ? 3 : 4;
-  const image = sharp({ create: { width: 6, height: 4, channels, background } });
-  return new Uint8Array(await image.toFormat(format, { quality: 100 }).toBuffer());
-}
-
-const red = await picture({ r: 200, g: 10, b: 20 });
+import { red } from "../support/pictures.ts";
 
 const pictures = Object.fromEntries(["1.png", "2.png", "deep/3.png"].map((name): [string, Uint8Array] => [name, red]));
 const within = (part: string, files: Record<string, Uint8Array | string>) =>

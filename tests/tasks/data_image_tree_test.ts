@@ -6,22 +6,9 @@ import { openImageTree } from "../../tasks/data/image_tree.ts";
 import { batches } from "../../tasks/data/loader.ts";
 import { openImageData } from "../../tasks/data/open.ts";
 import { inFolder, withFolder } from "../support/data_folder.ts";
+import { picture, red, sharp } from "../support/pictures.ts";
 import { isWindows, tellsCase } from "../support/system.ts";
 
-const specifier = "npm:sharp@0.35.5";
-const { default: sharp } = await import(specifier);
-
-/** An image of one colour, in the format that the function asks of sharp. */
-async function picture(
-  background: { r: number; g: number; b: number; alpha?: number },
-  format: "png" | "jpeg" | "webp" = "png",
-): Promise<Uint8Array> {
-  const channels = background.alpha === undefined ? 3 : 4;
-  const image = sharp({ create: { width: 6, height: 4, channels, background } });
-  return new Uint8Array(await image.toFormat(format, { quality: 100 }).toBuffer());
-}
-
-const red = await picture({ r: 200, g: 10, b: 20 });
 const jpeg = await picture({ r: 0, g: 90, b: 250 }, "jpeg");
 const glass = await picture({ r: 10, g: 20, b: 30, alpha: 0.2 });
 const grey = new Uint8Array(
