@@ -1,24 +1,13 @@
 /** Steps compiled whole, as they are on a GPU; here XLA compiles them for the CPU. @module */
 import { assert, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { adapt } from "../../adapters/mod.ts";
 import {
-  apply,
   compile,
-  init,
-  isTrainable,
-  key,
-  type Layer,
-  layerNormLayer,
-  linear,
   mapTree,
   type Params,
-  partition,
   type PureStep,
   rematerialiseBlocks,
   type ResidentOptions,
-  serial,
-  sgd,
   startResident,
   type StepState,
   useBackend,
@@ -32,10 +21,9 @@ import { flatten } from "../../dsl/tree.ts";
 import { graphReplayer } from "../../dsl/compile/tensorflow/replay.ts";
 import { freeHandle, openSession, tensorOf, wordsOf } from "../../dsl/engine/tensorflow_graph/session.ts";
 import { ELEMENT, graphBuilder } from "../../dsl/engine/tensorflow_graph/graph.ts";
-import { type BatchTensors, trainStep } from "../../tasks/mod.ts";
-import { methods } from "../support/adapter_methods.ts";
 import { available } from "../support/available.ts";
 import { assertClose, withoutLeaks } from "../support/compare.ts";
+import { joinedStep } from "../support/joined_methods.ts";
 import { microModels, microStep } from "../support/micro_steps.ts";
 
 const ignore = (await available("tensorflow")).length === 0;
@@ -86,47 +74,9 @@ Deno.test({
   ignore,
   fn: async () => {
     await useBackend("tensorflow");
-    const model: Layer = serial({ up: linear(24, 36), norm: layerNormLayer(36, 1e-5), down: linear(36, 12) });
-    // One function of all, each with a model, inputs and numbers of its own: starting XLA's compiler takes longest.
-    const names = Object.keys(methods);
-    // Methods for layers of a published model's names are placed on all of these two.
-    const layers = names.map((name) => adapt(name === "ia3" ? "ia3" : methods[name])(model));
     await withoutLeaks(async () => {
-      const parts = layers.map((layer, i) => {
-        const params = mapTree((tensor: tf.Tensor, path) =>
-          tf.add(tensor, tf.randomNormal(tensor.shape, 0, 0.1, "float32", path.length + i))
-        )(init(layer, key(0)));
-        return partition<tf.Tensor>(isTrainable(layer))(params);
-      });
-      const joined = (of: readonly Params[]): Params =>
-        Object.fromEntries(
-          of.flatMap((each, i) => Object.entries(each).map(([path, tensor]) => [`${names[i]}/${path}`, tensor])),
-        );
-      const [trained, frozen] = [joined(parts.map(({ kept }) => kept)), joined(parts.map(({ rest }) => rest))];
-      const partOf = (all: Params, name: string): Params =>
-        Object.fromEntries(
-          Object.entries(all).filter(([path]) => path.startsWith(`${name}/`))
-            .map(([path, tensor]) => [path.slice(name.length + 1), tensor]),
-        );
-      const optimiser = sgd({ momentum: 0.9 });
-      const step = trainStep((all, batch) => {
-        const losses = names.map((name, i) =>
-          tf.mean(tf.squaredDifference(apply(layers[i], partOf(all, name))(batch[`${name}.x`]), batch[`${name}.y`]))
-        );
-        // A sum: the gradients of each are those that it has alone.
-        return {
-          loss: tf.addN(losses) as tf.Scalar,
-          metrics: Object.fromEntries(names.map((name, i) => [name, losses[i] as tf.Scalar])),
-        };
-      }, optimiser);
-      const batch: BatchTensors = {
-        ...Object.fromEntries(names.flatMap((name, i) => [
-          [`${name}.x`, tf.randomNormal([5, 24], 0, 1, "float32", 1 + 2 * i)],
-          [`${name}.y`, tf.randomNormal([5, 12], 0, 1, "float32", 2 + 2 * i)],
-        ])),
-        rate: tf.scalar(0.01),
-      };
-      await agree(step as PureStep, { frozen, trained, optimiser: optimiser.init(trained) }, batch, "all methods");
+      const { step, state, batch } = joinedStep();
+      await agree(step as PureStep, state, batch, "all methods");
     });
   },
 });
