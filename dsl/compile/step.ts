@@ -69,3 +69,14 @@ export interface ResidentOptions {
   /** Told in a line why the step is not run as one graph where it could be. */
   readonly onFallback?: (line: string) => void;
 }
+
+/**
+ * Names and types of a batch, and what of it stays: a step is prepared once for each.
+ *
+ * @param batch The batch
+ * @param staying What of it comes with every step
+ */
+export function batchSignature(batch: Params, staying: Params): string {
+  return Object.entries(batch)
+    .map(([name, { shape, dtype }]) => `${name} ${dtype} ${shape}${name in staying ? " stays" : ""}`).join("|");
+}

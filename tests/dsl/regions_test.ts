@@ -91,10 +91,11 @@ Deno.test("numbers that are many are given to a graph as tensors, others are wri
     ([x]) => [tf.add(tf.add(x, tf.tensor1d(new Float32Array(GIVEN_FROM).fill(2))), tf.tensor1d([1]))],
     [{ shape: [GIVEN_FROM], dtype: "float32" }],
   );
-  const { program: given, dispose } = withTensors(program);
+  const held = withTensors(program);
+  const given = held.program;
   const sizes = [...given.constants].map(([value, { kind }]) => `${kind} ${given.types[value].shape}`);
   assertEquals(sizes, [`tensor ${GIVEN_FROM}`, "numbers 1"]);
   assertEquals(given.calls, program.calls);
-  dispose();
+  held[Symbol.dispose]();
   assertEquals(tf.memory().numTensors, before);
 });

@@ -11,12 +11,10 @@ import type { Constant, Program, ValueId } from "../program.ts";
 /** Fewer numbers are written into the graph. */
 export const GIVEN_FROM = 2 ** 16;
 
-/** A program whose large constants are tensors. */
-export interface WithTensors {
+/** A program whose large constants are tensors, which are freed with it. */
+export interface WithTensors extends Disposable {
   /** The program. */
   readonly program: Program;
-  /** Frees them. */
-  readonly dispose: () => void;
 }
 
 /**
@@ -33,5 +31,5 @@ export function withTensors(program: Program): WithTensors {
     made.push(tensor);
     return [value, { kind: "tensor", tensor }];
   }));
-  return { program: made.length === 0 ? program : { ...program, constants }, dispose: () => tf.dispose(made) };
+  return { program: made.length === 0 ? program : { ...program, constants }, [Symbol.dispose]: () => tf.dispose(made) };
 }

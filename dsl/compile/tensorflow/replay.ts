@@ -45,7 +45,8 @@ export function graphReplayer(
   prepared: Program,
   { asWords = isOnGpu(), forms = [], calls }: GraphReplayOptions = {},
 ): Replayer {
-  const { program, dispose } = withTensors(prepared);
+  const held = withTensors(prepared);
+  const { program } = held;
   const graph = graphBuilder();
   const closedOver = [...program.constants].flatMap(([value, constant]) =>
     constant.kind === "tensor" ? [{ value, tensor: constant.tensor }] : []
@@ -79,7 +80,7 @@ export function graphReplayer(
     run: (inputs) => send([...inputs, ...constants], results).map(tensorOf),
     dispose: () => {
       session.dispose();
-      dispose();
+      held[Symbol.dispose]();
     },
   };
 }
