@@ -19,10 +19,14 @@ import { boolean, choice, integer, main, text } from "../cli/mod.ts";
 import type { StepAnswer } from "./bench/job.ts";
 import { measure } from "./bench/process.ts";
 import { readings } from "./bench/family_job.ts";
-import { type PlanCase, planCases } from "./plans/cases.ts";
+import { casesOf, type PlanCase, planCases } from "./plans/cases.ts";
 
 const flags = {
   language: text({ help: "Language model with its weights, of some hundred million parameters", value: "DIR" }),
+  cases: text({
+    help: "These instead: MODEL WHAT METHOD BATCH[xTOKENS] PRECISION [QUANTISE]",
+    value: "CASE,...",
+  }),
   only: text({ help: "Cases whose line has one of these in it", value: "TEXT,..." }),
   jobs: integer({ help: "Processes at a time: memory does not depend on it", min: 1, default: 1 }),
   repeats: integer({ help: "Steps of each process", min: 1, default: 3 }),
@@ -76,11 +80,10 @@ function lineOf({ model, what, method, batch, length, precision, quantise }: Pla
 
 await main(
   { name: "plans", summary: "Plans of memory beside what processes take.", flags },
-  attempt(async ({ options: { language, only = "", jobs, repeats, backend, plans } }) => {
+  attempt(async ({ options: { language, cases: own, only = "", jobs, repeats, backend, plans } }) => {
     const wanted = only.split(",");
-    const cases = planCases(language ?? "").filter((one) =>
-      one.model !== "" && wanted.some((each) => lineOf(one).includes(each))
-    );
+    const all = own === undefined ? planCases(language ?? "") : casesOf(own.replaceAll(",", "\n"));
+    const cases = all.filter((one) => one.model !== "" && wanted.some((each) => lineOf(one).includes(each)));
     // Processes first: the largest memory that Linux says of one is at least what the process had that started it.
     const found = new Map<PlanCase, StepAnswer>();
     const waiting = plans ? [] : [...cases];

@@ -132,10 +132,13 @@ export function lower(
     const made = outputsOf(node, results.length);
     call.outputs.forEach((value, i) => emit.set(value, { ...results[i], name: made[i] }));
   };
+  /** Whether a call reads something large that is kept in halves: its numbers would be made of it as the step starts too. */
+  const convertsLarge = ({ inputs }: Call) =>
+    inputs.some((value) => sizeOf(types[value].shape) >= FUSE_FROM && given.get(value)?.type === ELEMENT.bfloat16);
   const emitCall = (call: Call) => {
     const isLarge = !isAlias(call) && call.outputs.some((value) => sizeOf(types[value].shape) >= FUSE_FROM);
     const varies = call.outputs.some((value) => varying.has(value));
-    late = isLarge && !varies ? turn : undefined;
+    late = (isLarge || convertsLarge(call)) && !varies ? turn : undefined;
     emit.call(call);
     late = undefined;
     if (isLarge && varies) turn = last;

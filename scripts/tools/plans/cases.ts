@@ -25,8 +25,12 @@ export interface PlanCase {
   readonly quantise?: Quantisation;
 }
 
-/** `MODEL WHAT METHOD BATCH[xLENGTH] PRECISION [QUANTISE]`, a line each. */
-function casesOf(lines: string): readonly PlanCase[] {
+/**
+ * Cases as they are written.
+ *
+ * @param lines `MODEL WHAT METHOD BATCH[xLENGTH] PRECISION [QUANTISE]`, a line each
+ */
+export function casesOf(lines: string): readonly PlanCase[] {
   return lines.trim().split("\n").map((line) => {
     const [model, what, method, size, precision, quantise] = line.trim().split(/ +/);
     const [batch, length = 0] = size.split("x").map(Number);
