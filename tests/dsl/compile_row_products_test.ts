@@ -125,7 +125,7 @@ Deno.test({
 
 const config = {
   ...llamaPresets["llama-micro"],
-  ...{ layers: 8, vocabulary: 90, hidden: 96, intermediate: 160, heads: 4, keyValueHeads: 2, headSize: 24 },
+  ...{ layers: 2, vocabulary: 90, hidden: 96, intermediate: 160, heads: 4, keyValueHeads: 2, headSize: 24 },
 };
 
 /** Parameters; an adapter that does nothing yet gets numbers. Frozen matrices of bf16 are there twice: as numbers, and kept in it. */

@@ -24,7 +24,7 @@ import { ELEMENT, graphBuilder } from "../../dsl/engine/tensorflow_graph/graph.t
 import { available } from "../support/available.ts";
 import { assertClose, withoutLeaks } from "../support/compare.ts";
 import { joinedStep } from "../support/joined_methods.ts";
-import { microModels, microStep } from "../support/micro_steps.ts";
+import { microStep, smallestModels } from "../support/micro_steps.ts";
 
 const ignore = (await available("tensorflow")).length === 0;
 if (ignore) console.log("compile_whole_test: ignored, no tensorflow backend (`deno task native` provides it)");
@@ -81,16 +81,17 @@ Deno.test({
   },
 });
 
-for (const name of microModels) {
+for (const folder of smallestModels) {
+  const name = folder.slice(folder.lastIndexOf("/") + 1);
   // Compilation takes most of the time: blocks are computed again in two of the four.
-  const again = name === "vit-micro" || name === "llama-micro";
+  const again = name === "vit-rgb" || name === "llama-grouped";
   Deno.test({
     name: `a step of ${name} compiled as one function equals the replayed one${again ? ", blocks computed again" : ""}`,
     ignore,
     fn: async () => {
       await useBackend("tensorflow");
       await withoutLeaks(async () => {
-        const { step, state, batch } = await microStep(name, "1lora", again ? rematerialiseBlocks : undefined);
+        const { step, state, batch } = await microStep(folder, "1lora", again ? rematerialiseBlocks : undefined);
         // Means of gradients are as exact as gradients; AdamW's steps only where no gradient is nothing but rounding.
         await agree(step as PureStep, state, batch, name, (path) => path.startsWith("m."));
       });

@@ -17,13 +17,14 @@ import {
 import { planTraining } from "../../tasks/mod.ts";
 import { available } from "../support/available.ts";
 import { assertClose, withoutLeaks } from "../support/compare.ts";
-import { microModels, microStep } from "../support/micro_steps.ts";
+import { microModels, microStep, smallestModels } from "../support/micro_steps.ts";
 
 for (const backend of await available("wasm", "tensorflow")) {
   for (const name of microModels) {
     Deno.test(`rematerialised blocks of ${name}: the same loss and gradients from less memory (${backend})`, async () => {
       await useBackend(backend);
-      for (const spec of ["1lora", "lora:rank=2+norms"]) {
+      // Which adapter is on what is computed again is no engine's affair: one of them shows a second.
+      for (const spec of backend === "wasm" ? ["1lora", "lora:rank=2+norms"] : ["1lora"]) {
         await withoutLeaks(async () => {
           const [plain, lean] = [await microStep(name, spec), await microStep(name, spec, rematerialiseBlocks)];
           const results = [plain, lean].map(({ objective, state, batch }) => {
@@ -55,7 +56,7 @@ for (const backend of await available("wasm", "tensorflow")) {
 for (const backend of await available("tensorflow")) {
   Deno.test(`resident steps on rematerialised blocks go the same way (${backend})`, async () => {
     await useBackend(backend);
-    for (const name of microModels) {
+    for (const name of smallestModels) {
       await withoutLeaks(async () => {
         // Plain steps are replayed: that those as a graph are the same is tested elsewhere, and graphs take long to build.
         const plain = await microStep(name, "1lora");

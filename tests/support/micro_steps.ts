@@ -1,4 +1,4 @@
-/** A training step of each family's micro model, with a state and a batch. @module */
+/** A training step of each family's small models, with a state and a batch. @module */
 import * as tf from "@tensorflow/tfjs-core";
 import { adapt } from "../../adapters/mod.ts";
 import { joinMethods } from "../../adapters/spec.ts";
@@ -15,6 +15,7 @@ import {
   partition,
   type ValueType,
 } from "../../dsl/mod.ts";
+import { fileOf } from "../../dsl/files/path.ts";
 import { type Model, openModel } from "../../models/mod.ts";
 import { labelNames } from "../../models/config.ts";
 import {
@@ -47,6 +48,11 @@ export interface MicroStep {
 /** Names of the micro models. */
 export const microModels = ["vit-micro", "dpt-micro", "dit-micro", "llama-micro"] as const;
 
+/** One model of each of their families, of as few blocks and as narrow as there are: what takes long to compile is shown on these. */
+export const smallestModels = ["vit-rgb", "depth-metric", "dit-original", "llama-grouped"].map((name) =>
+  fileOf(new URL(`../fixtures/${name}`, import.meta.url))
+);
+
 /** How much a step is given. */
 export const microSize = { batch: 2, length: 12 };
 
@@ -65,15 +71,15 @@ function filled(name: string, { shape, dtype }: ValueType, centre: number): tf.T
 }
 
 /**
- * A step of a method on a micro model, all parameters moved off their first values: zeros would hide gradients.
+ * A step of a method on a small model, all parameters moved off their first values: zeros would hide gradients.
  *
- * @param name Name of the model
+ * @param name Name of the model, or its folder
  * @param spec The method
  * @param change What else is done to the layer
  * @param size How much the step is given
  */
 export async function microStep(
-  name: typeof microModels[number],
+  name: string,
   spec: string,
   change: (layer: Layer) => Layer = (layer) => layer,
   size: typeof microSize = microSize,
