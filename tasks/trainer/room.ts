@@ -82,9 +82,16 @@ export type Smaller = readonly [change: string, needed: number, room?: Room];
  * @param needed Bytes that it takes by plan
  * @param room The memory there is
  * @param others Changes that make it smaller, the smallest change first, and what it takes with them
+ * @param otherwise What is allowed where none of them fits (default: a smaller model)
  * @throws OneloraError naming the first that fits, with 5 % to spare
  */
-export function requireRoom(attempted: string, needed: number, room: Room, others: Iterable<Smaller>): void {
+export function requireRoom(
+  attempted: string,
+  needed: number,
+  room: Room,
+  others: Iterable<Smaller>,
+  otherwise: string = "a smaller model",
+): void {
   if (needed <= room.bytes) return;
   let least: Smaller | undefined;
   for (const each of others) {
@@ -96,7 +103,7 @@ export function requireRoom(attempted: string, needed: number, room: Room, other
   }
   const found = `${gigabytes(needed)} needed by plan, ${gigabytes(room.bytes)} ${room.whose}`;
   const allowed = least === undefined
-    ? "a machine with more memory, a card, or a smaller model"
+    ? `a machine with more memory, a card, or ${otherwise}`
     : `what fits: ${least[0]} (${gigabytes(least[1])})`;
   throw new OneloraError({ attempted, found, allowed });
 }

@@ -14,6 +14,7 @@ import { optimiserOf, type OptimiserSettings } from "./optimiser.ts";
 import { partRows } from "./parts.ts";
 import { planLoading, planSteps } from "./plan.ts";
 import {
+  gigabytes,
   hasBlocks,
   isWorthAPlan,
   keepers,
@@ -58,6 +59,9 @@ function* smaller(run: Sized, canQuantise: boolean): Generator<readonly [change:
  * Full fine-tuning of ViT-B, 10 images in 4 shares, took 3.2 of them more than the plan of a step.
  */
 const GRADIENTS = 4;
+
+/** Copies of each trained parameter in a step with AdamW: itself, its gradient and two moments. */
+const COPIES = 4;
 
 /** Bytes of a gradient. */
 function gradientBytes(layer: Layer): number {
@@ -139,5 +143,7 @@ export async function requireRoomToTrain(
       yield [`--backend ${other}`, needs(run, other).whole(first), roomUnder(other, Infinity)];
     }
   };
-  requireRoom(attempted, bytes, room, others());
+  const trained = COPIES * gradientBytes(layer);
+  const lessTrained = `an adapter that trains less: what this one does takes ${gigabytes(trained)} of it`;
+  requireRoom(attempted, bytes, room, others(), trained > bytes / 2 ? lessTrained : undefined);
 }

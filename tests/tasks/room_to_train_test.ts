@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { openModel } from "../../models/mod.ts";
 import { type BatchSize, taskKind } from "../../tasks/mod.ts";
@@ -39,6 +39,17 @@ Deno.test("a run whose evaluations alone do not fit is told of the most examples
   const { total } = Deno.systemMemoryInfo();
   assert(!(await refused(run, () => 2 * total)).includes("what fits"));
   await requireRoomToTrain(kind, prepared, run, evaluations(100, (rows) => rows * each / 100));
+});
+
+Deno.test("a rank that no memory holds is told as such, and not as too large a model", async () => {
+  if (roomThere() === undefined) return;
+  const wide = { ...run, adapter: "lora", rank: 100_000 } as Run;
+  const adapted = { ...prepared, layer: methodOn(model, wide, kind.besides(model)) };
+  const { message } = await assertRejects(
+    () => requireRoomToTrain(kind, adapted, wide, evaluations(1, () => 0)),
+    OneloraError,
+  );
+  assertMatch(message, /or an adapter that trains less: what this one does takes 26\d GB of it$/);
 });
 
 Deno.test("an evaluation between steps has the step's state beside it, and shares what both keep in one form", () => {
