@@ -9,6 +9,7 @@ import type { Running } from "../engine/interface.ts";
 import { storedForm } from "../engine/stored.ts";
 import { type Flat, flatten } from "../tree.ts";
 import { type MemoryPlan, planMemory, type Program, type ValueType } from "./program.ts";
+import { besideMoved, type Moving } from "./moving.ts";
 import type { ReplayOptions } from "./replay.ts";
 import { trace } from "./trace.ts";
 
@@ -16,7 +17,24 @@ const tensorsOf = flatten((node): node is tf.Tensor => node instanceof tf.Tensor
 
 /** A program for one signature, ready to run. */
 interface Entry extends Running {
+  readonly moving?: Moving;
   readonly rebuild: Flat<tf.Tensor>["rebuild"];
+}
+
+/** What a function moves: tensors that it is given, each with the one that comes after it, and the number that decides. */
+export interface Moves {
+  /** What is given, and what comes after. */
+  readonly pairs: readonly (readonly [given: tf.Tensor, next: tf.Tensor])[];
+  /** Nothing moves unless this is finite. */
+  readonly gate: tf.Tensor;
+}
+
+function movingOf({ pairs, gate }: Moves, given: readonly tf.Tensor[], found: readonly tf.Tensor[]): Moving {
+  const [inputs, outputs] = [given, found].map((tensors) => new Map(tensors.map((tensor, i) => [tensor, i])));
+  return {
+    pairs: pairs.map(([current, next]) => [inputs.get(current)!, outputs.get(next)!]),
+    gate: outputs.get(gate)!,
+  };
 }
 
 /** A compiled function. */
@@ -56,6 +74,22 @@ export function compile<Arguments extends readonly unknown[], Result>(
   f: (...args: Arguments) => Result,
   options: ReplayOptions = {},
 ): Compiled<Arguments, Result> {
+  return compileMoving(f, undefined, options);
+}
+
+/**
+ * {@linkcode compile} of a function that may move what it is given in the memory that this has, where the engine can: what is
+ * given is then what it returns, moved; whoever has other tensors of the same data keeps them as they were.
+ *
+ * @param f Function of tensors nested in arrays and records
+ * @param moves What it may move
+ * @param options See {@linkcode ReplayOptions}
+ */
+export function compileMoving<Arguments extends readonly unknown[], Result>(
+  f: (...args: Arguments) => Result,
+  moves: ((args: Arguments, result: Result) => Moves) | undefined,
+  options: ReplayOptions = {},
+): Compiled<Arguments, Result> {
   const entries = new Map<string, Entry>();
   const entryFor = (flat: Flat<tf.Tensor>): Entry => {
     const types: ValueType[] = flat.leaves.map(({ shape, dtype }) => ({ shape, dtype }));
@@ -69,13 +103,19 @@ export function compile<Arguments extends readonly unknown[], Result>(
     const known = entries.get(signature);
     if (known !== undefined) return known;
     let rebuild: Entry["rebuild"] | undefined;
+    let moving: Moving | undefined;
     const traced = trace((inputs) => {
-      const result = tensorsOf(f(...flat.rebuild(inputs) as unknown as Arguments));
+      const args = flat.rebuild(inputs) as unknown as Arguments;
+      const found = f(...args);
+      const result = tensorsOf(found);
+      if (engine.movesInPlace && moves) moving = movingOf(moves(args, found), inputs, result.leaves);
       rebuild = result.rebuild;
       return result.leaves;
     }, types);
+    const settings = { ...options, moving };
     const entry = {
-      ...engine.replay(traced, forms.some((form) => form !== undefined) ? { ...options, forms } : options),
+      ...engine.replay(traced, forms.some((form) => form !== undefined) ? { ...settings, forms } : settings),
+      moving,
       rebuild: rebuild!,
     };
     entries.set(signature, entry);
@@ -88,7 +128,10 @@ export function compile<Arguments extends readonly unknown[], Result>(
   };
   return Object.assign(call, {
     program: (...args: Arguments) => entryFor(tensorsOf(args)).program,
-    plan: (...args: Arguments) => planMemory(entryFor(tensorsOf(args)).program),
+    plan: (...args: Arguments) => {
+      const { program, moving } = entryFor(tensorsOf(args));
+      return planMemory(program, besideMoved(program, moving));
+    },
     dispose: () => {
       for (const { replay } of entries.values()) replay.dispose();
       entries.clear();

@@ -6,8 +6,9 @@
 import { engineInUse } from "../engine/in_use.ts";
 import { engineKind } from "../engine/kinds.ts";
 import type { Precision } from "../engine/precision.ts";
-import { flatten, type Params, type Tree } from "../tree.ts";
+import { flatten, type Params, type Path, type Tree } from "../tree.ts";
 import { keeping, largestUnpacked, processBytes, type Ran } from "./keeping.ts";
+import { besideMoved, moveEarly, type Moving } from "./moving.ts";
 import { removeDead } from "./passes.ts";
 import type { PeakBytes, PlanOptions, StepPlan, StepTypes } from "./step_plan.ts";
 import {
@@ -30,6 +31,8 @@ import { halvedInputs, widening } from "./webgpu/halves.ts";
 /** A step's program, and the gradients in it. */
 interface Recorded {
   readonly program: Program;
+  /** What of its results may be written over what, where the engine does that. */
+  readonly moving?: Moving;
   /** The buffers that hold them. */
   readonly gradients: ReadonlySet<ValueId>;
 }
@@ -37,26 +40,44 @@ interface Recorded {
 /** The types of a tree of trees of them. */
 const typesIn = flatten((node): node is ValueType => Array.isArray((node as Partial<ValueType> | null)?.shape));
 
+/** Places of the leaves of trees one after the other, by their paths. */
+function placesIn(...trees: readonly Tree<unknown>[]): readonly ReadonlyMap<Path, number>[] {
+  let next = 0;
+  return trees.map((tree) => new Map(Object.keys(tree).map((path) => [path, next++])));
+}
+
 function record<Batch extends Params>(step: PureStep<Batch>, types: StepTypes, options: PlanOptions): Recorded {
   const { frozen, trained, optimiser, batch } = types;
-  const { name, passes } = options.backend === undefined ? engineInUse() : engineKind(options.backend);
+  const { name, passes, movesInPlace } = options.backend === undefined ? engineInUse() : engineKind(options.backend);
   const pass = passes();
   const given = typesIn([{ frozen, trained, optimiser }, batch]);
+  const places = placesIn(frozen, trained, optimiser);
   let results = 0;
+  let moving: Moving | undefined;
   const traced = trace(
     (inputs) => {
       const [state, metrics] = step(...given.rebuild(inputs) as [StepState, Batch]);
       const made = [state.trained, state.optimiser, metrics].flatMap((tree) => Object.values(tree));
       results = made.length;
+      const paths = placesIn(state.trained, state.optimiser).flatMap((tree) => [...tree]);
+      moving = {
+        pairs: paths.flatMap(([path, output], i) => {
+          const input = places[i < Object.keys(state.trained).length ? 1 : 2].get(path);
+          return input === undefined ? [] : [[input, output] as const];
+        }),
+        gate: paths.length + Object.keys(metrics).indexOf("loss"),
+      };
       return [...made, ...Object.values(options.gradients?.() ?? {})];
     },
     given.leaves,
     { backend: name, precision: options.precision ?? "float32" },
   );
   const marked = pass(traced);
+  // Nothing is computed for the sake of the marks.
+  const program = removeDead({ ...marked, outputs: marked.outputs.slice(0, results) });
   return {
-    // Nothing is computed for the sake of the marks.
-    program: removeDead({ ...marked, outputs: marked.outputs.slice(0, results) }),
+    program: movesInPlace ? moveEarly(program, moving!) : program,
+    ...movesInPlace ? { moving } : {},
     gradients: new Set(marked.outputs.slice(results).map(sourceIn(marked))),
   };
 }
@@ -143,7 +164,8 @@ export function planRun<Batch extends Params>(
   const moved = resident === undefined || !isCompiled
     ? new Set()
     : movedInPlace(program, groups.trained.length + groups.optimiser.length);
-  const own: BytesOf = (value) => moved.has(value) ? 0 : bytes(value);
+  const besides = besideMoved(program, recorded.moving, bytes);
+  const own: BytesOf = (value) => moved.has(value) ? 0 : besides(value);
   const run = isCompiled ? grouped?.(program, halved) ?? program : program;
   const { peakBytes, peakCall } = planMemory(run, own, during);
   const unpacked = peakCall < 0 ? 0 : during(run.calls[peakCall]);

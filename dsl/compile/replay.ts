@@ -8,6 +8,7 @@ import { flow } from "fp-ts/function";
 import type { StoredForm } from "../engine/stored.ts";
 import { OneloraError } from "../error.ts";
 import { fuseElementwise } from "./elementwise.ts";
+import type { Moving } from "./moving.ts";
 import { fuseBias, hoistConstants, type Pass, simplify } from "./passes.ts";
 import { type Call, type Constant, lastUses, type Program, type ValueId } from "./program.ts";
 import { returnsMany } from "./trace.ts";
@@ -44,6 +45,12 @@ export interface ReplayOptions {
    * @internal
    */
   readonly forms?: readonly (StoredForm | undefined)[];
+  /**
+   * What may be moved in the memory that it has: such a result is the tensor that it comes after.
+   *
+   * @internal
+   */
+  readonly moving?: Moving;
 }
 
 /**

@@ -8,7 +8,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { engineInUse } from "../engine/in_use.ts";
 import { lacksPrecision } from "../engine/precision.ts";
 import type { Params } from "../tree.ts";
-import { compile } from "./compile.ts";
+import { compileMoving, type Moves } from "./compile.ts";
 import type { PureStep, Resident, ResidentOptions, StepState } from "./step.ts";
 
 /**
@@ -70,9 +70,28 @@ function copied(tree: Params): Params {
   return Object.fromEntries(Object.entries(tree).map(([path, tensor]) => [path, tf.keep(tf.clone(tensor))]));
 }
 
+/**
+ * What of a step's results comes after what of its state.
+ *
+ * @param given What it is given
+ * @param result What it returns
+ */
+export function movesOf(
+  [state]: readonly [StepState, ...unknown[]],
+  [next, { loss }]: readonly [StepState, Readonly<Record<string, tf.Tensor>>],
+): Moves {
+  const pairs = (["trained", "optimiser"] as const).flatMap((part) =>
+    Object.entries(state[part]).flatMap(([path, tensor]) => {
+      const after: tf.Tensor | undefined = next[part][path];
+      return after === undefined || after === tensor ? [] : [[tensor, after] as const];
+    })
+  );
+  return { pairs, gate: loss };
+}
+
 /** The step replayed kernel by kernel. */
 function replayed<Batch extends Params>(step: PureStep<Batch>, initial: StepState): Resident<Batch> {
-  const compiled = compile(step);
+  const compiled = compileMoving(step, movesOf);
   let state = initial;
   return {
     step: async (batch, staying) => {

@@ -58,6 +58,7 @@ export function rootsOf(program: Program): { readonly roots: Root[]; readonly ro
  * @param inputs Its inputs
  * @param constants The tensors of its constants
  * @param dataOf The data of a root that is there for the caller: an input's, a constant's or a result's
+ * @param movedOver The input that a root was written over, if it was: the result is that input
  */
 export function resultsOf(
   { inputs: ids, outputs, types }: Program,
@@ -65,6 +66,7 @@ export function resultsOf(
   inputs: readonly tf.Tensor[],
   constants: ReadonlyMap<ValueId, tf.Tensor>,
   dataOf: (root: number) => tf.DataId,
+  movedOver: (root: number) => tf.Tensor | undefined = () => undefined,
 ): tf.Tensor[] {
   const before = new Map<ValueId, tf.Tensor>(constants);
   const started = new Set<number>();
@@ -74,6 +76,8 @@ export function resultsOf(
     const first = before.get(value);
     if (first !== undefined) return tf.clone(first);
     const root = rootOf(value);
+    const moved = movedOver(root);
+    if (moved !== undefined) return moved;
     const dataId = dataOf(root);
     // The first tensor takes over memory that is made for the caller, all others share it.
     if (roots[root].place !== "result" || started.has(root)) tf.backend().incRef(dataId);

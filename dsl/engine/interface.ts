@@ -124,6 +124,12 @@ export interface EngineKind {
   /** Whether it computes an example to the same bytes in batches of any size. */
   readonly isBatchInvariant?: boolean;
   /**
+   * Whether a step that is replayed moves its state in the memory that it has.
+   *
+   * @internal
+   */
+  readonly movesInPlace?: boolean;
+  /**
    * What its process takes besides the tensors of a step or call, as it was measured.
    *
    * @internal

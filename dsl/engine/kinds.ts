@@ -117,6 +117,7 @@ const kinds: Readonly<Record<BackendName, EngineKind>> = {
     replay: replayAsList,
     readsShort: true,
     isBatchInvariant: true,
+    movesInPlace: true,
     copies: true,
     touched: touchedByWasm,
     // Fitted to the peaks of 20 processes by scripts/tools/plans.ts; a call is what tracing it leaves in JavaScript's memory.

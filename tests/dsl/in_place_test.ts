@@ -8,65 +8,13 @@ import { recomputeForWeights } from "../../dsl/compile/tensorflow/recompute.ts";
 import { prepareGraph } from "../../dsl/compile/tensorflow/prepare.ts";
 import { stepGraph } from "../../dsl/compile/tensorflow/step_graph.ts";
 import { trace } from "../../dsl/compile/trace.ts";
-import {
-  adamw,
-  compile,
-  gelu,
-  layerNorm,
-  type Params,
-  type PureStep,
-  startResident,
-  type StepState,
-  useBackend,
-} from "../../dsl/mod.ts";
-import { valueAndGradients } from "../../dsl/differentiate.ts";
+import { compile, startResident, useBackend } from "../../dsl/mod.ts";
 import { available } from "../support/available.ts";
 import { assertClose } from "../support/compare.ts";
+import { HIDDEN, ROWS, stateOf, stepOf, wave, WIDTH } from "../support/perceptrons.ts";
 
 const ignore = (await available("tensorflow")).length === 0;
 if (ignore) console.log("in_place_test: ignored, no tensorflow backend (`deno task native` provides it)");
-
-const [ROWS, WIDTH, HIDDEN] = [256, 128, 256];
-
-function wave(shape: number[], scale: number, phase: number): tf.Tensor {
-  const size = shape.reduce((product, each) => product * each, 1);
-  return tf.tensor(Float32Array.from({ length: size }, (_, i) => scale * Math.sin(i * 0.7 + phase)), shape);
-}
-
-/** Weights of perceptrons in a row, each after a norm. */
-function weights(blocks: number): Params {
-  return Object.fromEntries(
-    Array.from({ length: blocks }, (_, i) =>
-      [
-        [`${i}.gain`, tf.ones([WIDTH])],
-        [`${i}.up`, wave([HIDDEN, WIDTH], 0.1, i)],
-        [`${i}.down`, wave([WIDTH, HIDDEN], 0.1, i + 9)],
-      ] as const).flat(),
-  );
-}
-
-/** One step of full training. */
-function stepOf(blocks: number): PureStep<Params> {
-  const optimiser = adamw({ weightDecay: 0.1 });
-  return ({ frozen, trained, optimiser: state }, { x, rate }) => {
-    const { loss, gradients } = valueAndGradients((params) => {
-      let at: tf.Tensor = x;
-      for (let i = 0; i < blocks; i++) {
-        const normed = layerNorm(at, { weight: params[`${i}.gain`] }, 1e-6);
-        const inner = gelu(tf.matMul(normed, params[`${i}.up`], false, true));
-        at = tf.add(at, tf.matMul(inner, params[`${i}.down`], false, true));
-      }
-      return { loss: tf.mean(tf.square(at)) as tf.Scalar };
-    })(trained);
-    const next = optimiser.update(gradients, state, trained, rate as tf.Scalar);
-    return [{ frozen, trained: next.params, optimiser: next.state }, { loss }];
-  };
-}
-
-function stateOf(blocks: number): StepState {
-  const trained = weights(blocks);
-  return { frozen: {}, trained, optimiser: adamw().init(trained) };
-}
 
 Deno.test("what a whole weight's gradient reads is computed again: a lower peak, and the same bytes", async () => {
   await useBackend("wasm");

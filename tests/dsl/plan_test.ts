@@ -6,6 +6,8 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import { compile, type Layer, OneloraError, rematerialiseBlocks, useBackend } from "../../dsl/mod.ts";
+import { compileMoving } from "../../dsl/compile/compile.ts";
+import { movesOf } from "../../dsl/compile/resident.ts";
 import { productFlops } from "../../dsl/compile/program.ts";
 import { trace } from "../../dsl/compile/trace.ts";
 import { adapt, parameterCounts } from "../../adapters/mod.ts";
@@ -30,7 +32,7 @@ for (const backend of await available("wasm", "cpu")) {
       for (const change of [(layer: Layer) => layer, rematerialiseBlocks] as readonly Change[]) {
         await withoutLeaks(async () => {
           const made = await microStep(name, spec, change);
-          const compiled = compile(made.step);
+          const compiled = compileMoving(made.step, movesOf);
           const { peakBytes, residentBytes } = compiled.plan(made.state, made.batch);
           const plan = planned(made, backend as "wasm" | "cpu");
           const { frozen, trained, optimiser, batch, constants, ...rest } = plan.atPeak;

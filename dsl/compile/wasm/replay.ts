@@ -10,6 +10,7 @@ import { referenceOf } from "../../engine/wasm/recorder.ts";
 import { Field, STRIDE } from "../../engine/wasm/serve.ts";
 import { flow } from "fp-ts/function";
 import { sizeOf } from "../../tree.ts";
+import { movedIn, moveEarly, type Moving } from "../moving.ts";
 import type { Pass } from "../passes.ts";
 import { bytesOf, type Program, type ValueId } from "../program.ts";
 import {
@@ -24,7 +25,16 @@ import { resultsOf, type Root } from "../roots.ts";
 import { returnsMany } from "../trace.ts";
 import { moveRotary } from "./rotary.ts";
 import { type Group, groupsOf, type OwnStep, planArena } from "./schedule.ts";
-import { type CheckStep, type HostStep, inputsOf, type Steps, stepsOf, type TaskStep } from "./steps.ts";
+import {
+  type CheckStep,
+  type GateStep,
+  type HostStep,
+  inputsOf,
+  type Step,
+  type Steps,
+  stepsOf,
+  type TaskStep,
+} from "./steps.ts";
 
 /** What is used here of the fields that tfjs-wasm keeps to itself. */
 interface Inside {
@@ -130,36 +140,64 @@ function runHost(step: HostStep, { types }: Program, { rootOf }: Steps, homes: r
   }
 }
 
-/** Refuses values with which the kernels after them must not run. */
-function check({ reads: [root], holds, message }: CheckStep, { type }: Root, homes: readonly Home[]): void {
+/** Numbers at a place of the memory. */
+function numbersAt({ type }: Root, home: Home): ArrayBufferView & ArrayLike<number> {
   const backend = tf.backend() as BackendWasm;
-  const home = homes[root];
   const address = typeof home === "number" ? home : backend.getMemoryOffset(home.dataId);
   const { buffer } = (backend as unknown as Inside).wasm.HEAPU8;
-  if (!holds(new Int32Array(buffer, address, sizeOf(type.shape)))) throw new Error(message);
+  const Numbers = type.dtype === "float32" ? Float32Array : Int32Array;
+  return new Numbers(buffer, address, sizeOf(type.shape));
+}
+
+/** Refuses values with which the kernels after them must not run. */
+function check({ reads: [root], holds, message }: CheckStep, type: Root, homes: readonly Home[]): void {
+  if (!holds(numbersAt(type, homes[root]) as Int32Array)) throw new Error(message);
+}
+
+/** What is written over inputs: the input of each result, and the steps, with the one that decides before the first of those. */
+function moving(
+  program: Program,
+  { steps, roots, rootOf }: Steps,
+  given: Moving | undefined,
+  forms: ReplayOptions["forms"],
+): { readonly inputs: ReadonlyMap<number, number>; readonly steps: readonly Step[] } {
+  const moved = given === undefined ? [] : movedIn(program, given, (input) => forms?.[input] === undefined);
+  const inputs = new Map(moved.map(({ input, value }) => [rootOf(value), input] as const));
+  const first = steps.findIndex(({ writes }) => writes.some((root) => inputs.has(root)));
+  if (given === undefined || first < 0) return { inputs: new Map(), steps };
+  const gate = rootOf(program.outputs[given.gate]);
+  if (roots[gate].type.dtype !== "float32") return { inputs: new Map(), steps };
+  const decides: GateStep = { gate, reads: [gate], writes: [] };
+  return { inputs, steps: steps.toSpliced(first, 0, decides) };
+}
+
+/** Which of a run's inputs nobody else has the data of. */
+function ownAmong(inputs: readonly tf.Tensor[]): (input: number) => boolean {
+  const backend = tf.backend() as BackendWasm;
+  const times = new Map<object, number>();
+  for (const { dataId } of inputs) times.set(dataId, (times.get(dataId) ?? 0) + 1);
+  return (input) => times.get(inputs[input].dataId) === 1 && backend.refCount(inputs[input].dataId) === 1;
 }
 
 /** A program's list, made when it first runs. */
-function listed(program: Program, steps: Steps, constants: ReadonlyMap<ValueId, tf.Tensor>): Replayer {
-  const { heap, roots } = steps;
-  const groups = groupsOf(steps.steps);
+function listed(
+  program: Program,
+  made: Steps,
+  constants: ReadonlyMap<ValueId, tf.Tensor>,
+  options: ReplayOptions,
+): Replayer {
+  const { heap, roots, rootOf } = made;
+  const { inputs: over, steps } = moving(program, made, options.moving, options.forms);
+  const inputRoots = new Map([...over].map(([root, input]) => [root, rootOf(program.inputs[input])]));
+  const groups = groupsOf(steps, inputRoots);
   const plan = planArena(roots, groups);
   const { calls, segments, relocations } = listingOf(groups);
   const ofArena = relocations.filter(({ root }) => roots[root].place === "arena");
   const others = relocations.filter(({ root }) => roots[root].place !== "arena");
+  const largest = Math.max(0, ...[...over.keys()].map((root) => sizeOf(roots[root].type.shape)));
   heap.arena.hold();
   let list: CallList | undefined;
   let base = -1;
-  /** Where everything is in this run; results get memory of their own. */
-  const homesOf = (inputs: readonly tf.Tensor[], arena: number, made: tf.TensorInfo[]): readonly Home[] =>
-    roots.map(({ type, place }, root) => {
-      if (place === "arena") return arena + (plan.offsets.get(root) ?? 0);
-      if (place === "result") {
-        made.push(heap.output(type.shape, type.dtype));
-        return made[made.length - 1];
-      }
-      return "input" in place ? inputs[place.input] : constants.get(place.constant)!;
-    });
   return {
     run(inputs) {
       list ??= heap.list(calls);
@@ -169,21 +207,52 @@ function listed(program: Program, steps: Steps, constants: ReadonlyMap<ValueId, 
         for (const { at, root, offset } of ofArena) numbers[at] = arena + plan.offsets.get(root)! + offset;
         base = arena;
       }
-      const made: tf.TensorInfo[] = [];
+      const isOwn = ownAmong(inputs);
+      const moved = new Map([...over].filter(([, input]) => isOwn(input)));
+      const taken: tf.TensorInfo[] = [];
+      const take = (shape: readonly number[], dtype: tf.DataType): tf.TensorInfo => {
+        taken.push(heap.output(shape, dtype));
+        return taken[taken.length - 1];
+      };
+      /** Where everything is in this run; results get memory of their own, or that of what they come after. */
+      const homes = (): Home[] =>
+        roots.map(({ type, place }, root) => {
+          const input = moved.get(root);
+          if (input !== undefined) return inputs[input];
+          if (place === "arena") return arena + (plan.offsets.get(root) ?? 0);
+          if (place === "result") return take(type.shape, type.dtype);
+          return "input" in place ? inputs[place.input] : constants.get(place.constant)!;
+        });
+      let discarded: tf.TensorInfo | undefined;
       try {
-        const homes = homesOf(inputs, arena, made);
-        const addresses = homes.map((home) => typeof home === "number" ? home : heap.address(home as tf.TensorInfo));
-        for (const { at, root, offset } of others) numbers[at] = addresses[root] + offset;
+        const all = homes();
+        const relocate = () => {
+          const addresses = all.map((home) => typeof home === "number" ? home : heap.address(home as tf.TensorInfo));
+          for (const { at, root, offset } of others) numbers[at] = addresses[root] + offset;
+        };
+        relocate();
         for (const { first, end, then } of segments) {
           if (end > first) list.run(first, end);
           if (then === undefined) continue;
-          if ("holds" in then) check(then, roots[then.reads[0]], homes);
-          else runHost(then, program, steps, homes);
+          if ("holds" in then) check(then, roots[then.reads[0]], all);
+          else if (!("gate" in then)) runHost(then, program, made, all);
+          else if (moved.size > 0 && !Number.isFinite(numbersAt(roots[then.gate], all[then.gate])[0])) {
+            // Nothing moves: what would have is written to one place, which nobody reads.
+            discarded = take([largest], "float32");
+            for (const root of moved.keys()) all[root] = discarded;
+            relocate();
+          }
         }
-        return resultsOf(program, steps, inputs, constants, (root) => (homes[root] as tf.TensorInfo).dataId);
+        const dataOf = (root: number) => (all[root] as tf.TensorInfo).dataId;
+        return resultsOf(program, made, inputs, constants, dataOf, (root) => {
+          const input = moved.get(root);
+          return input === undefined ? undefined : inputs[input];
+        });
       } catch (error) {
-        for (const info of made) heap.release(info);
+        for (const info of taken) if (info !== discarded) heap.release(info);
         throw error;
+      } finally {
+        if (discarded !== undefined) heap.release(discarded);
       }
     },
     dispose() {
@@ -212,13 +281,14 @@ export function wasmPasses(fuse = true): Pass {
  */
 export function replayAsList(
   traced: Program,
-  { fuse, forms, ownProducts }: ReplayOptions = {},
+  options: ReplayOptions = {},
 ): { readonly program: Program; readonly replay: Replayer } {
-  const program = wasmPasses(fuse)(traced);
+  const passed = wasmPasses(options.fuse)(traced);
+  const program = options.moving === undefined ? passed : moveEarly(passed, options.moving);
   const prepare = (body: Program): Replayer => {
     const constants = constantTensors(body);
-    const steps = stepsOf(body, constants, { forms, ownProducts });
-    if (steps !== undefined) return listed(body, steps, constants);
+    const steps = stepsOf(body, constants, options);
+    if (steps !== undefined) return listed(body, steps, constants, options);
     for (const [value, { kind }] of body.constants) if (kind === "numbers") constants.get(value)!.dispose();
     return plainReplayer(body);
   };

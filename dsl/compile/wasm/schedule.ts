@@ -26,21 +26,28 @@ function isTask(step: Step): step is TaskStep {
  * first that it can be in. Steps of the calling thread stay where they are.
  *
  * @param steps The steps
+ * @param over Memory that is written over, by the results that are: whoever reads it does so before
  */
-export function groupsOf(steps: readonly Step[]): readonly Group[] {
+export function groupsOf(steps: readonly Step[], over: ReadonlyMap<number, number> = new Map()): readonly Group[] {
   const groups: (TaskStep[] | OwnStep)[] = [];
   const ready = new Map<number, number>();
+  const free = new Map<number, number>();
+  const read = (roots: readonly number[], group: number) => {
+    for (const root of roots) free.set(root, Math.max(free.get(root) ?? 0, group + 1));
+  };
   let fence = 0;
   for (const step of steps) {
     if (!isTask(step)) {
       groups.push(step);
       fence = groups.length;
       for (const root of step.writes) ready.set(root, fence);
+      read(step.reads, fence - 1);
       continue;
     }
     const { task: { chunks }, reads, writes } = step;
     if (chunks.length === 0) continue;
-    const first = reads.reduce((latest, root) => Math.max(latest, ready.get(root) ?? 0), fence);
+    const made = reads.reduce((latest, root) => Math.max(latest, ready.get(root) ?? 0), fence);
+    const first = writes.reduce((latest, root) => Math.max(latest, free.get(over.get(root) ?? -1) ?? 0), made);
     const last = groups.length - 1;
     const at = chunks.length === 1 ? Math.max(first, last - BACK) : Math.max(first, last);
     if (at >= groups.length || !Array.isArray(groups[at])) {
@@ -48,6 +55,7 @@ export function groupsOf(steps: readonly Step[]): readonly Group[] {
     } else (groups[at] as TaskStep[]).push(step);
     const own = Math.min(at, groups.length - 1);
     for (const root of writes) ready.set(root, Math.max(ready.get(root) ?? 0, own + 1));
+    read(reads, own);
   }
   // The longest first: what comes last should be short.
   return groups.map((group) =>

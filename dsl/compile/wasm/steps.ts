@@ -42,8 +42,14 @@ export interface CheckStep extends Touching {
   readonly message: string;
 }
 
+/** A number that decides whether state moves. */
+export interface GateStep extends Touching {
+  /** Where it is. */
+  readonly gate: number;
+}
+
 /** One step. */
-export type Step = TaskStep | HostStep | CheckStep;
+export type Step = TaskStep | HostStep | CheckStep | GateStep;
 
 /** A program's steps. */
 export interface Steps {
