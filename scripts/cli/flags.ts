@@ -6,7 +6,7 @@
 
 import { type Either, left, right } from "fp-ts/Either";
 import { OneloraError, unknownName } from "../../dsl/error.ts";
-import { allowedWords, isWithin, kebab, type Setting } from "../../tasks/trainer/setting.ts";
+import { allowedWords, isInterval, isWithin, kebab, type Setting } from "../../tasks/trainer/setting.ts";
 
 export {
   allowedWords,
@@ -77,12 +77,17 @@ export function readValue(flag: Flag<unknown>, raw: string, where: string): Eith
       return raw === "" ? refusal : right(raw);
     case "choice":
       if (flag.allowed?.includes(raw)) return right(raw);
+      if (Object.hasOwn(flag.aliases ?? {}, raw.toLowerCase())) return right(flag.aliases?.[raw.toLowerCase()]);
       return raw === "" ? refusal : left(unknownName(where, raw, flag.allowed ?? []));
     case "boolean":
       return raw === "" || raw === "true" ? right(true) : raw === "false" ? right(false) : refusal;
     case "duration": {
       const value = seconds(raw);
       return value === undefined || !isWithin(value, flag) ? refusal : right(value);
+    }
+    case "interval": {
+      const value = decimal(raw);
+      return value === undefined || !isInterval(value) ? refusal : right(value);
     }
     default: {
       const value = decimal(raw);

@@ -58,7 +58,7 @@ function normalised(flags: Flags, args: readonly string[]): readonly string[] {
   const named = (kinds: readonly string[], prefix: string) =>
     new Set(Object.keys(flags).filter((key) => kinds.includes(flags[key].kind)).map((key) => prefix + kebab(key)));
   const negations = named(["boolean"], "--no-");
-  const numeric = named(["integer", "number"], "--");
+  const numeric = named(["integer", "interval", "number"], "--");
   const joined: string[] = [];
   for (const arg of args[0] === "--" ? args.slice(1) : args) {
     const last = joined.at(-1) ?? "";

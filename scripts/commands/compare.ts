@@ -8,6 +8,7 @@ import { writeNumbers } from "../../dsl/files/json.ts";
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { NO_METHOD } from "../../tasks/trainer/method.ts";
 import { kebab } from "../../tasks/trainer/setting.ts";
+import { methodSettings } from "../../tasks/trainer/settings.ts";
 import { taskKinds } from "../../tasks/kinds.ts";
 import { testData } from "../../tasks/trainer/task.ts";
 import type { Answered, Answering, ComparedAnswers } from "../../tasks/trainer/answering.ts";
@@ -36,14 +37,20 @@ interface Named extends SavedRun {
   readonly name: string;
 }
 
+/** A run's method, with its place where that is not every linear layer. */
+function methodOf({ adapter, target }: SavedRun["run"]): string {
+  return adapter === NO_METHOD || target === methodSettings.target.default ? adapter : `${adapter}@${target}`;
+}
+
 /** The runs, named by their methods, or by their folders where two have the same. */
 async function runsOf(written: string): Promise<readonly Named[]> {
   const folders = (await placesIn(written)).map((folder) => folder.replace(/(?<=.)\/+$/, ""));
   if (folders.length < 2) throw usage("reading --run", "one run", "two or more, separated by commas");
   if (new Set(folders).size < folders.length) throw usage("reading --run", "a run twice", "each once");
   const runs = await Promise.all(folders.map(async (folder) => ({ folder, ...await readRunConfig(folder) })));
-  const named = (name: string) => runs.filter(({ run }) => run.adapter === name).length > 1;
-  return runs.map((each) => ({ ...each, name: named(each.run.adapter) ? each.folder : each.run.adapter }));
+  const names = runs.map(({ run }) => methodOf(run));
+  const isShared = (name: string) => names.indexOf(name) !== names.lastIndexOf(name);
+  return runs.map((each, i) => ({ ...each, name: isShared(names[i]) ? each.folder : names[i] }));
 }
 
 /** Questions of a task whose settings and data only it knows. */

@@ -81,9 +81,9 @@ await main(
     const folder = options.out ?? folderOf(options, parts[0]?.configuration.title ?? "");
     if (list) {
       for (const { configuration, table, place } of parts) {
-        const preset = table === undefined || micro ? undefined : experiments[paperTable(table).experiment].preset;
+        const published = table === undefined || micro ? undefined : experiments[paperTable(table).experiment];
         const own = place === undefined ? folder : `${folder}/${place}`;
-        console.log(await listing(configuration, { preset, folder: own, jobs }));
+        console.log(await listing(configuration, { published, folder: own, jobs }));
       }
       return;
     }

@@ -23,6 +23,7 @@ import { optimiserOf } from "./optimiser.ts";
 import { inPrecision } from "./precision.ts";
 import type { TrainedModel } from "./prediction.ts";
 import type { Run } from "./run_settings.ts";
+import { stepsOf } from "./setting.ts";
 import { movingOfFirst } from "./shared.ts";
 import { isBatchInvariant, partsOf } from "./shares.ts";
 import { startFrom } from "./start.ts";
@@ -111,7 +112,7 @@ function stepSettings(
   { momentum, whole, examples }: PreparedTask,
   run: Run,
 ): Omit<TrainSettings, "reporter"> {
-  const { precision, evalEvery, checkpointEvery, patience, timeLimit, accumulate = 1 } = run;
+  const { precision, checkpointEvery, patience, timeLimit, accumulate = 1 } = run;
   const steps = totalSteps(run, examples);
   const warmup = run.warmup < 1 ? Math.round(run.warmup * steps) : run.warmup;
   const factor = parseSchedule(run.schedule)({ steps, warmup });
@@ -122,7 +123,7 @@ function stepSettings(
     inParts: accumulate > 1,
     join: whole?.join,
     precision,
-    evalEvery,
+    evalEvery: stepsOf(run.evalEvery, steps),
     checkpointEvery,
     patience,
     timeLimit,

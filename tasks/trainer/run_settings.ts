@@ -62,7 +62,7 @@ export interface RunSettings extends MethodSettings {
   readonly limit?: number;
   /** Fail at an unreadable example. */
   readonly strict: boolean;
-  /** Evaluate every so many steps; 0 only at the end. */
+  /** Evaluate every so many steps, or below 1 every such share of all steps; 0 only at the end. */
   readonly evalEvery: number;
   /** Checkpoint every so many steps; 0 only at the end. */
   readonly checkpointEvery: number;

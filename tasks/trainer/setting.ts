@@ -32,7 +32,7 @@ export interface Bounds {
 /** One setting whose value is a `T`; `default` is what it is when not given. */
 export interface Setting<T> extends About, Bounds {
   /** What kind of value it has. */
-  readonly kind: "text" | "integer" | "number" | "duration" | "boolean" | "choice";
+  readonly kind: "text" | "integer" | "number" | "interval" | "duration" | "boolean" | "choice";
   /** The value when none is given. */
   readonly default: T;
   /** Whether it must be given. */
@@ -41,6 +41,8 @@ export interface Setting<T> extends About, Bounds {
   readonly repeatable?: boolean;
   /** The values of a choice. */
   readonly allowed?: readonly string[];
+  /** Other names of a choice's values that a command line may give, in small letters. */
+  readonly aliases?: Readonly<Record<string, string>>;
 }
 
 /** Settings by name. */
@@ -78,6 +80,22 @@ export function number(about: About & Bounds & { readonly default?: number }): S
   return { value: "X", ...about, kind: "number", default: about.default };
 }
 
+/** A whole number of steps, or below 1 a share of all steps, which {@linkcode stepsOf} makes steps of; 0 for never. */
+export function interval(about: About & { readonly default: number }): Setting<number> {
+  return { value: "N", min: 0, ...about, kind: "interval" };
+}
+
+/**
+ * An interval in steps.
+ *
+ * @param interval Steps, or a share of all steps below 1; 0 for never
+ * @param steps All steps
+ * @returns Steps, at least one of them; 0 for never
+ */
+export function stepsOf(interval: number, steps: number): number {
+  return interval > 0 && interval < 1 ? Math.max(1, Math.round(interval * steps)) : interval;
+}
+
 /** A span of time in seconds; on the command line with its unit too: `24h`, `90m`, `30s`. */
 export function duration(about: About & Bounds): Setting<number | undefined> {
   return { value: "TIME", ...about, kind: "duration", default: undefined };
@@ -94,10 +112,13 @@ export function choice<const A extends readonly string[]>(
 ): Setting<A[number]>;
 /** One of some names; undefined when not given. */
 export function choice<const A extends readonly string[]>(
-  about: About & { readonly allowed: A },
+  about: About & { readonly allowed: A; readonly aliases?: Readonly<Record<string, A[number]>> },
 ): Setting<A[number] | undefined>;
 export function choice(
-  about: About & { readonly allowed: readonly string[]; readonly default?: string },
+  about: About & Pick<Setting<unknown>, "aliases"> & {
+    readonly allowed: readonly string[];
+    readonly default?: string;
+  },
 ): Setting<string | undefined> {
   return { value: "NAME", ...about, kind: "choice", default: about.default };
 }
@@ -139,11 +160,21 @@ export function allowedWords(setting: Setting<unknown>): string {
   if (kind === "choice") return setting.allowed?.join(", ") ?? "";
   if (kind === "boolean") return "true, false";
   if (kind === "text") return "text that is not empty";
+  if (kind === "interval") return "an integer at least 0, or a share of all steps below 1";
   const lower = min !== undefined ? `at least ${min}` : above !== undefined ? `above ${above}` : undefined;
   const upper = max !== undefined ? `at most ${max}` : below !== undefined ? `below ${below}` : undefined;
   const bounds = [lower, upper].filter((bound) => bound !== undefined).join(" and ");
   const kinds = { integer: "an integer", number: "a number", duration: "a time such as 24h, 90m, 30s or seconds" };
   return `${kinds[kind]}${bounds === "" ? "" : ` ${bounds}`}`;
+}
+
+/**
+ * Whether a number is an interval: whole, or a share below 1.
+ *
+ * @param value The number
+ */
+export function isInterval(value: number): boolean {
+  return value >= 0 && (value < 1 || Number.isSafeInteger(value));
 }
 
 /**
@@ -167,6 +198,8 @@ function isAllowed(setting: Setting<unknown>, value: unknown): boolean {
       return typeof value === "boolean";
     case "integer":
       return Number.isSafeInteger(value) && isWithin(value as number, setting);
+    case "interval":
+      return typeof value === "number" && isInterval(value);
     default:
       return Number.isFinite(value) && isWithin(value as number, setting);
   }

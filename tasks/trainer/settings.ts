@@ -16,6 +16,7 @@ import {
   duration,
   fromRecipe,
   integer,
+  interval,
   list,
   number,
   type Settings,
@@ -89,7 +90,11 @@ export const runSettings: SettingsOf<RunSettings> = {
   shuffle: boolean({ help: "A new order of the data every epoch", default: true }),
   limit: integer({ help: "Use only so many training and test examples", min: 1 }),
   strict: boolean({ help: "Fail at an unreadable example instead of leaving it out" }),
-  evalEvery: integer({ aside: true, help: "Evaluate every so many steps; 0 only at the end", min: 0, default: 0 }),
+  evalEvery: interval({
+    aside: true,
+    help: "Evaluate every so many steps, or below 1 every such share of all steps; 0 only at the end",
+    default: 0,
+  }),
   checkpointEvery: integer({
     aside: true,
     help: "Checkpoint every so many steps; 0 only at the end",

@@ -17,14 +17,14 @@ Deno.test("answers of two runs to the same questions stand side by side", async 
   const runs = ["--run", `${folder}/one,${folder}/qkv`, "--backend", "wasm"];
   const compared = JSON.parse(await output("compare", ...runs, "--json"));
   assertEquals(compared.length, 2);
-  for (const [name, run] of [["1lora", "one"], ["lora", "qkv"]]) {
+  for (const [name, run] of [["1lora", "one"], ["lora@qkv", "qkv"]]) {
     const { responses } = JSON.parse(await output("evaluate", "--run", `${folder}/${run}`, "--json"));
     const { query, truth, response } = responses[0];
     assertEquals([compared[0].query, compared[0].truth, compared[0].answers[name]], [query, truth, response]);
   }
-  assert(compared[0].answers["1lora"] !== compared[0].answers.lora);
+  assert(compared[0].answers["1lora"] !== compared[0].answers["lora@qkv"]);
   const report = await output("compare", ...runs, "--samples", "1");
-  assertStringIncludes(report, "| 1lora: wrong | lora: wrong |");
+  assertStringIncludes(report, "| 1lora: wrong | lora@qkv: wrong |");
   assert(!report.includes("Question 2"));
 });
 

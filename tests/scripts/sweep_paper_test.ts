@@ -15,6 +15,7 @@ import {
   paperList,
   paperNotes,
 } from "../../scripts/commands/sweep/paper.ts";
+import { sweepFlags } from "../../scripts/commands/sweep/options.ts";
 import { paperTables } from "../../scripts/commands/sweep/paper_tables.ts";
 import { placed, planCells, readMethods } from "../../scripts/commands/sweep/plan.ts";
 import { output, smallCifar } from "../support/command.ts";
@@ -52,6 +53,7 @@ Deno.test("our counts are those that the tables print, or a note says why not", 
       assert(paperNotes(name).some((note) => note.startsWith(`${label}: `)), `${name} ${label}`);
     }
   }
+  assert(!paperNotes("S2", ["1lora", "lora"]).some((note) => note.startsWith("DiffFit")));
   assertEquals(noted, ["S2", "S3", "S4", "S5", "S6", "S7", "S11"].map((name) => `${name} DiffFit`));
 });
 
@@ -60,7 +62,10 @@ Deno.test("the settings of every table are settings of train, with built-in mode
     const { dataForms } = taskKind(`${experiments[experiment].settings.task}`);
     assert(dataForms.includes(data), `${name}: ${data}`);
     for (const { settings, methods, seeds, rates } of [fullSize(name), microSize(name)]) {
-      const written = new Map(Object.entries(settings).map(([key, value]) => [key, { raw: `${value}`, where: key }]));
+      const camel = (flag: string) => flag.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+      const written = new Map(
+        Object.entries(settings).map(([flag, value]) => [camel(flag), { raw: `${value}`, where: flag }]),
+      );
       const read = readOptions(trainFlags, [written]);
       assert(read._tag === "Right" && read.right.given.size === written.size, name);
       const cells = planCells({ methods, seeds, rates });
@@ -71,6 +76,38 @@ Deno.test("the settings of every table are settings of train, with built-in mode
     assert(!`${settings.data}`.includes(":"), name);
     assertEquals(methods, ["none", ...rows.map(({ method }) => method)]);
   }
+});
+
+Deno.test("full size evaluates on the way and reports the best, as the paper, and steps fit on its cards", async () => {
+  const own = (name: string) => fullSize(name).settings;
+  // Depth Anything's validate_every: four times in each of 5 epochs.
+  assertEquals(own("S2"), { task: "depth", "eval-every": 0.05, keep: "best" });
+  assertEquals(own("S6"), { task: "reasoning", "eval-every": 1000, keep: "best" });
+  assertEquals(own("S7"), { ...own("S6"), accumulate: 128 / 2 });
+  assertEquals([own("S8")["time-limit"], own("S8").keep], [24 * 60 * 60, "best"]);
+  assertEquals([own("S9")["eval-every"], own("S12")], [50_000 / 10, own("S9")]);
+  for (const name of ["S2", "S7", "S8", "S9"]) assertEquals(microSize(name).settings.keep, undefined);
+  const planned = (...args: readonly string[]) =>
+    output("sweep", "--paper", "figure6", "--list", "--adapters", "1lora", ...args);
+  assertMatch(await planned(), /^### Table S9: .*recipe: [^\n]*eval-every 5000, [^\n]*keep best/ms);
+  const without = await planned("--eval-every", "0");
+  assertMatch(without, /eval-every 0,/);
+  assert(!without.includes("keep"));
+  const generation = await output("sweep", "--paper", "S8", "--list", "--adapters", "1lora");
+  assertMatch(generation, /^- besides: --vae hf:\S+ --features inception-v3-fid=\S+$/m);
+  assertMatch(generation, /^\| 1lora .*\| +about 24h 00m \|$/m);
+});
+
+Deno.test("a table is named by its figure too", () => {
+  const named = (name: string) => {
+    const read = readOptions(sweepFlags, [new Map([["paper", { raw: name, where: "--paper" }]])]);
+    return read._tag === "Right" ? read.right.options.paper : read.left.message;
+  };
+  assertEquals(
+    ["s9", "figure2a", "Figure4", "figure8", "figure10", "figure11"].map(named),
+    ["S9", "S2", "S7", "S12", "S11", "S9"],
+  );
+  assertStringIncludes(`${named("figure99")}`, 'found "figure99"');
 });
 
 Deno.test("the paper's figures stand beside ours", () => {

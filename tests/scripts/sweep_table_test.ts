@@ -162,6 +162,12 @@ Deno.test("a chart has a bubble for each timed method, capped at the largest tha
     ["lora", 20, 2000],
     ["all", 30, 5_000_000],
   ]);
+  const timed = rowsOf(known, deciding, (method) => method).map((row) => ({
+    ...row,
+    best: { ...row.best!, seconds: 600, bestSeconds: row.method === "lora" ? 120 : undefined },
+  }));
+  const asPaper = chartOf({ title: "t", rows: timed, deciding, time: "best" }) as typeof spec;
+  assertEquals(asPaper.data.values.map(({ time }) => time), [10, 2, 10]);
   const [{ least, mean, most }] = spec.data.values as readonly Readonly<Record<string, number>>[];
   assertAlmostEquals(mean, 60, 1e-9);
   assertAlmostEquals(most - mean, 100 * Math.sqrt(0.02), 1e-9);

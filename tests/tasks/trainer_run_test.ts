@@ -95,6 +95,23 @@ Deno.test("epochs are whole batches of the data, and a share of warm-up is round
   assertEquals(rates, [0, 0.005, ...Array.from({ length: 6 }, () => 0.01)]);
 });
 
+Deno.test("evaluations come every so many steps, or every share of all steps", async () => {
+  await useBackend("wasm");
+  const steps = async (evalEvery: number) => {
+    const found: number[] = [];
+    await runTask(judgedBy(Array.from({ length: 12 }, (_, i) => i / 12)), { ...run, evalEvery, limit: 4 }, {
+      ...surroundings(undefined, { lines: [] }),
+      observers: [{ onEvaluation: ({ step }) => void found.push(step) }],
+    });
+    return found;
+  };
+  assertEquals(await steps(5), [5, 10, 12]);
+  // 0.3 of 12 steps are 3.6; any share is a step at least.
+  assertEquals(await steps(0.3), [4, 8, 12]);
+  assertEquals((await steps(0.001)).length, 12);
+  assertEquals(await steps(0), [12]);
+});
+
 Deno.test("clipping bounds the gradients' norm, and with an average of parameters that is what counts", async () => {
   await useBackend("wasm");
   const evaluated = async (own: Partial<Run>) => {

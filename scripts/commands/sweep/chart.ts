@@ -33,13 +33,19 @@ interface Value {
   readonly parameters: number;
 }
 
-function valueOf(label: string, reference: boolean, best: Trial, factor: number): Value {
+/** Titles of the chart's times. */
+const TIMES = { step: "ms a step", best: "min to the best value, evaluations included" };
+
+/** What the times of a chart are. */
+type Time = keyof typeof TIMES;
+
+function valueOf(label: string, reference: boolean, best: Trial, factor: number, time: Time): Value {
   const { metric: { mean, deviation = 0 }, stepSeconds, seconds, bestSeconds, share, peakRssBytes, parameters } = best;
   const timed = <Number>(value: Number | undefined) => stepSeconds === undefined || value === undefined ? null : value;
   return {
     method: label,
     reference,
-    time: timed(stepSeconds && stepSeconds * 1000),
+    time: timed(time === "step" ? stepSeconds && stepSeconds * 1000 : (bestSeconds ?? seconds) / 60),
     mean: mean * factor,
     least: (mean - deviation) * factor,
     most: (mean + deviation) * factor,
@@ -107,14 +113,14 @@ const TIMED = { filter: "datum.time !== null" };
 /** The bubbles, their whiskers and names. */
 function bubbles(
   { x: times, y: range, corner }: ReturnType<typeof labelled>,
-  title: string,
+  [timeTitle, title]: readonly [x: string, y: string],
   cap: number,
   { colour, shape }: Readonly<Record<"colour" | "shape", Spec>>,
 ): Spec {
   const x = (field: string) => ({
     field,
     type: "quantitative",
-    title: "ms a step",
+    title: timeTitle,
     scale: { domain: times, nice: false },
   });
   const y = (field: string) => ({ field, type: "quantitative", title, scale: { domain: range, nice: false } });
@@ -215,11 +221,11 @@ function memory(bars: Spec, colour: Spec): Spec {
  * @returns The chart; undefined while no method has trained, for its axes are time and what was reached in it
  */
 export function chartOf(
-  { title, rows, deciding: { metric, better }, metricTitle }: Omit<Shown, "beside" | "notes">,
+  { title, rows, deciding: { metric, better }, metricTitle, time = "step" }: Omit<Shown, "beside" | "notes">,
 ): Spec | undefined {
   const { title: known, factor } = unitOf(metric);
   const present = rows.flatMap(({ best, ...row }) => best === undefined ? [] : [{ ...row, best }]);
-  const plain = present.map(({ label, reference, best }) => valueOf(label, reference, best, factor));
+  const plain = present.map(({ label, reference, best }) => valueOf(label, reference, best, factor, time));
   if (plain.every(({ time }) => time === null)) return undefined;
   const own = plain.filter(({ reference }) => !reference).map(({ parameters }) => parameters);
   const cap = Math.max(1, ...(own.length > 0 ? own : plain.map(({ parameters }) => parameters)));
@@ -261,7 +267,7 @@ export function chartOf(
     data: { values },
     resolve: { legend: { size: "independent" } },
     hconcat: [
-      bubbles(placed, `${metricTitle ?? known} (${better} is better)`, cap, { colour, shape }),
+      bubbles(placed, [TIMES[time], `${metricTitle ?? known} (${better} is better)`], cap, { colour, shape }),
       minutes(bars, colour),
       memory(bars, colour),
     ],

@@ -43,7 +43,7 @@ async function tableIn(folder: string, name: string): Promise<Found | undefined>
   const made = await jsonIfThere(`${place}/table.json`, readNumbers) as Made;
   const { title, settings, deciding } = made;
   const metric = metricTitle(settings) ?? unitOf(deciding.metric).title;
-  const what = `Time of a step and ${metric} of each method, minutes and peak memory.`;
+  const what = `Time and ${metric} of each method, minutes and peak memory.`;
   const figures = [
     ...await figureIn(`${place}/chart.svg`, `${title}. ${what}`),
     ...await figureIn(

@@ -18,33 +18,9 @@ import { span } from "../../cli/mod.ts";
 import { bytesText } from "../params/plan.ts";
 import { checkSettings, sweepTask } from "./check.ts";
 import { type Column, markdownTable } from "./markdown.ts";
-import type { Configuration } from "./paper.ts";
+import type { Configuration, Experiment } from "./paper.ts";
 import { placed } from "./plan.ts";
-
-/** Where published data and models are, by how their names begin, and about how many examples are trained on. */
-const SOURCES: readonly (readonly [prefix: string, address: string, examples?: number])[] = [
-  ["nyu:", "https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html", 24_231],
-  ["kitti:", "https://www.cvlibs.net/datasets/kitti/raw_data.php, with the depth data set; Eigen's split", 23_158],
-  ["diode-", "https://diode-dataset.org"],
-  ["cifar10:", "https://www.cs.toronto.edu/~kriz/cifar.html", 50_000],
-  ["cifar100:", "https://www.cs.toronto.edu/~kriz/cifar.html", 50_000],
-  ["food101:", "https://data.vision.ee.ethz.ch/cvl/datasets_extra/food-101/", 75_750],
-  ["metamath:", "https://huggingface.co/datasets/meta-math/MetaMathQA", 316_000],
-  ["depth-anything-", "https://github.com/LiheYoung/Depth-Anything, metric_depth: its metric checkpoints"],
-  ["dit-xl-2=", "https://github.com/facebookresearch/DiT"],
-  ["hf:", "Hugging Face's hub, fetched when it is first used"],
-];
-
-/** Classes of published and built-in data: what a run's model tells apart, whatever it did before. */
-const CLASSES: Readonly<Record<string, number>> = {
-  ...{ mnist: 10, "fashion-mnist": 10, cifar10: 10, cifar100: 100, food101: 101 },
-};
-
-/** A model for some data's classes, where their number is known. */
-function forData(model: Model, data: string): Model {
-  const count = CLASSES[data.replace(/:.*$/s, "")];
-  return count === undefined ? model : model.with({ labels: Array.from({ length: count }, (_, i) => `${i}`) });
-}
+import { examplesOf, forData, sourceOf } from "./sources.ts";
 
 /** An A100's memory in the paper. */
 const CARD: Room = { bytes: 40e9, whose: "of an A100, the paper's card" };
@@ -52,16 +28,10 @@ const CARD: Room = { bytes: 40e9, whose: "of an A100, the paper's card" };
 /** Most examples of a step that is planned as it is. */
 const LARGE = 16;
 
-function sourceOf(name: string): string {
-  const [, address = name.includes(":") || name.includes("/") || name.includes("=") ? "a file or folder" : "built in"] =
-    SOURCES.find(([prefix]) => name.startsWith(prefix)) ?? [];
-  return address;
-}
-
 /** What a sweep is listed with. */
 export interface ListingOptions {
-  /** A preset with the model's sizes, where the model itself need not be there. */
-  readonly preset?: string;
+  /** An experiment of the paper, whose model need not be there: a preset has its sizes. */
+  readonly published?: Pick<Experiment, "preset" | "besides">;
   /** The folder that it would have. */
   readonly folder: string;
   /** Runs at once. */
@@ -91,7 +61,7 @@ function camel(flag: string): string {
 function stepCount({ adapter, steps, epochs = 1, batchSize, limit = Infinity, data }: Run): number | undefined {
   if (adapter === NO_METHOD) return 0;
   if (steps !== undefined) return steps;
-  const examples = SOURCES.find(([prefix]) => data.startsWith(prefix))?.[2];
+  const examples = examplesOf(data);
   return examples && Math.round(epochs * Math.ceil(Math.min(examples, limit) / batchSize));
 }
 
@@ -176,7 +146,10 @@ function secondsOf(run: Run, flops: number | undefined, machine: Machine): numbe
   const steps = isUntrained ? 0 : stepCount(run);
   if (steps === undefined || (flops === undefined && !isUntrained)) return undefined;
   const products = steps * (flops ?? 0);
-  if (machine === "card") return BESIDES.card + products / SPEED.card[run.precision === "bf16" ? "bf16" : "float32"];
+  if (machine === "card") {
+    const whole = BESIDES.card + products / SPEED.card[run.precision === "bf16" ? "bf16" : "float32"];
+    return Math.min(whole, run.timeLimit ?? Infinity);
+  }
   const { samples = 0, samplingSteps = 0 } = run.own as { readonly samples?: number; readonly samplingSteps?: number };
   const besides = BESIDES.core + samples * samplingSteps * SAMPLED;
   return (besides + products / SPEED.core) / (machine.jobs === 1 ? TWO_CORES : 1);
@@ -242,9 +215,13 @@ function recipeInWords(
  * @param options See {@linkcode ListingOptions}
  * @throws OneloraError for what cannot work
  */
-export async function listing(configuration: Configuration, { preset, folder, jobs }: ListingOptions): Promise<string> {
+export async function listing(
+  configuration: Configuration,
+  { published, folder, jobs }: ListingOptions,
+): Promise<string> {
   const { title, settings, methods, seeds, rates, first, search } = configuration;
   checkSettings(settings, first);
+  const { preset, besides } = published ?? {};
   await useBackend("cpu");
   const runs = methods.map((method) => runOf(configuration, method));
   const [{ model: name, data }] = runs;
@@ -283,6 +260,7 @@ export async function listing(configuration: Configuration, { preset, folder, jo
     `- model: ${name} (${sourceOf(name)})`,
     ...first === undefined ? [] : [`- first, with all weights: ${first} (${sourceOf(first)})`],
     `- data: ${data} (${sourceOf(data)})`,
+    ...besides === undefined ? [] : [`- besides: ${besides}`],
     `- recipe: ${recipeInWords(runs[0])}`,
     `- seeds: ${seeds.join(", ")}; ${methods.length} methods`,
     `- folder: ${folder}`,

@@ -8,7 +8,7 @@ import { trainFlags } from "../../cli/options.ts";
 import type { Settings } from "./folder.ts";
 import { taskNames } from "../../../tasks/mod.ts";
 import { FIGURE_9 } from "./paper_all.ts";
-import { paperTables } from "./paper_tables.ts";
+import { paperAliases, paperTables } from "./paper_tables.ts";
 
 const { adapter: _adapter, seed: _seed, lr: _lr, resume: _resume, out: _out, testing: _testing, ...passedFlags } =
   trainFlags;
@@ -27,8 +27,11 @@ export const sweepFlags = {
     value: "X,...|auto",
   }),
   paper: choice({
-    help: "The methods and the recipe of a table of the paper; all: every table, with --micro",
+    help:
+      "The methods and the recipe of a table of the paper, or of the figure that shows it, such as figure6; all: every " +
+      "table, with --micro",
     allowed: ["S1", ...Object.keys(paperTables), "all"],
+    aliases: paperAliases,
   }),
   only: text({ help: `Only these tables of --paper all; ${FIGURE_9} is the figure`, value: "S9,..." }),
   firstData: text({

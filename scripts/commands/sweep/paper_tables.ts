@@ -58,7 +58,7 @@ function row(
 /** Tables by name. */
 export const paperTables: Readonly<Record<string, PaperTable>> = {
   S2: {
-    title: "Depth Anything, KITTI to NYU (Figure 2a)",
+    title: "Depth Anything, KITTI to NYU (Table 2, Figure 2a)",
     experiment: "depth",
     ...NYU,
     first: KITTI,
@@ -75,7 +75,7 @@ export const paperTables: Readonly<Record<string, PaperTable>> = {
     ],
   },
   S3: {
-    title: "Depth Anything, NYU to KITTI (Figure 2b)",
+    title: "Depth Anything, NYU to KITTI (Table 2, Figure 2b)",
     experiment: "depth",
     ...KITTI,
     first: NYU,
@@ -249,6 +249,17 @@ export const paperTables: Readonly<Record<string, PaperTable>> = {
       row("1LoRA (β, γ, norms)", "1lora+bias+scale+norms", 22, 98.0, 0.109, 8, "1.15M"),
     ],
   },
+};
+
+/** Tables by other names that the paper has for them: those of the figures that show them, in small letters. */
+export const paperAliases: Readonly<Record<string, string>> = {
+  ...{ s1: "S1", figure11: "S9" },
+  ...Object.fromEntries(
+    Object.entries(paperTables).flatMap(([name, { title }]) => {
+      const [, figure] = /Figure (\w+)\)$/.exec(title) ?? [];
+      return [[name.toLowerCase(), name], [`figure${figure}`, name]];
+    }),
+  ),
 };
 
 /** A transfer of Table S1, which has neither memory nor parameters: time and error of summation and of a random vector. */

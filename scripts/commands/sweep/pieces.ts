@@ -17,10 +17,16 @@ import { allTables, rankOf, readTables, tableGroups } from "./paper_all.ts";
 import { compressionTables, paperTable } from "./paper_tables.ts";
 import { placed, readMethods, readNumbers } from "./plan.ts";
 
-/** A sweep's settings with others in place of some; steps and epochs exclude each other. */
+/**
+ * A sweep's settings with others in place of some: steps and epochs exclude each other, and without evaluations on the way
+ * none of them is best.
+ */
 function withSettings(settings: Settings, others: Settings): Settings {
-  const { steps: _steps, epochs: _epochs, ...rest } = settings;
-  return { ..."steps" in others || "epochs" in others ? rest : settings, ...others };
+  const replaced = [
+    ..."steps" in others || "epochs" in others ? ["steps", "epochs"] : [],
+    ...others["eval-every"] === 0 ? ["keep"] : [],
+  ];
+  return { ...Object.fromEntries(Object.entries(settings).filter(([name]) => !replaced.includes(name))), ...others };
 }
 
 /** A table's sweep, in the size that was asked for. */
@@ -32,12 +38,14 @@ function ofPaper(name: string, { micro, list }: SweepOptions, given: Given): Con
     const model = listedModel(experiment);
     return { ...size, settings: { ...size.settings, data, model }, first: first?.data };
   }
+  const { model, besides } = experiments[experiment];
   const lacking = (["model", "data"] as const).find((flag) => !given.has(flag));
   if (lacking === undefined) return fullSize(name);
   throw usage(
     `sweeping --paper ${name}`,
     `no --${lacking}`,
-    `--data ${data} and --model ${experiments[experiment].model}; or --micro for built-in ones`,
+    `--data ${data} and --model ${[model, besides].filter((each) => each !== undefined).join(" ")}; or --micro for ` +
+      "built-in ones",
   );
 }
 

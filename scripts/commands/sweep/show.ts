@@ -56,12 +56,13 @@ export async function showSweep(
   const beside = isFull && paper !== undefined ? paperColumns(paper, rows.map(({ method }) => method)) : [];
   const notes = paper === undefined ? [] : [
     ...rankNotes(paper, rows, deciding),
-    ...isFull ? paperNotes(paper) : [],
+    ...isFull ? paperNotes(paper, rows.map(({ method }) => method)) : [],
   ];
   const outcome = {
     folder,
     runs,
     metricTitle: metricTitle(settings),
+    time: isFull ? "best" as const : "step" as const,
     settings,
     first,
     title,

@@ -41,6 +41,8 @@ export interface Shown {
   readonly deciding: Deciding;
   /** Columns to stand beside, such as the paper's. */
   readonly beside?: readonly Column[];
+  /** The chart's time: of a step (default), or as in the paper up to the best evaluation. */
+  readonly time?: "step" | "best";
   /** How the metric is called (default: by its own name). */
   readonly metricTitle?: string;
   /** Lines to stand below. */
