@@ -21,6 +21,8 @@ const { exports }: { readonly exports: Readonly<Record<string, string>> } = JSON
 );
 /** The modules among what is published; the rest are commands, which export nothing. */
 const entries = Object.values(exports).filter((entry) => entry.endsWith("mod.ts"));
+/** Pages with examples. */
+const pages = ["README.md", "docs/image-classification.md"];
 const packages = ["scripts/tools/std/assert/mod.ts", "scripts/tools/std/cli/mod.ts"];
 
 /** The faults that lie in the project's own files: what it re-exports of npm packages is documented as it is there. */
@@ -44,7 +46,7 @@ const checks: readonly Check[] = [
   { name: "documentation", args: ["doc", "--lint", ...entries, ...packages], faults: ownFaults },
   {
     name: "examples",
-    args: ["test", "-P", "--doc", ...entries.map((entry) => entry.replace(/(?<=\w)\/mod\.ts$/, "")), "README.md"],
+    args: ["test", "-P", "--doc", ...entries.map((entry) => entry.replace(/(?<=\w)\/mod\.ts$/, "")), ...pages],
   },
   { name: "tests", args: ["task", "test"] },
   { name: "package", args: ["publish", "--dry-run", "--allow-dirty"] },

@@ -81,14 +81,26 @@ function testFiles(folder: string): string[] {
   );
 }
 
-/** How many files share a process: few enough that all processes end at about the same time. */
+/** How many files share a process, which takes seconds to start. */
 const BATCH = 6;
+
+/**
+ * Files that take longest, which begin first and each by itself: one that began late would keep one core busy while the others
+ * have nothing left to do.
+ */
+const LONG = [
+  ...["tasks/trainer_parts", "scripts/sweep", "dsl/compile_whole", "scripts/page_webgpu", "scripts/train_stopped"],
+  ...["scripts/run_again", "dsl/compile_tensorflow", "scripts/ranks", "adapters/laws", "scripts/page", "docs"],
+].map((name) => `tests/${name}_test.ts`);
 
 /** The whole suite in as many processes as there are cores, at most four: each test file needs about one core. */
 async function runAll(): Promise<Result[]> {
-  const files = testFiles("tests").filter((file) => !APART.flat().includes(file));
-  const batches = [...APART];
-  for (let i = 0; i < files.length; i += BATCH) batches.push(files.slice(i, i + BATCH));
+  const others = testFiles("tests").filter((file) => ![...APART.flat(), ...LONG].includes(file));
+  // Commands first: what comes last should be short.
+  const isCommand = (file: string) => file.startsWith("tests/scripts/");
+  const files = [...others.filter(isCommand), ...others.filter((file) => !isCommand(file)).reverse()];
+  const batches = [...APART, ...LONG.map((file) => [file])];
+  while (files.length > 0) batches.push(files.splice(0, Math.min(BATCH, Math.ceil(files.length / 4))));
   const results: Result[] = [];
   // The whole suite leaves types to `deno check`, which takes a quarter of the time.
   const worker = async () => {

@@ -10,9 +10,12 @@ Deno.test("one command trains what Figure 9 needs and draws it, for classificati
     const out = `${folder}/figure9/${task}`;
     const micro = ["--micro", "--task", task, "--steps", "1", "--backend", "wasm", "--out", out];
     // For depth the command trains both. A classifier's run evaluates the whole of its test data: here
-    // the one of LoRA is trained before, on few, and found finished.
-    const few = ["--data", "mnist", "--adapter", "lora", "--steps", "1", "--limit", "32", "--backend", "wasm"];
-    if (task !== "depth") await output("train", ...few, "--out", `${out}/lora`);
+    // they are trained before, on few, and found finished.
+    const few = ["--data", "mnist", "--steps", "1", "--limit", "32", "--backend", "wasm"];
+    for (const adapter of task === "depth" ? [] : ["lora", "all"]) {
+      const rate = adapter === "all" ? ["--lr", "0.001"] : [];
+      await output("train", ...few, ...rate, "--adapter", adapter, "--out", `${out}/${adapter}`);
+    }
     const table = await output("align", ...micro);
     for (const kind of kinds) assertMatch(table, new RegExp(`^\\| ${kind} \\| +\\d+ \\| summation \\|`, "m"));
     assertEquals([(await json(`${out}/all/config.json`)).adapter, (await json(`${out}/all/config.json`)).lr], [

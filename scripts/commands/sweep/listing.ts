@@ -5,7 +5,7 @@
  */
 import { adapt, parameterCounts } from "../../../adapters/mod.ts";
 import { joinMethods } from "../../../adapters/spec.ts";
-import { useBackend } from "../../../dsl/mod.ts";
+import { type StepPlan, useBackend } from "../../../dsl/mod.ts";
 import { type Model, openModel } from "../../../models/mod.ts";
 import type { Run, TaskKind } from "../../../tasks/mod.ts";
 import { kebab } from "../../../tasks/trainer/setting.ts";
@@ -82,26 +82,31 @@ interface Costs {
   readonly flops: number;
 }
 
-/** What a method takes by plan. */
-function costs(kind: TaskKind, model: Model, run: Run): Costs {
-  const layer = adapt(joinMethods(run.adapter, kind.besides(model)), run)(model.layer);
-  const { length = 512 } = run.own as { readonly length?: number };
-  const parts = partsOf(run, 1);
-  const batch = Math.ceil(run.batchSize / parts);
-  const { precision, gradientCheckpointing } = run;
-  const planned = (examples: number) =>
-    planTask(kind, model, layer, {
-      ...{ batch: examples, length, precision, gradientCheckpointing },
-      backend: "tensorflow",
-    });
-  // From some size on, what a step takes grows by the same with every example; to plan large ones takes long.
-  const [some, more] = [Math.min(batch, LARGE / 2), Math.min(batch, LARGE)];
-  const large = planned(more);
-  const peakBytes = batch <= LARGE
-    ? large.peakBytes
-    : large.peakBytes + (large.peakBytes - planned(some).peakBytes) / (more - some) * (batch - more);
-  const { trained } = { trained: parameterCounts(layer, model.headPath).adapter };
-  return { trained, peakBytes, flops: large.productFlops / more * batch * parts };
+/** What a method takes by plan. A step of as many examples is planned once: parts of a batch ask for it again. */
+function costing(kind: TaskKind, model: Model): (run: Run) => Costs {
+  const plans = new Map<string, StepPlan>();
+  return (run) => {
+    const layer = adapt(joinMethods(run.adapter, kind.besides(model)), run)(model.layer);
+    const { length = 512 } = run.own as { readonly length?: number };
+    const parts = partsOf(run, 1);
+    const batch = Math.ceil(run.batchSize / parts);
+    const { precision, gradientCheckpointing } = run;
+    const planned = (examples: number) => {
+      const options = { batch: examples, length, precision, gradientCheckpointing, backend: "tensorflow" } as const;
+      const asked = JSON.stringify([options, { ...run, accumulate: undefined }]);
+      const plan = plans.get(asked) ?? planTask(kind, model, layer, options);
+      plans.set(asked, plan);
+      return plan;
+    };
+    // From some size on, what a step takes grows by the same with every example; to plan large ones takes long.
+    const [some, more] = [Math.min(batch, LARGE / 2), Math.min(batch, LARGE)];
+    const large = planned(more);
+    const peakBytes = batch <= LARGE
+      ? large.peakBytes
+      : large.peakBytes + (large.peakBytes - planned(some).peakBytes) / (more - some) * (batch - more);
+    const trained = parameterCounts(layer, model.headPath).adapter;
+    return { trained, peakBytes, flops: large.productFlops / more * batch * parts };
+  };
 }
 
 /** Refuses a table of which no method's step fits on the paper's card; where some do, the rest are only counted. */
@@ -193,8 +198,9 @@ export async function sweepCost(configuration: Configuration, jobs: number): Pro
   const kind = sweepTask(settings);
   const runs = methods.map((method) => runOf(configuration, method));
   const model = forData(await openModel(runs[0].model), runs[0].data);
+  const costsOf = costing(kind, model);
   const seconds = runs.map((run) =>
-    secondsOf(run, run.adapter === NO_METHOD ? undefined : costs(kind, model, run).flops, { jobs })
+    secondsOf(run, run.adapter === NO_METHOD ? undefined : costsOf(run).flops, { jobs })
   );
   const cost = wholeCost(configuration, methods, seconds);
   return { ...cost, seconds: cost.seconds && cost.seconds / Math.min(jobs, 2) };
@@ -227,8 +233,9 @@ export async function listing(
   const [{ model: name, data }] = runs;
   const kind = sweepTask(settings);
   const model = forData(await openModel(preset ?? name.replace(/=.*$/s, "")), data);
-  const planned = runs.map((run) => run.adapter === NO_METHOD ? undefined : costs(kind, model, run));
-  if (preset !== undefined) requireOneThatFits(configuration, runs, planned, (run) => costs(kind, model, run));
+  const costsOf = costing(kind, model);
+  const planned = runs.map((run) => run.adapter === NO_METHOD ? undefined : costsOf(run));
+  if (preset !== undefined) requireOneThatFits(configuration, runs, planned, costsOf);
   const machine = preset === undefined ? { jobs } : "card";
   const seconds = runs.map((run, i) => secondsOf(run, planned[i]?.flops, machine));
   const column = (title: string, of: (run: Run, i: number) => string): Column => ({
