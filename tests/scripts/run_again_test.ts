@@ -29,9 +29,14 @@ for (const backend of await available("wasm", "tensorflow")) {
     const data = await smallCifar(`${folder}/cifar-${backend}-${precision}`);
     const runs: Readonly<Record<string, readonly string[]>> = {
       pictures: ["--model", "tests/fixtures/vit-rgb", "--data", data, "--limit", "20"],
-      text: ["--task", "reasoning", "--limit", "24", "--samples", "3", "--length", "64", "--seed", "3"],
+      text: ["--task", "reasoning", "--limit", "12", "--samples", "2", "--length", "64", "--seed", "3"],
       depth: ["--task", "depth", "--data", "scenes-driving", "--limit", "6", "--flip", "--samples", "0"],
-      unadapted: ["--task", "reasoning", "--limit", "24", "--samples", "3", "--length", "64", "--adapter", "none"],
+      // What no adapter changes about an evaluation is no engine's affair.
+      ...backend === "wasm"
+        ? {
+          unadapted: ["--task", "reasoning", "--limit", "12", "--samples", "2", "--length", "64", "--adapter", "none"],
+        }
+        : {},
     };
     await Promise.all(
       Object.entries(runs).map(async ([name, flags]) => {
@@ -49,7 +54,7 @@ for (const backend of await available("wasm", "tensorflow")) {
             assertEquals(first, second, `${name}: ${file} of a run with its config.json given again`);
           }
         }
-        if (precision !== "bf16" || name === "unadapted") return;
+        if (precision !== "bf16") return;
         // The same adapter on weights that are not rounded is another model.
         const settings = await json(`${run}/config.json`);
         await Deno.writeTextFile(`${run}/config.json`, JSON.stringify({ ...settings, precision: "float32" }));

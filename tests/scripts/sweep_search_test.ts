@@ -84,14 +84,14 @@ Deno.test("workers share a search: each rate is tried once, and the seeds follow
   const out = `${folder}/workers`;
   const sweep = [
     ...["--model", "tests/fixtures/vit-rgb", "--data", "mnist", "--backend", "wasm", "--limit", "16"],
-    ...["--steps", "2", "--batch-size", "8", "--validation", "10", "--adapters", "1lora,bitfit", "--lrs", "auto"],
+    ...["--steps", "2", "--batch-size", "8", "--validation", "10", "--adapters", "bitfit", "--lrs", "auto"],
     ...["--seeds", "0,1", "--out", out],
   ];
   const workers = await Promise.all(["1/2", "2/2"].map((part) => runTask("sweep", ...sweep, "--part", part)));
   assertEquals(workers.map(({ code }) => code), [0, 0], workers.map(({ err }) => err).join("\n"));
-  const said = workers.flatMap(({ err }) => err.match(/^(1lora|bitfit) rate \S+ seed \d .*$/gm) ?? []);
+  const said = workers.flatMap(({ err }) => err.match(/^bitfit rate \S+ seed \d .*$/gm) ?? []);
   const tried = said.filter((line) => line.includes("held out")).map((line) => line.split("  ")[0]);
-  assert(tried.length >= 6);
+  assert(tried.length >= 3);
   assertEquals(new Set(tried).size, tried.length, said.join("\n"));
   assert(workers.some(({ err }) => err.includes("0 to be done")));
   const collected = await runTask("sweep", ...sweep);
