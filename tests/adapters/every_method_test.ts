@@ -29,8 +29,11 @@ import {
   specs,
   useBackend,
 } from "../../dsl/mod.ts";
-import { drawsAnything } from "../../dsl/layer.ts";
+import type { ValueType } from "../../dsl/compile/program.ts";
+import { trace } from "../../dsl/compile/trace.ts";
+import { drawsAnything, type ParamSpec } from "../../dsl/layer.ts";
 import { normal } from "../../dsl/random.ts";
+import { sizeOf } from "../../dsl/tree.ts";
 import { assertClose, gradients, withoutLeaks } from "../support/compare.ts";
 
 const act = defineLayer({ kind: "activation", params: {}, parts: {}, forward: (_, x: tf.Tensor) => gelu(x) });
@@ -112,6 +115,39 @@ Deno.test("counts: the adapter's, the head's where it is said to be, and the who
     const model = adapt(`${name}+head`)(small);
     assertEquals(parameterCounts(model, "head"), { adapter: own, head, total: body + head + own }, name);
     assertEquals(parameterCounts(model), { adapter: own + head, head: 0, total: body + head + own }, name);
+  }
+});
+
+Deno.test("no method's gradient writes constants as long as the batch into a step", async () => {
+  await useBackend("cpu");
+  const rows = 1000;
+  for (const name of methodNames) {
+    const layer = adapt(name)(model);
+    const types = mapTree(({ shape }: ParamSpec): ValueType => ({ shape, dtype: "float32" }))(specs(layer));
+    const paths = Object.keys(types);
+    const trained = paths.filter(isTrainable(layer));
+    const inputs: ValueType[] = [{ shape: [rows, 8], dtype: "float32" }, { shape: [1, rows * 3], dtype: "float32" }];
+    const program = trace(
+      ([x, weights, ...given]) => {
+        const params = Object.fromEntries(paths.map((path, i) => [path, given[i]]));
+        // A product, whose own gradient needs nothing but its operands.
+        const loss = (all: Params) =>
+          tf.reshape(
+            tf.matMul(weights as tf.Tensor2D, tf.reshape(apply(layer, all)(x), [rows * 3, 1])),
+            [],
+          ) as tf.Scalar;
+        const found = gradients(
+          (some) => loss({ ...params, ...some }),
+          Object.fromEntries(trained.map((path) => [path, params[path]])),
+        );
+        return Object.values(found);
+      },
+      [...inputs, ...Object.values(types)],
+    );
+    for (const [value, { kind }] of program.constants) {
+      const size = sizeOf(program.types[value].shape);
+      assert(kind !== "numbers" || size < rows, `${name}: a constant of ${program.types[value].shape}`);
+    }
   }
 });
 
