@@ -8,7 +8,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { zeros } from "../dsl/initialise.ts";
 import type { LinearShape } from "../dsl/linear.ts";
 import { addOperator } from "../dsl/linear_change.ts";
-import { withGradient } from "../dsl/ops/gradient.ts";
+import { sumAlong } from "../dsl/ops/along.ts";
 import { type Adapter, at, stage, trainable } from "./adapter.ts";
 import { type Method, method, oneOf, wholeNumber } from "./method.ts";
 
@@ -45,21 +45,9 @@ function grouped(x: tf.Tensor2D, size: number): tf.Tensor3D {
   return tf.reshape(wrapTo(x, groups * size), [x.shape[0], groups, size]);
 }
 
-/**
- * Sums over the groups, [n, groups, r^] -> [n, r^]. Their gradient is each group's: dz times a column of ones, where tfjs takes ones
- * for all of it.
- */
-function groupSums(rows: tf.Tensor3D): tf.Tensor2D {
-  return withGradient(
-    [rows],
-    () => tf.sum(rows, 1),
-    (dz) => [tf.mul(tf.expandDims(dz, 1), tf.ones([rows.shape[1], 1]))],
-  ) as tf.Tensor2D;
-}
-
 /** z_q = sum_g x[g r^ + q]; ΔW x = M z, tiled and cut to d. */
 function sharing(x: tf.Tensor2D, m: tf.Tensor2D, outFeatures: number): tf.Tensor2D {
-  const z = groupSums(grouped(x, m.shape[0]));
+  const z = sumAlong(grouped(x, m.shape[0]), 1) as tf.Tensor2D;
   return wrapTo(tf.matMul(z, m, false, true), outFeatures);
 }
 

@@ -6,6 +6,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { meanAlong } from "../../dsl/ops/along.ts";
 import { gaussian } from "../../dsl/initialise.ts";
 import { residual, sequence, serial, stack } from "../../dsl/compose.ts";
 import { defineLayer, type Layer, parameter } from "../../dsl/layer.ts";
@@ -116,7 +117,7 @@ export function clip(config: ClipConfig): Layer {
     forward: (self, pixels) => {
       const first = self.call<tf.Tensor>("pre_layrnorm", self.call("embeddings", pixels));
       const tokens = self.call<tf.Tensor>("encoder.layers", first);
-      return self.call("classifier", tf.mean(tf.slice(tokens, [0, 1, 0], [-1, -1, -1]), 1));
+      return self.call("classifier", meanAlong(tf.slice(tokens, [0, 1, 0], [-1, -1, -1]), 1));
     },
   });
 }

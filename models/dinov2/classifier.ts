@@ -5,6 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { meanAlong } from "../../dsl/ops/along.ts";
 import { gaussian } from "../../dsl/initialise.ts";
 import { stack } from "../../dsl/compose.ts";
 import { defineLayer, type Layer } from "../../dsl/layer.ts";
@@ -45,7 +46,7 @@ export function dinov2Classifier(config: Dinov2ClassifierConfig): Layer {
       const tokens = self.call<tf.Tensor>("encoder.layer", self.call("embeddings", pixels));
       const normed = self.call<tf.Tensor>("layernorm", tokens);
       const first = tf.reshape(tf.slice(normed, [0, 0, 0], [-1, 1, -1]), [-1, hidden]);
-      const patches = tf.mean(tf.slice(normed, [0, 1 + registers, 0], [-1, -1, -1]), 1);
+      const patches = meanAlong(tf.slice(normed, [0, 1 + registers, 0], [-1, -1, -1]), 1);
       return self.call("classifier", tf.concat([first, patches], 1));
     },
   });

@@ -6,6 +6,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { meanAlong } from "../../dsl/ops/along.ts";
 import { gaussian, zeros } from "../../dsl/initialise.ts";
 import { residual, sequence, serial, stack } from "../../dsl/compose.ts";
 import { defineLayer, type Layer, parameter } from "../../dsl/layer.ts";
@@ -95,7 +96,7 @@ export function timmVit(config: TimmConfig): Layer {
       const pooled = (x: tf.Tensor) =>
         pool === "token"
           ? tf.reshape(tf.slice(x, [0, 0, 0], [-1, 1, -1]), [batch, hidden])
-          : tf.mean(before === 0 ? x : tf.slice(x, [0, before, 0], [-1, -1, -1]), 1);
+          : meanAlong(before === 0 ? x : tf.slice(x, [0, before, 0], [-1, -1, -1]), 1);
       // Layer norm acts on each token alone, so only those that are read need it.
       return self.call("head", norm === "tokens" && pool === "avg" ? pooled(normed(tokens)) : normed(pooled(tokens)));
     },
