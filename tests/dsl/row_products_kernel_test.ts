@@ -140,12 +140,15 @@ Deno.test({
   name: "a row's products do not depend on the rows beside it, whatever the instructions",
   ignore: kernel === undefined,
   fn: () => {
-    const [outputs, depth] = [70, 576];
+    const [outputs, depth] = [72, 768];
+    const blocks = (["q8_0", "q4_1", "q4_k", "q5_k", "q6_k"] as const).map((form) =>
+      quantised(blocksOf(form, [outputs, depth]))
+    );
     const forms = [
       plain("float32", outputs * depth),
       plain("bf16", outputs * depth),
       quantised(quantise("nf4", [outputs, depth], numbers(outputs * depth, 5))),
-      quantised(blocksOf("q8_0", [outputs, depth])),
+      ...blocks,
     ];
     const x = numbers(37 * depth, 6);
     for (const given of forms) {

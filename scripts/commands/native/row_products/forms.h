@@ -1,6 +1,7 @@
 // What matrices are kept as, and where the parts of those in fewer bits are: the same as in dsl/quantise.ts and dsl/blocks.ts.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -89,6 +90,8 @@ struct CodedRow {
   const uint8_t *low, *high;
   int lowShift, highShift;
   const float *scales, *minima;
+  // Which it is.
+  size_t output;
 };
 
 // Some rows of a matrix in fewer bits.
@@ -101,6 +104,8 @@ class CodedRows {
   // A group's numbers are 2 to this; a row's, of int8.
   int group = 31;
 
+  // `Wide` makes floats of many halves and bytes at a time, and may write SPARE of them more than it is asked for.
+  template <class Wide>
   [[gnu::always_inline]] inline void open(const Matrix& m, size_t from, size_t count) {
     const uint8_t* data = (const uint8_t*)m.data;
     if (m.form == INT8) return openInt8(m, data, from, count);
@@ -118,36 +123,26 @@ class CodedRows {
     offset = kind.offset;
     group = kind.group == 16 ? 4 : 5;
     for (int i = 0; i < 16; i++) values[i] = (float)(i - kind.offset);
-    room(2 * groups * count + blocks);
-    float* ofBlock = numbers.data() + 2 * groups * count;
+    const size_t each = kind.size / kind.group, own = std::max(groups, blocks) + Wide::SPARE;
+    room((2 * count + 1) * own);
+    float* ofBlock = numbers.data() + 2 * count * own;
     for (size_t i = 0; i < count; i++) {
-      float *scale = numbers.data() + 2 * i * groups, *minimum = scale + groups;
-      place(i, m, from + i, low, kind.low, high, kind.high);
+      const size_t at = place(i, m, from + i, low, kind.low, high, kind.high), block = at * blocks, first = at * groups;
+      float *scale = numbers.data() + 2 * i * own, *minimum = scale + own;
       row[i].scales = scale;
       row[i].minima = minimum;
-      const size_t block = (from + i) * blocks, first = (from + i) * groups, each = kind.size / kind.group;
-      for (size_t b = 0; b < blocks; b++) ofBlock[b] = fromHalf(d + 2 * (block + b));
-      if (kind.scales == Kind::PLAIN) memcpy(scale, ofBlock, groups * sizeof *scale);
-      else if (kind.scales == Kind::SIGNED) spread(scale, ofBlock, (const int8_t*)s + first, groups, each);
-      else spread(scale, ofBlock, s + first, groups, each);
+      Wide::halves(kind.scales == Kind::PLAIN ? scale : ofBlock, d + 2 * block, blocks);
+      if (kind.scales == Kind::SIGNED) Wide::spread(scale, ofBlock, (const int8_t*)s + first, groups, each);
+      if (kind.scales == Kind::UNSIGNED) Wide::spread(scale, ofBlock, s + first, groups, each);
       if (kind.minimum == Kind::NONE) continue;
-      for (size_t b = 0; b < blocks; b++) ofBlock[b] = fromHalf(e + 2 * (block + b));
-      if (kind.minimum == Kind::SUBTRACTED) spread(minimum, ofBlock, least + first, groups, each);
-      else for (size_t b = 0; b < blocks; b++) minimum[b] = -ofBlock[b];
+      Wide::halves(kind.minimum == Kind::ADDED ? minimum : ofBlock, e + 2 * block, blocks);
+      if (kind.minimum == Kind::SUBTRACTED) Wide::spread(minimum, ofBlock, least + first, groups, each);
+      else for (size_t b = 0; b < blocks; b++) minimum[b] = -minimum[b];
     }
   }
 
  private:
   std::vector<float> numbers;
-
-  // A number of each block times one of each of its groups.
-  template <class Byte>
-  [[gnu::always_inline]] static inline void spread(float* to, const float* ofBlock, const Byte* ofGroup, size_t groups, size_t each) {
-    for (size_t first = 0; first < groups; first += each) {
-      for (size_t g = first; g < first + each; g++) to[g] = *ofBlock * (float)ofGroup[g];
-      ofBlock++;
-    }
-  }
 
   void room(size_t count) {
     if (numbers.size() < count) numbers.resize(count);
@@ -160,17 +155,20 @@ class CodedRows {
     shift = bits == 0 || bits == 8 ? 0 : (int)(at / rows) * bits;
   }
 
-  void place(size_t i, const Matrix& m, size_t at, const uint8_t* low, int lowBits, const uint8_t* high, int highBits) {
+  // Rows that share bytes are neighbours in the order in which they are taken, so that memory gives each byte once.
+  size_t place(size_t i, const Matrix& m, size_t turn, const uint8_t* low, int lowBits, const uint8_t* high, int highBits) {
+    const size_t parts = 8 / (highBits > 0 ? highBits : lowBits), at = turn % parts * (m.outputs / parts) + turn / parts;
+    row[i].output = at;
     locate(m, at, low, lowBits, row[i].low, row[i].lowShift);
     locate(m, at, high, highBits, row[i].high, row[i].highShift);
+    return at;
   }
 
   void openInt8(const Matrix& m, const uint8_t* data, size_t from, size_t count) {
     offset = 128;
     group = 31;
     for (size_t i = 0; i < count; i++) {
-      place(i, m, from + i, data + 4 * m.outputs, 8, nullptr, 0);
-      row[i].scales = (const float*)data + from + i;
+      row[i].scales = (const float*)data + place(i, m, from + i, data + 4 * m.outputs, 8, nullptr, 0);
     }
   }
 
@@ -184,10 +182,10 @@ class CodedRows {
     room(each * count);
     for (size_t i = 0; i < count; i++) {
       float* scale = numbers.data() + i * each;
-      place(i, m, from + i, maxima + blocks, 4, nullptr, 0);
+      const size_t first = place(i, m, from + i, maxima + blocks, 4, nullptr, 0) * each;
       row[i].scales = scale;
       for (size_t b = 0; b < each; b++) {
-        const size_t block = (from + i) * each + b;
+        const size_t block = first + b;
         scale[b] = apart(dynamicValues[maxima[block]] * given[1 + block / OUTER]) + given[0];
       }
     }

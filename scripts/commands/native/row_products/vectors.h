@@ -59,14 +59,17 @@ template <int LANES, class Weight>
 struct Plain {
   static constexpr int VECTORS = sizeof(Weight) == 2 ? 2 : 1;
   static constexpr bool HAS_REST = true;
+  static constexpr int LONG = 0;
   const Weight* w;
-  size_t depth;
+  size_t depth, first;
 
   INLINE void open(const Matrix& m, size_t from, size_t) {
+    first = from;
     w = (const Weight*)m.data + from * m.depth;
     depth = m.depth;
   }
-  INLINE const char* at(int m, size_t i) const { return (const char*)(w + m * depth + i); }
+  INLINE size_t output(int m) const { return first + m; }
+  INLINE void ask(int m, size_t i) const { __builtin_prefetch((const char*)(w + m * depth + i) + AHEAD); }
   INLINE void vectorsOf(int m, size_t i, typename Vector<LANES>::Floats* made) const { widened(w + m * depth + i, made); }
 
   INLINE static void widened(const Weight* from, typename Vector<LANES>::Floats* made) {
@@ -117,6 +120,44 @@ INLINE typename Vector<LANES>::Floats numbersOf(typename Vector<LANES>::Words wo
 #endif
 }
 
+// Many halves and bytes as floats.
+template <int LANES>
+struct Wide {
+  using Floats = typename Vector<LANES>::Floats;
+  using Words = typename Vector<LANES>::Words;
+  static constexpr size_t SPARE = LANES;
+
+  INLINE static void halves(float* to, const uint8_t* from, size_t count) {
+    size_t i = 0;
+#if defined(__x86_64__)
+    if constexpr (LANES > 4) {
+      typedef uint16_t Halves __attribute__((vector_size(LANES * 2)));
+      // Other parts of the matrix follow.
+      for (; i < count; i += LANES) {
+        Floats made;
+        asm("vcvtph2ps %1, %0" : "=v"(made) : "m"(*(const Halves*)(from + 2 * i)));
+        memcpy(to + i, &made, sizeof made);
+      }
+    }
+#endif
+    for (; i < count; i++) to[i] = fromHalf(from + 2 * i);
+  }
+
+  // A number of each block times one of each of its groups, of which a block has 8 or 16; bytes of codes follow those of groups.
+  template <class Byte>
+  INLINE static void spread(float* to, const float* ofBlock, const Byte* ofGroup, size_t groups, size_t each) {
+    for (size_t g = 0; g < groups; g += LANES) {
+      Words bytes = widen<LANES>((const uint8_t*)ofGroup + g);
+      if (sizeof(Byte) == 1 && (Byte)-1 < 0) bytes = (bytes ^ 128u) - 128u;
+      Floats of;
+      if ((size_t)LANES <= each) of = Floats{} + ofBlock[g / each];
+      else for (int i = 0; i < LANES; i++) of[i] = ofBlock[g / each + i / (LANES / 2)];
+      const Floats made = numbersOf<LANES>(bytes) * of;
+      memcpy(to + g, &made, sizeof made);
+    }
+  }
+};
+
 // A value of a table for each index below 16; higher bits of an index are not looked at.
 template <int LANES>
 INLINE typename Vector<LANES>::Floats lookedUp(const float* table, typename Vector<LANES>::Words at) {
@@ -143,7 +184,7 @@ INLINE typename Vector<LANES>::Floats lookedUp(const float* table, typename Vect
 // Rows in fewer bits: codes of LOW bits and HIGH more, with or without a minimum; or nf4. A group's numbers share a scale.
 template <int LANES, int LOW, int HIGH, bool MINIMUM, int GROUP>
 struct Coded {
-  static constexpr int VECTORS = GROUP / LANES;
+  static constexpr int VECTORS = GROUP / LANES, LONG = LANES > 4 ? 64 : 0;
   static constexpr bool HAS_REST = false;
   const CodedRows& rows;
 
@@ -152,23 +193,52 @@ struct Coded {
     thread_local CodedRows made;
     return made;
   }
-  INLINE void open(const Matrix& m, size_t from, size_t count) { own().open(m, from, count); }
-  INLINE const char* at(int m, size_t i) const { return (const char*)rows.row[m].low + i; }
+  INLINE void open(const Matrix& m, size_t from, size_t count) { own().template open<Wide<LANES>>(m, from, count); }
+  INLINE size_t output(int m) const { return rows.row[m].output; }
+  INLINE void ask(int m, size_t i) const {
+    __builtin_prefetch(rows.row[m].low + i + AHEAD);
+    if constexpr (HIGH > 0) __builtin_prefetch(rows.row[m].high + i + AHEAD);
+  }
   INLINE void vectorsOf(int m, size_t i, typename Vector<LANES>::Floats* made) const {
+    through<VECTORS>(m, i, [&](int v, auto w) __attribute__((always_inline)) { made[v] = w; });
+  }
+  // Gives COUNT vectors of a row one after the other.
+  template <int COUNT, class Take>
+  INLINE void through(int m, size_t i, Take take) const {
+    using Floats = typename Vector<LANES>::Floats;
     const CodedRow& row = rows.row[m];
-    const float scale = row.scales[i >> rows.group];
-    const float minimum = MINIMUM ? row.minima[i >> rows.group] : 0;
-    UNROLL(int v = 0; v < VECTORS; v++) {
-      auto code = widen<LANES>(row.low + i + v * LANES);
-      if constexpr (LOW == 4) code = code >> row.lowShift;
-      if constexpr (LOW == 4 && HIGH == 0) {
-        made[v] = lookedUp<LANES>(rows.values, code) * scale;
-      } else {
-        if constexpr (LOW == 4) code &= 15;
-        if constexpr (HIGH > 0) code |= (widen<LANES>(row.high + i + v * LANES) >> row.highShift & ((1 << HIGH) - 1)) << 4;
-        made[v] = (numbersOf<LANES>(code) - rows.offset) * scale;
-      }
-      if constexpr (MINIMUM) made[v] = apart(made[v]) - minimum;
+    const uint8_t *low = row.low + i, *high = row.high + i;
+    using Words = typename Vector<LANES>::Words;
+    // A row of int8 has one scale.
+    const size_t group = LOW == 8 ? i >> rows.group : i / GROUP;
+    const float *scales = row.scales + group, *minima = row.minima + group;
+    const size_t next = LOW == 8 && rows.group == 31 ? 0 : 1;
+    // A vector: processors move by a number in two steps.
+    const Words down = apart(Words{} + (uint32_t)row.lowShift);
+    alignas(64) uint8_t whole[COUNT * LANES];
+    if constexpr (HIGH > 0) joined<COUNT * LANES>(low, high, row, whole);
+    UNROLL(int v = 0; v < COUNT; v++) {
+      const auto bytes = widen<LANES>((HIGH > 0 ? whole : low) + v * LANES);
+      const float scale = scales[v * LANES / GROUP * next];
+      Floats made;
+      if constexpr (LOW == 4 && HIGH == 0) made = lookedUp<LANES>(rows.values, bytes >> down) * scale;
+      else made = (numbersOf<LANES>(bytes) - rows.offset) * scale;
+      if constexpr (MINIMUM) made -= minima[v * LANES / GROUP];
+      take(v, made);
+    }
+  }
+  // Codes of both their parts, four of them in a word.
+  template <int COUNT>
+  INLINE static void joined(const uint8_t* low, const uint8_t* high, const CodedRow& row, uint8_t* to) {
+    constexpr int BY = COUNT / 4 < LANES ? COUNT / 4 : LANES;
+    using Words = typename Vector<BY>::Words;
+    const Words down = apart(Words{} + (uint32_t)row.lowShift);
+    const Words up = apart(Words{} + (uint32_t)(row.highShift < 4 ? 4 - row.highShift : 0));
+    const Words highDown = apart(Words{} + (uint32_t)(row.highShift > 4 ? row.highShift - 4 : 0));
+    constexpr uint32_t LOWS = 0x0f0f0f0f, HIGHS = ((1 << HIGH) - 1) * 0x10101010u;
+    UNROLL(int i = 0; i < COUNT; i += BY * 4) {
+      const Words code = (load<Words>(low + i) >> down & LOWS) | (load<Words>(high + i) << up >> highDown & HIGHS);
+      memcpy(to + i, &code, sizeof code);
     }
   }
   INLINE void rest(int, size_t, typename Vector<LANES>::Floats*) const {}
@@ -192,22 +262,33 @@ INLINE void tile(const Rows& rows, int first, size_t depth, const float* x, size
       }
     }
   };
+  if constexpr (Rows::LONG > 0) {
+    // What is known of a row is fetched once for some vectors of it.
+    for (; i + Rows::LONG <= depth; i += Rows::LONG) {
+      UNROLL(int m = 0; m < M; m++) rows.ask(first + m, i);
+      UNROLL(int m = 0; m < M; m++) {
+        rows.template through<Rows::LONG / LANES>(first + m, i, [&](int v, Floats w) __attribute__((always_inline)) {
+          UNROLL(int r = 0; r < R; r++) sums[m][r] += w * load<Floats>(x + r * width + i + v * LANES);
+        });
+      }
+    }
+  }
   for (; i + BY <= depth; i += BY) {
-    UNROLL(int m = 0; m < M; m++) __builtin_prefetch(rows.at(first + m, i) + AHEAD);
+    UNROLL(int m = 0; m < M; m++) rows.ask(first + m, i);
     step([&](int m, Floats* made) __attribute__((always_inline)) { rows.vectorsOf(m, i, made); });
   }
   if constexpr (Rows::HAS_REST) {
     if (i < depth) step([&](int m, Floats* made) __attribute__((always_inline)) { rows.rest(m, i, made); });
   }
-  UNROLL(int m = 0; m < M; m++) UNROLL(int r = 0; r < R; r++) y[r * outputs + m] = total<LANES>(sums[m][r]);
+  UNROLL(int m = 0; m < M; m++) UNROLL(int r = 0; r < R; r++) y[r * outputs + rows.output(first + m)] = total<LANES>(sums[m][r]);
 }
 
 // Some outputs of R rows of x, M at a time.
 template <int LANES, int M, int R, class Rows>
 INLINE void across(const Rows& rows, int count, size_t depth, const float* x, size_t width, float* y, size_t outputs) {
   int m = 0;
-  for (; m + M <= count; m += M) tile<LANES, M, R>(rows, m, depth, x, width, y + m, outputs);
-  for (; m < count; m++) tile<LANES, 1, R>(rows, m, depth, x, width, y + m, outputs);
+  for (; m + M <= count; m += M) tile<LANES, M, R>(rows, m, depth, x, width, y, outputs);
+  for (; m < count; m++) tile<LANES, 1, R>(rows, m, depth, x, width, y, outputs);
 }
 
 // Rows of x, at the start of a cache line, with zeros at their ends.
@@ -216,7 +297,7 @@ struct Given {
   size_t rows, width;
 };
 
-// Outputs `from` to `to` of all rows. R rows of x at a time, for as many rows of weights as stay in the nearest cache.
+// Outputs whose turn is from `from` to `to`, of all rows. R rows of x at a time, for as many rows of weights as stay in the nearest cache.
 template <int LANES, int M, int R, int ALONE, class Rows>
 INLINE void product(const Matrix& matrix, size_t from, size_t to, const Given& given, float* y) {
   const auto [x, rows, width] = given;
@@ -226,9 +307,12 @@ INLINE void product(const Matrix& matrix, size_t from, size_t to, const Given& g
     const int count = std::min<size_t>(8, to - at);
     weights.open(matrix, at, count);
     size_t r = 0;
-    for (; r + R <= rows; r += R) across<LANES, M, R>(weights, count, depth, x + r * width, width, y + r * outputs + at, outputs);
-    for (; r + 2 <= rows; r += 2) across<LANES, 4, 2>(weights, count, depth, x + r * width, width, y + r * outputs + at, outputs);
-    if (r < rows) across<LANES, ALONE, 1>(weights, count, depth, x + r * width, width, y + r * outputs + at, outputs);
+    for (; r + R <= rows; r += R) across<LANES, M, R>(weights, count, depth, x + r * width, width, y + r * outputs, outputs);
+    if constexpr (R > 4) {
+      for (; r + 4 <= rows; r += 4) across<LANES, 4, 4>(weights, count, depth, x + r * width, width, y + r * outputs, outputs);
+    }
+    for (; r + 2 <= rows; r += 2) across<LANES, 4, 2>(weights, count, depth, x + r * width, width, y + r * outputs, outputs);
+    if (r < rows) across<LANES, ALONE, 1>(weights, count, depth, x + r * width, width, y + r * outputs, outputs);
   }
 }
 
