@@ -179,11 +179,12 @@ export async function readJsonFile(path: string, most: number = SETTINGS_BYTES):
  * Reads a JSON file as {@linkcode readJsonFile} does, if it is there.
  *
  * @param path The file
+ * @param most Most bytes
  * @returns Its object and text, or undefined where there is no such file
  */
-export async function readJsonIfThere(path: string): Promise<JsonFile | undefined> {
+export async function readJsonIfThere(path: string, most?: number): Promise<JsonFile | undefined> {
   try {
-    return await readJsonFile(path);
+    return await readJsonFile(path, most);
   } catch (error) {
     const cause = error instanceof OneloraError ? error.cause : undefined;
     // Beside a file of weights, which is no folder, there is nothing.

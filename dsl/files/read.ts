@@ -11,7 +11,7 @@ import { type Store, storeOf } from "./store.ts";
 /** Most bytes of a file of settings. */
 export const SETTINGS_BYTES: number = 2 ** 24;
 /** Most bytes of a file of text: a tokenizer, a log, a list, a report's part. */
-const TEXT_BYTES: number = 2 ** 28;
+export const TEXT_BYTES: number = 2 ** 28;
 /** Most bytes of a file of numbers or pictures that is read at once. */
 const DATA_BYTES: number = 2 ** 31;
 

@@ -17,25 +17,3 @@ export function pythonFloat(value: number): string {
   if (power >= -4 && power < 16) return Number.isInteger(value) ? value.toFixed(1) : `${value}`;
   return `${digits}e${power < 0 ? "-" : "+"}${`${Math.abs(power)}`.padStart(2, "0")}`;
 }
-
-/** A number that is written in one way, in texts and in JSON. */
-export class SpelledValue extends Number {
-  /**
-   * @param value The number
-   * @param text How it is written
-   */
-  constructor(value: number, readonly text: string) {
-    super(value);
-  }
-
-  /** As it is written. */
-  override toString(): string {
-    return this.text;
-  }
-
-  /** As it is written, where it is a number of JSON's. */
-  toJSON(): unknown {
-    const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
-    return Number.isFinite(this.valueOf()) ? rawJSON(this.text) : this.valueOf();
-  }
-}

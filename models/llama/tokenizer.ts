@@ -98,7 +98,8 @@ export async function openTokenizer(folder: string): Promise<TextTokenizer> {
   const idOf = (name: string): number | undefined => {
     const token = tokenText(config, name);
     const id = token === undefined ? undefined : pipeline.idOf(token);
-    if (token === undefined || id !== undefined) return id;
+    // Of a class's own token, which the file does not name, there may be none.
+    if (token === undefined || id !== undefined || beside[name] === undefined) return id;
     throw new OneloraError({
       attempted: `reading "${name}" of tokenizer_config.json`,
       found: `"${token}"`,

@@ -74,6 +74,46 @@ function className(config: Json, model: Json): string | undefined {
   return typeof name === "string" ? name.replace(/Fast$/, "") : undefined;
 }
 
+const END_OF_TEXT = "<|endoftext|>";
+
+/** Tokens that a class has where its files name none. */
+const NAMED: Readonly<Record<string, Json>> = {
+  LlamaTokenizer: { unk_token: "<unk>", bos_token: "<s>", eos_token: "</s>" },
+  CodeLlamaTokenizer: { unk_token: "<unk>", bos_token: "<s>", eos_token: "</s>" },
+  GPT2Tokenizer: { unk_token: END_OF_TEXT, bos_token: END_OF_TEXT, eos_token: END_OF_TEXT },
+  Qwen2Tokenizer: { unk_token: END_OF_TEXT, eos_token: END_OF_TEXT, pad_token: END_OF_TEXT },
+};
+
+/** Whether transformers makes a tokenizer by its class, and not by the file. */
+function isMade(
+  name: string | undefined,
+  { model, normalizer, pre_tokenizer, decoder, post_processor }: Json,
+): boolean {
+  if (name === "GPT2Tokenizer" || name === "Qwen2Tokenizer") return true;
+  if (name !== "LlamaTokenizer" && name !== "CodeLlamaTokenizer") return false;
+  const isKnown = isObject(model) && isObject(model.vocab);
+  return isKnown && !hasByteLevel([normalizer, pre_tokenizer, decoder, post_processor]);
+}
+
+/**
+ * `tokenizer_config.json` with the tokens that count where it names none: its class's, and the one that the file pads with.
+ *
+ * @param json The file
+ * @param config `tokenizer_config.json`
+ * @param model The model's `config.json`
+ */
+export function withNames(json: Json, config: Json, model: Json): Json {
+  const name = className(config, model);
+  const own = isMade(name, json) ? NAMED[name!] : {};
+  // These two have a word of their own on what pads, be it nothing.
+  const pads = isObject(json.padding) && name !== "GPT2Tokenizer" && name !== "Qwen2Tokenizer";
+  return {
+    ...own,
+    ...pads ? { pad_token: (json.padding as Json).pad_token } : {},
+    ...config,
+  };
+}
+
 /**
  * A `tokenizer.json` as transformers 5 loads it: where `tokenizer_class` is LlamaTokenizer, and its letters are no bytes, spaces
  * become "▁" with one in front of the text (`add_prefix_space`), or with `legacy` in front of what follows an added token, too;
@@ -85,14 +125,13 @@ function className(config: Json, model: Json): string | undefined {
  * @param model The model's `config.json`
  */
 export function asItsClassLoads(json: Json, config: Json, model: Json): Files {
-  const { normalizer, pre_tokenizer, decoder, post_processor } = json;
   const plain = className(config, model);
-  if (plain === "GPT2Tokenizer" || plain === "Qwen2Tokenizer") return { json: withPrefix(json, config, plain), config };
-  const isCode = plain === "CodeLlamaTokenizer";
-  if (plain !== "LlamaTokenizer" && !isCode || !isObject(json.model) || !isObject(json.model.vocab)) {
-    return { json, config };
+  const named = withNames(json, config, model);
+  if (!isMade(plain, json) || !isObject(json.model) || !isObject(json.model.vocab)) return { json, config: named };
+  if (plain === "GPT2Tokenizer" || plain === "Qwen2Tokenizer") {
+    return { json: withPrefix(json, config, plain), config: named };
   }
-  if (hasByteLevel([normalizer, pre_tokenizer, decoder, post_processor])) return { json, config };
+  const isCode = plain === "CodeLlamaTokenizer";
   const begins = (config.add_prefix_space ?? true) === true;
   const isLegacy = !isCode && Object.hasOwn(config, "legacy") && config.legacy !== false && config.legacy !== null;
   const mark = { pattern: { String: "▁" }, content: " " };
@@ -121,5 +160,5 @@ export function asItsClassLoads(json: Json, config: Json, model: Json): Files {
       ],
     },
   };
-  return { json: made, config: { unk_token: "<unk>", bos_token: "<s>", eos_token: "</s>", ...config } };
+  return { json: made, config: named };
 }
