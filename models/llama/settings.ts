@@ -51,6 +51,7 @@ export const llamaSettings: Settings = {
     "attention_window_size",
     "attention_chunk_size",
   ),
+  ...refused("tokens that see those behind them", [true], "is_causal"),
   ...refused("layers of several kinds", [], "no_rope_layers", "block_types"),
   ...refused("experts instead of one MLP", [0, 1], "num_local_experts", "num_experts", "n_routed_experts"),
   ...refused(

@@ -230,7 +230,8 @@ function readSmollm3(json: Json): LlamaConfig {
   if (booleanField(json, "use_sliding_window", false) && windowField(json, undefined) !== undefined) {
     throw wrongField("use_sliding_window", true, "false: windows in some blocks only");
   }
-  commonWindow(json, kinds, 0);
+  // To its class they count whatever use_sliding_window says.
+  if (kinds.includes("sliding_attention")) throw wrongField("layer_types", kinds, 'a list of "full_attention"');
   return { ...config, unrotated: unrotatedField(json, config.layers) };
 }
 

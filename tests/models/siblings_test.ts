@@ -5,6 +5,7 @@ import { fileOf } from "../../dsl/files/path.ts";
 import { adapt } from "../../adapters/mod.ts";
 import { apply, count, init, isTrainable, key, OneloraError, partition, specs, useBackend } from "../../dsl/mod.ts";
 import { type CausalLanguageModel, generateAll, loadParams, openModel, saveModel } from "../../models/mod.ts";
+import { llamaFamily } from "../../models/llama/llama.ts";
 import { mistralFamily, qwen2Family, smollm3Family } from "../../models/llama/siblings.ts";
 import { mergeOpened } from "../../tasks/mod.ts";
 import { planTraining } from "../../tasks/kinds.ts";
@@ -114,6 +115,11 @@ Deno.test("configurations have transformers' defaults; what is not computed is r
     [qwen2Family, { num_hidden_layers: 2, layer_types: ["full_attention", "linear_attention"] }, "layer_types"],
     [smollm3Family, { num_hidden_layers: 2, no_rope_layers: [1] }, "no_rope_layers"],
     [smollm3Family, { use_sliding_window: true, sliding_window: 5 }, "use_sliding_window"],
+    // Its class has windows wherever layer_types say so, and tokens that see those behind them by is_causal.
+    [smollm3Family, { num_hidden_layers: 1, sliding_window: 5, layer_types: ["sliding_attention"] }, "layer_types"],
+    ...[mistralFamily, qwen2Family, smollm3Family, llamaFamily].map((family) =>
+      [family, { is_causal: false }, "is_causal"] as const
+    ),
     [mistralFamily, { sliding_window: -1 }, "sliding_window"],
   ];
   for (const [family, json, field] of refused) {

@@ -7,6 +7,7 @@ import { SplitPreTokenizer } from "@huggingface/tokenizers";
 import { OneloraError } from "../../../dsl/error.ts";
 import { isObject, show } from "../../../dsl/files/json.ts";
 import type { Json } from "../../config.ts";
+import { withoutAtoms } from "./atomic.ts";
 
 /** White space, as Rust and Oniguruma have it: U+0085 is some, U+FEFF is none. */
 export const SPACE = "\\p{White_Space}";
@@ -89,7 +90,7 @@ export function patternOf(json: Json, place: string): RegExp {
     const { pattern: translated } = new SplitPreTokenizer(
       {
         type: "Split",
-        pattern: { Regex: regex },
+        pattern: { Regex: withoutAtoms(regex) },
         behavior: "Isolated",
         invert: false,
       } as ConstructorParameters<typeof SplitPreTokenizer>[0],

@@ -64,14 +64,23 @@ export function frameOf(part: unknown, place = "post_processor"): Frame {
       return { before: [idOf(json, "cls", place)], behind: [idOf(json, "sep", place)] };
     case "ByteLevel":
       return NONE;
-    case "Sequence":
-      return partsOf(json, "processors", place).map((each, i) => frameOf(each, `${place}.processors[${i}]`)).reduce(
+    case "Sequence": {
+      const parts = partsOf(json, "processors", place);
+      const frames = parts.map((each, i) => frameOf(each, `${place}.processors[${i}]`));
+      // What comes behind a template acts on each of its pieces by itself.
+      const first = parts.findIndex((part) => isObject(part) && part.type === "TemplateProcessing");
+      const second = frames.findIndex((frame, i) => first >= 0 && i > first && frame !== NONE);
+      if (second >= 0) {
+        throw wrongPart(`${place}.processors[${second}]`, parts[second], "no tokens behind those of a template");
+      }
+      return frames.reduce(
         (inner, outer) => ({
           before: [...outer.before, ...inner.before],
           behind: [...inner.behind, ...outer.behind],
         }),
         NONE,
       );
+    }
     case "TemplateProcessing":
       return template(json, place);
   }

@@ -46,6 +46,13 @@ function mayCutStart(part: unknown): boolean {
   return has(part, ({ type, content }) => cutting.includes(type) || type === "Replace" && content === "");
 }
 
+/** Whether what begins a text is treated in another way behind a step that may cut it. */
+function startsFirstLater(part: unknown): boolean {
+  if (!isObject(part) || part.type !== "Sequence" || !Array.isArray(part.pretokenizers)) return false;
+  const [first, ...others] = part.pretokenizers;
+  return startsFirstLater(first) || others.some(startsFirst);
+}
+
 /**
  * The pipeline of a file.
  *
@@ -56,7 +63,9 @@ export function pipelineOf(json: Json): Pipeline {
   const added = (Array.isArray(json.added_tokens) ? json.added_tokens : []).filter(isObject) as unknown as AddedToken[];
   const normalise = normaliserOf(json.normalizer);
   const preTokenise = preTokeniserOf(json.pre_tokenizer);
-  if (startsFirst(json.pre_tokenizer) && mayCutStart(json.normalizer)) {
+  // A character that the normaliser made several of begins several pieces of a text.
+  const mayMove = startsFirstLater(json.pre_tokenizer) && normalise !== undefined;
+  if (mayMove || startsFirst(json.pre_tokenizer) && mayCutStart(json.normalizer)) {
     throw wrongPart("pre_tokenizer", 'prepend_scheme "first"', "a normalizer that leaves the beginning of a text");
   }
   const model = wordModelOf(json.model);

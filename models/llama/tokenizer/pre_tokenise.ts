@@ -65,6 +65,8 @@ function spansOf(text: string, pattern: RegExp, invert: boolean): readonly Span[
   const spans: Span[] = [];
   let end = 0;
   for (const match of text.matchAll(pattern)) {
+    // Between the halves of a character is no place.
+    if (match[0] === "" && /[\udc00-\udfff]/.test(text[match.index] ?? "") && match.index > 0) continue;
     if (match.index > end) spans.push({ begin: end, end: match.index, matches: invert });
     end = match.index + match[0].length;
     spans.push({ begin: match.index, end, matches: !invert });
