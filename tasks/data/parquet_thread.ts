@@ -66,6 +66,7 @@ interface Reader {
     readonly compressors?: Readonly<Record<string, Compressor>>;
     readonly useOffsetIndex: boolean;
     readonly utf8: boolean;
+    readonly parsers: { readonly stringFromBytes: (bytes: Uint8Array | undefined) => string | Uint8Array | undefined };
   }) => Promise<readonly Readonly<Record<string, unknown>>[]>;
 }
 
@@ -221,9 +222,22 @@ async function compressorsFor(
       [codec, unpack],
     ) => [codec, (bytes: Uint8Array, size: number) => {
       if (!(size >= 0 && size <= MOST_PAGE_BYTES)) throw new RangeError(`a page of ${size} bytes`);
-      return unpack(bytes, size);
+      // Of a page with no bytes, some write one that no reader of LZ4 takes.
+      return size === 0 ? new Uint8Array(0) : unpack(bytes, size);
     }]),
   );
+}
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
+
+/** A text, whatever it begins with; bytes that are none stay bytes. */
+function stringFromBytes(bytes: Uint8Array | undefined): string | Uint8Array | undefined {
+  if (!bytes) return bytes;
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    return bytes.slice();
+  }
 }
 
 /** Rows as plain data. */
@@ -268,6 +282,7 @@ async function rows(
     compressors: await compressorsFor(opened, aside),
     useOffsetIndex: true,
     utf8: !binary,
+    parsers: { stringFromBytes },
   });
   if (read.length !== Math.min(end, first) - start) {
     throw new RangeError(`${read.length} rows where the footer says more`);
