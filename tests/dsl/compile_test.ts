@@ -23,7 +23,7 @@ import { replayer } from "../../dsl/compile/replay.ts";
 import { loadParams, openModel } from "../../models/mod.ts";
 import { type BatchTensors, type TrainState, trainStep } from "../../tasks/mod.ts";
 import { available } from "../support/available.ts";
-import { methods } from "../support/adapter_methods.ts";
+import { methods, variedMethods } from "../support/adapter_methods.ts";
 import { assertClose, fixture, withoutLeaks } from "../support/compare.ts";
 import { peakOfResults } from "../support/live_bytes.ts";
 
@@ -47,10 +47,14 @@ async function stepOf(spec: string, change: ModelChange = (model) => model) {
   return { step, state, batch };
 }
 
+// How steps are compiled is no engine's affair, what kernels do is: one of them shows every method, and which are tested here.
 for (const backend of await available("tensorflow", "wasm", "cpu")) {
-  Deno.test(`three compiled steps equal three eager ones for every method (${backend})`, async () => {
+  const names = backend === "wasm" ? Object.keys(methods) : variedMethods;
+  Deno.test(`three compiled steps equal three eager ones for ${names.length} methods (${backend})`, async () => {
     await useBackend(backend);
-    for (const [name, spec] of Object.entries(methods)) {
+    const kernels: Record<string, ReadonlySet<string>> = {};
+    for (const name of names) {
+      const spec = methods[name];
       await withoutLeaks(async () => {
         const { step, state, batch } = await stepOf(spec);
         const compiled = compile(step);
@@ -69,9 +73,12 @@ for (const backend of await available("tensorflow", "wasm", "cpu")) {
           replayed.frozen === state.frozen ||
             Object.values(replayed.frozen).every((t, i) => t === Object.values(state.frozen)[i]),
         );
+        kernels[name] = new Set(compiled.program(state, batch).calls.map(({ kernel }) => kernel));
         compiled.dispose();
       });
     }
+    const shown = new Set(variedMethods.flatMap((name) => [...kernels[name]]));
+    for (const name of names) assertEquals([...kernels[name]].filter((kernel) => !shown.has(kernel)), [], name);
   });
 }
 

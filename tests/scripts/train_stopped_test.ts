@@ -119,8 +119,19 @@ for (const backend of await available("wasm", "tensorflow", "cpu")) {
 }
 
 Deno.test("a second signal ends a run at once", async () => {
-  // A step takes about two seconds.
-  const settings = ["--backend", "cpu", "--batch-size", "48", "--steps", "9", "--checkpoint-every", "0"];
+  // A step takes about a second.
+  const settings = [
+    "--backend",
+    "cpu",
+    "--batch-size",
+    "24",
+    "--limit",
+    "96",
+    "--steps",
+    "9",
+    "--checkpoint-every",
+    "0",
+  ];
   const endsAtOnce = async (run: string) => {
     const running = start("train", "--data", "mnist", ...settings, "--out", run);
     await reached(run, 1, running);

@@ -23,3 +23,9 @@ export const methods: Readonly<Record<string, string>> = {
   "miss-r4": "miss:rank=4",
   ia3: "ia3:feedforward=encoder.layer.*.output.dense",
 };
+
+/**
+ * Names of methods that between them are everything that a method does: what is shown of all on one engine, these show on the
+ * others, whose kernels are what may differ.
+ */
+export const variedMethods = ["1lora", "dora-r2", "vera-r3", "mora6", "difffit", "miss-r4", "ia3", "all"];
