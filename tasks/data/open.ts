@@ -106,6 +106,15 @@ export async function openImageData(
       allowed: Object.hasOwn(BUILT_IN, name) ? `${name}, without a folder` : `${name}:DIR, with its folder`,
     }, { exitCode: 2 });
   }
+  // A path that leads nowhere, and no slip of a name.
+  if (rowKind(spec) !== undefined || (colon < 0 && /[/\\]/.test(spec))) {
+    const problem = {
+      attempted: `opening ${spec}`,
+      found: "no such file or folder",
+      allowed: imageDataForms.join(", "),
+    };
+    throw new OneloraError(problem, { exitCode: 2 });
+  }
   throw unknownName("data set", colon < 0 ? name : `${name}:DIR`, imageDataForms);
 }
 

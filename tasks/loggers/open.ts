@@ -35,6 +35,10 @@ const PATIENCE = 10_000;
 export function placesOf(log: string): readonly Place[] {
   const places = log.split(",").map((spec) => {
     const [, name, where] = /^([^:]*)(?::(.*))?$/s.exec(spec)!;
+    if (name === "tensorboard") {
+      const allowed = `no such service, for its file is in every run's folder; ${loggerForms().join(", ")}`;
+      throw new OneloraError({ attempted: "choosing `log`", found: `"${name}"`, allowed }, { exitCode: 2 });
+    }
     if (!Object.hasOwn(loggers, name)) throw unknownName("`log`", name, loggerForms());
     return loggers[name].at(where, `logging to ${spec.replace(/\/\/[^/@]*@/, "//***@")}`);
   });

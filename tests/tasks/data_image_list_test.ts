@@ -239,6 +239,15 @@ Deno.test("semicolons, which spreadsheets write, and tabs divide a CSV whose nam
   });
 });
 
+Deno.test("a path that leads nowhere is said to, a slip of a name is a name", async () => {
+  const refusal = async (spec: string) => (await assertRejects(() => openImageData(spec), OneloraError)).message;
+  for (const path of ["photos/labels.csv", "labels.jsonl", "./photos", "photos/cats/", "C:\\photos.csv"]) {
+    assertStringIncludes(await refusal(path), `opening ${path}: found no such file or folder; allowed: mnist, `);
+  }
+  assertStringIncludes(await refusal("mnits"), 'choosing data set: found "mnits" (did you mean "mnist"?)');
+  assertStringIncludes(await refusal("pictures"), 'choosing data set: found "pictures"; allowed: mnist, ');
+});
+
 Deno.test("pictures of one class are nothing to train a classifier on", () =>
   withFolder({ ...pictures(4, "pics/dog") }, async (folder) => {
     const { message } = await assertRejects(

@@ -233,6 +233,7 @@ Deno.test("points are sent in groups and in order, again after a failure that ma
 Deno.test("a service that is not known, a place that is none and a key that is missing are refused before anything is done", () => {
   const refused = (log: string) => assertThrows(() => placesOf(log), OneloraError).problem;
   assertMatch(refused("tensorbord:x").allowed, /mlflow:URL, wandb:\[ENTITY\/\]PROJECT/);
+  assertMatch(refused("tensorboard").allowed, /its file is in every run's folder; mlflow:URL, wandb:/);
   assertEquals(refused("mlflow").found, "no address");
   assertEquals(refused("mlflow:file:./mlruns").found, '"file:./mlruns"');
   const secret = refused("mlflow:http://me:hidden@host");

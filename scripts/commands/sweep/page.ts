@@ -31,10 +31,13 @@ ${pageStyle}
 body { max-width: 80rem; }
 nav a { margin-right: 1rem; }
 section { margin-top: 3rem; }
-figure { margin: 1.5rem 0; }
-figure img { width: 100%; max-width: 70rem; image-rendering: auto; }
+figure { margin: 1.5rem 0; overflow-x: auto; }
+/* Narrower, a chart's writing cannot be read: it is moved sideways, as the tables are. */
+figure img { width: 100%; min-width: 44rem; max-width: 70rem; image-rendering: auto; }
+figcaption { position: sticky; left: 0; }
 table { font-variant-numeric: tabular-nums; display: block; overflow-x: auto; }
 th, td { white-space: nowrap; padding-right: .9rem; font-size: .92em; }
+th[align="right"], td[align="right"] { text-align: right; }
 td em { font-style: italic; }
 `;
 
