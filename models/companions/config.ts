@@ -41,6 +41,24 @@ export const generationNames: readonly string[] = [
   "top_k",
   "top_p",
   "typical_p",
+  // Never written there, but read from there all the same.
+  "constraints",
+  "dola_layers",
+  "encoder_repetition_penalty",
+  "epsilon_cutoff",
+  "eta_cutoff",
+  "force_words_ids",
+  "forced_decoder_ids",
+  "guidance_scale",
+  "max_time",
+  "min_new_tokens",
+  "penalty_alpha",
+  "renormalize_logits",
+  "sequence_bias",
+  "stop_strings",
+  "token_healing",
+  "top_h",
+  "watermarking_config",
 ];
 
 /** Settings of generation that older versions wrote into `config.json`. */

@@ -84,6 +84,10 @@ Deno.test("generation settings that choose tokens in another way are refused by 
     await withFolder({ "generation_config.json": JSON.stringify({ [name]: value }) }, async (folder) => {
       await assertRejects(() => openGeneration(folder, {}), OneloraError, `"${name}" of generation_config.json`);
     });
+    // Where there is no such file, transformers takes what config.json says.
+    await withFolder({}, async (folder) => {
+      await assertRejects(() => openGeneration(folder, { [name]: value }), OneloraError, `"${name}" of config.json`);
+    });
   }
   const off = { num_beams: 1, typical_p: 1.0, no_repeat_ngram_size: 0, bad_words_ids: null, token_healing: false };
   await withFolder({ "generation_config.json": JSON.stringify({ ...off, unheard: 3 }) }, async (folder) => {
