@@ -77,26 +77,32 @@ async function judge(layer: CausalLanguageModel, params: Params, questions: Mode
  * @param layer The model
  * @param questions What it learns from, and what it is judged on
  * @param run Examples a step, parts, seed and order
+ * @param judged Told what was answered in each evaluation
  */
 export function reasoningTask(
   layer: CausalLanguageModel,
   questions: ModelQuestions,
   run: Pick<Run, "batchSize" | "accumulate" | "seed" | "shuffle">,
+  judged?: (responses: Judged["responses"]) => void,
 ): TrainingTask {
   return {
     deciding: { metric: "loss", better: "lower" },
-    evaluate: async (params) => (await judge(layer, params, questions)).metrics,
+    evaluate: async (params) => {
+      const { metrics, responses } = await judge(layer, params, questions);
+      judged?.(responses);
+      return metrics;
+    },
     batches: tokenBatches(questions.train, run, lengthMultiple(questions.train, questions.validation)),
   };
 }
 
-/** Writes what the model says before and after, side by side, for people to read. */
+/** Writes what the model says before and after, side by side, for people to read; after, if that is known, as it is. */
 async function show(
-  { model, layer }: Omit<TrainedModel, "params">,
-  params: Params,
+  { model, layer, params }: TrainedModel,
   questions: ModelQuestions,
   { seed, adapter, precision, quantise }: Run,
   folder: string,
+  known: Judged["responses"] | undefined,
 ): Promise<void> {
   const asked = questions.asked.slice(0, SHOWN);
   if (asked.length === 0) return;
@@ -106,11 +112,11 @@ async function show(
   // What was not trained is what was published, and is there.
   const own = specs(model.layer);
   const isPublished = (path: Path) => path in own && !isTrainable(layer)(path);
-  const { kept: known } = partition<Tensor>(isPublished)(params);
-  const { params: published } = await loadParams(model, key(seed), model.layer, { precision, quantise }, known);
+  const { kept: shared } = partition<Tensor>(isPublished)(params);
+  const { params: published } = await loadParams(model, key(seed), model.layer, { precision, quantise }, shared);
   try {
     const before = await answer(asLanguageModel(model, model.layer), published);
-    const after = await answer(asLanguageModel(model, layer), params);
+    const after = known?.map(({ response }) => response) ?? await answer(asLanguageModel(model, layer), params);
     const report = answersReport(asked.map(({ query, response: truth }, i) => ({
       query,
       truth,
@@ -142,6 +148,7 @@ async function open(
   const questions = await openQuestions(run.scratch ? { ...model, folder: undefined } : model, data, run);
   questions.notes.forEach((line) => reporter.line(`note: ${line}`));
   const layer = asLanguageModel(model, methodOn(model, run));
+  let last: Judged["responses"] | undefined;
   return {
     model,
     layer,
@@ -149,8 +156,9 @@ async function open(
     examples: questions.train.length,
     longest: longestRow(questions.train, lengthMultiple(questions.train, questions.validation)),
     evaluations: (evalBatch) => judgingNeeds(model, { ...questions, evalBatch }),
-    training: reasoningTask(layer, questions, run),
-    show: (params, folder) => show({ model, layer }, params, questions, run, folder),
+    training: reasoningTask(layer, questions, run, (responses) => last = responses),
+    show: (params, folder, isEvaluated) =>
+      show({ model, layer, params }, questions, run, folder, isEvaluated ? last : undefined),
   };
 }
 

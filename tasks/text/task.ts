@@ -90,6 +90,7 @@ async function open(
   const multiple = lengthMultiple(texts.train, texts.validation);
   if (run.own.pack) refuseStretched(model, texts.train, multiple);
   const layer = asLanguageModel(model, methodOn(model, run));
+  let last: readonly TextResponse[] | undefined;
   return {
     model,
     layer,
@@ -99,11 +100,15 @@ async function open(
     evaluations: (rows) => judgingNeeds(model, texts, rows),
     training: {
       deciding: { metric: "loss", better: "lower" },
-      evaluate: async (params) => (await judge(layer, params, texts, run.evalBatch)).metrics,
+      evaluate: async (params) => {
+        const { metrics, responses } = await judge(layer, params, texts, run.evalBatch);
+        last = responses;
+        return metrics;
+      },
       batches: tokenBatches(texts.train, run, multiple),
     },
-    show: async (params, folder) => {
-      const said = await answers(layer, params, texts, run.evalBatch);
+    show: async (params, folder, isEvaluated) => {
+      const said = isEvaluated && last !== undefined ? last : await answers(layer, params, texts, run.evalBatch);
       if (said.length > 0) await writeWhole(`${folder}/answers.md`, answersPage(run.adapter, said));
     },
   };

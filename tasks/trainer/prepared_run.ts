@@ -131,17 +131,24 @@ function stepSettings(
   };
 }
 
+/** What a run has come to. */
+interface Ended {
+  readonly params: Params;
+  readonly steps: number;
+  /** Whether these parameters are those that were evaluated last. */
+  readonly isEvaluated: boolean;
+}
+
 /** Makes a trained task's examples, in the run's folder, and brings its pictures to TensorBoard. */
 async function showExamples(
   show: NonNullable<PreparedTask["show"]>,
-  params: Params,
+  { params, steps, isEvaluated }: Ended,
   out: string,
-  steps: number,
   line: Reporter["line"],
 ): Promise<void> {
   const folder = `${out}/pictures`;
   await Deno.mkdir(folder, { recursive: true });
-  await sayingHowLong(line, "making examples", () => show(params, folder));
+  await sayingHowLong(line, "making examples", () => show(params, folder, isEvaluated));
   using events = openEvents(out, steps);
   const names = Array.from(Deno.readDirSync(folder), ({ name }) => name).filter((name) => name.endsWith(".png"));
   for (const name of names.sort()) {
@@ -152,18 +159,17 @@ async function showExamples(
 /** Judges, saves and shows a trained model. */
 async function finish(
   { model, layer, show }: PreparedTask,
-  params: Params,
-  steps: number,
+  ended: Ended,
   { judge, save, out, reporter: { line } }: RunSurroundings & { readonly judge?: Judge },
   ranks: Ranks,
 ): Promise<Tree<number> | undefined> {
-  const trained = { model, layer, params };
+  const trained = { model, layer, params: ended.params };
   const test = judge?.test;
   const tested = test === undefined ? undefined : await sayingHowLong(line, "evaluating", () => test(trained));
   await save?.(trained);
   // All come here, and the first one, which has the folder, makes them.
   await firstAlone(async () => {
-    if (out !== undefined && show !== undefined) await showExamples(show, params, out, steps, line);
+    if (out !== undefined && show !== undefined) await showExamples(show, ended, out, line);
   }, ranks);
   return tested;
 }
@@ -219,9 +225,11 @@ export async function runPrepared(
       identity,
     },
   );
-  const { state, ...numbers } = await chosen(run, out, identity, last, reporter.line, ranks);
+  const result = await chosen(run, out, identity, last, reporter.line, ranks);
+  const { state, ...numbers } = result;
   try {
-    const tested = await finish(prepared, resultOf(run)(state), numbers.steps, surroundings, ranks);
+    const ended = { params: resultOf(run)(state), steps: numbers.steps, isEvaluated: result === last };
+    const tested = await finish(prepared, ended, surroundings, ranks);
     const facts = { parameters: parameterCounts(layer, model.headPath), deciding: training.deciding };
     if (judge === undefined) return { ...numbers, ...facts };
     const validation = { examples: judge.examples, metrics: numbers.metrics };

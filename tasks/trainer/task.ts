@@ -63,8 +63,11 @@ export interface PreparedTask {
   readonly evaluations: (rows: number) => Promise<Needs>;
   /** Momentum (AdamW's beta1) by step, for schedules that move it too. */
   readonly momentum?: (span: { readonly steps: number; readonly warmup: number }) => (step: number) => number;
-  /** Pictures and texts of what was trained, into a folder that exists. */
-  readonly show?: (params: Params, folder: string) => Promise<void>;
+  /**
+   * Pictures and texts of what was trained, into a folder that exists. Where its parameters are those that `training.evaluate` was
+   * given last, what was answered then need not be asked again.
+   */
+  readonly show?: (params: Params, folder: string, isEvaluated: boolean) => Promise<void>;
   /** Frees what was opened. */
   readonly close?: () => void | Promise<void>;
 }

@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
-import { apply, key, OneloraError, type Params, type StepPlan, useBackend } from "../../dsl/mod.ts";
+import { apply, key, mapTree, OneloraError, type Params, type StepPlan, useBackend } from "../../dsl/mod.ts";
 import { asLanguageModel, loadParams, openModel } from "../../models/mod.ts";
 import { fineTune, type Run, runTask, taskKind } from "../../tasks/mod.ts";
 import { padExamples } from "../../tasks/reasoning/encode.ts";
@@ -81,6 +81,27 @@ Deno.test("a few steps on chats lower the validation loss; what is learned is sh
   });
   assertEquals(shown.filter((line) => line.startsWith("example")).length, 1);
   assertStringIncludes(shown.join("\n"), "Are you sure?\\nassistant: «Yes.</s>»");
+});
+
+Deno.test("what was answered in the last evaluation is shown as it is, and other parameters are asked", async () => {
+  await (made ??= make());
+  await useBackend("wasm");
+  const opened = { model: await openModel(folder), data: await text.openData(settings.data, settings) };
+  const reporter = { line: () => {}, start: () => {}, progress: () => {}, finish: () => {} };
+  const { training, show, layer, model } = await text.open({ ...settings, adapter: "none" }, opened, reporter);
+  const { params } = await loadParams(model, key(0), layer);
+  // Larger weights, so that it says something else.
+  const others = mapTree((tensor: tf.Tensor) => tf.mul(tensor, 20))(params);
+  const shown = async (params: Params, isEvaluated: boolean) => {
+    await show!(params, folder, isEvaluated);
+    return await Deno.readTextFile(`${folder}/answers.md`);
+  };
+  const own = await shown(params, true);
+  await training.evaluate(params);
+  assertEquals(await shown(others, true), own);
+  assert(await shown(others, false) !== own);
+  await training.evaluate(others);
+  assert(await shown(params, true) !== own);
 });
 
 Deno.test("packed or not, the loss and its gradient are the same to 1e-5, and no text sees another", async () => {
