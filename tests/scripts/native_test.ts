@@ -216,6 +216,12 @@ Deno.test("each system has its wheel, pinned here, its library and its compiler;
   const args = addonArguments("/f", ["/f/include"], mac);
   // Beside the addon, lib/napi-v8/tfjs_binding.node, the library is two folders up and down again.
   assert(args.includes("-Wl,-rpath,@loader_path/../../deps/lib") && args.includes("dynamic_lookup"));
+  // The addon asks for what graphs are loaded with, which is the source beside its own.
+  const source = Deno.readTextFileSync(
+    new URL("../../scripts/commands/native/session_options.cc", import.meta.url),
+  );
+  const [, name] = args.find((each) => each.startsWith("-DTF_NewSessionOptions"))!.split("=");
+  assert(args.includes("/f/session_options.cc") && source.includes(`TF_SessionOptions* ${name}(void)`));
   assertEquals(args.slice(-2), ["/f/deps/lib/libtensorflow_cc.2.dylib", "/f/deps/lib/libtensorflow_framework.2.dylib"]);
   assertEquals([mac.compiler.command, linux.compiler.command, mac.loader], ["clang++", "g++", false]);
   const { body } = { body: zip(Object.fromEntries(mac.libraries.map((name) => [`tensorflow/${name}`, name]))) };

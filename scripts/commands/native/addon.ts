@@ -9,6 +9,9 @@ import { addonPath, quietLoaderPath, rowProductsPath } from "../../../dsl/engine
 import { OneloraError } from "../../../dsl/error.ts";
 import type { System } from "./system.ts";
 
+/** What the addon loads graphs with, in place of no options. */
+const sessionOptions = "session_options.cc";
+
 /** Runs the compiler. */
 async function compile(what: string, { command, allowed }: System["compiler"], args: readonly string[]): Promise<void> {
   const attempted = `building ${what} with ${command}`;
@@ -41,7 +44,9 @@ export function addonArguments(
   return [
     ...common(folder, headers, shared),
     "-std=c++17",
+    "-DTF_NewSessionOptions=onelora_session_options",
     ...["tfjs_backend.cc", "tfjs_binding.cc"].map((file) => join(folder, "binding", file)),
+    join(folder, sessionOptions),
     ...["-o", join(folder, addonPath)],
     ...libraries.map((library) => join(folder, "deps", "lib", library)),
   ];
@@ -70,6 +75,7 @@ async function sourceIn(folder: string, name: string): Promise<string> {
  */
 export async function buildAddon(folder: string, headers: readonly string[], system: System): Promise<void> {
   await Deno.mkdir(dirname(join(folder, addonPath)), { recursive: true });
+  await sourceIn(folder, sessionOptions);
   await compile("the addon", system.compiler, addonArguments(folder, headers, system));
   if (!system.loader) return;
   const args = ["-x", "c", await sourceIn(folder, "load_quietly.c"), "-o", join(folder, quietLoaderPath), "-ldl"];
