@@ -62,22 +62,26 @@ export async function readDepthTiff(
 }
 
 /**
- * A map from an .npy file, a third dimension of 1 taken off.
+ * A map from an .npy file, a third dimension of 1 taken off, at either end.
  *
  * @param path The file
+ * @returns The values as they are, and whether they are whole numbers, which may be steps
  * @throws OneloraError for another shape
  */
-export async function readDepthNumbers(path: string): Promise<Decoded<Float32Array>> {
-  const { shape, data } = parseNpy(await readBytes(path), path);
-  const [height, width, channels = 1] = shape;
-  if (shape.length < 2 || shape.length > 3 || channels !== 1) {
+export async function readDepthNumbers(
+  path: string,
+): Promise<Decoded<Float32Array> & { readonly steps: boolean }> {
+  const { shape, data, whole } = parseNpy(await readBytes(path), path);
+  const [first, last] = [shape.length === 3 && shape[0] === 1, shape.length === 3 && shape[2] === 1];
+  const [height, width] = first && !last ? shape.slice(1) : shape;
+  if (shape.length !== 2 && !first && !last) {
     throw new OneloraError({
       attempted: `reading ${path}`,
       found: `shape [${shape.join(", ")}]`,
-      allowed: "[height, width] or [height, width, 1]",
+      allowed: "[height, width], [height, width, 1] or [1, height, width]",
     });
   }
-  return { values: data, height, width };
+  return { values: data, height, width, steps: whole };
 }
 
 /**

@@ -13,6 +13,8 @@ export interface NumberArray {
   readonly shape: readonly number[];
   /** Values in row-major order. */
   readonly data: Float32Array;
+  /** Whether it is of booleans or integers. */
+  readonly whole: boolean;
 }
 
 /** Bytes a value and how to read one, by type code without byte order. */
@@ -26,15 +28,34 @@ const TYPES: Readonly<Record<string, readonly [number, (view: DataView, at: numb
   i4: [4, (view, at, little) => view.getInt32(at, little)],
   u8: [8, (view, at, little) => Number(view.getBigUint64(at, little))],
   i8: [8, (view, at, little) => Number(view.getBigInt64(at, little))],
+  f2: [2, (view, at, little) => view.getFloat16(at, little)],
   f4: [4, (view, at, little) => view.getFloat32(at, little)],
   f8: [8, (view, at, little) => view.getFloat64(at, little)],
 };
 
+/** Values in row-major order of an array in column-major order. */
+function inRows(values: Float32Array, shape: readonly number[]): Float32Array {
+  // From one value to the next in a dimension, there and here.
+  const steps = shape.map((_, axis) => shape.slice(0, axis).reduce((product, size) => product * size, 1));
+  const rows = new Float32Array(values.length);
+  const places = shape.map(() => 0);
+  let from = 0;
+  for (let to = 0; to < rows.length; to++) {
+    rows[to] = values[from];
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      from += steps[axis];
+      if (++places[axis] < shape[axis]) break;
+      from -= shape[axis] * steps[axis];
+      places[axis] = 0;
+    }
+  }
+  return rows;
+}
+
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 
 /**
- * Reads an .npy file of booleans, integers or floats, in row-major order; every field is checked, and the length must be
- * exact.
+ * Reads an .npy file of booleans, integers or floats, in either order; every field is checked, and the length must be exact.
  *
  * @param bytes The file
  * @param name What to call the file in errors
@@ -46,7 +67,7 @@ const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
  * const header = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 1), }\n";
  * const start = [0x93, ...new TextEncoder().encode("NUMPY"), 1, 0, header.length, 0];
  * const file = Uint8Array.of(...start, ...new TextEncoder().encode(header), 7, 9);
- * assertEquals(parseNpy(file, "mask.npy"), { shape: [2, 1], data: Float32Array.of(7, 9) });
+ * assertEquals(parseNpy(file, "mask.npy"), { shape: [2, 1], data: Float32Array.of(7, 9), whole: true });
  * ```
  */
 export function parseNpy(bytes: Uint8Array, name: string): NumberArray {
@@ -69,7 +90,6 @@ export function parseNpy(bytes: Uint8Array, name: string): NumberArray {
   if (type === null || order === null || sizes === null) {
     return fail(JSON.stringify(header.slice(0, 80)), "descr, fortran_order and shape of an array of plain numbers");
   }
-  if (order[1] === "True") fail("column-major order", "row-major order");
   const shape = sizes[1].split(",").map((size) => size.trim()).filter(Boolean).map(Number);
   const count = shape.reduce((product, size) => product * size, 1);
   const [size, read] = TYPES[type[2]] ?? fail(`type ${type[2]}`, Object.keys(TYPES).join(", "));
@@ -80,5 +100,6 @@ export function parseNpy(bytes: Uint8Array, name: string): NumberArray {
     );
   }
   const little = type[1] !== ">";
-  return { shape, data: Float32Array.from({ length: count }, (_, i) => read(view, end + i * size, little)) };
+  const data = Float32Array.from({ length: count }, (_, i) => read(view, end + i * size, little));
+  return { shape, data: order[1] === "True" ? inRows(data, shape) : data, whole: !type[2].startsWith("f") };
 }

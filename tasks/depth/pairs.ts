@@ -18,7 +18,7 @@ import { readDepthNumbers, readDepthPng, readDepthTiff, readPair } from "./files
 
 /** How such pairs are read. */
 export interface PairOptions {
-  /** Steps of a depth map in a metre: 1000 for millimetres; maps of 16 bits need it, floats are metres without. */
+  /** Steps of a depth map in a metre: 1000 for millimetres; maps of whole numbers need it, floats are metres without. */
   readonly scale?: number;
   /** Metres that count at most (default 80). */
   readonly maxDepth?: number;
@@ -155,7 +155,7 @@ function isTiff(path: string): boolean {
 function scaleless(path: string, map: string): OneloraError {
   return new OneloraError({
     attempted: `reading ${path}`,
-    found: `maps of 16 bits (${map}), whose steps may be of any size`,
+    found: `maps of whole numbers (${map}), whose steps may be of any size`,
     allowed: "`depthScale`: steps a metre, 1000 for millimetres",
   }, { exitCode: 2 });
 }
@@ -163,9 +163,10 @@ function scaleless(path: string, map: string): OneloraError {
 /** A map of 16 bits or of numbers, in metres; 0 where nothing finite was measured. */
 async function readMap(sharp: Sharp, path: string, scale: number | undefined) {
   if (endOf(path) === ".png") return await readDepthPng(sharp, path, scale!);
-  const tiff = isTiff(path) ? await readDepthTiff(sharp, path) : undefined;
-  if (tiff?.steps && scale === undefined) throw scaleless(path, path);
-  const { values, height, width } = tiff ?? await readDepthNumbers(path);
+  const { values, height, width, steps } = isTiff(path)
+    ? await readDepthTiff(sharp, path)
+    : await readDepthNumbers(path);
+  if (steps && scale === undefined) throw scaleless(path, path);
   return { values: values.map((step) => Number.isFinite(step) ? step / (scale ?? 1) : 0), height, width };
 }
 
@@ -208,8 +209,10 @@ export async function openPairs(path: string, options: PairOptions = {}): Promis
   const sharp = await loadSharp();
   const at = (file: string) => pathFrom(folder, file);
   // What its steps are is in the file alone.
-  const tiff = pairs.find(({ depth }) => isTiff(depth));
-  if (tiff !== undefined && scale === undefined) await readMap(sharp, at(tiff.depth), scale);
+  for (const kind of [".tif", ".tiff", ".npy"]) {
+    const map = pairs.find(({ depth }) => endOf(depth) === kind);
+    if (map !== undefined && scale === undefined) await readMap(sharp, at(map.depth), scale);
+  }
   const dataset = (name: string, part: readonly Pair[]): DepthDataset =>
     checkedDepth({
       name,

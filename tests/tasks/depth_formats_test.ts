@@ -229,22 +229,25 @@ Deno.test("DIODE: wrong shapes, masks of other sizes and empty folders are refus
 
 const kinds = [
   ...["bool", "u1", "i1"],
-  ...["u2", "i2", "i4", "u4", "i8", "u8", "f4", "f8"].map((kind) => `little-${kind}`),
-  ...["u2", "i4", "f4", "f8"].map((kind) => `big-${kind}`),
+  ...["u2", "i2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"].map((kind) => `little-${kind}`),
+  ...["u2", "i4", "f2", "f4", "f8"].map((kind) => `big-${kind}`),
 ];
 
 for (const kind of kinds) {
   Deno.test(`.npy as NumPy writes it: ${kind}`, async () => {
     const values = [0, 1, 100, 7, 55, 120].map((value) => kind === "bool" ? Math.min(value, 1) : value);
-    assertEquals(parseNpy(await file(`${kind}.npy`), kind), { shape: [2, 3], data: Float32Array.from(values) });
+    const whole = !/f\d$/.test(kind);
+    assertEquals(parseNpy(await file(`${kind}.npy`), kind), { shape: [2, 3], data: Float32Array.from(values), whole });
   });
 }
 
-Deno.test(".npy: scalars are read; other orders, types, lengths and every truncation are refused", async () => {
-  assertEquals(parseNpy(await file("scalar.npy"), "s"), { shape: [], data: Float32Array.of(2.5) });
+Deno.test(".npy: scalars and either order are read; other types, lengths and every truncation are refused", async () => {
+  assertEquals(parseNpy(await file("scalar.npy"), "s"), { shape: [], data: Float32Array.of(2.5), whole: false });
   const refused = (bytes: Uint8Array, found: string) =>
     assertThrows(() => parseNpy(bytes, "x.npy"), OneloraError, `reading x.npy: found ${found}`);
-  refused(await file("fortran.npy"), "column-major order");
+  assertEquals(parseNpy(await file("fortran.npy"), "f").data, Float32Array.of(0, 1, 100, 7, 55, 120));
+  const { shape, data } = parseNpy(await file("fortran-deep.npy"), "f");
+  assertEquals([shape, [...data]], [[2, 3, 2], Array.from({ length: 12 }, (_, i) => i)]);
   refused(await file("complex.npy"), "type c8");
   const good = await file("little-f4.npy");
   for (let length = 0; length < good.length; length++) refused(good.subarray(0, length), "");

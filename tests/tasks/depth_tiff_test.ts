@@ -44,3 +44,30 @@ Deno.test("maps are TIFFs of 16 bits or of floats, too, numbers as Python reads 
     });
   }
 });
+
+/** NumPy's file of an array of 6 rows. */
+function npy(type: string, values: Uint8Array, shape = "(6, 8)"): Uint8Array {
+  const header = `{'descr': '${type}', 'fortran_order': False, 'shape': ${shape}, }\n`;
+  const encoder = new TextEncoder();
+  return Uint8Array.of(0x93, ...encoder.encode("NUMPY"), 1, 0, header.length, 0, ...encoder.encode(header), ...values);
+}
+
+Deno.test("maps of NumPy's are metres where they are floats, and steps, whose size must be said, where they are whole", async () => {
+  const picture = await Deno.readFile(new URL("../fixtures/depth-files/picture.png", import.meta.url));
+  const files = (map: Uint8Array) => ({
+    "rgb/a.png": picture,
+    "rgb/b.png": picture,
+    "depth/a.npy": map,
+    "depth/b.npy": map,
+  });
+  const steps = Uint16Array.from({ length: 48 }, (_, i) => 100 * i);
+  await withFolder(files(npy("<u2", new Uint8Array(steps.buffer), "(1, 6, 8)")), async (folder) => {
+    await assertRejects(() => openDepthData(`pairs:${folder}`), OneloraError, "maps of whole numbers");
+    const { depth } = await (await openDepthData(`pairs:${folder}`, {}, { scale: 1000 })).train.get(0);
+    assertEquals(depth, Float32Array.from(steps, (step) => step / 1000));
+  });
+  const metres = Float32Array.from({ length: 48 }, (_, i) => i / 8);
+  await withFolder(files(npy("<f4", new Uint8Array(metres.buffer))), async (folder) => {
+    assertEquals((await (await openDepthData(`pairs:${folder}`)).train.get(0)).depth, metres);
+  });
+});

@@ -84,10 +84,11 @@ def main():
     np.save(FOLDER / "diode_depth.npy", depth)
     np.save(FOLDER / "diode_depth_mask.npy", mask.astype(np.float64))
     values = np.array([[0, 1, 100], [7, 55, 120]])
-    for kind in ["?", "|u1", "|i1", "<u2", ">u2", "<i2", "<i4", ">i4", "<u4", "<i8", "<u8", "<f4", ">f4", "<f8", ">f8"]:
+    for kind in ["?", "|u1", "|i1", "<u2", ">u2", "<i2", "<i4", ">i4", "<u4", "<i8", "<u8", "<f2", ">f2", "<f4", ">f4", "<f8", ">f8"]:
         safe = kind.replace("<", "little-").replace(">", "big-").replace("|", "").replace("?", "bool")
         np.save(FOLDER / f"{safe}.npy", values.astype(kind))
     np.save(FOLDER / "fortran.npy", np.asfortranarray(values.astype(np.float32)))
+    np.save(FOLDER / "fortran-deep.npy", np.asfortranarray(np.arange(12, dtype=np.float64).reshape(2, 3, 2)))
     np.save(FOLDER / "complex.npy", values.astype(np.complex64))
     np.save(FOLDER / "scalar.npy", np.float32(2.5))
 
