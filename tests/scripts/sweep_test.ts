@@ -11,6 +11,9 @@ const tiny = (steps: number) => [
   ...["--steps", `${steps}`, "--batch-size", "8"],
 ];
 
+/** The folder of a sweep of two methods, two rates and two seeds. */
+const complete = `${folder}/complete`;
+
 /** What is used of saxes. */
 interface Saxes {
   readonly SaxesParser: new () => {
@@ -37,7 +40,7 @@ function textsOf(xml: string): readonly string[] {
 }
 
 Deno.test("a sweep runs every cell once, and its table, data and chart say what came of them", async () => {
-  const out = `${folder}/complete`;
+  const out = complete;
   const sweep = [...tiny(2), "--adapters", "1lora,lora:rank=2,alpha=4", "--lrs", "0.01,0.001", "--out", out];
   const shown = await output("sweep", ...sweep, "--seeds", "0");
   assertMatch(shown, /^\| lora:rank=2,alpha=4 \|.*<ins>1,552<\/ins> \|/m);
@@ -70,46 +73,33 @@ Deno.test("a sweep runs every cell once, and its table, data and chart say what 
 });
 
 Deno.test("a sweep that another one joins keeps the first's rows, seeds and rates", async () => {
-  const out = `${folder}/joined`;
-  const sweep = (...more: readonly string[]) => output("sweep", ...tiny(2), "--out", out, "--json", ...more);
-  const first = JSON.parse(await sweep("--adapters", "1lora", "--lrs", "0.01", "--seeds", "0,1"));
-  const joined = JSON.parse(await sweep("--adapters", "bitfit", "--lrs", "0.01", "--seeds", "0"));
-  assertEquals(joined.rows.map(({ method }: { method: string }) => method), ["1lora", "bitfit"]);
-  assertEquals(joined.rows[0], first.rows[0]);
+  const before = await json(`${complete}/table.json`);
+  const sweep = async (...more: readonly string[]) =>
+    JSON.parse(await output("sweep", ...tiny(2), "--out", complete, "--json", ...more));
+  const joined = await sweep("--adapters", "bitfit", "--lrs", "0.01", "--seeds", "0");
+  const [first, second] = before.rows;
+  assertEquals(joined.rows.map(({ method }: { method: string }) => method), [first.method, second.method, "bitfit"]);
+  assertEquals(joined.rows.slice(0, 2), before.rows);
   // The same methods with another rate join theirs.
-  const again = JSON.parse(await sweep("--adapters", "1lora", "--lrs", "0.001", "--seeds", "0,1"));
+  const again = await sweep("--adapters", "1lora", "--lrs", "0.003", "--seeds", "0,1");
   assertEquals(again.rows.map(({ method, rates }: { method: string; rates: number }) => [method, rates]), [
-    ["1lora", 2],
+    ["1lora", 3],
+    [second.method, 2],
     ["bitfit", 1],
   ]);
-  assertEquals(again.runs.length, 5);
+  assertEquals(again.runs.length, 11);
 });
 
 Deno.test("a run that fails is a line, the others go on, and the exit code is 1", async () => {
   const out = `${folder}/failing`;
-  const sweep = [...tiny(2), "--adapters", "1lora,bitfit", "--seeds", "0", "--lrs", "0.01,1e30", "--jobs", "2"];
+  const sweep = [...tiny(2), "--adapters", "1lora", "--seeds", "0", "--lrs", "0.01,1e30", "--jobs", "2"];
   const { code, out: shown, err } = await runTask("sweep", ...sweep, "--out", out);
   assertEquals(code, 1);
-  assertMatch(err, /^\[\d\/4\] 1lora rate 1e\+30 seed 0 {2}failed: training step \d: found loss (NaN|-?Infinity)/m);
-  assertMatch(err, /^error: sweeping .*: found 2 of 4 runs failed/m);
-  assertMatch(shown, /^\| bitfit \|.* 0.01 \|$/m);
+  assertMatch(err, /^\[\d\/2\] 1lora rate 1e\+30 seed 0 {2}failed: training step \d: found loss (NaN|-?Infinity)/m);
+  assertMatch(err, /^error: sweeping .*: found 1 of 2 runs failed/m);
+  assertMatch(shown, /^\| 1lora +\|.* 0.01 \|$/m);
   assertStringIncludes(shown, "1lora: 1 failed.");
   assertStringIncludes(shown, "ms a step, shared");
-});
-
-Deno.test("an interrupted sweep shows what is finished", async () => {
-  const out = `${folder}/partial`;
-  const sweep = [...tiny(400), "--adapters", "none,1lora", "--seeds", "0", "--out", out];
-  const running = start("sweep", ...sweep);
-  while ((await linesOf(`${out}/1lora-seed0/metrics.jsonl`)).length < 20) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  running.process.kill("SIGINT");
-  const { code, out: shown, err } = await running.outcome;
-  assertEquals(code, 130, err);
-  assertStringIncludes(shown, "1lora: 1 to be run.");
-  assertEquals(`${await Deno.readTextFile(`${out}/table.md`)}`, shown);
-  assertMatch(err, /an interrupt with 1 of 2 runs finished/);
 });
 
 Deno.test("full fine-tuning, LoRA and 1LoRA of a classifier are compared as in Figure 11", async () => {
@@ -134,15 +124,18 @@ Deno.test("full fine-tuning, LoRA and 1LoRA of a classifier are compared as in F
 });
 
 for (const [signal, expected] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
-  Deno.test(`${signal} ends a sweep and its run with a line that says how to go on, and the same command resumes it`, async () => {
+  Deno.test(`${signal} ends a sweep and its run with what is finished and how to go on, and the same command resumes it`, async () => {
     const [out, log] = [`${folder}/interrupted-${signal}`, `${folder}/interrupted-${signal}/1lora-seed0/metrics.jsonl`];
-    const sweep = [...tiny(300), "--adapters", "1lora", "--seeds", "0", "--out", out];
+    const sweep = [...tiny(300), "--adapters", "none,1lora", "--seeds", "0", "--out", out];
     const running = start("sweep", ...sweep);
     while ((await linesOf(log)).length < 20) await new Promise((resolve) => setTimeout(resolve, 5));
     running.process.kill(signal);
-    const { code, err } = await running.outcome;
+    const { code, out: shown, err } = await running.outcome;
     assertEquals(code, expected, err);
-    assertMatch(err, /^error: .*an interrupt with 0 of 1 runs finished; allowed: the same command again/m);
+    assertMatch(err, /^error: .*an interrupt with 1 of 2 runs finished; allowed: the same command again/m);
+    // What is finished is shown.
+    assertStringIncludes(shown, "1lora: 1 to be run.");
+    assertEquals(`${await Deno.readTextFile(`${out}/table.md`)}`, shown);
     // Whoever still had the run's folder would be named.
     (await claimFolder(`${out}/1lora-seed0`, "test"))[Symbol.dispose]();
     const reached = (await linesOf(log)).length;

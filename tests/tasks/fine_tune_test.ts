@@ -52,31 +52,45 @@ export async function program(pairs: { prompt: string; response: string }[], fol
 }
 `;
 
-/** Checks a program's types as a user's are checked, then runs it with this process's engine. */
-async function program<Result>(
-  name: string,
-  text: string,
-): Promise<(data: unknown, folder: string) => Promise<Result>> {
-  assert(text.trim().split("\n").length <= 15, name);
+/** Programs by name, whose types are checked as a user's are, then run with this process's engine. */
+async function programs(
+  texts: Readonly<Record<string, string>>,
+): Promise<Readonly<Record<string, (data: unknown, folder: string) => Promise<unknown>>>> {
   await Deno.mkdir("runs/tests", { recursive: true });
-  const path = `${await Deno.makeTempDir({ dir: "runs/tests" })}/${name}.ts`;
-  await Deno.writeTextFile(path, text.trimStart());
+  const own = await Deno.makeTempDir({ dir: "runs/tests" });
   try {
+    const paths = Object.keys(texts).map((name) => `${own}/${name}.ts`);
+    for (const [name, text] of Object.entries(texts)) {
+      assert(text.trim().split("\n").length <= 15, name);
+      await Deno.writeTextFile(`${own}/${name}.ts`, text.trimStart());
+    }
     const { code, stderr } = await new Deno.Command(await denoCommand(), {
-      args: ["check", path],
+      args: ["check", ...paths],
       stdout: "null",
       stderr: "piped",
     })
       .output();
     assertEquals(code, 0, new TextDecoder().decode(stderr));
-    return (await import(new URL(`../../${path}`, import.meta.url).href)).program;
+    const made = paths.map((path) => import(new URL(`../../${path}`, import.meta.url).href));
+    const loaded = await Promise.all(made);
+    return Object.fromEntries(Object.keys(texts).map((name, i) => [name, loaded[i].program]));
   } finally {
-    await Deno.remove(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    await Deno.remove(own, { recursive: true });
   }
 }
 
+let checked: ReturnType<typeof programs> | undefined;
+
+/** One of the programs. */
+async function program<Result>(
+  name: "classifier" | "answerer",
+): Promise<(data: unknown, folder: string) => Promise<Result>> {
+  const all = await (checked ??= programs({ classifier, answerer }));
+  return all[name] as (data: unknown, folder: string) => Promise<Result>;
+}
+
 Deno.test("a program of at most 15 lines trains, saves, reloads and asks a classifier of own images", async () => {
-  const run = await program<{ label: string; probability: number }>("classifier", classifier);
+  const run = await program<{ label: string; probability: number }>("classifier");
   const grey = (value: number, label: string) => ({
     image: { data: new Uint8ClampedArray(28 * 28 * 4).fill(value), width: 28, height: 28, colorSpace: "srgb" },
     label,
@@ -95,7 +109,7 @@ Deno.test("a program of at most 15 lines trains, saves, reloads and asks a class
 });
 
 Deno.test("and one that answers prompts, with what it was taught", async () => {
-  const run = await program<readonly string[]>("answerer", answerer);
+  const run = await program<readonly string[]>("answerer");
   const pairs = Array.from(
     { length: 12 },
     (_, i) => ({ prompt: `What is ${i} plus 1?`, response: `The answer is: ${i + 1}` }),
