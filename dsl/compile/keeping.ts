@@ -135,7 +135,17 @@ function aliveAtMost({ peakBytes, after }: ProcessSizes): number {
 export function processBytes(backend: BackendName, sizes: ProcessSizes): number {
   const { overhead: { process, slack }, touched } = engineKind(backend);
   const besides = process + programBytes(backend, sizes) + slack * Math.max(sizes.made, sizes.after?.made ?? 0);
-  return Math.round((touched?.(sizes) ?? aliveAtMost(sizes)) + besides);
+  const running = (touched?.(sizes) ?? aliveAtMost(sizes)) + besides;
+  return Math.round(Math.max(running, makingBytes(backend, sizes)));
+}
+
+/** What the process takes while the program is made, where what that leaves is collected before it runs. */
+function makingBytes(backend: BackendName, { program, bytes, calls, after }: ProcessSizes): number {
+  const { overhead: { making }, touched } = engineKind(backend);
+  if (making === undefined) return 0;
+  const given = program.inputs.reduce((sum, value) => sum + bytes(value), 0);
+  const before = after === undefined ? 0 : (touched?.(after) ?? 0) + programBytes(backend, after);
+  return before + given + making.process + making.call * calls;
 }
 
 /**

@@ -44,6 +44,8 @@ export interface Overhead {
   readonly process: number;
   /** Bytes of a kernel call of the program. */
   readonly call: number;
+  /** The same two while a program is made, where what that leaves is collected before it runs. */
+  readonly making?: Readonly<Record<"process" | "call", number>>;
   /** Bytes of each kernel that is compiled. */
   readonly kernel: number;
   /** Bytes of a command that reads data besides: its modules, the data, and what JavaScript has not yet let go of. */

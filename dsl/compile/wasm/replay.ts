@@ -5,12 +5,13 @@
  */
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
+import { collectGarbage } from "../../garbage.ts";
 import type { CallList, ListedCall } from "../../engine/wasm/list.ts";
 import { referenceOf } from "../../engine/wasm/recorder.ts";
 import { Field, STRIDE } from "../../engine/wasm/serve.ts";
 import { flow } from "fp-ts/function";
 import { sizeOf } from "../../tree.ts";
-import { movedIn, moveEarly, type Moving } from "../moving.ts";
+import { moveEarly } from "../moving.ts";
 import type { Pass } from "../passes.ts";
 import { bytesOf, type Program, type ValueId } from "../program.ts";
 import {
@@ -23,18 +24,10 @@ import {
 } from "../replay.ts";
 import { resultsOf, type Root } from "../roots.ts";
 import { returnsMany } from "../trace.ts";
+import { moving, ownAmong } from "./moving.ts";
 import { moveRotary } from "./rotary.ts";
 import { type Group, groupsOf, type OwnStep, planArena } from "./schedule.ts";
-import {
-  type CheckStep,
-  type GateStep,
-  type HostStep,
-  inputsOf,
-  type Step,
-  type Steps,
-  stepsOf,
-  type TaskStep,
-} from "./steps.ts";
+import { type CheckStep, type HostStep, inputsOf, type Steps, stepsOf, type TaskStep } from "./steps.ts";
 
 /** What is used here of the fields that tfjs-wasm keeps to itself. */
 interface Inside {
@@ -48,6 +41,9 @@ interface Inside {
   readonly dataIdMap: tf.DataStorage<object>;
   dataIdNextNumber: number;
 }
+
+/** Calls of a program whose making leaves megabytes of garbage. */
+const LONG = 256;
 
 /** Calls of the list that run without the calling thread's own steps between them, and what comes after. */
 interface Segment {
@@ -154,31 +150,6 @@ function check({ reads: [root], holds, message }: CheckStep, type: Root, homes: 
   if (!holds(numbersAt(type, homes[root]) as Int32Array)) throw new Error(message);
 }
 
-/** What is written over inputs: the input of each result, and the steps, with the one that decides before the first of those. */
-function moving(
-  program: Program,
-  { steps, roots, rootOf }: Steps,
-  given: Moving | undefined,
-  forms: ReplayOptions["forms"],
-): { readonly inputs: ReadonlyMap<number, number>; readonly steps: readonly Step[] } {
-  const moved = given === undefined ? [] : movedIn(program, given, (input) => forms?.[input] === undefined);
-  const inputs = new Map(moved.map(({ input, value }) => [rootOf(value), input] as const));
-  const first = steps.findIndex(({ writes }) => writes.some((root) => inputs.has(root)));
-  if (given === undefined || first < 0) return { inputs: new Map(), steps };
-  const gate = rootOf(program.outputs[given.gate]);
-  if (roots[gate].type.dtype !== "float32") return { inputs: new Map(), steps };
-  const decides: GateStep = { gate, reads: [gate], writes: [] };
-  return { inputs, steps: steps.toSpliced(first, 0, decides) };
-}
-
-/** Which of a run's inputs nobody else has the data of. */
-function ownAmong(inputs: readonly tf.Tensor[]): (input: number) => boolean {
-  const backend = tf.backend() as BackendWasm;
-  const times = new Map<object, number>();
-  for (const { dataId } of inputs) times.set(dataId, (times.get(dataId) ?? 0) + 1);
-  return (input) => times.get(inputs[input].dataId) === 1 && backend.refCount(inputs[input].dataId) === 1;
-}
-
 /** A program's list, made when it first runs. */
 function listed(
   program: Program,
@@ -200,7 +171,11 @@ function listed(
   let base = -1;
   return {
     run(inputs) {
-      list ??= heap.list(calls);
+      if (list === undefined) {
+        list = heap.list(calls);
+        // Before there is the memory that it works on: V8 would keep what tracing left beside it.
+        if (program.calls.length >= LONG) collectGarbage();
+      }
       const { numbers } = list;
       const arena = heap.arena.reserve(plan.bytes);
       if (arena !== base) {
