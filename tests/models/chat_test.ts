@@ -84,6 +84,15 @@ Deno.test("templates that swell are refused in a line", async () => {
     "{% set r = range %}{% for i in r(0, 1000000000, 1) %}a{% endfor %}": "1000000000 items at once",
     "{% set ns = namespace(x='a') %}{% for i in range(40) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}": "at once",
     "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = ns.x + ns.x %}{% endfor %}": "at once",
+    "{{ [1]|batch(10 ** 9, 'x')|list }}": "1000000000, more than a chat needs",
+    "{{ [1]|slice(10 ** 9)|list }}": "1000000000, more than a chat needs",
+    "{{ 'x'.center(10 ** 12) }}": "1000000000000, more than a chat needs",
+    "{{ '%999999999d' % 1 }}": "999999999 places, more than a chat needs",
+    "{{ '{:999999999}'.format(1) }}": "999999999 places, more than a chat needs",
+    "{{ 9 ** 99999999 }}": "9 ** 99999999",
+    "{{ 'ab' * 10 ** 9 }}": "items at once",
+    "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}": "Maximum call stack size",
+    "{% for m in messages recursive %}{{ loop(messages) }}{% endfor %}": "Maximum call stack size",
     [`{{ ${"(".repeat(20_000)}1${")".repeat(20_000)} }}`]: "Maximum call stack size",
   };
   for (const [template, part] of Object.entries(hostile)) {

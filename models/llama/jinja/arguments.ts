@@ -34,10 +34,21 @@ export function textArgument(value: Value | undefined, name: string): string {
   throw new Error(`${name} with ${value === undefined ? "nothing" : `a value of type ${typeName(value)}`}`);
 }
 
+/** Most places that a function fills, or items that it makes, at once. */
+const MOST_AT_ONCE = 2 ** 20;
+
 /** A whole number, `otherwise` where nothing or None is given. */
-export function countArgument(value: Value | undefined, name: string, otherwise: number): number {
+export function countArgument(
+  value: Value | undefined,
+  name: string,
+  otherwise: number,
+  most: number = MOST_AT_ONCE,
+): number {
   if (value === undefined || value === null) return otherwise;
-  if (typeof value === "bigint" || typeof value === "boolean") return Number(value);
+  if (typeof value === "bigint" || typeof value === "boolean") {
+    if (Number(value) > most) throw new Error(`${name} with ${value}, more than a chat needs`);
+    return Number(value);
+  }
   throw new Error(`${name} with a value of type ${typeName(value)}`);
 }
 

@@ -7,6 +7,7 @@ import { type Args, Dict, isNumber, represented, typeName, type Value, written }
 
 /** A number with so many digits behind the point, as Python rounds it. */
 export function fixed(value: number, digits: number): string {
+  if (digits > 100) throw new Error(`a number with ${digits} digits behind its point`);
   const text = value.toFixed(digits);
   // What stands exactly in the middle goes to the even digit; a double's own digits are fewer than these.
   const [, rest = ""] = value.toFixed(Math.min(100, digits + 60)).split(".");
@@ -18,8 +19,12 @@ export function fixed(value: number, digits: number): string {
   return value < 0 && !found.startsWith("-") ? `-${found}` : found;
 }
 
+/** Most places that a format fills. */
+const MOST_PLACES = 2 ** 20;
+
 /** Places that are filled up, at the side that is asked. */
 function filled(text: string, width: number, side: string, fill = " "): string {
+  if (width > MOST_PLACES) throw new Error(`a format of ${width} places, more than a chat needs`);
   const missing = width - [...text].length;
   if (missing <= 0) return text;
   if (side === "<") return text + fill.repeat(missing);

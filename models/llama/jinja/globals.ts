@@ -12,7 +12,7 @@ const MOST_IN_RANGE = 100_000;
 
 function range({ args, named }: Args): Value {
   if (named.size > 0 || args.length < 1 || args.length > 3) throw new Error(`range with ${args.length} values`);
-  const [first, second, third = 1] = args.map((each) => countArgument(each ?? undefined, "range", NaN));
+  const [first, second, third = 1] = args.map((each) => countArgument(each ?? undefined, "range", NaN, Infinity));
   if ([first, second ?? 0, third].some(Number.isNaN)) throw wrong("range", args.find((each) => each === null)!);
   const [from, to] = second === undefined ? [0, first] : [first, second];
   if (third === 0) throw new Error("range of step 0");
