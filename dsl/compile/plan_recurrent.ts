@@ -88,7 +88,8 @@ export function planRecurrent(
     program.inputs.slice(from, to).reduce((sum, each) => sum + bytes(each), 0);
   const [parameters, state] = [total(0, paths.length), total(paths.length, kept)];
   const { peakBytes } = planMemory(run, bytes, during);
-  const stored = new Set(program.inputs.filter((_, i) => given[i] !== undefined));
+  // What is kept between calls begins as zeros of its own type, made one after the other.
+  const asItIs = new Set(program.inputs.filter((_, i) => given[i] !== undefined || i >= paths.length && i < kept));
   // What another program has in the same form is there already.
   const shared = new Set(
     program.inputs.slice(0, paths.length).filter((value, i) => after?.parameters.get(paths[i]) === bytes(value)),
@@ -105,7 +106,7 @@ export function planRecurrent(
       program: run,
       state: kept,
       bytes: own,
-      loaded: (value) => shared.has(value) ? 0 : stored.has(value) ? bytes(value) : bytesOf(program.types[value]),
+      loaded: (value) => shared.has(value) ? 0 : asItIs.has(value) ? bytes(value) : bytesOf(program.types[value]),
       during,
       peakBytes: shared.size === 0 ? peakBytes : planMemory(run, own, during).peakBytes,
       calls: program.calls.length,
