@@ -81,3 +81,26 @@ Deno.test("the token that tokenizer.json pads with is one of the tokenizer's, wh
     assertEquals((await openTokenizer(at)).encode("a [PAD]"), [1, 0]);
   });
 });
+
+Deno.test("CodeLlamaTokenizer frames texts itself, and takes a space from what it decodes", async () => {
+  const pieces = ["<unk>", "<s>", "</s>", "▁", "a", "▁a"];
+  const json = {
+    added_tokens: [],
+    model: {
+      type: "BPE",
+      vocab: Object.fromEntries(pieces.map((piece, id) => [piece, id])),
+      merges: ["▁ a"],
+      unk_token: "<unk>",
+    },
+    // All of it gives way to the class's own.
+    pre_tokenizer: { type: "Metaspace", replacement: "▁", prepend_scheme: "never", split: false },
+    post_processor: { type: "RobertaProcessing", sep: ["</s>", 2], cls: ["<unk>", 0] },
+  };
+  const config = { tokenizer_class: "CodeLlamaTokenizerFast", add_prefix_space: false, add_bos_token: false };
+  const files = { "tokenizer.json": JSON.stringify(json), "tokenizer_config.json": JSON.stringify(config) };
+  await withFolder(files, async (at) => {
+    // As transformers 5.23 has it.
+    const tokenizer = await openTokenizer(at);
+    assertEquals([tokenizer.encode("a a"), tokenizer.decode([5, 4])], [[1, 4, 5], "aa"]);
+  });
+});

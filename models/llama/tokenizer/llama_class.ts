@@ -63,6 +63,20 @@ function infilling(config: Json, vocabulary: Json): readonly Json[] {
   });
 }
 
+/** The token that begins every text of CodeLlamaTokenizer's, whatever the file and `add_bos_token` say. */
+function begun(token: unknown, vocabulary: Json): Json {
+  const content = isObject(token) ? token.content : token;
+  const id = typeof content === "string" && Object.hasOwn(vocabulary, content) ? vocabulary[content] : undefined;
+  const text = { Sequence: { id: "A", type_id: 0 } };
+  if (id === undefined) return { type: "TemplateProcessing", single: [text], pair: [], special_tokens: {} };
+  return {
+    type: "TemplateProcessing",
+    single: [{ SpecialToken: { id: content, type_id: 0 } }, text],
+    pair: [],
+    special_tokens: { [content as string]: { id: content, ids: [id], tokens: [content] } },
+  };
+}
+
 /**
  * The class that transformers 5 takes, by its name without "Fast": that of the files, but Qwen2's own for its models, whatever the
  * files say, and none, which is `tokenizer.json` as it is, for those of Mistral.
@@ -79,7 +93,7 @@ const END_OF_TEXT = "<|endoftext|>";
 /** Tokens that a class has where its files name none. */
 const NAMED: Readonly<Record<string, Json>> = {
   LlamaTokenizer: { unk_token: "<unk>", bos_token: "<s>", eos_token: "</s>" },
-  CodeLlamaTokenizer: { unk_token: "<unk>", bos_token: "<s>", eos_token: "</s>" },
+  CodeLlamaTokenizer: { unk_token: "<unk>", bos_token: "<s>", eos_token: "</s>", ...INFILLING },
   GPT2Tokenizer: { unk_token: END_OF_TEXT, bos_token: END_OF_TEXT, eos_token: END_OF_TEXT },
   Qwen2Tokenizer: { unk_token: END_OF_TEXT, eos_token: END_OF_TEXT, pad_token: END_OF_TEXT },
 };
@@ -142,6 +156,7 @@ export function asItsClassLoads(json: Json, config: Json, model: Json): Files {
       ...isObject(config.added_tokens_decoder) || !Array.isArray(json.added_tokens) ? [] : json.added_tokens,
       ...isCode ? infilling(config, json.model.vocab) : [],
     ],
+    ...isCode ? { post_processor: begun(named.bos_token, json.model.vocab) } : {},
     model: { ...json.model, fuse_unk: true, byte_fallback: true, dropout: null, ignore_merges: false },
     normalizer: null,
     pre_tokenizer: {
@@ -156,7 +171,7 @@ export function asItsClassLoads(json: Json, config: Json, model: Json): Files {
         { type: "Replace", ...mark },
         { type: "ByteFallback" },
         { type: "Fuse" },
-        ...(begins ? [{ type: "Strip", content: " ", start: 1, stop: 0 }] : []),
+        ...(begins || isCode ? [{ type: "Strip", content: " ", start: 1, stop: 0 }] : []),
       ],
     },
   };
