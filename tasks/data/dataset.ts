@@ -50,6 +50,8 @@ export interface ImageSplits {
   readonly notes?: readonly string[];
   /** Where its files are, if its name does not say. */
   readonly paths?: readonly string[];
+  /** Bytes of it that are in memory all the while, where its files are read whole. */
+  readonly held?: number;
 }
 
 /**

@@ -26,7 +26,10 @@ const CLOTHES = [
   "Ankle boot",
 ] as const;
 
-async function readPart(folder: URL, stem: string, name: string): Promise<ImageDataset> {
+/** A part of a data set, and its bytes. */
+type HeldPart = readonly [part: ImageDataset, bytes: number];
+
+async function readPart(folder: URL, stem: string, name: string): Promise<HeldPart> {
   const imageFile = new URL(`${stem}-images-idx3-ubyte`, folder);
   const labelFile = new URL(`${stem}-labels-idx1-ubyte`, folder);
   const images = parseIdx(await readBytes(imageFile), 3, fileOf(imageFile));
@@ -39,7 +42,7 @@ async function readPart(folder: URL, stem: string, name: string): Promise<ImageD
   const wrong = labels.data.findIndex((label) => label >= DIGITS.length);
   if (wrong >= 0) fail(`label ${labels.data[wrong]} at index ${wrong}`, `0 to ${DIGITS.length - 1}`);
   const area = height * width;
-  return checked({
+  const part = checked({
     name,
     size,
     classes: DIGITS,
@@ -52,6 +55,7 @@ async function readPart(folder: URL, stem: string, name: string): Promise<ImageD
       label: labels.data[index],
     }),
   });
+  return [part, images.data.length + labels.data.length];
 }
 
 /**
@@ -62,7 +66,9 @@ async function readPart(folder: URL, stem: string, name: string): Promise<ImageD
  */
 export async function openMnist(folder?: URL): Promise<ImageSplits> {
   const at = folder ?? new URL("data/", await packageFolder(MNIST));
-  return { train: await readPart(at, "train", "mnist/train"), test: await readPart(at, "t10k", "mnist/test") };
+  const [train, bytes] = await readPart(at, "train", "mnist/train");
+  const [test, others] = await readPart(at, "t10k", "mnist/test");
+  return { train, test, held: bytes + others };
 }
 
 const AREA = 28 * 28;
@@ -133,5 +139,6 @@ export async function openFashionMnist(folder?: URL, testSize: number = 1000): P
         return { pixels: images[label].subarray(start, start + AREA), height: 28, width: 28, channels: 1, label };
       },
     });
-  return { train: part("fashion-mnist/train", testSize, count), test: part("fashion-mnist/test", 0, testSize) };
+  const held = images.reduce((sum, { length }) => sum + length, 0);
+  return { train: part("fashion-mnist/train", testSize, count), test: part("fashion-mnist/test", 0, testSize), held };
 }

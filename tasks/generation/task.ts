@@ -164,6 +164,7 @@ async function open(
     layer: placed,
     objective: generationObjective(asConditionalDiffusion(model, underRun(placed, run)), input.process?.prediction),
     examples: data.train.size,
+    held: data.held,
     evaluations: (evalBatch) => evaluationNeeds(model, data, { ...run, evalBatch }),
     training,
     show: options.samples === 0 ? undefined : async (params, folder) => {

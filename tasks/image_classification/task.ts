@@ -119,6 +119,7 @@ async function open(
     layer,
     objective: classificationObjective(underRun(layer, run), fit.several, weights),
     examples: data.train.size,
+    held: data.held,
     evaluations: (evalBatch) => evaluationNeeds(model, data, { ...run, evalBatch }),
     training: classificationTask(
       layer,

@@ -91,7 +91,7 @@ interface RunNeeds {
  */
 export async function requireRoomToTrain(
   kind: TaskKind,
-  { model, layer, examples, longest = 0, picture }: PreparedTask,
+  { model, layer, examples, longest = 0, picture, held: data = 0 }: PreparedTask,
   asked: Run,
   evaluations: Evaluations,
   isInHalves: boolean = false,
@@ -121,8 +121,8 @@ export async function requireRoomToTrain(
     const settings = { ...kept, gradientCheckpointing, optimiser, steps };
     const { plan, ran } = planSteps(kind, model, layer, { ...size, ...settings });
     const between = isInHalves ? GRADIENTS * gradientBytes(layer) : 0;
-    const alone = Math.max(planLoading(layer, kept), whileReading(backend, plan.processBytes + between + held));
-    return { steps: alone, whole: (judging) => Math.max(alone, judging(layer, { ...kept, after: ran })) };
+    const alone = data + Math.max(planLoading(layer, kept), whileReading(backend, plan.processBytes + between + held));
+    return { steps: alone, whole: (judging) => Math.max(alone, data + judging(layer, { ...kept, after: ran })) };
   };
   const found = needs(run, name);
   const attempted = `training ${run.model} with ${run.adapter}`;

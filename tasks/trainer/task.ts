@@ -51,6 +51,8 @@ export interface PreparedTask {
   readonly training: TrainingTask;
   /** Training examples of an epoch. */
   readonly examples: number;
+  /** Bytes of the data that are in memory all the while (default none). */
+  readonly held?: number;
   /** Tokens of the longest example, where examples are texts. */
   readonly longest?: number;
   /** Size of pictures, where it is another than the model's own. */

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes 
 import { OneloraError, useBackend } from "../../dsl/mod.ts";
 import { openModel } from "../../models/mod.ts";
 import { type BatchSize, taskKind } from "../../tasks/mod.ts";
+import { openMnist } from "../../tasks/data/mnist.ts";
 import { requireTask } from "../../tasks/kinds.ts";
 import { methodOn } from "../../tasks/trainer/method.ts";
 import { forwardNeeds, roomThere } from "../../tasks/trainer/room.ts";
@@ -50,6 +51,21 @@ Deno.test("a rank that no memory holds is told as such, and not as too large a m
     OneloraError,
   );
   assertMatch(message, /or an adapter that trains less: what this one does takes 26\d GB of it$/);
+});
+
+Deno.test("data that is in memory all the while is part of what a run takes", async () => {
+  const room = roomThere();
+  if (room === undefined) return;
+  const { held } = await openMnist();
+  assertEquals(held, 70_000 * (28 * 28 + 1));
+  // It fits by itself, but not beside as much as fits without it.
+  const needs = evaluations(1, () => room.bytes - held! / 2);
+  await requireRoomToTrain(kind, prepared, run, needs);
+  await assertRejects(
+    () => requireRoomToTrain(kind, { ...prepared, held }, run, needs),
+    OneloraError,
+    "needed by plan",
+  );
 });
 
 Deno.test("an evaluation between steps has the step's state beside it, and shares what both keep in one form", () => {
