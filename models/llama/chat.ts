@@ -11,7 +11,7 @@ import { isObject } from "../../dsl/files/json.ts";
 import { isMissing } from "../../dsl/files/store.ts";
 import type { Json } from "../config.ts";
 import { specialTokens } from "../companions/tokens.ts";
-import { readJinja, type Template } from "./jinja.ts";
+import { readJinja, type Template } from "../jinja/template.ts";
 import { withNames } from "./tokenizer/llama_class.ts";
 
 /** A message of a chat. Further fields, such as `tool_calls`, are the template's to read. */

@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { parsePythonJson } from "../../dsl/files/python_json.ts";
 import { OneloraError } from "../../dsl/mod.ts";
-import { timeAs } from "../../models/llama/jinja/time.ts";
+import { timeAs } from "../../models/jinja/time.ts";
 import { type ChatMessage, type ChatTemplate, openChatTemplate } from "../../models/mod.ts";
 import { withFolder } from "../support/data_folder.ts";
 

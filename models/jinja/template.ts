@@ -5,12 +5,12 @@
  * @module
  */
 import { within } from "../../dsl/files/within.ts";
-import { workWithin } from "./jinja/evaluate.ts";
-import { GLOBALS } from "./jinja/globals.ts";
-import { Writer } from "./jinja/render.ts";
-import { Scope } from "./jinja/scope.ts";
-import { hasGeneration, parse } from "./jinja/statements.ts";
-import { fromJson, type Value } from "./jinja/values.ts";
+import { workWithin } from "./evaluate.ts";
+import { GLOBALS } from "./globals.ts";
+import { Writer } from "./render.ts";
+import { Scope } from "./scope.ts";
+import { hasGeneration, parse } from "./statements.ts";
+import { fromJson, type Value } from "./values.ts";
 
 /** Seconds that a template may take to be read, or to write a chat. */
 const SECONDS = 5;

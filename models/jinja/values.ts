@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { isObject } from "../../../dsl/files/json.ts";
-import { SPELLED } from "../../../dsl/files/python_json.ts";
-import { pythonFloat } from "../python_number.ts";
+import { isObject } from "../../dsl/files/json.ts";
+import { SPELLED } from "../../dsl/files/python_json.ts";
+import { pythonFloat } from "./python_number.ts";
 import { SPACE } from "./lex.ts";
 
 /** A value. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { pythonFloat } from "../python_number.ts";
+import { pythonFloat } from "./python_number.ts";
 import { bound, flagArgument, textArgument } from "./arguments.ts";
 import { type Args, Dict, isNumber, itemsOf, order, Tuple, type Value, wrong } from "./values.ts";
 
