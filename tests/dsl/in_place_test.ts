@@ -197,3 +197,29 @@ Deno.test({
     assert(casts[0].inputs.some((input) => input.startsWith("^")), casts[0].inputs.join());
   },
 });
+
+Deno.test({
+  name: "numbers of what is quantised are not made as a step starts for elementwise work that depends on weights alone",
+  ignore,
+  fn: async () => {
+    await useBackend("tensorflow");
+    const [matrix, column] = [[256, 256], [256, 1]].map((shape) => ({ shape, dtype: "float32" as const }));
+    const program = prepareGraph(trace(
+      ([w, v, c, x]) => {
+        const y = tf.tanh(tf.matMul(x, w));
+        return [tf.sum(tf.matMul(y, tf.sub(tf.mul(v, c), c)))];
+      },
+      [matrix, matrix, column, matrix],
+      { backend: "tensorflow", precision: "float32" },
+    ));
+    const { graph: { nodes } } = stepGraph({ program, fixed: 3, moving: 0, loss: 0, forms: [undefined, "int8"] }, {
+      fuseFrom: 2 ** 15,
+      precision: "float32",
+      whole: false,
+      words: false,
+    });
+    const calls = nodes.filter(({ op, inputs }) => op === "PartitionedCall" && inputs[0].startsWith("fixed1"));
+    assertEquals(calls.length, 1);
+    assert(calls[0].inputs.some((input) => input.startsWith("^")), calls[0].inputs.join());
+  },
+});

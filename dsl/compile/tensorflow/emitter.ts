@@ -85,8 +85,8 @@ export interface Emitter {
   readonly place: (value: ValueId) => Operand;
   /** The same, if it has been made. */
   readonly find: (value: ValueId) => Operand | undefined;
-  /** A value that may be stored as numbers. */
-  readonly asNumbers: (operand: Operand) => Operand;
+  /** What may be stored in another form as numbers, which are made once a node is done. */
+  readonly asNumbers: (operand: Operand, after?: string) => Operand;
   /** Adds a call's nodes. */
   readonly call: (call: Call) => void;
   /** Says where a value is found. */
@@ -151,9 +151,10 @@ export function emitter(
   };
   // The last call that read a quantised matrix: the next one is made into numbers when this is over.
   let before: string | undefined;
-  const made = (operand: Operand, type: ElementType, others: readonly Operand[]): Operand => {
-    const waits = [...new Set(others.filter(({ stored }) => stored === undefined).map(({ name }) => nodeOf(name)))];
-    const name = unpacking.all(operand, type, before === undefined ? waits : [...waits, before]);
+  const made = (operand: Operand, type: ElementType, others: readonly Operand[], after?: string): Operand => {
+    const read = others.filter(({ stored }) => stored === undefined).map(({ name }) => nodeOf(name));
+    const waits = [...read, before, after].filter((node) => node !== undefined);
+    const name = unpacking.all(operand, type, [...new Set(waits)]);
     return { name, shape: operand.shape, type };
   };
   /** Rows looked up in a table in blocks: only those are made into numbers. */
@@ -190,7 +191,7 @@ export function emitter(
   return {
     place,
     find: (value) => values.get(value),
-    asNumbers: (operand) => operand.stored === undefined ? operand : made(operand, operand.type, []),
+    asNumbers: (operand, after) => operand.stored === undefined ? operand : made(operand, operand.type, [], after),
     call: (call) => {
       const found = lookedUp(call);
       if (found !== undefined) {

@@ -92,9 +92,10 @@ export function lower(
     const { inputs, outputs, body } = parts?.prepare(cluster, exported) ??
       fuse(program, cluster, exported, halved.values, emit.lowerCall);
     const placed = inputs.map(emit.place);
-    const operands = parts === undefined ? placed.map(emit.asNumbers) : placed;
+    // What depends on the state alone could be computed at the step's start, and would be kept until it is used: a cluster of such
+    // calls, and the numbers of quantised matrices.
+    const operands = parts === undefined ? placed.map((each) => emit.asNumbers(each, turn)) : placed;
     const made = body(operands);
-    // What depends on the state alone could be computed at the step's start, and would be kept until it is used.
     const varies = inputs.some((value) => varying.has(value));
     const waits = varies || turn === undefined ? [] : [`^${turn}`];
     const moved = moving?.claim(cluster, inputs, exported, emit.find);
