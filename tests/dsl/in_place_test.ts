@@ -8,6 +8,7 @@ import { recomputeForWeights } from "../../dsl/compile/tensorflow/recompute.ts";
 import { prepareGraph } from "../../dsl/compile/tensorflow/prepare.ts";
 import { stepGraph } from "../../dsl/compile/tensorflow/step_graph.ts";
 import { trace } from "../../dsl/compile/trace.ts";
+import type { StoredForm } from "../../dsl/engine/stored.ts";
 import { compile, startResident, useBackend } from "../../dsl/mod.ts";
 import { available } from "../support/available.ts";
 import { assertClose } from "../support/compare.ts";
@@ -142,26 +143,27 @@ Deno.test({
   },
 });
 
+/** Nodes of a loss's graph: of two weights, v and a column c, and y, which depends on the batch. */
+async function nodesOf(
+  loss: (v: tf.Tensor2D, c: tf.Tensor2D, y: tf.Tensor2D) => tf.Tensor,
+  { forms, fuseFrom }: { readonly forms?: readonly (StoredForm | undefined)[]; readonly fuseFrom: number },
+) {
+  await useBackend("tensorflow");
+  const [matrix, column] = [[256, 256], [256, 1]].map((shape) => ({ shape, dtype: "float32" as const }));
+  const program = prepareGraph(trace(
+    ([w, v, c, x]) => [loss(v as tf.Tensor2D, c as tf.Tensor2D, tf.tanh(tf.matMul(x, w)))],
+    [matrix, matrix, column, matrix],
+    { backend: "tensorflow", precision: "float32" },
+  ));
+  const options = { fuseFrom, precision: "float32", whole: false, words: false } as const;
+  return stepGraph({ program, fixed: 3, moving: 0, loss: 0, forms }, options).graph.nodes;
+}
+
 Deno.test({
   name: "what depends on weights alone waits for what comes before it, so that it is not all made as a step starts",
   ignore,
   fn: async () => {
-    await useBackend("tensorflow");
-    const [matrix, column] = [[256, 256], [256, 1]].map((shape) => ({ shape, dtype: "float32" as const }));
-    const program = prepareGraph(trace(
-      ([w, v, c, x]) => {
-        const y = tf.tanh(tf.matMul(x, w));
-        return [tf.sum(tf.matMul(y, tf.add(v, c)))];
-      },
-      [matrix, matrix, column, matrix],
-      { backend: "tensorflow", precision: "float32" },
-    ));
-    const { graph: { nodes } } = stepGraph({ program, fixed: 3, moving: 0, loss: 0 }, {
-      fuseFrom: 2 ** 15,
-      precision: "float32",
-      whole: false,
-      words: false,
-    });
+    const nodes = await nodesOf((v, c, y) => tf.sum(tf.matMul(y, tf.add(v, c))), { fuseFrom: 2 ** 15 });
     const [add, ...others] = nodes.filter(({ op, inputs }) => op === "AddV2" && inputs[0] === "fixed1_value");
     assertEquals(others, []);
     const before = add.inputs.find((input) => input.startsWith("^"))?.slice(1);
@@ -174,23 +176,10 @@ Deno.test({
     "numbers of what is kept in bf16 are not made as a step starts for something small that depends on weights alone",
   ignore,
   fn: async () => {
-    await useBackend("tensorflow");
-    const [matrix, column] = [[256, 256], [256, 1]].map((shape) => ({ shape, dtype: "float32" as const }));
-    const program = prepareGraph(trace(
-      ([w, v, c, x]) => {
-        const y = tf.tanh(tf.matMul(x, w));
-        const small = tf.reshape(tf.matMul(v, c), [1, 256]);
-        return [tf.sum(tf.mul(tf.matMul(y, v), small))];
-      },
-      [matrix, matrix, column, matrix],
-      { backend: "tensorflow", precision: "float32" },
-    ));
-    const { graph: { nodes } } = stepGraph({ program, fixed: 3, moving: 0, loss: 0, forms: [undefined, "bf16"] }, {
-      fuseFrom: Infinity,
-      precision: "float32",
-      whole: false,
-      words: false,
-    });
+    const nodes = await nodesOf(
+      (v, c, y) => tf.sum(tf.mul(tf.matMul(y, v), tf.reshape(tf.matMul(v, c), [1, 256]))),
+      { forms: [undefined, "bf16"], fuseFrom: Infinity },
+    );
     const casts = nodes.filter(({ op, inputs }) => op === "Cast" && inputs[0] === "fixed1_value");
     assertEquals(casts.length, 1);
     // Its first reader there is the product with the column.
@@ -202,22 +191,10 @@ Deno.test({
   name: "numbers of what is quantised are not made as a step starts for elementwise work that depends on weights alone",
   ignore,
   fn: async () => {
-    await useBackend("tensorflow");
-    const [matrix, column] = [[256, 256], [256, 1]].map((shape) => ({ shape, dtype: "float32" as const }));
-    const program = prepareGraph(trace(
-      ([w, v, c, x]) => {
-        const y = tf.tanh(tf.matMul(x, w));
-        return [tf.sum(tf.matMul(y, tf.sub(tf.mul(v, c), c)))];
-      },
-      [matrix, matrix, column, matrix],
-      { backend: "tensorflow", precision: "float32" },
-    ));
-    const { graph: { nodes } } = stepGraph({ program, fixed: 3, moving: 0, loss: 0, forms: [undefined, "int8"] }, {
-      fuseFrom: 2 ** 15,
-      precision: "float32",
-      whole: false,
-      words: false,
-    });
+    const nodes = await nodesOf(
+      (v, c, y) => tf.sum(tf.matMul(y, tf.sub(tf.mul(v, c), c))),
+      { forms: [undefined, "int8"], fuseFrom: 2 ** 15 },
+    );
     const calls = nodes.filter(({ op, inputs }) => op === "PartitionedCall" && inputs[0].startsWith("fixed1"));
     assertEquals(calls.length, 1);
     assert(calls[0].inputs.some((input) => input.startsWith("^")), calls[0].inputs.join());
