@@ -10,19 +10,26 @@ import { builtinIfThere } from "./host.ts";
 const [LEAST_HEAP, LEAST_ARRAYS] = [60e6, 32e6];
 
 let collect: (() => void) | undefined;
+/** Bytes in use when it was last freed. */
+let kept = 0;
 
-/** Frees it, and gives its memory back, where there is much of it. */
-export function collectGarbage(): void {
+/**
+ * Frees it, and gives its memory back, where there is much of it.
+ *
+ * @param more Bytes that must have come since the last time, or it is left (default: any)
+ */
+export function collectGarbage(more: number = 0): void {
   const [v8, vm] = [builtinIfThere("node:v8"), builtinIfThere("node:vm")];
   if (v8 === undefined || vm === undefined) return;
-  const { heapTotal, external } = Deno.memoryUsage();
-  if (heapTotal < LEAST_HEAP && external < LEAST_ARRAYS) return;
+  const { heapTotal, heapUsed, external } = Deno.memoryUsage();
+  if (heapTotal < LEAST_HEAP && external < LEAST_ARRAYS || more > 0 && heapUsed < kept + more) return;
   if (collect === undefined) {
     // Contexts made from here on have the function.
     v8.setFlagsFromString("--expose-gc");
     collect = vm.runInNewContext("gc");
   }
   collect?.();
+  if (more > 0) kept = Deno.memoryUsage().heapUsed;
 }
 
 /** Bytes of arrays that gave way, until their memory is given back. */

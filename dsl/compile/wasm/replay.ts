@@ -42,8 +42,8 @@ interface Inside {
   dataIdNextNumber: number;
 }
 
-/** Calls of a program whose making leaves megabytes of garbage. */
-const LONG = 256;
+/** Calls of a program whose making leaves megabytes of garbage, and how many of them are worth the time to collect them. */
+const [LONG, WORTH] = [256, 32e6];
 
 /** Calls of the list that run without the calling thread's own steps between them, and what comes after. */
 interface Segment {
@@ -174,7 +174,7 @@ function listed(
       if (list === undefined) {
         list = heap.list(calls);
         // Before there is the memory that it works on: V8 would keep what tracing left beside it.
-        if (program.calls.length >= LONG) collectGarbage();
+        if (program.calls.length >= LONG) collectGarbage(WORTH);
       }
       const { numbers } = list;
       const arena = heap.arena.reserve(plan.bytes);
