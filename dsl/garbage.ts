@@ -29,7 +29,7 @@ export function collectGarbage(more: number = 0): void {
     collect = vm.runInNewContext("gc");
   }
   collect?.();
-  if (more > 0) kept = Deno.memoryUsage().heapUsed;
+  kept = Deno.memoryUsage().heapUsed;
 }
 
 /** Bytes of arrays that gave way, until their memory is given back. */
