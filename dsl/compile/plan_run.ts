@@ -6,7 +6,7 @@
 import { engineInUse } from "../engine/in_use.ts";
 import { engineKind } from "../engine/kinds.ts";
 import type { Precision } from "../engine/precision.ts";
-import { flatten, type Params, type Path, type Tree } from "../tree.ts";
+import type { Params, Tree } from "../tree.ts";
 import { keeping, largestUnpacked, processBytes, type Ran } from "./keeping.ts";
 import { besideMoved, moveEarly, type Moving } from "./moving.ts";
 import { removeDead } from "./passes.ts";
@@ -22,10 +22,10 @@ import {
   type ValueId,
   type ValueType,
 } from "./program.ts";
-import type { PureStep, StepState } from "./step.ts";
+import type { PureStep } from "./step.ts";
 import { halve, type Halved, nothingHalved } from "./tensorflow/half.ts";
 import { movedInPlace } from "./tensorflow/in_place.ts";
-import { trace } from "./trace.ts";
+import { traceStep } from "./trace_step.ts";
 import { halvedInputs, widening } from "./webgpu/halves.ts";
 
 /** A step's program, and the gradients in it. */
@@ -37,46 +37,18 @@ interface Recorded {
   readonly gradients: ReadonlySet<ValueId>;
 }
 
-/** The types of a tree of trees of them. */
-const typesIn = flatten((node): node is ValueType => Array.isArray((node as Partial<ValueType> | null)?.shape));
-
-/** Places of the leaves of trees one after the other, by their paths. */
-function placesIn(...trees: readonly Tree<unknown>[]): readonly ReadonlyMap<Path, number>[] {
-  let next = 0;
-  return trees.map((tree) => new Map(Object.keys(tree).map((path) => [path, next++])));
-}
-
 function record<Batch extends Params>(step: PureStep<Batch>, types: StepTypes, options: PlanOptions): Recorded {
-  const { frozen, trained, optimiser, batch } = types;
   const { name, passes, movesInPlace } = options.backend === undefined ? engineInUse() : engineKind(options.backend);
   const pass = passes();
-  const given = typesIn([{ frozen, trained, optimiser }, batch]);
-  const places = placesIn(frozen, trained, optimiser);
-  let results = 0;
-  let moving: Moving | undefined;
-  const traced = trace(
-    (inputs) => {
-      const [state, metrics] = step(...given.rebuild(inputs) as [StepState, Batch]);
-      const made = [state.trained, state.optimiser, metrics].flatMap((tree) => Object.values(tree));
-      results = made.length;
-      const paths = placesIn(state.trained, state.optimiser).flatMap((tree) => [...tree]);
-      moving = {
-        pairs: paths.flatMap(([path, output], i) => {
-          const input = places[i < Object.keys(state.trained).length ? 1 : 2].get(path);
-          return input === undefined ? [] : [[input, output] as const];
-        }),
-        gate: paths.length + Object.keys(metrics).indexOf("loss"),
-      };
-      return [...made, ...Object.values(options.gradients?.() ?? {})];
-    },
-    given.leaves,
-    { backend: name, precision: options.precision ?? "float32" },
-  );
+  const target = { backend: name, precision: options.precision ?? "float32" } as const;
+  const gradients = () => Object.values(options.gradients?.() ?? {});
+  const { program: traced, metrics, moving } = traceStep(step, types, target, gradients);
+  const results = moving.pairs.length + metrics.length;
   const marked = pass(traced);
   // Nothing is computed for the sake of the marks.
   const program = removeDead({ ...marked, outputs: marked.outputs.slice(0, results) });
   return {
-    program: movesInPlace ? moveEarly(program, moving!) : program,
+    program: movesInPlace ? moveEarly(program, moving) : program,
     ...movesInPlace ? { moving } : {},
     gradients: new Set(marked.outputs.slice(results).map(sourceIn(marked))),
   };

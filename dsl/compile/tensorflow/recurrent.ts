@@ -5,7 +5,6 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { storedForm } from "../../engine/stored.ts";
 import { ELEMENT } from "../../engine/tensorflow_graph/graph.ts";
 import {
   castHandle,
@@ -21,6 +20,7 @@ import { collectGarbage } from "../../garbage.ts";
 import type { Params, Tree } from "../../tree.ts";
 import type { ValueType } from "../program.ts";
 import type { Recurrent, RecurrentFunction, RecurrentOptions } from "../recurrence.ts";
+import { InTypes } from "./in_types.ts";
 import { programOf, type RecurrentGraph, recurrentGraph } from "./recurrent_graph.ts";
 
 /** A session for inputs of one signature. */
@@ -43,21 +43,16 @@ function uploadTensors(
   tensors: Iterable<tf.Tensor>,
   areUsedUp: boolean = false,
 ): void {
-  const converted: Handle[] = [];
+  using types = new InTypes(open.graph.types[kind]);
   const usedUp: tf.Tensor[] = [];
   const handles: Handle[] = [];
   for (const tensor of tensors) {
-    const isConverted = open.graph.types[kind][handles.length] === ELEMENT.bfloat16 &&
-      storedForm(tensor) === undefined;
-    if (isConverted) converted.push(castHandle(handleOf(tensor), ELEMENT.float32, ELEMENT.bfloat16));
-    handles.push(isConverted ? converted.at(-1)! : handleOf(tensor));
-    if (areUsedUp && isConverted) tensor.dispose();
-    else if (areUsedUp) usedUp.push(tensor);
+    handles.push(types.handleOf(tensor, handles.length, (copied) => areUsedUp && copied.dispose()));
+    if (areUsedUp && !tensor.isDisposed) usedUp.push(tensor);
   }
   try {
     upload(open, kind, handles);
   } finally {
-    converted.forEach(freeHandle);
     tf.dispose(usedUp);
   }
 }

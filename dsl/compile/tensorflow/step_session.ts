@@ -4,10 +4,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { ELEMENT } from "../../engine/tensorflow_graph/graph.ts";
 import {
-  castHandle,
-  freeHandle,
   type GraphSession,
   type Handle,
   handleOf,
@@ -16,75 +13,34 @@ import {
   openSession,
 } from "../../engine/tensorflow_graph/session.ts";
 import { storedForm } from "../../engine/stored.ts";
-import { flatten, type Params } from "../../tree.ts";
+import type { Params } from "../../tree.ts";
 import type { PureStep, StepState } from "../step.ts";
-import { trace } from "../trace.ts";
+import { traceStep, typesOf } from "../trace_step.ts";
 import { type Sender, sender } from "./feed.ts";
+import { InTypes } from "./in_types.ts";
 import { withTensors } from "./large_constants.ts";
 import { preparing } from "./prepare.ts";
 import { type StepGraph, stepGraph, type StepGraphOptions } from "./step_graph.ts";
 import type { StepProgram } from "./step_program.ts";
 
-const tensorsOf = flatten((node): node is tf.Tensor => node instanceof tf.Tensor);
-
 /** The step's program for a state and a batch. */
 function programOf<Batch extends Params>(
   step: PureStep<Batch>,
-  state: StepState,
+  { frozen, trained, optimiser }: StepState,
   batch: Batch,
   { precision, whole }: Pick<StepGraphOptions, "precision" | "whole">,
 ): StepProgram & { readonly metrics: readonly string[] } {
-  const [frozen, trained, optimiser] = [state.frozen, state.trained, state.optimiser].map(Object.keys);
-  const given = tensorsOf([state, batch]);
-  let metrics: readonly string[] = [];
-  const traced = trace(
-    (inputs) => {
-      const [next, numbers] = step(...given.rebuild(inputs) as [StepState, Batch]);
-      metrics = Object.keys(numbers);
-      return [
-        ...trained.map((name) => next.trained[name]),
-        ...optimiser.map((name) => next.optimiser[name]),
-        ...Object.values(numbers),
-      ];
-    },
-    given.leaves.map(({ shape, dtype }) => ({ shape, dtype })),
-    { precision, whole },
-  );
-  const moving = trained.length + optimiser.length;
+  const state = { frozen: typesOf(frozen), trained: typesOf(trained), optimiser: typesOf(optimiser) };
+  const types = { ...state, batch: typesOf(batch as Params) };
+  const { program, metrics, moving } = traceStep(step, types, { precision, whole });
   return {
-    program: preparing(whole, precision)(traced),
-    fixed: frozen.length,
-    forms: Object.values(state.frozen).map(storedForm),
-    moving,
-    loss: moving + metrics.indexOf("loss"),
+    program: preparing(whole, precision)(program),
+    fixed: Object.keys(frozen).length,
+    forms: Object.values(frozen).map(storedForm),
+    moving: moving.pairs.length,
+    loss: moving.gate,
     metrics,
   };
-}
-
-/** Tensors in the types that a graph's variables have; those that had to be converted are freed at the end of its block. */
-class InTypes implements Disposable {
-  readonly #converted: Handle[] = [];
-
-  constructor(readonly types: readonly number[]) {}
-
-  /**
-   * A tensor for a fixed variable.
-   *
-   * @param tensor The tensor
-   * @param at The variable's place
-   * @param whenCopied What is done once nothing reads the tensor any more, if it had to be converted
-   */
-  handleOf(tensor: tf.Tensor, at: number, whenCopied: (tensor: tf.Tensor) => void = () => {}): Handle {
-    if (this.types[at] !== ELEMENT.bfloat16 || storedForm(tensor) !== undefined) return handleOf(tensor);
-    const converted = castHandle(handleOf(tensor), ELEMENT.float32, ELEMENT.bfloat16);
-    this.#converted.push(converted);
-    whenCopied(tensor);
-    return converted;
-  }
-
-  [Symbol.dispose](): void {
-    this.#converted.forEach(freeHandle);
-  }
 }
 
 /** What a session's state begins as: another session's, or tensors, which are used up. */

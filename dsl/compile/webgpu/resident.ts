@@ -8,9 +8,10 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type Gpu, gpuInUse } from "../../engine/webgpu/gpu.ts";
 import { mapTree, type Params, type Path } from "../../tree.ts";
 import { batchSignature, type PureStep, type Resident, type ResidentOptions, type StepState } from "../step.ts";
+import { typesOf } from "../trace_step.ts";
 import { Copies } from "./copies.ts";
 import { Held } from "./held.ts";
-import { type SizedStep, sizedStep, typesOf } from "./sized_step.ts";
+import { type SizedStep, sizedStep } from "./sized_step.ts";
 
 const PARTS = ["frozen", "trained", "optimiser"] as const;
 

@@ -9,59 +9,15 @@ import type { Gpu } from "../../engine/webgpu/gpu.ts";
 import { Runner } from "../../engine/webgpu/runner.ts";
 import { targetInUse } from "../../engine/webgpu/target.ts";
 import type { Precision } from "../../engine/precision.ts";
-import { mapTree, type Params, type Tree } from "../../tree.ts";
+import type { Params } from "../../tree.ts";
 import { hoistConstants } from "../passes.ts";
-import type { Program, ValueId, ValueType } from "../program.ts";
+import type { Program, ValueId } from "../program.ts";
 import { plainReplayer } from "../replay.ts";
-import type { PureStep, StepState } from "../step.ts";
-import { trace } from "../trace.ts";
+import type { PureStep } from "../step.ts";
+import type { StepTypes } from "../step_plan.ts";
+import { type TracedStep, traceStep, typesOf } from "../trace_step.ts";
 import { halvedInputs } from "./halves.ts";
 import { gpuPasses, type GpuProgram, lowerBody } from "./lower.ts";
-
-/** The types of a state. */
-export type StateTypes = Readonly<Record<keyof StepState, Tree<ValueType>>>;
-
-/**
- * The types of what tensors hold.
- *
- * @param params The tensors
- */
-export const typesOf: (params: Params) => Tree<ValueType> = mapTree(({ shape, dtype }: tf.Tensor) => ({
-  shape,
-  dtype,
-}));
-
-/** A step's program, whose inputs are the parts of the state and the batch, and whose outputs what it moves and its metrics. */
-interface Traced {
-  readonly program: Program;
-  readonly metrics: readonly string[];
-}
-
-function traced<Batch extends Params>(
-  step: PureStep<Batch>,
-  state: StateTypes,
-  batch: Batch,
-  precision: Precision,
-): Traced {
-  const trees: readonly Tree<ValueType>[] = [state.frozen, state.trained, state.optimiser, typesOf(batch as Params)];
-  let metrics: readonly string[] = [];
-  const program = trace(
-    (inputs) => {
-      let next = 0;
-      const [frozen, trained, optimiser, given] = trees.map((tree) => mapTree(() => inputs[next++])(tree));
-      const [after, numbers] = step({ frozen, trained, optimiser }, given as Batch);
-      metrics = Object.keys(numbers);
-      return [
-        ...Object.keys(state.trained).map((path) => after.trained[path]),
-        ...Object.keys(state.optimiser).map((path) => after.optimiser[path]),
-        ...Object.values(numbers),
-      ];
-    },
-    trees.flatMap((tree) => Object.values(tree)),
-    { precision },
-  );
-  return { program: gpuPasses(program), metrics };
-}
 
 /** The constants of a program, those included that are computed once. */
 function constantsOf(
@@ -112,7 +68,7 @@ export class SizedStep<Batch extends Params> {
    */
   constructor(
     readonly gpu: Gpu,
-    { program, metrics }: Traced,
+    { program, metrics }: TracedStep,
     readonly lowered: GpuProgram,
     batch: Batch,
     staying: Params,
@@ -229,12 +185,13 @@ export class SizedStep<Batch extends Params> {
 export function sizedStep<Batch extends Params>(
   gpu: Gpu,
   step: PureStep<Batch>,
-  state: StateTypes,
+  state: Omit<StepTypes, "batch">,
   batch: Batch,
   staying: Params,
   precision: Precision,
 ): SizedStep<Batch> | string {
-  const made = traced(step, state, batch, precision);
+  const { program, ...traced } = traceStep(step, { ...state, batch: typesOf(batch as Params) }, { precision });
+  const made = { ...traced, program: gpuPasses(program) };
   const { target, limits } = targetInUse();
   const halved = precision === "f16" ? halvedInputs(made.program, Object.keys(state.frozen).length) : undefined;
   const lowered = lowerBody(made.program, target, limits, halved);
